@@ -1,0 +1,20 @@
+namespace VmShunt.HostPartition.HardwareStack;
+
+/// <summary>How a disk operation ended; each front end says it in its own words (virtio status, ATA error).</summary>
+internal enum DiskStatus
+{
+    /// <summary>Done.</summary>
+    Ok,
+
+    /// <summary>The device failed; what the range holds now is unknown (write) or was not read.</summary>
+    IoError,
+
+    /// <summary>The range is not on the disk.</summary>
+    OutOfRange,
+
+    /// <summary>A write to a disk that is opened read-only.</summary>
+    ReadOnly,
+
+    /// <summary>This disk cannot do that.</summary>
+    Unsupported,
+}

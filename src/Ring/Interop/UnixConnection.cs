@@ -1,0 +1,190 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace VmShunt.Ring.Interop;
+
+/// <summary>
+/// One end of a Unix stream socket whose messages may carry file descriptors (<c>SCM_RIGHTS</c>). Calls block.
+/// One thread may send while another receives; <see cref="Shutdown"/> may be called from any thread and ends both.
+/// </summary>
+public sealed unsafe class UnixConnection : IDisposable
+{
+    /// <summary>The most descriptors that one message may carry here.</summary>
+    public const int MaxDescriptors = 32;
+
+    private readonly Socket _socket;
+
+    /// <summary>Takes ownership of a connected socket.</summary>
+    internal UnixConnection(Socket socket) => _socket = socket;
+
+    /// <summary>The socket's descriptor, for a <see cref="WaitSet"/> or to pass on; owned by this object.</summary>
+    public SafeHandle Handle => _socket.SafeHandle;
+
+    /// <summary>Connects to a listening socket.</summary>
+    /// <exception cref="IOException">Nobody listens there; the message names the path.</exception>
+    public static UnixConnection Connect(string path)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(path));
+            return new UnixConnection(socket);
+        }
+        catch (Exception e) when (e is SocketException or ArgumentException)
+        {
+            socket.Dispose();
+            throw new IOException($"cannot connect to {path}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Takes ownership of a connected socket that a peer passed as a descriptor.</summary>
+    public static UnixConnection FromDescriptor(SafeFileHandle descriptor)
+    {
+        ArgumentNullException.ThrowIfNull(descriptor);
+        var fd = descriptor.DangerousGetHandle();
+        descriptor.SetHandleAsInvalid();
+        return new UnixConnection(new Socket(new SafeSocketHandle(fd, ownsHandle: true)));
+    }
+
+    /// <summary>Two connected ends, as <c>socketpair(2)</c> would give, for tests and benchmarks in one process.</summary>
+    public static (UnixConnection, UnixConnection) CreatePair()
+    {
+        var path = Path.Combine(Path.GetTempPath(), $"vmshunt-pair-{Guid.NewGuid():N}");
+        using var listener = UnixListener.Bind(path);
+        var one = Connect(path);
+        return (one, listener.Accept());
+    }
+
+    /// <summary>Sends all bytes, with descriptors attached to the first. The descriptors stay the caller's.</summary>
+    /// <exception cref="IOException">The peer is gone.</exception>
+    public void Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<SafeHandle> descriptors = default)
+    {
+        if (bytes.IsEmpty) return;
+        fixed (byte* data = bytes)
+        {
+            var sent = 0;
+            while (sent < bytes.Length)
+            {
+                var n = SendPart(data + sent, bytes.Length - sent, sent == 0 ? descriptors : default);
+                if (n >= 0) sent += (int)n;
+                else if (!LibcError.Interrupted) throw LibcError.Last("sending to a socket");
+            }
+        }
+    }
+
+    private nint SendPart(byte* data, int length, ReadOnlySpan<SafeHandle> descriptors)
+    {
+        var vector = new IoVector((nint)data, (nuint)length);
+        var message = new Libc.MsgHdr { Iov = &vector, IovCount = 1 };
+        if (descriptors.IsEmpty) return Libc.SendMsg(_socket.SafeHandle, &message, Libc.MSG_NOSIGNAL);
+
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors);
+        var control = stackalloc byte[ControlBytes(MaxDescriptors)];
+        *(nuint*)control = (nuint)(ControlHeader + sizeof(int) * descriptors.Length);
+        *(int*)(control + 8) = Libc.SOL_SOCKET;
+        *(int*)(control + 12) = Libc.SCM_RIGHTS;
+        for (var i = 0; i < descriptors.Length; i++)
+            *(int*)(control + ControlHeader + sizeof(int) * i) = (int)descriptors[i].DangerousGetHandle();
+        message.Control = control;
+        message.ControlLength = (nuint)ControlBytes(descriptors.Length);
+        var sent = Libc.SendMsg(_socket.SafeHandle, &message, Libc.MSG_NOSIGNAL);
+        foreach (var descriptor in descriptors) GC.KeepAlive(descriptor);
+        return sent;
+    }
+
+    /// <summary>Receives what is there, waiting for at least one byte; descriptors go into <paramref name="descriptors"/>.</summary>
+    /// <param name="buffer">Where the bytes go; not empty.</param>
+    /// <param name="descriptors">Receives descriptors that came along; without it they are closed at once.</param>
+    /// <returns>The number of bytes; 0 when the peer has closed its end.</returns>
+    /// <exception cref="IOException">The connection failed.</exception>
+    public int Receive(Span<byte> buffer, DescriptorQueue? descriptors = null)
+    {
+        var control = stackalloc byte[ControlBytes(MaxDescriptors)];
+        fixed (byte* data = buffer)
+        {
+            while (true)
+            {
+                var vector = new IoVector((nint)data, (nuint)buffer.Length);
+                var message = new Libc.MsgHdr
+                {
+                    Iov = &vector,
+                    IovCount = 1,
+                    Control = control,
+                    ControlLength = (nuint)ControlBytes(MaxDescriptors),
+                };
+                var n = Libc.RecvMsg(_socket.SafeHandle, &message, Libc.MSG_CMSG_CLOEXEC);
+                if (n >= 0)
+                {
+                    TakeDescriptors(control, (int)message.ControlLength, descriptors);
+                    return (int)n;
+                }
+                if (!LibcError.Interrupted) throw LibcError.Last("receiving from a socket");
+            }
+        }
+    }
+
+    /// <summary>Receives exactly the buffer's length.</summary>
+    /// <returns>False when the peer closed its end before the first byte.</returns>
+    /// <exception cref="IOException">The connection failed, or ended inside the message.</exception>
+    public bool ReceiveExactly(Span<byte> buffer, DescriptorQueue? descriptors = null)
+    {
+        var received = 0;
+        while (received < buffer.Length)
+        {
+            var n = Receive(buffer[received..], descriptors);
+            if (n == 0)
+            {
+                return received == 0
+                    ? false
+                    : throw new IOException($"the connection ended after {received} of {buffer.Length} bytes of a message");
+            }
+            received += n;
+        }
+        return true;
+    }
+
+    /// <summary>Ends this end's sending; the peer reads end-of-file. Receiving goes on.</summary>
+    public void ShutdownSend() => TryShutdown(SocketShutdown.Send);
+
+    /// <summary>Ends both directions; threads blocked in <see cref="Receive"/> return.</summary>
+    public void Shutdown() => TryShutdown(SocketShutdown.Both);
+
+    /// <inheritdoc/>
+    public void Dispose() => _socket.Dispose();
+
+    private void TryShutdown(SocketShutdown how)
+    {
+        try
+        {
+            _socket.Shutdown(how);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The peer, or another thread, was faster: the connection is already down.
+        }
+    }
+
+    private const int ControlHeader = 16;
+
+    private static int ControlBytes(int descriptors) => ControlHeader + (sizeof(int) * descriptors + 7) / 8 * 8;
+
+    private static void TakeDescriptors(byte* control, int length, DescriptorQueue? target)
+    {
+        var at = 0;
+        while (at + ControlHeader <= length)
+        {
+            var size = (int)*(nuint*)(control + at);
+            if (size < ControlHeader || at + size > length) return;
+            if (*(int*)(control + at + 8) == Libc.SOL_SOCKET && *(int*)(control + at + 12) == Libc.SCM_RIGHTS)
+            {
+                for (var fd = at + ControlHeader; fd + sizeof(int) <= at + size; fd += sizeof(int))
+                {
+                    var handle = new SafeFileHandle(*(int*)(control + fd), ownsHandle: true);
+                    if (target is null || !target.TryEnqueue(handle)) handle.Dispose();
+                }
+            }
+            at += (size + 7) / 8 * 8;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace VmShunt.Ring.Interop;
+
+/// <summary>A listening Unix stream socket. Disposing it removes its path.</summary>
+public sealed class UnixListener : IDisposable
+{
+    private readonly Socket _socket;
+    private readonly string _path;
+
+    private UnixListener(Socket socket, string path)
+    {
+        _socket = socket;
+        _path = path;
+    }
+
+    /// <summary>The descriptor, readable when a connection waits; owned by this object.</summary>
+    public SafeHandle Handle => _socket.SafeHandle;
+
+    /// <summary>Listens on a path. A socket that a dead process left there is replaced; a living one is not.</summary>
+    /// <exception cref="IOException">The path is in use, is not a socket, or cannot be created.</exception>
+    public static UnixListener Bind(string path)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            RemoveStale(path);
+            socket.Bind(new UnixDomainSocketEndPoint(path));
+            socket.Listen(128);
+            return new UnixListener(socket, path);
+        }
+        catch (Exception e) when (e is SocketException or ArgumentException)
+        {
+            socket.Dispose();
+            throw new IOException($"cannot listen on {path}: {e.Message}", e);
+        }
+        catch (IOException)
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Waits for a connection and takes it.</summary>
+    /// <exception cref="IOException">The listener was closed, or no descriptor is left.</exception>
+    public UnixConnection Accept()
+    {
+        try
+        {
+            return new UnixConnection(_socket.Accept());
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            throw new IOException($"cannot accept a connection on {_path}: {e.Message}", e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _socket.Dispose();
+        File.Delete(_path);
+    }
+
+    private static void RemoveStale(string path)
+    {
+        if (!File.Exists(path)) return;
+        if ((File.GetAttributes(path) & FileAttributes.Normal) != 0 && new FileInfo(path).Length > 0)
+            throw new IOException($"cannot listen on {path}: a file of that name exists and is not a socket");
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            probe.Connect(new UnixDomainSocketEndPoint(path));
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
+        {
+            File.Delete(path);
+            return;
+        }
+        catch (SocketException e)
+        {
+            throw new IOException($"cannot listen on {path}: a file of that name exists and cannot be connected to ({e.Message})", e);
+        }
+        throw new IOException($"cannot listen on {path}: another process is listening there; choose another path or stop it");
+    }
+}

@@ -1,0 +1,59 @@
+using System.Runtime.InteropServices;
+
+namespace VmShunt.Ring.Interop;
+
+/// <summary>
+/// A fixed list of descriptors to sleep on (<c>poll(2)</c>). Filled once, then used by one thread; waiting allocates
+/// nothing. The set holds a reference on each handle until it is disposed.
+/// </summary>
+public sealed unsafe class WaitSet : IDisposable
+{
+    private readonly Libc.PollFd[] _fds;
+    private readonly SafeHandle[] _handles;
+    private int _disposed;
+
+    /// <summary>Creates the set over open descriptors.</summary>
+    public WaitSet(params ReadOnlySpan<SafeHandle> handles)
+    {
+        _handles = handles.ToArray();
+        _fds = GC.AllocateArray<Libc.PollFd>(_handles.Length, pinned: true);
+        for (var i = 0; i < _handles.Length; i++)
+        {
+            var added = false;
+            _handles[i].DangerousAddRef(ref added);
+            _fds[i] = new Libc.PollFd { Fd = (int)_handles[i].DangerousGetHandle(), Events = Libc.POLLIN | Libc.POLLRDHUP };
+        }
+    }
+
+    /// <summary>Sleeps until a descriptor is readable or its peer is gone, or the time is over.</summary>
+    /// <param name="timeoutMilliseconds">−1 waits without end, 0 only looks.</param>
+    /// <returns>Whether any descriptor is ready.</returns>
+    public bool Wait(int timeoutMilliseconds = -1)
+    {
+        fixed (Libc.PollFd* fds = _fds)
+        {
+            while (true)
+            {
+                var ready = Libc.Poll(fds, (nuint)_fds.Length, timeoutMilliseconds);
+                if (ready >= 0) return ready > 0;
+                if (!LibcError.Interrupted) throw LibcError.Last("waiting for events");
+            }
+        }
+    }
+
+    /// <summary>Whether descriptor <paramref name="index"/> was ready (readable, closed or failed) at the last wait.</summary>
+    public bool IsReady(int index) => _fds[index].Returned != 0;
+
+    /// <summary>Whether the peer of descriptor <paramref name="index"/> has closed its end (fully or for writing).</summary>
+    public bool IsHungUp(int index) => (_fds[index].Returned & (Libc.POLLHUP | Libc.POLLRDHUP | Libc.POLLERR)) != 0;
+
+    /// <summary>Whether the connection of descriptor <paramref name="index"/> is shut down in both directions.</summary>
+    public bool IsClosed(int index) => (_fds[index].Returned & (Libc.POLLHUP | Libc.POLLERR)) != 0;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        foreach (var handle in _handles) handle.DangerousRelease();
+    }
+}

@@ -1,0 +1,153 @@
+using System.Runtime.CompilerServices;
+
+namespace VmShunt.Ring.Memory;
+
+/// <summary>
+/// A guest's physical memory as this process sees it: an immutable set of regions and the checked translation from
+/// guest-physical addresses. Any number of threads may use it. A change of the map is a new object; the old one must
+/// live as long as a window, span or <see cref="IoVectors"/> that came from it is used.
+/// </summary>
+public sealed unsafe class GuestMemory : IDisposable
+{
+    private readonly MemoryRegion[] _regions;
+    private int _disposed;
+
+    /// <summary>Makes a map of regions and keeps their mappings alive until it is disposed.</summary>
+    /// <exception cref="InvalidDataException">Two regions overlap.</exception>
+    public GuestMemory(params IEnumerable<MemoryRegion> regions)
+    {
+        _regions = [.. regions.OrderBy(r => r.GuestAddress)];
+        for (var i = 1; i < _regions.Length; i++)
+        {
+            var before = _regions[i - 1];
+            if (before.GuestAddress + before.Size > _regions[i].GuestAddress)
+                throw new InvalidDataException($"memory regions overlap at guest-physical address {_regions[i].GuestAddress:x}");
+        }
+        foreach (var region in _regions)
+        {
+            var added = false;
+            region.ViewHandle.DangerousAddRef(ref added);
+        }
+    }
+
+    /// <summary>The regions, by ascending guest-physical address.</summary>
+    public IReadOnlyList<MemoryRegion> Regions => _regions;
+
+    /// <summary>Finds a stretch that lies inside one region.</summary>
+    /// <returns>False when any byte of it is outside, or it crosses from one region to the next.</returns>
+    public bool TryGetWindow(ulong address, int length, out MemoryWindow window)
+    {
+        if (length >= 0 && TryFind(address, out var region) && (ulong)length <= region.Size - (address - region.GuestAddress))
+        {
+            window = new MemoryWindow(region.Base + (address - region.GuestAddress), (uint)length);
+            return true;
+        }
+        window = default;
+        return false;
+    }
+
+    /// <summary>As <see cref="TryGetWindow"/>, by the address that the process which sent the region uses itself.</summary>
+    public bool TryGetWindowByUserAddress(ulong userAddress, int length, out MemoryWindow window)
+    {
+        foreach (var region in _regions)
+        {
+            var offset = userAddress - region.UserAddress;
+            if (userAddress >= region.UserAddress && offset < region.Size)
+                return TryGetWindow(region.GuestAddress + offset, length, out window);
+        }
+        window = default;
+        return false;
+    }
+
+    /// <summary>The bytes of a stretch that lies inside one region.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It does not.</exception>
+    public Span<byte> GetSpan(ulong address, int length) =>
+        TryGetWindow(address, length, out var window)
+            ? window.Span
+            : throw new ArgumentOutOfRangeException(nameof(address), $"{length} bytes at {address:x} are not in guest memory");
+
+    /// <summary>Copies a value out of guest memory once.</summary>
+    /// <returns>False when it is not wholly inside one region.</returns>
+    public bool TryRead<T>(ulong address, out T value) where T : unmanaged
+    {
+        if (TryGetWindow(address, sizeof(T), out var window))
+        {
+            value = window.Read<T>(0);
+            return true;
+        }
+        value = default;
+        return false;
+    }
+
+    /// <summary>Copies a value into guest memory.</summary>
+    /// <returns>False when it is not wholly inside one writable region.</returns>
+    public bool TryWrite<T>(ulong address, T value) where T : unmanaged
+    {
+        if (!TryFind(address, out var region) || !region.IsWritable) return false;
+        if (!TryGetWindow(address, sizeof(T), out var window)) return false;
+        window.Write(0, value);
+        return true;
+    }
+
+    /// <summary>Adds a stretch to a list for disk I/O, in as many pieces as it crosses regions.</summary>
+    /// <param name="address">The first guest-physical address.</param>
+    /// <param name="length">The length in bytes; 0 adds nothing.</param>
+    /// <param name="deviceWrites">Whether the device will write there: read-only regions are refused then.</param>
+    /// <param name="target">The list. On failure it may hold a part of the stretch.</param>
+    /// <returns>False when any byte is outside the memory, or the list is full.</returns>
+    public bool TryAppend(ulong address, ulong length, bool deviceWrites, IoVectors target)
+    {
+        while (length > 0)
+        {
+            if (!TryFind(address, out var region) || (deviceWrites && !region.IsWritable)) return false;
+            var offset = address - region.GuestAddress;
+            var here = Math.Min(length, region.Size - offset);
+            if (!target.TryAdd(region.Base + offset, here)) return false;
+            length -= here;
+            address += here;
+        }
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        foreach (var region in _regions) region.ViewHandle.DangerousRelease();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TryFind(ulong address, out MemoryRegion region)
+    {
+        var regions = _regions;
+        if (regions.Length <= 4)
+        {
+            foreach (var candidate in regions)
+            {
+                if (address - candidate.GuestAddress < candidate.Size)
+                {
+                    region = candidate;
+                    return true;
+                }
+            }
+            Unsafe.SkipInit(out region);
+            return false;
+        }
+        return TryFindAmongMany(address, out region);
+    }
+
+    private bool TryFindAmongMany(ulong address, out MemoryRegion region)
+    {
+        int low = 0, high = _regions.Length - 1;
+        while (low <= high)
+        {
+            var middle = (low + high) >>> 1;
+            region = _regions[middle];
+            if (address < region.GuestAddress) high = middle - 1;
+            else if (address - region.GuestAddress >= region.Size) low = middle + 1;
+            else return true;
+        }
+        region = null!;
+        return false;
+    }
+}

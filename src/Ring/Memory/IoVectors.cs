@@ -1,0 +1,137 @@
+using VmShunt.Ring.Interop;
+
+namespace VmShunt.Ring.Memory;
+
+/// <summary>
+/// A list of checked pieces of guest memory that one disk operation reads into or writes from. Only
+/// <see cref="GuestMemory"/> can add to it, so every piece lies inside a mapped region. Reused, never shared between
+/// threads; valid while the <see cref="GuestMemory"/> that filled it is alive.
+/// </summary>
+public sealed unsafe class IoVectors
+{
+    /// <summary>The kernel's limit of pieces a call (<c>IOV_MAX</c>).</summary>
+    public const int MaxPieces = 1024;
+
+    private readonly IoVector[] _pieces = GC.AllocateUninitializedArray<IoVector>(MaxPieces, pinned: true);
+    private int _count;
+
+    /// <summary>The number of pieces.</summary>
+    public int Count => _count;
+
+    /// <summary>The sum of their lengths, in bytes.</summary>
+    public long TotalBytes { get; private set; }
+
+    /// <summary>Empties the list.</summary>
+    public void Clear()
+    {
+        _count = 0;
+        TotalBytes = 0;
+    }
+
+    internal bool TryAdd(byte* address, ulong length)
+    {
+        if (length == 0) return true;
+        if (_count > 0)
+        {
+            ref var last = ref _pieces[_count - 1];
+            if ((nuint)last.Address + last.Length == (nuint)address)
+            {
+                last = new IoVector(last.Address, last.Length + (nuint)length);
+                TotalBytes += (long)length;
+                return true;
+            }
+        }
+        if (_count == MaxPieces) return false;
+        _pieces[_count++] = new IoVector((nint)address, (nuint)length);
+        TotalBytes += (long)length;
+        return true;
+    }
+
+    /// <summary>One piece as a span, for devices that fill memory themselves.</summary>
+    /// <exception cref="InvalidOperationException">The piece is 2 GiB or longer.</exception>
+    public Span<byte> this[int index]
+    {
+        get
+        {
+            var piece = _pieces.AsSpan(0, _count)[index];
+            return piece.Length <= int.MaxValue
+                ? new Span<byte>((void*)piece.Address, (int)piece.Length)
+                : throw new InvalidOperationException("the piece is too long for one span");
+        }
+    }
+
+    /// <summary>Fills every byte with zero.</summary>
+    public void Zero() => ZeroFrom(0);
+
+    /// <summary>Fills every byte from <paramref name="skip"/> on with zero.</summary>
+    public void ZeroFrom(long skip)
+    {
+        foreach (var piece in _pieces.AsSpan(0, _count))
+        {
+            var length = (long)piece.Length;
+            if (skip < length) new Span<byte>((byte*)piece.Address + skip, checked((int)(length - skip))).Clear();
+            skip = Math.Max(0, skip - length);
+        }
+    }
+
+    /// <summary>Copies bytes into the pieces, as far as they reach.</summary>
+    /// <returns>The number of bytes copied.</returns>
+    public int CopyFrom(ReadOnlySpan<byte> source)
+    {
+        var copied = 0;
+        for (var i = 0; i < _count && copied < source.Length; i++)
+        {
+            var piece = this[i];
+            var n = Math.Min(piece.Length, source.Length - copied);
+            source.Slice(copied, n).CopyTo(piece);
+            copied += n;
+        }
+        return copied;
+    }
+
+    /// <summary>Copies bytes out of the pieces, as far as both reach.</summary>
+    /// <returns>The number of bytes copied.</returns>
+    public int CopyTo(Span<byte> target)
+    {
+        var copied = 0;
+        for (var i = 0; i < _count && copied < target.Length; i++)
+        {
+            var piece = this[i];
+            var n = Math.Min(piece.Length, target.Length - copied);
+            piece[..n].CopyTo(target[copied..]);
+            copied += n;
+        }
+        return copied;
+    }
+
+    /// <summary>Drops everything after the first <paramref name="bytes"/> bytes.</summary>
+    public void Truncate(long bytes)
+    {
+        for (var i = 0; i < _count; i++)
+        {
+            var length = (long)_pieces[i].Length;
+            if (bytes <= length)
+            {
+                _pieces[i] = new IoVector(_pieces[i].Address, (nuint)bytes);
+                _count = bytes == 0 ? i : i + 1;
+                break;
+            }
+            bytes -= length;
+        }
+        TotalBytes = 0;
+        foreach (var piece in _pieces.AsSpan(0, _count)) TotalBytes += (long)piece.Length;
+    }
+
+    /// <summary>Drops the first <paramref name="bytes"/> bytes: what a short transfer has already moved.</summary>
+    internal void Skip(long bytes)
+    {
+        TotalBytes -= bytes;
+        var first = 0;
+        while (first < _count && bytes >= (long)_pieces[first].Length) bytes -= (long)_pieces[first++].Length;
+        _pieces.AsSpan(first, _count - first).CopyTo(_pieces);
+        _count -= first;
+        if (bytes > 0) _pieces[0] = new IoVector(_pieces[0].Address + (nint)bytes, _pieces[0].Length - (nuint)bytes);
+    }
+
+    internal ReadOnlySpan<IoVector> Pieces => _pieces.AsSpan(0, _count);
+}
