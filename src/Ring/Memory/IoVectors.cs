@@ -12,6 +12,9 @@ public sealed unsafe class IoVectors
     /// <summary>The kernel's limit of pieces a call (<c>IOV_MAX</c>).</summary>
     public const int MaxPieces = 1024;
 
+    // No piece outgrows a span.
+    private const ulong MaxPieceBytes = 1 << 30;
+
     private readonly IoVector[] _pieces = GC.AllocateUninitializedArray<IoVector>(MaxPieces, pinned: true);
     private int _count;
 
@@ -30,33 +33,37 @@ public sealed unsafe class IoVectors
 
     internal bool TryAdd(byte* address, ulong length)
     {
-        if (length == 0) return true;
-        if (_count > 0)
+        while (length > 0)
         {
-            ref var last = ref _pieces[_count - 1];
-            if ((nuint)last.Address + last.Length == (nuint)address)
+            var here = Math.Min(length, MaxPieceBytes);
+            if (!TryExtendLast(address, here))
             {
-                last = new IoVector(last.Address, last.Length + (nuint)length);
-                TotalBytes += (long)length;
-                return true;
+                if (_count == MaxPieces) return false;
+                _pieces[_count++] = new IoVector((nint)address, (nuint)here);
             }
+            TotalBytes += (long)here;
+            address += here;
+            length -= here;
         }
-        if (_count == MaxPieces) return false;
-        _pieces[_count++] = new IoVector((nint)address, (nuint)length);
-        TotalBytes += (long)length;
+        return true;
+    }
+
+    private bool TryExtendLast(byte* address, ulong length)
+    {
+        if (_count == 0) return false;
+        ref var last = ref _pieces[_count - 1];
+        if ((nuint)last.Address + last.Length != (nuint)address || last.Length + length > MaxPieceBytes) return false;
+        last = new IoVector(last.Address, last.Length + (nuint)length);
         return true;
     }
 
     /// <summary>One piece as a span, for devices that fill memory themselves.</summary>
-    /// <exception cref="InvalidOperationException">The piece is 2 GiB or longer.</exception>
     public Span<byte> this[int index]
     {
         get
         {
             var piece = _pieces.AsSpan(0, _count)[index];
-            return piece.Length <= int.MaxValue
-                ? new Span<byte>((void*)piece.Address, (int)piece.Length)
-                : throw new InvalidOperationException("the piece is too long for one span");
+            return new Span<byte>((void*)piece.Address, (int)piece.Length);
         }
     }
 

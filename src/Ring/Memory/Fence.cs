@@ -1,7 +1,7 @@
 namespace VmShunt.Ring.Memory;
 
 /// <summary>The one barrier that acquire and release accesses do not give.</summary>
-public static class Barrier
+public static class Fence
 {
     /// <summary>
     /// Orders every store before it against every load after it: publish an index, then read the peer's suppression
