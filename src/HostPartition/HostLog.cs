@@ -7,4 +7,19 @@ internal static partial class HostLog
 {
     [LoggerMessage(101, LogLevel.Error, "disk {Disk}: {Error}")]
     internal static partial void DiskFailed(this ILogger log, string disk, string error);
+
+    [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
+    internal static partial void SessionOpened(this ILogger log, int session);
+
+    [LoggerMessage(202, LogLevel.Information, "ring: session {Session} closed: rings stopped, guest memory released ({Reason})")]
+    internal static partial void SessionClosed(this ILogger log, int session, string reason);
+
+    [LoggerMessage(203, LogLevel.Warning, "ring: session {Session}: {Refusal}")]
+    internal static partial void MessageRefused(this ILogger log, int session, string refusal);
+
+    [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} is broken by its driver and stopped: {Fault}")]
+    internal static partial void RingBroken(this ILogger log, int index, string fault);
+
+    [LoggerMessage(401, LogLevel.Information, "stopping: {Reason}")]
+    internal static partial void Stopping(this ILogger log, string reason);
 }

@@ -1,1 +1,44 @@
-return 0;
+using Microsoft.Extensions.Logging;
+using VmShunt.HostPartition;
+using VmShunt.HostPartition.HardwareStack;
+
+return HostOptions.Invoke(args, Run);
+
+static int Run(HostOptions options)
+{
+    using var logging = LoggerFactory.Create(builder => builder
+        .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
+        .AddSimpleConsole(console =>
+        {
+            console.SingleLine = true;
+            console.TimestampFormat = "HH:mm:ss.ffffff ";
+            console.UseUtcTimestamp = true;
+        }));
+    var log = logging.CreateLogger("VM-H");
+    try
+    {
+        return Serve(options, log);
+    }
+    catch (Exception e) when (e is IOException or FormatException)
+    {
+        Console.Error.WriteLine($"vmshunt-host: {e.Message}");
+        return 1;
+    }
+}
+
+static int Serve(HostOptions options, ILogger log)
+{
+    var port = DiskSpec.Open(options.Disk, options.ReadOnly, options.WriteThrough);
+    using var disk = new VirtualizationDriver(new DiskClassDriver(port, log), options.Serial, options.BlockBytes);
+    using var lifetime = new Lifetime(options.Linger, log);
+    using var ring = options.VhostUser is { } path ? RingService.Listen(path, options, disk, lifetime, log) : null;
+
+    Console.WriteLine(string.Join(' ', new[]
+    {
+        $"ready disk={disk.Description}",
+        options.VhostUser is null ? null : $"vhost-user={options.VhostUser}",
+        options.VfioUser is null ? null : $"vfio-user={options.VfioUser}",
+    }.Where(part => part is not null)));
+    lifetime.WaitForEnd();
+    return 0;
+}

@@ -129,9 +129,10 @@ public sealed unsafe class IoVectors
         foreach (var piece in _pieces.AsSpan(0, _count)) TotalBytes += (long)piece.Length;
     }
 
-    /// <summary>Drops the first <paramref name="bytes"/> bytes: what a short transfer has already moved.</summary>
-    internal void Skip(long bytes)
+    /// <summary>Drops the first <paramref name="bytes"/> bytes, at most all: a header, or what a short transfer has already moved.</summary>
+    public void Skip(long bytes)
     {
+        bytes = Math.Min(bytes, TotalBytes);
         TotalBytes -= bytes;
         var first = 0;
         while (first < _count && bytes >= (long)_pieces[first].Length) bytes -= (long)_pieces[first++].Length;

@@ -1,0 +1,69 @@
+using System.CommandLine;
+using VmShunt.Ring.Notification;
+
+namespace VmShunt.HostPartition;
+
+/// <summary>The command line of <c>vmshunt-host</c>.</summary>
+internal sealed record HostOptions(
+    string Disk,
+    string? VhostUser,
+    string? VfioUser,
+    bool ReadOnly,
+    int Queues,
+    int QueueSize,
+    int BlockBytes,
+    string Serial,
+    bool WriteThrough,
+    WaitPolicy Poll,
+    TimeSpan? Linger)
+{
+    /// <summary>Parses the arguments and runs <paramref name="run"/> with them.</summary>
+    /// <returns>The exit code.</returns>
+    internal static int Invoke(string[] args, Func<HostOptions, int> run)
+    {
+        var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, or null:SIZE" };
+        var vhostUser = new Option<string?>("--vhost-user") { HelpName = "SOCKET", Description = "serve virtio-blk over vhost-user here (the ring)" };
+        var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "serve an emulated AHCI controller over vfio-user here (the trap)" };
+        var readOnly = new Option<bool>("--read-only") { Description = "open the disk for reading only" };
+        var queues = new Option<int>("--queues") { DefaultValueFactory = _ => Environment.ProcessorCount, Description = "request queues offered, 1 to 64" };
+        var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => 1024, Description = "the largest ring, a power of two up to 32768" };
+        var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => 512, Description = "the block size that the disk prefers: 512 or 4096" };
+        var serial = new Option<string>("--serial") { DefaultValueFactory = _ => "VMSHUNT0", HelpName = "TEXT", Description = "the serial number, up to 20 characters" };
+        var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush) or writethrough (at once)" };
+        cache.AcceptOnlyFromAmong("writeback", "writethrough");
+        var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
+        var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "end by itself when the last client has been gone this long" };
+        queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 64, r, "--queues takes 1 to 64"));
+        queueSize.Validators.Add(r => Require(Ring.Virtqueue.SplitLayout.IsValidSize(r.GetValue(queueSize)), r, "--queue-size takes a power of two up to 32768"));
+        blockSize.Validators.Add(r => Require(r.GetValue(blockSize) is 512 or 4096, r, "--block-size takes 512 or 4096"));
+        serial.Validators.Add(r => Require(r.GetValue(serial) is { Length: >= 1 and <= 20 } text && text.All(char.IsAscii), r, "--serial takes 1 to 20 ASCII characters"));
+        linger.Validators.Add(r => Require(r.GetValue(linger) is > 0 and < 1e6, r, "--linger takes a positive number of seconds"));
+
+        var root = new RootCommand("VM-H: the host partition that owns a disk and serves it to guests over the ring (vhost-user) and the trap (vfio-user)")
+        {
+            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, poll, linger,
+        };
+        root.Validators.Add(r => Require(
+            r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null,
+            r,
+            "name at least one socket to serve the disk on: --vhost-user SOCKET, --vfio-user SOCKET, or both"));
+        root.SetAction(r => run(new HostOptions(
+            r.GetValue(disk)!,
+            r.GetValue(vhostUser),
+            r.GetValue(vfioUser),
+            r.GetValue(readOnly),
+            r.GetValue(queues),
+            r.GetValue(queueSize),
+            r.GetValue(blockSize),
+            r.GetValue(serial)!,
+            r.GetValue(cache) == "writethrough",
+            r.GetValue(poll),
+            r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null)));
+        return root.Parse(args).Invoke();
+    }
+
+    private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)
+    {
+        if (!condition) result.AddError(message);
+    }
+}

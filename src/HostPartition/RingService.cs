@@ -1,0 +1,27 @@
+using Microsoft.Extensions.Logging;
+using VmShunt.HostPartition.VirtioBlk;
+using VmShunt.Ring.VhostUser;
+
+namespace VmShunt.HostPartition;
+
+/// <summary>The ring's door: every vhost-user session on the socket is one guest's virtio-blk device on the same disk.</summary>
+internal static class RingService
+{
+    internal static SessionListener Listen(string path, HostOptions options, VirtualizationDriver disk, Lifetime lifetime, ILogger log)
+    {
+        var device = new VirtioBlkDevice(disk, options.Queues);
+        var sessions = 0;
+        return new SessionListener(
+            path,
+            connection =>
+            {
+                var session = Interlocked.Increment(ref sessions);
+                log.SessionOpened(session);
+                var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, log);
+                using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => log.MessageRefused(session, refusal));
+                var reason = backend.Run();
+                log.SessionClosed(session, reason ?? "the front-end closed it");
+            },
+            lifetime.ClientsChanged);
+    }
+}

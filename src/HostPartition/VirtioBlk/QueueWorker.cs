@@ -1,0 +1,87 @@
+using Microsoft.Extensions.Logging;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.VhostUser;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.HostPartition.VirtioBlk;
+
+/// <summary>
+/// The thread that serves one ring: takes chains, has them processed, returns them, and waits as its policy says. Generic
+/// over the ring's layout, so that the loop is compiled whole for it.
+/// </summary>
+internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct, IDeviceQueue
+{
+    private readonly VringSetup _setup;
+    private readonly VirtioBlkRequestProcessor _processor;
+    private readonly DescriptorChain _chain = new();
+    private readonly SharedFlag _stopping = new();
+    private readonly EventFd _wake = EventFd.Create();
+    private readonly Thread _thread;
+    private readonly ILogger _log;
+    private readonly WaitPolicy _policy;
+    private TQueue _queue;
+
+    internal QueueWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, ILogger log)
+    {
+        _queue = queue;
+        _setup = setup;
+        _processor = new VirtioBlkRequestProcessor(device, setup.Memory);
+        _log = log;
+        // Without a kick descriptor there is nothing to sleep on: the ring is polled.
+        _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
+        _thread = new Thread(Run) { IsBackground = true, Name = $"vring {setup.Index}" };
+        _thread.Start();
+    }
+
+    public ushort Stop()
+    {
+        _stopping.Raise();
+        _wake.Signal();
+        _thread.Join();
+        _wake.Dispose();
+        return _queue.Position;
+    }
+
+    private void Run()
+    {
+        using var sleep = _setup.Kick is { } kick ? new WaitSet(_wake.Handle, kick.Handle) : new WaitSet(_wake.Handle);
+        using var stopped = new WaitSet(_wake.Handle);
+        var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin);
+        _queue.Disarm();
+        while (!_stopping.IsRaised)
+        {
+            var found = _queue.TryTake(_chain);
+            if (found == QueueTake.Taken)
+            {
+                var written = _processor.Process(_chain);
+                _queue.Return(_chain.Handle, written);
+                if (_queue.Publish()) _setup.Call?.Signal();
+                spin.Refill();
+            }
+            else if (found == QueueTake.Broken)
+            {
+                _log.RingBroken(_setup.Index, _queue.Fault!);
+                _setup.Error?.Signal();
+                // Only a new set-up helps now.
+                stopped.Wait();
+            }
+            else if (!spin.TrySpin())
+            {
+                Sleep(sleep);
+                spin.Refill();
+            }
+        }
+    }
+
+    private void Sleep(WaitSet sleep)
+    {
+        if (!_queue.Arm())
+        {
+            sleep.Wait();
+            _setup.Kick?.TryDrain();
+        }
+        _queue.Disarm();
+    }
+}

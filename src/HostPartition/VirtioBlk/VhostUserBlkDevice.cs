@@ -1,0 +1,39 @@
+using Microsoft.Extensions.Logging;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.VhostUser;
+using VmShunt.Ring.VirtioBlk;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.HostPartition.VirtioBlk;
+
+/// <summary>Joins the virtio-blk device to a vhost-user session: one worker thread a ring.</summary>
+internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, ILogger log) : IVhostUserDevice
+{
+    public ulong Features => (ulong)device.Features;
+
+    public int QueueCount => queues;
+
+    public int MaxQueueSize => maxQueueSize;
+
+    public bool TryReadConfig(int offset, Span<byte> target)
+    {
+        device.ReadConfig(offset, target);
+        return true;
+    }
+
+    public bool TryWriteConfig(int offset, ReadOnlySpan<byte> source) => false;
+
+    public IRunningVring Start(VringSetup setup)
+    {
+        var features = (VirtioBlkFeatures)setup.Features;
+        var areas = new SplitAreas(setup.Descriptors, setup.Driver, setup.Device);
+        var queue = new SplitDeviceQueue(
+            setup.Memory,
+            areas,
+            setup.Size,
+            setup.Position,
+            indirect: features.HasFlag(VirtioBlkFeatures.IndirectDescriptors),
+            eventIndex: features.HasFlag(VirtioBlkFeatures.EventIndex));
+        return new QueueWorker<SplitDeviceQueue>(queue, setup, device, policy, log);
+    }
+}

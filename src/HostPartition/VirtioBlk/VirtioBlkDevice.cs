@@ -1,0 +1,91 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using VmShunt.HostPartition.HardwareStack;
+using VmShunt.Ring.VirtioBlk;
+
+namespace VmShunt.HostPartition.VirtioBlk;
+
+/// <summary>
+/// The virtio block device (virtio 1.3 §5.2): what it offers, its configuration space, and what a request means. It knows
+/// no ring and no socket. Immutable; requests are processed by a <see cref="VirtioBlkRequestProcessor"/> each.
+/// </summary>
+internal sealed class VirtioBlkDevice
+{
+    private const uint MaxRangeSectors = 1 << 22;
+    private const uint MaxRanges = 16;
+
+    private readonly VirtioBlkConfig _config;
+
+    internal VirtioBlkDevice(VirtualizationDriver disk, int queues)
+    {
+        Disk = disk;
+        Features = VirtioBlkFeatures.Version1 | VirtioBlkFeatures.IndirectDescriptors | VirtioBlkFeatures.EventIndex
+            | VirtioBlkFeatures.SegMax | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Flush | VirtioBlkFeatures.MultiQueue
+            | (disk.IsReadOnly ? VirtioBlkFeatures.ReadOnly : VirtioBlkFeatures.Discard | VirtioBlkFeatures.WriteZeroes);
+        _config = new VirtioBlkConfig
+        {
+            Capacity = disk.SectorCount,
+            SegMax = 254,
+            BlockSize = (uint)disk.BlockBytes,
+            WriteCache = 1,
+            NumQueues = (ushort)queues,
+            MaxDiscardSectors = MaxRangeSectors,
+            MaxDiscardSeg = MaxRanges,
+            DiscardSectorAlignment = (uint)disk.BlockBytes / DiskClassDriver.SectorBytes,
+            MaxWriteZeroesSectors = MaxRangeSectors,
+            MaxWriteZeroesSeg = MaxRanges,
+            WriteZeroesMayUnmap = 1,
+        };
+    }
+
+    internal VirtualizationDriver Disk { get; }
+
+    internal VirtioBlkFeatures Features { get; }
+
+    /// <summary>Copies configuration space; past its end there are zeros (virtio 1.3 §2.5: reads there are undefined).</summary>
+    internal void ReadConfig(int offset, Span<byte> target)
+    {
+        target.Clear();
+        var bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<VirtioBlkConfig>(in _config));
+        if (offset < bytes.Length) bytes[offset..Math.Min(bytes.Length, offset + target.Length)].CopyTo(target);
+    }
+
+    /// <summary>DISCARD and WRITE_ZEROES: checks every range before the first is done (virtio 1.3 §5.2.6.2).</summary>
+    internal VirtioBlkStatus ApplyRanges(VirtioBlkRequestType type, ReadOnlySpan<byte> bytes)
+    {
+        if (Disk.IsReadOnly) return VirtioBlkStatus.IoError;
+        if (bytes.Length == 0 || bytes.Length % VirtioBlkRange.Bytes != 0) return VirtioBlkStatus.IoError;
+        var ranges = MemoryMarshal.Cast<byte, VirtioBlkRange>(bytes);
+        if (ranges.Length > MaxRanges) return VirtioBlkStatus.IoError;
+        var zeroes = type == VirtioBlkRequestType.WriteZeroes;
+        foreach (var range in ranges)
+        {
+            // Unknown flags, and UNMAP on a discard, are answered with UNSUPP (virtio 1.3 §5.2.6.2).
+            if ((range.Flags & ~(zeroes ? VirtioBlkRange.Unmap : 0)) != 0) return VirtioBlkStatus.Unsupported;
+            if (range.SectorCount is 0 or > MaxRangeSectors) return VirtioBlkStatus.IoError;
+            if (range.SectorCount > Disk.SectorCount || range.Sector > Disk.SectorCount - range.SectorCount) return VirtioBlkStatus.IoError;
+        }
+        foreach (var range in ranges)
+        {
+            var status = zeroes
+                ? Disk.WriteZeroes(range.Sector, range.SectorCount, (range.Flags & VirtioBlkRange.Unmap) != 0)
+                : Disk.Discard(range.Sector, range.SectorCount);
+            if (status != DiskStatus.Ok) return ToVirtio(status);
+        }
+        return VirtioBlkStatus.Ok;
+    }
+
+    /// <summary>GET_ID: the serial, padded with zeros to 20 bytes.</summary>
+    internal void WriteId(Span<byte> twenty)
+    {
+        twenty.Clear();
+        Encoding.ASCII.GetBytes(Disk.Serial.AsSpan(0, Math.Min(Disk.Serial.Length, twenty.Length)), twenty);
+    }
+
+    internal static VirtioBlkStatus ToVirtio(DiskStatus status) => status switch
+    {
+        DiskStatus.Ok => VirtioBlkStatus.Ok,
+        DiskStatus.Unsupported => VirtioBlkStatus.Unsupported,
+        _ => VirtioBlkStatus.IoError,
+    };
+}

@@ -1,0 +1,114 @@
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Ring.VhostUser;
+
+/// <summary>
+/// One ring of a back-end session: what the front-end has said about it so far, and the ring being served once it has
+/// said enough. Used by the session's thread.
+/// </summary>
+internal sealed class BackendVring(int index) : IDisposable
+{
+    private const ulong PackedRing = 1UL << 34;
+
+    private int _size;
+    private VringAddress? _address;
+    private bool _hasKick;
+    private EventFd? _kick;
+    private EventFd? _call;
+    private EventFd? _error;
+    private IRunningVring? _running;
+
+    internal bool IsRunning => _running is not null;
+
+    internal bool IsEnabled { get; set; }
+
+    /// <summary>Where serving starts, or stopped last.</summary>
+    internal ushort Position { get; private set; }
+
+    internal string? SetSize(uint size, int maximum, ulong features)
+    {
+        if (IsRunning) return $"ring {index} is running; its size cannot change";
+        var packed = (features & PackedRing) != 0;
+        if (size > maximum || !(packed ? size > 0 : SplitLayout.IsValidSize((int)size)))
+            return $"ring {index}: a size of {size} is not possible (at most {maximum}{(packed ? "" : ", a power of two")})";
+        _size = (int)size;
+        return null;
+    }
+
+    internal string? SetPosition(uint position)
+    {
+        if (IsRunning) return $"ring {index} is running; its base cannot change";
+        if (position > ushort.MaxValue) return $"ring {index}: a base of {position} is not possible";
+        Position = (ushort)position;
+        return null;
+    }
+
+    internal string? SetAddress(in VringAddress address)
+    {
+        if (IsRunning) return $"ring {index} is running; its addresses cannot change";
+        if (address.Descriptors % 16 != 0 || address.Available % 2 != 0 || address.Used % 4 != 0)
+            return $"ring {index}: its addresses are misaligned (virtio 1.3 §2.7)";
+        _address = address;
+        return null;
+    }
+
+    internal void SetKick(SafeFileHandle? handle)
+    {
+        Replace(ref _kick, handle);
+        _hasKick = true;
+    }
+
+    internal void SetCall(SafeFileHandle? handle) => Replace(ref _call, handle);
+
+    internal void SetError(SafeFileHandle? handle) => Replace(ref _error, handle);
+
+    /// <summary>Serves the ring if everything it needs is known and it is not served already.</summary>
+    /// <returns>Null, or why a ring that should run cannot.</returns>
+    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, ulong features)
+    {
+        if (IsRunning || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
+        var packed = (features & PackedRing) != 0;
+        var driverBytes = packed ? 4 : SplitLayout.AvailableBytes(_size);
+        var deviceBytes = packed ? 4 : SplitLayout.UsedBytes(_size);
+        if (!memory.TryGetWindowByUserAddress(address.Descriptors, SplitLayout.DescriptorBytes(_size), out var descriptors)
+            || !memory.TryGetWindowByUserAddress(address.Available, driverBytes, out var driver)
+            || !memory.TryGetWindowByUserAddress(address.Used, deviceBytes, out var used))
+        {
+            return $"ring {index}: a part of it is outside the guest's memory";
+        }
+        _running = device.Start(new VringSetup(index, _size, Position, features, memory, descriptors, driver, used, _kick, _call, _error));
+        return null;
+    }
+
+    /// <summary>Stops serving and remembers where; a later start goes on there.</summary>
+    internal void Pause()
+    {
+        if (_running is null) return;
+        Position = _running.Stop();
+        _running = null;
+    }
+
+    /// <summary>Stops serving and forgets what started it: the next kick descriptor starts it again.</summary>
+    internal void Stop()
+    {
+        Pause();
+        _hasKick = false;
+        Replace(ref _kick, null);
+        Replace(ref _call, null);
+    }
+
+    public void Dispose()
+    {
+        Stop();
+        Replace(ref _error, null);
+    }
+
+    private static void Replace(ref EventFd? target, SafeFileHandle? handle)
+    {
+        target?.Dispose();
+        target = handle is null ? null : EventFd.FromPeer(handle);
+    }
+}

@@ -1,0 +1,264 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace VmShunt.Ring.VhostUser;
+
+/// <summary>
+/// The device end of one vhost-user session: takes the front-end's messages on the calling thread until it closes,
+/// keeps its memory and descriptors, and starts and stops the device's rings. When <see cref="Run"/> returns, no ring
+/// runs, no memory is mapped, and the socket is closed, in that order: whoever waits for the close may rely on it.
+/// </summary>
+/// <param name="connection">The session; owned.</param>
+/// <param name="device">The device; not owned.</param>
+/// <param name="report">Told of refused messages, a line each.</param>
+public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserDevice device, Action<string> report) : IDisposable
+{
+    private const ulong ProtocolFeaturesBit = 1UL << 30;
+
+    private const VhostUserProtocolFeatures OfferedProtocol =
+        VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config
+        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status;
+
+    private readonly BackendMemory _memory = new();
+    private readonly BackendVring[] _vrings = [.. Enumerable.Range(0, device.QueueCount).Select(i => new BackendVring(i))];
+    private ulong _features;
+    private ulong _status;
+
+    /// <summary>Serves the session until the front-end closes it or breaks the protocol.</summary>
+    /// <returns>Null for an orderly end, or why it ended.</returns>
+    public string? Run()
+    {
+        try
+        {
+            while (connection.Receive()) Handle(connection.Header);
+            return null;
+        }
+        catch (IOException e)
+        {
+            return e.Message;
+        }
+        finally
+        {
+            Dispose();
+        }
+    }
+
+    /// <summary>Stops the rings, unmaps the memory, closes the socket. <see cref="Run"/> does so itself when it ends.</summary>
+    public void Dispose()
+    {
+        foreach (var vring in _vrings) vring.Dispose();
+        _memory.Dispose();
+        connection.Dispose();
+    }
+
+    private void Handle(VhostUserHeader header)
+    {
+        if ((header.Flags & VhostUserHeader.Reply) != 0) throw new VhostUserException($"{header.Request}: a reply that nobody asked for");
+        switch (header.Request)
+        {
+            case VhostUserRequest.GetFeatures:
+                Reply(device.Features | ProtocolFeaturesBit);
+                return;
+            case VhostUserRequest.GetProtocolFeatures:
+                Reply((ulong)OfferedProtocol);
+                return;
+            case VhostUserRequest.GetQueueNum:
+                Reply((ulong)device.QueueCount);
+                return;
+            case VhostUserRequest.GetMaxMemSlots:
+                Reply((ulong)BackendMemory.MaxRegions);
+                return;
+            case VhostUserRequest.GetStatus:
+                Reply(_status);
+                return;
+            case VhostUserRequest.GetConfig:
+                ReplyConfig();
+                return;
+            case VhostUserRequest.GetVringBase:
+                ReplyVringBase();
+                return;
+        }
+
+        var refusal = Apply(header.Request);
+        if (refusal is not null) report($"{header.Request} refused: {refusal}");
+        if ((header.Flags & VhostUserHeader.NeedReply) != 0) Reply(refusal is null ? 0UL : 1UL);
+    }
+
+    private string? Apply(VhostUserRequest request) => request switch
+    {
+        VhostUserRequest.SetOwner => null,
+        VhostUserRequest.SetFeatures => SetFeatures(connection.PayloadAs<ulong>()),
+        VhostUserRequest.SetProtocolFeatures => SetProtocolFeatures(connection.PayloadAs<ulong>()),
+        VhostUserRequest.SetMemTable => SetMemTable(),
+        VhostUserRequest.AddMemReg => ChangeMemory(() => _memory.Add(MemoryPayload(), connection.TakeDescriptor())),
+        VhostUserRequest.RemMemReg => ChangeMemory(() => _memory.Remove(MemoryPayload())),
+        VhostUserRequest.SetVringNum => OnState((vring, value) => vring.SetSize(value, device.MaxQueueSize, _features)),
+        VhostUserRequest.SetVringBase => OnState((vring, value) => vring.SetPosition(value)),
+        VhostUserRequest.SetVringAddr => SetVringAddress(connection.PayloadAs<VringAddress>()),
+        VhostUserRequest.SetVringEnable => OnState(Enable),
+        VhostUserRequest.SetVringKick => OnDescriptor((vring, handle) => vring.SetKick(handle)),
+        VhostUserRequest.SetVringCall => OnDescriptor((vring, handle) => vring.SetCall(handle)),
+        VhostUserRequest.SetVringErr => OnDescriptor((vring, handle) => vring.SetError(handle)),
+        VhostUserRequest.SetConfig => SetConfig(),
+        VhostUserRequest.SetStatus => SetStatus(connection.PayloadAs<ulong>()),
+        VhostUserRequest.ResetDevice or VhostUserRequest.ResetOwner => Reset(),
+        _ => "the message is unknown here",
+    };
+
+    private string? SetFeatures(ulong features)
+    {
+        var unknown = features & ~(device.Features | ProtocolFeaturesBit);
+        if (unknown != 0) return $"features {unknown:x} were not offered";
+        _features = features;
+        return null;
+    }
+
+    private static string? SetProtocolFeatures(ulong features)
+    {
+        var unknown = features & ~(ulong)OfferedProtocol;
+        return unknown == 0 ? null : $"protocol features {unknown:x} were not offered";
+    }
+
+    private string? SetStatus(ulong status)
+    {
+        _status = status & 0xff;
+        return _status == 0 ? Reset() : null;
+    }
+
+    private string? Reset()
+    {
+        foreach (var vring in _vrings)
+        {
+            vring.Stop();
+            vring.IsEnabled = false;
+            vring.SetPosition(0);
+        }
+        _status = 0;
+        return null;
+    }
+
+    private VhostUserMemoryRegion MemoryPayload()
+    {
+        // ADD_MEM_REG and REM_MEM_REG put eight bytes of padding before the region.
+        var payload = connection.Payload;
+        return payload.Length == sizeof(ulong) + VhostUserMemoryRegion.Bytes
+            ? MemoryMarshal.Read<VhostUserMemoryRegion>(payload[sizeof(ulong)..])
+            : throw new VhostUserException($"{connection.Header.Request} carries {payload.Length} bytes, not 40");
+    }
+
+    private string? SetMemTable()
+    {
+        // u32 count, u32 padding, then the regions.
+        var payload = connection.Payload.ToArray();
+        if (payload.Length < 8) throw new VhostUserException("SET_MEM_TABLE is too short");
+        var count = MemoryMarshal.Read<uint>(payload);
+        if (count is 0 or > 8) return $"{count} regions in one table; 1 to 8 are possible";
+        if (payload.Length < 8 + count * VhostUserMemoryRegion.Bytes || connection.DescriptorCount != count)
+            return $"a table of {count} regions came with {payload.Length} bytes and {connection.DescriptorCount} descriptors";
+        return ChangeMemory(() =>
+        {
+            _memory.Clear();
+            for (var i = 0; i < count; i++)
+            {
+                var region = MemoryMarshal.Read<VhostUserMemoryRegion>(payload.AsSpan(8 + i * VhostUserMemoryRegion.Bytes));
+                if (_memory.Add(region, connection.TakeDescriptor()) is { } fault)
+                {
+                    _memory.Clear();
+                    return fault;
+                }
+            }
+            return null;
+        });
+    }
+
+    /// <summary>Memory changes between requests, never under one: rings pause, and go on where they stopped.</summary>
+    private string? ChangeMemory(Func<string?> change)
+    {
+        foreach (var vring in _vrings) vring.Pause();
+        var fault = change();
+        foreach (var vring in _vrings) fault ??= Start(vring);
+        return fault;
+    }
+
+    private string? OnState(Func<BackendVring, uint, string?> action)
+    {
+        var state = connection.PayloadAs<VringState>();
+        return state.Index < _vrings.Length ? action(_vrings[state.Index], state.Value) : NoSuchRing(state.Index);
+    }
+
+    private string? OnDescriptor(Action<BackendVring, SafeFileHandle?> action)
+    {
+        var word = connection.PayloadAs<ulong>();
+        var index = word & VringDescriptorWord.IndexMask;
+        if (index >= (ulong)_vrings.Length) return NoSuchRing(index);
+        var without = (word & VringDescriptorWord.NoDescriptor) != 0;
+        var handle = without ? null : connection.TakeDescriptor();
+        if (!without && handle is null) return $"ring {index}: no descriptor came along and the no-descriptor bit is not set";
+        var vring = _vrings[index];
+        // A ring being served holds its descriptors: it pauses for the exchange.
+        vring.Pause();
+        action(vring, handle);
+        return Start(vring);
+    }
+
+    private string? SetVringAddress(VringAddress address)
+    {
+        if (address.Index >= _vrings.Length) return NoSuchRing(address.Index);
+        return _vrings[address.Index].SetAddress(address) ?? Start(_vrings[address.Index]);
+    }
+
+    private string? Enable(BackendVring vring, uint value)
+    {
+        if (value > 1) return $"enable is 0 or 1, not {value}";
+        vring.IsEnabled = value == 1;
+        if (vring.IsEnabled) return Start(vring);
+        vring.Pause();
+        return null;
+    }
+
+    private string? Start(BackendVring vring)
+    {
+        // Without the protocol-features bit there is no SET_VRING_ENABLE: a ring with a kick is on.
+        if ((_features & ProtocolFeaturesBit) == 0) vring.IsEnabled = true;
+        return vring.StartIfReady(device, _memory.Current, _features);
+    }
+
+    private string? SetConfig()
+    {
+        var payload = connection.Payload;
+        if (payload.Length < VhostUserConfigHeader.Bytes) throw new VhostUserException("SET_CONFIG is too short");
+        var header = MemoryMarshal.Read<VhostUserConfigHeader>(payload);
+        var bytes = payload[VhostUserConfigHeader.Bytes..];
+        if (header.Size != bytes.Length || header.Offset > VhostUserConfigHeader.MaxSpace)
+            return $"configuration of {header.Size} bytes at {header.Offset} came with {bytes.Length} bytes";
+        return device.TryWriteConfig((int)header.Offset, bytes) ? null : $"configuration at {header.Offset} is not writable";
+    }
+
+    private void ReplyConfig()
+    {
+        var payload = connection.Payload;
+        if (payload.Length < VhostUserConfigHeader.Bytes) throw new VhostUserException("GET_CONFIG is too short");
+        var header = MemoryMarshal.Read<VhostUserConfigHeader>(payload);
+        Span<byte> reply = stackalloc byte[VhostUserConfigHeader.Bytes + VhostUserConfigHeader.MaxSpace];
+        reply.Clear();
+        MemoryMarshal.Write(reply, header);
+        var known = header.Size <= VhostUserConfigHeader.MaxSpace && header.Offset <= VhostUserConfigHeader.MaxSpace - header.Size
+            && device.TryReadConfig((int)header.Offset, reply.Slice(VhostUserConfigHeader.Bytes, (int)header.Size));
+        if (!known) report($"GetConfig refused: {header.Size} bytes at {header.Offset} are not in the configuration space");
+        // An empty reply says that there is no such configuration.
+        connection.Send(VhostUserRequest.GetConfig, VhostUserHeader.Reply, known ? reply[..(VhostUserConfigHeader.Bytes + (int)header.Size)] : default);
+    }
+
+    private void ReplyVringBase()
+    {
+        var state = connection.PayloadAs<VringState>();
+        if (state.Index >= _vrings.Length) throw new VhostUserException($"GET_VRING_BASE: {NoSuchRing(state.Index)}");
+        var vring = _vrings[state.Index];
+        vring.Stop();
+        connection.Send(VhostUserRequest.GetVringBase, VhostUserHeader.Reply, new VringState { Index = state.Index, Value = vring.Position });
+    }
+
+    private void Reply(ulong value) => connection.Send(connection.Header.Request, VhostUserHeader.Reply, value);
+
+    private string NoSuchRing(ulong index) => $"there is no ring {index}; the device has {_vrings.Length}";
+}
