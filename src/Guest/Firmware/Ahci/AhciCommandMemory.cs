@@ -1,0 +1,95 @@
+using VmShunt.Ring.Memory;
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.Guest.Firmware.Ahci;
+
+/// <summary>
+/// The guest memory through which a driver and one AHCI port speak: the command list, the received-FIS area and a command
+/// table a slot (AHCI 1.3.1 §4.2). Filling a slot allocates nothing.
+/// </summary>
+public sealed class AhciCommandMemory
+{
+    /// <summary>Slots of a command list.</summary>
+    public const int Slots = 32;
+
+    /// <summary>PRDT entries a command table has room for: 8 × 4 MiB.</summary>
+    public const int MaxPrdtEntries = 8;
+
+    /// <summary>The longest transfer of one command: LBA48 counts 65,536 sectors, and the PRDT has room for it.</summary>
+    public const int MaxTransferBytes = 65536 * SectorBytes;
+
+    /// <summary>Bytes needed for a driver that uses <paramref name="slots"/> slots.</summary>
+    public static int RequiredBytes(int slots) => TablesOffset + slots * TableStride;
+
+    private const int SectorBytes = 512;
+    private const int FisOffset = 1024;
+    private const int TablesOffset = 2048;
+    private const int TableStride = 256;
+
+    private readonly MemoryWindow _window;
+    private readonly ulong _address;
+
+    /// <summary>Lays the structures out in a stretch of guest memory and clears it.</summary>
+    /// <param name="memory">The guest's memory.</param>
+    /// <param name="address">1 KiB aligned.</param>
+    /// <param name="slots">How many slots will be used, 1 to 32.</param>
+    public AhciCommandMemory(GuestMemory memory, ulong address, int slots)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        if (!memory.TryGetWindow(address, RequiredBytes(slots), out _window))
+            throw new ArgumentOutOfRangeException(nameof(address), $"no {RequiredBytes(slots)} bytes of guest memory at {address:x}");
+        _address = address;
+        _window.Span.Clear();
+    }
+
+    /// <summary>Guest-physical address of the command list (PxCLB).</summary>
+    public ulong CommandList => _address;
+
+    /// <summary>Guest-physical address of the received-FIS area (PxFB).</summary>
+    public ulong ReceivedFis => _address + FisOffset;
+
+    /// <summary>Describes one command in a slot: its FIS, and the buffer that it reads into or writes from.</summary>
+    /// <param name="slot">0 to 31.</param>
+    /// <param name="command">The ATA command.</param>
+    /// <param name="sector">The first sector of 512 bytes.</param>
+    /// <param name="count">The sector count field; 65,536 is written as 0.</param>
+    /// <param name="buffer">Guest-physical address of the data.</param>
+    /// <param name="bytes">Its length; even; 0 for commands without data.</param>
+    /// <param name="deviceReads">The device reads the buffer: a write to the disk.</param>
+    /// <param name="features">The features field.</param>
+    public void Fill(int slot, AtaCommand command, ulong sector, int count, ulong buffer, int bytes, bool deviceReads, byte features = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, MaxPrdtEntries * PrdtEntry.MaxBytes);
+        var table = TablesOffset + slot * TableStride;
+        var fis = new HostToDeviceFis
+        {
+            Type = FisType.RegisterH2D,
+            Flags = FisFlags.C,
+            Command = command,
+            Features = features,
+        };
+        fis.Address.Lba = sector;
+        fis.Address.Device = AtaDevice.LBA;
+        fis.Address.Count = (ushort)count;
+        _window.Write(table + CommandTable.CFIS, fis);
+
+        var entries = 0;
+        for (var done = 0; done < bytes; entries++)
+        {
+            var here = Math.Min(bytes - done, PrdtEntry.MaxBytes);
+            var entry = new PrdtEntry { Address = buffer + (ulong)done, ByteCount = here };
+            _window.Write(table + CommandTable.PRDT + entries * PrdtEntry.SizeInBytes, entry);
+            done += here;
+        }
+
+        _window.Write(slot * CommandHeader.SizeInBytes, new CommandHeader
+        {
+            Flags = (CommandHeaderFlags)HostToDeviceFis.Dwords | (deviceReads ? CommandHeaderFlags.W : 0),
+            PRDTL = (ushort)entries,
+            CommandTable = _address + (ulong)table,
+        });
+    }
+
+    /// <summary>Bytes that the device says it moved for the command in a slot (PRDBC).</summary>
+    public uint BytesMoved(int slot) => _window.Read<uint>(slot * CommandHeader.SizeInBytes + CommandHeader.PrdbcOffset);
+}

@@ -1,0 +1,66 @@
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.Guest.Firmware.Ahci;
+
+/// <summary>The registers of a controller's first port, and the generic ones beside them, by their names in AHCI 1.3.1 §3.</summary>
+public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
+{
+    /// <summary>Reads a generic host control register.</summary>
+    public uint ReadHba(int register) => (uint)mmio.Read(abar + (ulong)register, 4);
+
+    /// <summary>Writes a generic host control register.</summary>
+    public void WriteHba(int register, uint value) => mmio.Write(abar + (ulong)register, 4, value);
+
+    /// <summary>Reads a register of port 0.</summary>
+    public uint ReadPort(int register) => (uint)mmio.Read(abar + (ulong)HbaRegister.OfPort(0, register), 4);
+
+    /// <summary>Writes a register of port 0.</summary>
+    public void WritePort(int register, uint value) => mmio.Write(abar + (ulong)HbaRegister.OfPort(0, register), 4, value);
+
+    /// <summary>Resets the whole controller and switches AHCI mode on (§10.4.3).</summary>
+    /// <exception cref="IOException">The controller does not come out of reset.</exception>
+    public void ResetHba()
+    {
+        WriteHba(HbaRegister.GHC, (uint)(GlobalHostControl.AE | GlobalHostControl.HR));
+        WaitUntil(() => (ReadHba(HbaRegister.GHC) & (uint)GlobalHostControl.HR) == 0, "the AHCI controller does not come out of reset");
+        WriteHba(HbaRegister.GHC, (uint)GlobalHostControl.AE);
+    }
+
+    /// <summary>Stops command processing, so that the list and FIS addresses may change (§10.3.2).</summary>
+    /// <exception cref="IOException">The port does not stop.</exception>
+    public void StopPort()
+    {
+        var command = (PortCommand)ReadPort(PortRegister.PxCMD);
+        WritePort(PortRegister.PxCMD, (uint)(command & ~(PortCommand.ST)));
+        WaitUntil(() => ((PortCommand)ReadPort(PortRegister.PxCMD) & PortCommand.CR) == 0, "the AHCI port does not stop");
+        WritePort(PortRegister.PxCMD, (uint)(command & ~(PortCommand.ST | PortCommand.FRE)));
+        WaitUntil(() => ((PortCommand)ReadPort(PortRegister.PxCMD) & PortCommand.FR) == 0, "the AHCI port goes on receiving");
+    }
+
+    /// <summary>Points the port at its memory and starts it (§10.3.1).</summary>
+    /// <exception cref="IOException">There is no disk on the port.</exception>
+    public void StartPort(ulong commandList, ulong receivedFis)
+    {
+        WritePort(PortRegister.PxCLB, (uint)commandList);
+        WritePort(PortRegister.PxCLBU, (uint)(commandList >> 32));
+        WritePort(PortRegister.PxFB, (uint)receivedFis);
+        WritePort(PortRegister.PxFBU, (uint)(receivedFis >> 32));
+        if ((ReadPort(PortRegister.PxSSTS) & SataLink.DETMask) != SataLink.DETEstablished)
+            throw new IOException("there is no disk on the AHCI controller's first port");
+        WritePort(PortRegister.PxSERR, uint.MaxValue);
+        WritePort(PortRegister.PxIS, uint.MaxValue);
+        var command = (PortCommand)ReadPort(PortRegister.PxCMD) | PortCommand.SUD | PortCommand.POD | PortCommand.FRE;
+        WritePort(PortRegister.PxCMD, (uint)command);
+        WritePort(PortRegister.PxCMD, (uint)(command | PortCommand.ST));
+    }
+
+    private static void WaitUntil(Func<bool> condition, string otherwise)
+    {
+        // Each look is a VM exit of tens of microseconds: ten thousand of them are a generous second of real hardware.
+        for (var looks = 0; looks < 10_000; looks++)
+        {
+            if (condition()) return;
+        }
+        throw new IOException(otherwise);
+    }
+}

@@ -1,0 +1,99 @@
+using System.Threading.Tasks.Sources;
+using Microsoft.Extensions.ObjectPool;
+
+namespace VmShunt.Guest.Block;
+
+/// <summary>Which road a request took.</summary>
+internal enum Road : byte
+{
+    None,
+
+    /// <summary>Through registers of the emulated controller.</summary>
+    Trap,
+
+    /// <summary>Through a virtqueue.</summary>
+    Ring,
+}
+
+/// <summary>
+/// One request on its way through a stack (an SRB, a bio). Pooled: whoever awaits the task gives it back by doing so. It
+/// is on exactly one road at a time and completes exactly once.
+/// </summary>
+internal sealed class BlockRequest : IValueTaskSource, IResettable
+{
+    private ManualResetValueTaskSourceCore<BlockStatus> _completion;
+    private DiskClassDriver? _owner;
+    private int _inFlight;
+
+    internal BlockOperation Operation { get; private set; }
+
+    internal ulong Sector { get; private set; }
+
+    /// <summary>The length in bytes; for flush 0.</summary>
+    internal int Bytes { get; private set; }
+
+    /// <summary>Guest-physical address of the data.</summary>
+    internal ulong Address { get; private set; }
+
+    /// <summary>Links the request into whichever list holds it; a request is in at most one.</summary>
+    internal BlockRequest? Next { get; set; }
+
+    /// <summary>Who takes the request if the driver that has it cannot go on; null: it fails.</summary>
+    internal IBlockDriver? Fallback { get; set; }
+
+    internal Road Road { get; set; }
+
+    internal ValueTask Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
+    {
+        _owner = owner;
+        Operation = operation;
+        Sector = sector;
+        Bytes = bytes;
+        Address = address;
+        _inFlight = 1;
+        return new ValueTask(this, _completion.Version);
+    }
+
+    /// <summary>Ends the request. What awaits it goes on at once, on this thread.</summary>
+    internal void Complete(BlockStatus status)
+    {
+        if (Interlocked.Exchange(ref _inFlight, 0) == 0)
+        {
+            _owner!.NoteRepeatedCompletion();
+            return;
+        }
+        _owner!.NoteCompletion(Road, status);
+        _completion.SetResult(status);
+    }
+
+    /// <summary>Hands the request to its fallback, or fails it.</summary>
+    internal void Reject()
+    {
+        var fallback = Fallback;
+        Fallback = null;
+        if (fallback is not null) fallback.Submit(this);
+        else Complete(BlockStatus.IoError);
+    }
+
+    public void GetResult(short token)
+    {
+        var status = _completion.GetResult(token);
+        var failure = status == BlockStatus.Ok ? null : new BlockIoException(Operation, Sector, Bytes, status);
+        _owner!.Recycle(this);
+        if (failure is not null) throw failure;
+    }
+
+    public ValueTaskSourceStatus GetStatus(short token) => _completion.GetStatus(token);
+
+    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _completion.OnCompleted(continuation, state, token, flags);
+
+    public bool TryReset()
+    {
+        _completion.Reset();
+        Next = null;
+        Fallback = null;
+        Road = Road.None;
+        return true;
+    }
+}

@@ -1,0 +1,96 @@
+using Microsoft.Extensions.ObjectPool;
+using VmShunt.Guest.Crash;
+using VmShunt.Guest.Memory;
+
+namespace VmShunt.Guest.Block;
+
+/// <summary>
+/// The class driver at the top of a stack, and the block API of applications: asynchronous requests on guest-memory
+/// buffers, in sectors of 512 bytes. Any thread; any number in flight; nothing is allocated per request.
+/// </summary>
+/// <remarks>
+/// What awaits a request goes on where the driver noticed its completion: on the ring's or the interrupt's thread. It may
+/// submit more from there, which is the fast way, but must not block.
+/// </remarks>
+public sealed class DiskClassDriver
+{
+    /// <summary>The unit of sector numbers.</summary>
+    public const int SectorBytes = 512;
+
+    private readonly IBlockDriver _lower;
+    private readonly CrashStop _crash;
+    private readonly ObjectPool<BlockRequest> _pool = new DefaultObjectPool<BlockRequest>(new DefaultPooledObjectPolicy<BlockRequest>(), 1024);
+    private long _submitted, _completed, _failed, _trapped, _ringed, _repeated;
+
+    internal DiskClassDriver(IBlockDriver lower, CrashStop crash)
+    {
+        _lower = lower;
+        _crash = crash;
+    }
+
+    /// <summary>What the disk is.</summary>
+    public DiskGeometry Geometry => _lower.Geometry;
+
+    /// <summary>What its requests came to so far.</summary>
+    public BlockCounters Counters => new(
+        Interlocked.Read(ref _submitted),
+        Interlocked.Read(ref _completed),
+        Interlocked.Read(ref _failed),
+        Interlocked.Read(ref _trapped),
+        Interlocked.Read(ref _ringed),
+        Interlocked.Read(ref _repeated));
+
+    /// <summary>Reads sectors into a buffer, whose length is a multiple of 512.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <exception cref="BlockIoException">When awaited: the device failed.</exception>
+    public ValueTask ReadAsync(ulong sector, GuestBuffer buffer) => Submit(BlockOperation.Read, sector, buffer.Length, buffer.Address);
+
+    /// <summary>Writes a buffer, whose length is a multiple of 512. The buffer must not change until the task is done.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <exception cref="BlockIoException">When awaited: the device failed, or the disk is read-only.</exception>
+    public ValueTask WriteAsync(ulong sector, GuestBuffer buffer) => Submit(BlockOperation.Write, sector, buffer.Length, buffer.Address);
+
+    /// <summary>Completes when every write that was completed before is durable, whichever road it took.</summary>
+    /// <exception cref="BlockIoException">When awaited: the device failed.</exception>
+    public ValueTask FlushAsync() => Submit(BlockOperation.Flush, 0, 0, 0);
+
+    /// <summary>Gives a range back to the device; at most 1 GiB at once. What it reads as afterwards is the device's choice.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <exception cref="BlockIoException">When awaited: the device failed, or the disk is read-only.</exception>
+    public ValueTask DiscardAsync(ulong sector, int bytes) => Submit(BlockOperation.Discard, sector, bytes, 0);
+
+    internal void NoteCompletion(Road road, BlockStatus status)
+    {
+        if (road == Road.Ring) Interlocked.Increment(ref _ringed);
+        else Interlocked.Increment(ref _trapped);
+        if (status != BlockStatus.Ok) Interlocked.Increment(ref _failed);
+        Interlocked.Increment(ref _completed);
+    }
+
+    internal void NoteRepeatedCompletion() => Interlocked.Increment(ref _repeated);
+
+    internal void Recycle(BlockRequest request) => _pool.Return(request);
+
+    private ValueTask Submit(BlockOperation operation, ulong sector, int bytes, ulong address)
+    {
+        _crash.ParkIfCrashed();
+        Check(operation, sector, bytes);
+        var request = _pool.Get();
+        var task = request.Begin(this, operation, sector, bytes, address);
+        Interlocked.Increment(ref _submitted);
+        _lower.Submit(request);
+        return task;
+    }
+
+    private void Check(BlockOperation operation, ulong sector, int bytes)
+    {
+        if (operation == BlockOperation.Flush) return;
+        var geometry = Geometry;
+        var most = operation == BlockOperation.Discard ? 1 << 30 : geometry.MaxTransferBytes;
+        if (bytes <= 0 || bytes % SectorBytes != 0 || bytes > most)
+            throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"a {operation} takes a multiple of 512 bytes up to {most:n0}");
+        var sectors = (ulong)(bytes / SectorBytes);
+        if (sectors > geometry.SectorCount || sector > geometry.SectorCount - sectors)
+            throw new ArgumentOutOfRangeException(nameof(sector), sector, $"{sectors} sectors from there are not on a disk of {geometry.SectorCount:n0}");
+    }
+}

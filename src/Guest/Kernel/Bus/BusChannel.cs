@@ -1,0 +1,174 @@
+using System.Runtime.InteropServices;
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Crash;
+using VmShunt.Guest.Memory;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.VhostUser;
+using VmShunt.Ring.VirtioBlk;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Guest.Bus;
+
+/// <summary>
+/// VM-C's end of the bus to one disk: a vhost-user session with VM-H (or any vhost-user-blk back-end), its virtqueues in
+/// guest memory, and a thread a queue. Requests may come from any thread.
+/// </summary>
+internal sealed class BusChannel : IDisposable
+{
+    private const VirtioBlkFeatures Wanted =
+        VirtioBlkFeatures.Version1 | VirtioBlkFeatures.IndirectDescriptors | VirtioBlkFeatures.EventIndex | VirtioBlkFeatures.ReadOnly
+        | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Flush | VirtioBlkFeatures.MultiQueue | VirtioBlkFeatures.Discard
+        | VirtioBlkFeatures.SizeMax | VirtioBlkFeatures.SegMax;
+
+    private const int QueueSize = 128;
+    private const int DescriptorsPerTable = 4;
+    private const int MaxTransfer = 4 << 20;
+    private const int CloseMilliseconds = 5000;
+
+    private readonly GuestPages _pages;
+    private readonly VhostUserFrontend _frontend;
+    private readonly List<QueuePump> _pumps = [];
+    private readonly List<GuestBuffer> _memory = [];
+    private readonly Lock _closing = new();
+    private bool _closed;
+
+    private BusChannel(VhostUserFrontend frontend, GuestPages pages)
+    {
+        _frontend = frontend;
+        _pages = pages;
+        Features = (VirtioBlkFeatures)frontend.Features;
+    }
+
+    /// <summary>The virtio features in use.</summary>
+    internal VirtioBlkFeatures Features { get; }
+
+    /// <summary>The device's configuration as it was when the channel opened.</summary>
+    internal VirtioBlkConfig Configuration { get; private set; }
+
+    internal DiskGeometry Geometry { get; private set; } = new(0, 0, "", false);
+
+    /// <summary>Where the rings lie in guest memory, for the crash that scribbles over them.</summary>
+    internal IReadOnlyList<GuestBuffer> RingMemory => _memory;
+
+    internal IEnumerable<QueueCounters> Counters => _pumps.Select(pump => pump.Counters);
+
+    /// <summary>Opens the channel over a connected socket and starts its queues.</summary>
+    /// <param name="socket">Connected to a back-end; owned from now on.</param>
+    /// <param name="ram">The memory to share.</param>
+    /// <param name="pages">Where rings are allocated.</param>
+    /// <param name="options">How many queues, and how they wait.</param>
+    /// <param name="enter">Run first on each queue's thread.</param>
+    /// <param name="crash">Stops the queues' threads when the machine crashes.</param>
+    /// <param name="lost">Told once, with a reason, when the back-end went away.</param>
+    /// <exception cref="IOException">The back-end refused, or is no block device.</exception>
+    internal static BusChannel Open(
+        UnixConnection socket, GuestRam ram, GuestPages pages, BusOptions options, CrashStop crash, Action enter, Action<string> lost)
+    {
+        var frontend = VhostUserFrontend.Open(socket, (ulong)Wanted, (ulong)VirtioBlkFeatures.Version1);
+        var channel = new BusChannel(frontend, pages);
+        try
+        {
+            frontend.ShareMemory([.. ram.Parts.Select(p => (p.GuestAddress, p.Size, p.FileOffset))], ram.File);
+            channel.ReadConfiguration();
+            var available = channel.Features.HasFlag(VirtioBlkFeatures.MultiQueue) ? Math.Min(frontend.QueueCount, channel.Configuration.NumQueues) : 1;
+            for (var i = 0; i < Math.Clamp(options.Queues, 1, available); i++) channel.StartQueue(i, ram.Memory, options.Wait, crash, enter, lost);
+            return channel;
+        }
+        catch
+        {
+            channel.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Gives a request to a queue. Any thread; a thread keeps to its queue.</summary>
+    internal void Submit(BlockRequest request)
+    {
+        var pumps = _pumps;
+        var pump = pumps.Count == 1 ? pumps[0] : pumps[Environment.CurrentManagedThreadId % pumps.Count];
+        pump.Submit(request);
+    }
+
+    /// <summary>Lets requests in flight end, stops the rings, and waits until the back-end has let go of the memory.</summary>
+    public void Dispose()
+    {
+        foreach (var pump in _pumps) pump.Drain();
+        lock (_closing)
+        {
+            if (!_closed)
+            {
+                for (var i = 0; i < _pumps.Count; i++) StopRing(i);
+            }
+        }
+        CloseSession();
+        foreach (var pump in _pumps) pump.Dispose();
+        foreach (var buffer in _memory) _pages.Free(buffer);
+        _pumps.Clear();
+        _memory.Clear();
+    }
+
+    private void CloseSession()
+    {
+        lock (_closing)
+        {
+            if (_closed) return;
+            _closed = true;
+            _frontend.Close(CloseMilliseconds);
+        }
+    }
+
+    private void StopRing(int index)
+    {
+        try
+        {
+            _frontend.StopRing(index);
+        }
+        catch (IOException)
+        {
+            // The back-end is gone; so are its rings.
+        }
+    }
+
+    private void ReadConfiguration()
+    {
+        VirtioBlkConfig config = default;
+        if (!_frontend.TryReadConfig(MemoryMarshal.AsBytes(new Span<VirtioBlkConfig>(ref config))))
+            throw new IOException("the back-end has no virtio-blk configuration space; is it a block device?");
+        Configuration = config;
+        var transfer = Features.HasFlag(VirtioBlkFeatures.SizeMax) && config.SizeMax > 0 ? (int)Math.Min(config.SizeMax / 512 * 512, MaxTransfer) : MaxTransfer;
+        Geometry = new DiskGeometry(config.Capacity, transfer, "", Features.HasFlag(VirtioBlkFeatures.ReadOnly));
+    }
+
+    private void StartQueue(int index, GuestMemory memory, WaitPolicy wait, CrashStop crash, Action enter, Action<string> lost)
+    {
+        var descriptors = Allocate(SplitLayout.DescriptorBytes(QueueSize));
+        var available = Allocate(SplitLayout.AvailableBytes(QueueSize));
+        var used = Allocate(SplitLayout.UsedBytes(QueueSize));
+        var indirect = Features.HasFlag(VirtioBlkFeatures.IndirectDescriptors);
+        var tables = indirect ? Allocate(QueueSize * DescriptorsPerTable * SplitDescriptor.Bytes) : default;
+        var queue = new SplitDriverQueue(
+            new SplitAreas(descriptors.Window, available.Window, used.Window),
+            QueueSize,
+            Features.HasFlag(VirtioBlkFeatures.EventIndex),
+            indirect ? tables.Window : default,
+            indirect ? tables.Address : 0);
+        var slots = new RingSlots(queue.Capacity, Allocate(RingSlots.RequiredBytes(queue.Capacity)));
+        var kick = EventFd.Create();
+        var call = EventFd.Create();
+        _frontend.StartRing(index, QueueSize, 0, descriptors.Address, available.Address, used.Address, kick, call);
+        _pumps.Add(new QueuePump<SplitDriverQueue>(queue, slots, kick, call, _frontend.Handle, wait, crash, enter, why =>
+        {
+            CloseSession();
+            lost(why);
+        }));
+    }
+
+    private GuestBuffer Allocate(int bytes)
+    {
+        var buffer = _pages.Allocate(bytes);
+        _memory.Add(buffer);
+        return buffer;
+    }
+}

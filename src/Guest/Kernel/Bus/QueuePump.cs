@@ -1,0 +1,260 @@
+using System.Runtime.InteropServices;
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Crash;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Guest.Bus;
+
+/// <summary>A queue's thread, whatever the layout of its ring.</summary>
+internal abstract class QueuePump : IDisposable
+{
+    internal abstract QueueCounters Counters { get; }
+
+    /// <summary>Any thread. Takes the request, or rejects it to its fallback when the queue is closed.</summary>
+    internal abstract void Submit(BlockRequest request);
+
+    /// <summary>Lets requests in flight end, then stops the thread and waits for it.</summary>
+    internal abstract void Drain();
+
+    public abstract void Dispose();
+}
+
+/// <summary>What a queue did.</summary>
+/// <param name="Requests">Requests given to the device.</param>
+/// <param name="Kicks">Times the device's eventfd was written.</param>
+/// <param name="Calls">Times the device woke the queue's thread.</param>
+internal readonly record struct QueueCounters(long Requests, long Kicks, long Calls);
+
+/// <summary>
+/// The thread that owns the driver's end of one virtqueue. Only it touches the ring, so there is no lock: other threads
+/// hand requests over, and what goes on after a completion runs here and submits straight into the ring.
+/// </summary>
+internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriverQueue
+{
+    private const int MaxBuffers = 3;
+
+    [ThreadStatic]
+    private static QueuePump<TQueue>? t_here;
+
+    private readonly RingSlots _slots;
+    private readonly EventFd _kick;
+    private readonly EventFd _call;
+    private readonly EventFd _wake = EventFd.Create();
+    private readonly WaitSet _sleep;
+    private readonly SubmissionInbox _inbox = new();
+    private readonly SharedFlag _draining = new();
+    private readonly CrashStop _crash;
+    private readonly Action<string> _lost;
+    private readonly Thread _thread;
+    private readonly WaitPolicy _policy;
+    private TQueue _queue;
+    private BlockRequestList _backlog;
+    private bool _unpublished;
+    private int _sleeping;
+    private long _requests, _kicks, _calls;
+
+    /// <param name="queue">The ring, clean.</param>
+    /// <param name="slots">As many as the ring can hold requests.</param>
+    /// <param name="kick">The driver's eventfd; owned.</param>
+    /// <param name="call">The device's eventfd; owned.</param>
+    /// <param name="peer">Readable when the device's process is gone.</param>
+    /// <param name="policy">How to wait.</param>
+    /// <param name="crash">Stops the thread when the machine crashes.</param>
+    /// <param name="enter">Run first on the thread: gives it a virtual processor.</param>
+    /// <param name="lost">Called on the thread when the device is gone or wrong: closes the channel, before requests are rejected.</param>
+    internal QueuePump(
+        TQueue queue,
+        RingSlots slots,
+        EventFd kick,
+        EventFd call,
+        SafeHandle peer,
+        WaitPolicy policy,
+        CrashStop crash,
+        Action enter,
+        Action<string> lost)
+    {
+        _queue = queue;
+        _slots = slots;
+        _kick = kick;
+        _call = call;
+        _policy = policy;
+        _crash = crash;
+        _lost = lost;
+        _sleep = new WaitSet(_wake.Handle, _call.Handle, peer);
+        _thread = new Thread(() => Run(enter)) { IsBackground = true, Name = "ring" };
+        _thread.Start();
+    }
+
+    internal override QueueCounters Counters => new(Interlocked.Read(ref _requests), Interlocked.Read(ref _kicks), Interlocked.Read(ref _calls));
+
+    internal override void Submit(BlockRequest request)
+    {
+        request.Road = Road.Ring;
+        if (ReferenceEquals(t_here, this))
+        {
+            Accept(request);
+            return;
+        }
+        if (!_inbox.TryPush(request)) request.Reject();
+        else if (_sleeping != 0) _wake.Signal();
+    }
+
+    internal override void Drain()
+    {
+        _draining.Raise();
+        _wake.Signal();
+        _thread.Join();
+    }
+
+    public override void Dispose()
+    {
+        Drain();
+        _sleep.Dispose();
+        _wake.Dispose();
+        _kick.Dispose();
+        _call.Dispose();
+    }
+
+    private void Run(Action enter)
+    {
+        enter();
+        t_here = this;
+        var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin);
+        _queue.Disarm();
+        while (true)
+        {
+            _crash.ParkIfCrashed();
+            var worked = TakeSubmissions() | TakeCompletions();
+            RefillRing();
+            PublishIfNeeded();
+            if (_queue.Fault is not null) break;
+            if (worked)
+            {
+                spin.Refill();
+            }
+            else if (_draining.IsRaised && _queue.InFlight == 0)
+            {
+                t_here = null;
+                Reject(_inbox.Close());
+                return;
+            }
+            else if (!spin.TrySpin())
+            {
+                if (SleepUntilWoken()) break;
+                spin.Refill();
+            }
+        }
+        Lose(_queue.Fault ?? "VM-H closed the channel");
+    }
+
+    private bool TakeSubmissions()
+    {
+        var request = _inbox.TakeAll();
+        if (request is null) return false;
+        while (request is not null)
+        {
+            var next = request.Next;
+            request.Next = null;
+            Accept(request);
+            request = next;
+        }
+        return true;
+    }
+
+    private bool TakeCompletions()
+    {
+        var worked = false;
+        while (_queue.TryTakeUsed(out var slot, out _) == QueueTake.Taken)
+        {
+            worked = true;
+            var request = _slots.Take(slot, out var status);
+            request.Complete(status);
+        }
+        return worked;
+    }
+
+    private void Accept(BlockRequest request)
+    {
+        if (!_backlog.IsEmpty || !TryAdd(request)) _backlog.Add(request);
+    }
+
+    private void RefillRing()
+    {
+        while (!_backlog.IsEmpty && _slots.HasFree)
+        {
+            var request = _backlog.TakeFirst()!;
+            if (TryAdd(request)) continue;
+            _backlog.AddFirst(request);
+            return;
+        }
+    }
+
+    private bool TryAdd(BlockRequest request)
+    {
+        if (!_slots.HasFree) return false;
+        Span<QueueBuffer> buffers = stackalloc QueueBuffer[MaxBuffers];
+        var (slot, count, readable) = _slots.Prepare(request, buffers);
+        if (!_queue.TryAdd(buffers[..count], readable, slot))
+        {
+            _slots.Release(slot);
+            return false;
+        }
+        _unpublished = true;
+        _requests++;
+        return true;
+    }
+
+    private void PublishIfNeeded()
+    {
+        if (!_unpublished) return;
+        _unpublished = false;
+        if (!_queue.Publish()) return;
+        _kicks++;
+        _kick.Signal();
+    }
+
+    /// <returns>Whether the device's process is gone.</returns>
+    private bool SleepUntilWoken()
+    {
+        // The wish to be woken is visible before the inbox is looked at again: a submitter that missed it left its request there.
+        Interlocked.Exchange(ref _sleeping, 1);
+        var gone = false;
+        if (!_queue.Arm() && !_inbox.HasMore && !_draining.IsRaised)
+        {
+            _sleep.Wait();
+            if (_sleep.IsReady(0)) _wake.TryDrain();
+            if (_sleep.IsReady(1) && _call.TryDrain()) _calls++;
+            gone = _sleep.IsReady(2);
+        }
+        Interlocked.Exchange(ref _sleeping, 0);
+        _queue.Disarm();
+        return gone;
+    }
+
+    private void Lose(string why)
+    {
+        // Once the channel is closed the device touches nothing any more: what it finished is in the used ring, and the
+        // rest may go another way.
+        _lost(why);
+        TakeCompletions();
+        t_here = null;
+        Reject(_inbox.Close());
+        var rest = _slots.TakeAll().ToArray();
+        foreach (var request in rest) request.Reject();
+        while (_backlog.TakeFirst() is { } request) request.Reject();
+    }
+
+    private static void Reject(BlockRequest? request)
+    {
+        while (request is not null)
+        {
+            var next = request.Next;
+            request.Next = null;
+            request.Reject();
+            request = next;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+using VmShunt.Guest.Crash;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Guest.Machine;
+
+/// <summary>The processor that handles interrupts: it halts until one is injected, runs the handler, and halts again.</summary>
+internal sealed class InterruptProcessor
+{
+    private readonly VirtualProcessor _processor;
+    private readonly CrashStop _crash;
+    private readonly Action<Exception> _machineCheck;
+    private readonly Dictionary<int, Action> _handlers = [];
+
+    internal InterruptProcessor(VirtualProcessor processor, CrashStop crash, Action<Exception> machineCheck)
+    {
+        _processor = processor;
+        _crash = crash;
+        _machineCheck = machineCheck;
+    }
+
+    /// <summary>Sets the handler of a vector; before <see cref="Start"/>.</summary>
+    internal void Handle(int vector, Action handler) => _handlers.Add(vector, handler);
+
+    internal void Start() => new Thread(Run) { IsBackground = true, Name = "interrupts" }.Start();
+
+    private void Run()
+    {
+        MachineProcessors.Enter(_processor);
+        try
+        {
+            while (true)
+            {
+                var vector = _processor.Halt();
+                _crash.ParkIfCrashed();
+                if (_handlers.TryGetValue(vector, out var handler)) handler();
+            }
+        }
+        catch (Exception e) when (e is HypervisorLostException or MachineCheckException or IOException)
+        {
+            _machineCheck(e);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+using System.Reflection;
+using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.Guest.Firmware.Boot;
+using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Guest.Loader;
+
+/// <summary>
+/// What runs first in VM-C. It holds nothing but a polled driver of the emulated controller: it makes the machine, reads
+/// the kernel from the boot partition, checks it and starts what it read. Without a machine, a disk or a boot partition
+/// it starts the kernel that lies beside it.
+/// </summary>
+internal static class Loader
+{
+    // Low memory that no operating system is using yet: structures and staging of the polled driver.
+    private const ulong WorkAddress = 0x10_0000;
+    private const int WorkBytes = 1 << 20;
+
+    internal static int Run(string[] args)
+    {
+        var options = MachineOptions.Scan(args);
+        if (options is null) return StartBeside(new BootParameters(BootSource.Direct, args, null, null, null));
+
+        using var machine = GuestPartition.Create(options.HypervisorSocket, (ulong)options.MemoryBytes, options.Processors);
+        var processor = machine.StartProcessor(0);
+        var mmio = new ProcessorMmio(processor);
+        var hba = AhciHba.FindAll(mmio, machine.EcamAddress) is [var first, ..] ? first : null;
+        if (hba is not null)
+        {
+            var disk = new PolledAhciDisk(mmio, hba, machine.Memory, WorkAddress, WorkBytes);
+            disk.Start();
+            var image = ReadImage(disk, out var entry);
+            disk.Stop();
+            if (image is not null)
+                return Start(new KernelImage(image).LoadFromAssemblyName(new AssemblyName(entry)), new BootParameters(BootSource.Image, args, machine, processor, hba));
+        }
+        return StartBeside(new BootParameters(BootSource.Direct, args, machine, processor, hba));
+    }
+
+    private static IReadOnlyDictionary<string, byte[]>? ReadImage(PolledAhciDisk disk, out string entryAssembly)
+    {
+        entryAssembly = "";
+        // No table, or none with a boot partition of ours: a disk like any other, not an error.
+        if (!Gpt.TryRead(disk, out var table, out _) || table.Find(PartitionTypes.Boot) is not { } boot) return null;
+        var sector = new byte[BootRecord.Bytes];
+        disk.ReadSectors(boot.FirstSector, sector);
+        if (!BootRecord.TryParse(sector, boot.SectorCount, out var record, out var error))
+            throw new BootException($"the boot record at sector {boot.FirstSector} is damaged: {error}");
+        var image = new byte[(record.ImageBytes + BootRecord.Bytes - 1) / BootRecord.Bytes * BootRecord.Bytes];
+        disk.ReadSectors(boot.FirstSector + record.ImageSector, image);
+        var content = image.AsMemory(0, (int)record.ImageBytes);
+        if (!record.Matches(content.Span)) throw new BootException("the OS image on the boot partition does not match its SHA-256; write the disk anew");
+        entryAssembly = record.EntryAssembly;
+        return OsImage.Read(content);
+    }
+
+    private static int StartBeside(BootParameters parameters) => Start(Assembly.Load(OsImage.KernelEntryAssembly), parameters);
+
+    private static int Start(Assembly kernel, BootParameters parameters)
+    {
+        var start = kernel.GetType(BootParameters.EntryType)?.GetMethod(BootParameters.EntryMethod, [typeof(BootParameters)])
+            ?? throw new BootException($"{kernel.GetName().Name} is no kernel: it has no {BootParameters.EntryType}.{BootParameters.EntryMethod}");
+        return start.CreateDelegate<Func<BootParameters, int>>()(parameters);
+    }
+}
