@@ -116,6 +116,9 @@ public static class SataLink
     /// <summary>The DET field of PxSSTS and PxSCTL, bits 3:0.</summary>
     public const uint DETMask = 0xF;
 
+    /// <summary>PxSSTS.DET: a device is present, communication is not established.</summary>
+    public const uint DETPresent = 1;
+
     /// <summary>PxSSTS.DET: a device is present and communication is established.</summary>
     public const uint DETEstablished = 3;
 
