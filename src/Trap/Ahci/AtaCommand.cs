@@ -1,0 +1,125 @@
+namespace VmShunt.Trap.Ahci;
+
+/// <summary>ATA command codes (ACS-2 §7).</summary>
+public enum AtaCommand : byte
+{
+    /// <summary>NOP: always aborts.</summary>
+    Nop = 0x00,
+
+    /// <summary>DATA SET MANAGEMENT; with Features bit 0, TRIM.</summary>
+    DataSetManagement = 0x06,
+
+    /// <summary>DEVICE RESET: packet devices only.</summary>
+    DeviceReset = 0x08,
+
+    /// <summary>READ SECTOR(S), 28 bits, PIO.</summary>
+    ReadSectors = 0x20,
+
+    /// <summary>READ SECTOR(S) EXT, PIO.</summary>
+    ReadSectorsExt = 0x24,
+
+    /// <summary>READ DMA EXT.</summary>
+    ReadDmaExt = 0x25,
+
+    /// <summary>WRITE SECTOR(S), 28 bits, PIO.</summary>
+    WriteSectors = 0x30,
+
+    /// <summary>WRITE SECTOR(S) EXT, PIO.</summary>
+    WriteSectorsExt = 0x34,
+
+    /// <summary>WRITE DMA EXT.</summary>
+    WriteDmaExt = 0x35,
+
+    /// <summary>WRITE DMA FUA EXT: durable on completion.</summary>
+    WriteDmaFuaExt = 0x3D,
+
+    /// <summary>READ VERIFY SECTOR(S), 28 bits.</summary>
+    ReadVerifySectors = 0x40,
+
+    /// <summary>READ VERIFY SECTOR(S) EXT.</summary>
+    ReadVerifySectorsExt = 0x42,
+
+    /// <summary>EXECUTE DEVICE DIAGNOSTIC.</summary>
+    ExecuteDeviceDiagnostic = 0x90,
+
+    /// <summary>SMART; Features holds an <see cref="AtaSmart"/>.</summary>
+    Smart = 0xB0,
+
+    /// <summary>READ DMA, 28 bits.</summary>
+    ReadDma = 0xC8,
+
+    /// <summary>WRITE DMA, 28 bits.</summary>
+    WriteDma = 0xCA,
+
+    /// <summary>STANDBY IMMEDIATE.</summary>
+    StandbyImmediate = 0xE0,
+
+    /// <summary>IDLE IMMEDIATE.</summary>
+    IdleImmediate = 0xE1,
+
+    /// <summary>STANDBY.</summary>
+    Standby = 0xE2,
+
+    /// <summary>IDLE.</summary>
+    Idle = 0xE3,
+
+    /// <summary>CHECK POWER MODE; Count answers FFh for active.</summary>
+    CheckPowerMode = 0xE5,
+
+    /// <summary>SLEEP.</summary>
+    Sleep = 0xE6,
+
+    /// <summary>FLUSH CACHE.</summary>
+    FlushCache = 0xE7,
+
+    /// <summary>FLUSH CACHE EXT.</summary>
+    FlushCacheExt = 0xEA,
+
+    /// <summary>IDENTIFY DEVICE: 512 bytes, PIO; see <see cref="IdentifyData"/>.</summary>
+    IdentifyDevice = 0xEC,
+
+    /// <summary>SET FEATURES; Features holds an <see cref="AtaFeature"/>.</summary>
+    SetFeatures = 0xEF,
+}
+
+/// <summary>SET FEATURES subcommands (ACS-2 §7.45).</summary>
+public enum AtaFeature : byte
+{
+    /// <summary>Enable the volatile write cache.</summary>
+    EnableWriteCache = 0x02,
+
+    /// <summary>Set the transfer mode that Count names.</summary>
+    SetTransferMode = 0x03,
+
+    /// <summary>Disable read look-ahead.</summary>
+    DisableReadLookAhead = 0x55,
+
+    /// <summary>Disable the volatile write cache.</summary>
+    DisableWriteCache = 0x82,
+
+    /// <summary>Enable read look-ahead.</summary>
+    EnableReadLookAhead = 0xAA,
+}
+
+/// <summary>SMART subcommands (ACS-2 §7.48); LBA bits 23:8 must hold <see cref="AtaSmartKey.Lba"/>.</summary>
+public enum AtaSmart : byte
+{
+    /// <summary>SMART READ DATA: 512 bytes, PIO.</summary>
+    ReadData = 0xD0,
+
+    /// <summary>SMART ENABLE OPERATIONS.</summary>
+    EnableOperations = 0xD8,
+
+    /// <summary>SMART DISABLE OPERATIONS.</summary>
+    DisableOperations = 0xD9,
+
+    /// <summary>SMART RETURN STATUS: LBA bits 23:8 answer <see cref="AtaSmartKey.Lba"/> while all is well.</summary>
+    ReturnStatus = 0xDA,
+}
+
+/// <summary>The key that every SMART command carries.</summary>
+public static class AtaSmartKey
+{
+    /// <summary>LBA bits 23:8.</summary>
+    public const ushort Lba = 0xC24F;
+}

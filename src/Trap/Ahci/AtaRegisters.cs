@@ -1,0 +1,81 @@
+namespace VmShunt.Trap.Ahci;
+
+/// <summary>The ATA status register (ACS-2 §6).</summary>
+[Flags]
+public enum AtaStatus : byte
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>The command failed; the error register says why.</summary>
+    ERR = 1 << 0,
+
+    /// <summary>Data request.</summary>
+    DRQ = 1 << 3,
+
+    /// <summary>Seek complete: obsolete, and expected by older drivers.</summary>
+    DSC = 1 << 4,
+
+    /// <summary>Device fault.</summary>
+    DF = 1 << 5,
+
+    /// <summary>Device ready.</summary>
+    DRDY = 1 << 6,
+
+    /// <summary>Busy; the other bits mean nothing.</summary>
+    BSY = 1 << 7,
+
+    /// <summary>Ready and idle: 50h.</summary>
+    Ready = DRDY | DSC,
+
+    /// <summary>What PxTFD holds before a device has spoken: 7Fh (AHCI 1.3.1 §3.3.8).</summary>
+    NoDevice = 0x7F,
+}
+
+/// <summary>The ATA error register (ACS-2 §6).</summary>
+[Flags]
+public enum AtaError : byte
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>After a reset or diagnostic: the device passed.</summary>
+    DiagnosticPassed = 1 << 0,
+
+    /// <summary>Aborted.</summary>
+    ABRT = 1 << 2,
+
+    /// <summary>The address was not found: outside the disk.</summary>
+    IDNF = 1 << 4,
+
+    /// <summary>Uncorrectable data.</summary>
+    UNC = 1 << 6,
+
+    /// <summary>Interface CRC.</summary>
+    ICRC = 1 << 7,
+}
+
+/// <summary>The ATA device register.</summary>
+[Flags]
+public enum AtaDevice : byte
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>LBA bits 27:24 of a 28-bit command.</summary>
+    LbaMask = 0x0F,
+
+    /// <summary>The address is an LBA.</summary>
+    LBA = 1 << 6,
+}
+
+/// <summary>The ATA control register.</summary>
+[Flags]
+public enum AtaControl : byte
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>Software reset.</summary>
+    SRST = 1 << 2,
+}
