@@ -8,6 +8,8 @@ namespace VmShunt.Trap;
 /// <summary>
 /// Cuts a Unix stream socket into frames. The thread that asks for a frame is the one that blocks in the socket, so a
 /// frame wakes exactly one thread and nothing is allocated. One thread receives; sending may be another's, one at a time.
+/// It never reads past the frame that is asked for: the kernel would join a later message's bytes to it and hand out
+/// that message's descriptors too early.
 /// </summary>
 public sealed class FramedConnection : IDisposable
 {
@@ -21,7 +23,6 @@ public sealed class FramedConnection : IDisposable
         resumeWriterThreshold: 0,
         minimumSegmentSize: ReceiveBytes,
         useSynchronizationContext: false));
-    private long _unread;
 
     /// <summary>Takes ownership of a connected socket.</summary>
     public FramedConnection(UnixConnection connection) => _connection = connection;
@@ -29,41 +30,34 @@ public sealed class FramedConnection : IDisposable
     /// <summary>The socket's descriptor, to sleep on; owned by this object.</summary>
     public SafeHandle Handle => _connection.Handle;
 
-    /// <summary>
-    /// Descriptors that came with the bytes received so far. Where in the bytes they belong is not known (the kernel
-    /// joins messages), so the parser takes them by message type. For the receiving thread.
-    /// </summary>
+    /// <summary>Descriptors that came with the frames received so far. For the receiving thread.</summary>
     public DescriptorQueue Descriptors { get; } = new();
-
-    /// <summary>Whether bytes were received that no frame has taken yet. For the receiving thread.</summary>
-    public bool HasUnread => _unread > 0;
 
     /// <summary>Receives a frame of exactly the span's length, waiting for it.</summary>
     /// <returns>False when the peer closed the connection before the first byte.</returns>
     /// <exception cref="IOException">The connection failed, or ended inside the frame.</exception>
     public bool Receive(Span<byte> frame)
     {
-        while (_unread < frame.Length)
+        for (var received = 0; received < frame.Length;)
         {
-            var target = _pipe.Writer.GetSpan(ReceiveBytes);
-            var received = _connection.Receive(target, Descriptors);
-            if (received == 0)
+            var wanted = Math.Min(frame.Length - received, ReceiveBytes);
+            var n = _connection.Receive(_pipe.Writer.GetSpan(ReceiveBytes)[..wanted], Descriptors);
+            if (n == 0)
             {
-                return _unread == 0
+                return received == 0
                     ? false
-                    : throw new IOException($"the peer closed the connection after {_unread} of {frame.Length} bytes of a message");
+                    : throw new IOException($"the peer closed the connection after {received} of {frame.Length} bytes of a message");
             }
-            _pipe.Writer.Advance(received);
-            _unread += received;
+            received += n;
+            _pipe.Writer.Advance(n);
             var flushed = _pipe.Writer.FlushAsync();
-            if (!flushed.IsCompletedSuccessfully) throw new InvalidOperationException("the pipe of a framed connection never waits");
+            if (!flushed.IsCompletedSuccessfully)
+                throw new InvalidOperationException("the pipe of a framed connection never waits");
         }
         if (frame.IsEmpty) return true;
-        if (!_pipe.Reader.TryRead(out var result)) throw new InvalidOperationException("the pipe of a framed connection holds unread bytes");
-        var taken = result.Buffer.Slice(0, frame.Length);
-        taken.CopyTo(frame);
-        _unread -= frame.Length;
-        _pipe.Reader.AdvanceTo(taken.End);
+        if (!_pipe.Reader.TryRead(out var result)) throw new InvalidOperationException("the pipe of a framed connection holds the frame");
+        result.Buffer.CopyTo(frame);
+        _pipe.Reader.AdvanceTo(result.Buffer.End);
         return true;
     }
 

@@ -13,7 +13,6 @@ public sealed class GuestPartition : IDisposable
     private readonly string _socket;
     private readonly PartitionKey _key;
     private readonly VirtualProcessor?[] _processors;
-    private readonly MemoryRegion[] _regions;
     private readonly Lock _lock = new();
     private FramedConnection? _first;
     private bool _disposed;
@@ -31,8 +30,7 @@ public sealed class GuestPartition : IDisposable
         DeviceCount = (int)welcome.DeviceCount;
         MemoryFile = memory;
         Parts = PartsOf(welcome);
-        _regions = MapAll(memory, Parts);
-        Memory = new GuestMemory(_regions);
+        Memory = Map(memory, Parts);
         _first = connection;
     }
 
@@ -118,7 +116,6 @@ public sealed class GuestPartition : IDisposable
             foreach (var processor in _processors) processor?.Dispose();
             _first?.Dispose();
             Memory.Dispose();
-            foreach (var region in _regions) region.Dispose();
             MemoryFile.Dispose();
         }
     }
@@ -160,18 +157,18 @@ public sealed class GuestPartition : IDisposable
         return parts;
     }
 
-    private static MemoryRegion[] MapAll(SafeFileHandle memory, IReadOnlyList<MemoryPart> parts)
+    private static GuestMemory Map(SafeFileHandle memory, IReadOnlyList<MemoryPart> parts)
     {
         var regions = new List<MemoryRegion>();
         try
         {
             foreach (var part in parts) regions.Add(MemoryRegion.Map(memory, part.FileOffset, part.Size, part.GuestAddress));
-            return [.. regions];
+            return new GuestMemory(regions);
         }
-        catch
+        finally
         {
+            // The guest memory holds the mappings from here on.
             foreach (var region in regions) region.Dispose();
-            throw;
         }
     }
 }

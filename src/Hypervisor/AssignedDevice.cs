@@ -1,0 +1,142 @@
+using System.Buffers.Binary;
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
+using VmShunt.Trap.VfioUser;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>
+/// An emulated device of one partition: its own connection to VM-H, with the partition's memory, its interrupt, and
+/// where its registers lie in the guest's address space. Any thread.
+/// </summary>
+internal sealed class AssignedDevice : IDisposable
+{
+    private const int CommandRegister = 0x04, Bar5Register = 0x24;
+    private const ushort MemorySpace = 2, BusMaster = 4;
+    private const uint BarAddressMask = 0xffff_fff0;
+
+    private readonly VfioUserClient _client;
+    private readonly int _index;
+    private readonly Lock _lock = new();
+    private readonly ulong _barBytes;
+    private readonly ulong _configurationBytes;
+    private ulong _barBase;
+    private bool _barEnabled;
+
+    /// <summary>Connects to VM-H, gives it the partition's memory and sets the device up as firmware would.</summary>
+    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    internal AssignedDevice(DeviceSpec spec, int index, SafeFileHandle memory, IEnumerable<MemoryPart> parts)
+    {
+        Name = spec.Name;
+        _index = index;
+        _client = VfioUserClient.Connect(spec.VfioUserSocket);
+        Interrupt = EventFd.Create();
+        try
+        {
+            foreach (var part in parts) _client.MapMemory(part.GuestAddress, part.Size, part.FileOffset, memory);
+            _barBytes = _client.GetRegionInfo(VfioPciRegion.Bar5).Size;
+            _configurationBytes = _client.GetRegionInfo(VfioPciRegion.Configuration).Size;
+            _client.SetInterrupt(VfioPciIrq.Msi, Interrupt);
+            Configure();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    internal string Name { get; }
+
+    /// <summary>Signalled by VM-H; stays so while no processor takes the interrupt.</summary>
+    internal EventFd Interrupt { get; }
+
+    /// <summary>Whether an access falls into its registers, as its BAR 5 is programmed now.</summary>
+    internal bool Claims(ulong address, int size, out ulong offset)
+    {
+        lock (_lock)
+        {
+            offset = address - _barBase;
+            return _barEnabled && address >= _barBase && offset <= _barBytes && (ulong)size <= _barBytes - offset;
+        }
+    }
+
+    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    internal void ReadRegister(ulong offset, Span<byte> value) => _client.ReadRegion(VfioPciRegion.Bar5, offset, value);
+
+    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    internal void WriteRegister(ulong offset, ReadOnlySpan<byte> value) => _client.WriteRegion(VfioPciRegion.Bar5, offset, value);
+
+    /// <returns>False past the device's configuration space.</returns>
+    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    internal bool TryReadConfiguration(ulong offset, Span<byte> value)
+    {
+        if (offset + (ulong)value.Length > _configurationBytes) return false;
+        _client.ReadRegion(VfioPciRegion.Configuration, offset, value);
+        return true;
+    }
+
+    /// <returns>False past the device's configuration space.</returns>
+    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    internal bool TryWriteConfiguration(ulong offset, ReadOnlySpan<byte> value)
+    {
+        var end = offset + (ulong)value.Length;
+        if (end > _configurationBytes) return false;
+        lock (_lock)
+        {
+            _client.WriteRegion(VfioPciRegion.Configuration, offset, value);
+            if (Overlaps(CommandRegister, 2) || Overlaps(Bar5Register, 4)) FollowBar();
+        }
+        return true;
+
+        bool Overlaps(ulong register, ulong bytes) => offset < register + bytes && register < end;
+    }
+
+    /// <summary>Resets it and sets it up again. When it returns, no command of before is in flight.</summary>
+    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    internal void Reset()
+    {
+        _client.Reset();
+        Interrupt.TryDrain();
+        Configure();
+    }
+
+    /// <summary>Ends an access that hangs, and every later one.</summary>
+    internal void Shutdown() => _client.Shutdown();
+
+    public void Dispose()
+    {
+        _client.Dispose();
+        Interrupt.Dispose();
+    }
+
+    private void Configure()
+    {
+        Span<byte> value = stackalloc byte[4];
+        lock (_lock)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(value, (uint)(GuestLayout.BarAddress + (ulong)_index * GuestLayout.BarStride));
+            _client.WriteRegion(VfioPciRegion.Configuration, Bar5Register, value);
+            var command = ReadCommand() | MemorySpace | BusMaster;
+            BinaryPrimitives.WriteUInt16LittleEndian(value, (ushort)command);
+            _client.WriteRegion(VfioPciRegion.Configuration, CommandRegister, value[..2]);
+            FollowBar();
+        }
+    }
+
+    private void FollowBar()
+    {
+        Span<byte> value = stackalloc byte[4];
+        _client.ReadRegion(VfioPciRegion.Configuration, Bar5Register, value);
+        _barBase = BinaryPrimitives.ReadUInt32LittleEndian(value) & BarAddressMask;
+        _barEnabled = (ReadCommand() & MemorySpace) != 0;
+    }
+
+    private ushort ReadCommand()
+    {
+        Span<byte> value = stackalloc byte[2];
+        _client.ReadRegion(VfioPciRegion.Configuration, CommandRegister, value);
+        return BinaryPrimitives.ReadUInt16LittleEndian(value);
+    }
+}

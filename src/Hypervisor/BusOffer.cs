@@ -1,0 +1,101 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using VmShunt.Ring.Interop;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>
+/// The bus channel of one disk, offered to one partition. The hypervisor connects it, hands the socket over and keeps a
+/// duplicate, which is its power to revoke it; what is said on the channel is between VM-C and VM-H. Any thread.
+/// </summary>
+internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : IDisposable
+{
+    /// <summary>How long VM-H may take to let the guest's memory go.</summary>
+    internal const int CloseSeconds = 5;
+
+    private readonly Lock _lock = new();
+    private UnixConnection? _channel;
+
+    internal string Name => spec.Name;
+
+    internal bool IsOffered => spec.VhostUserSocket is not null;
+
+    /// <summary>Whether the guest holds it and VM-H has not closed it.</summary>
+    internal bool IsOpen
+    {
+        get
+        {
+            lock (_lock) return _channel is not null && !HasEnded(_channel);
+        }
+    }
+
+    /// <summary>Connects the channel.</summary>
+    /// <param name="channel">The connected socket, to pass to the guest; owned by this object.</param>
+    internal HypercallStatus Open(out SafeHandle? channel)
+    {
+        channel = null;
+        if (spec.VhostUserSocket is null) return HypercallStatus.NotOffered;
+        lock (_lock)
+        {
+            if (_channel is not null && !HasEnded(_channel)) return HypercallStatus.AlreadyOpen;
+            _channel?.Dispose();
+            _channel = null;
+            try
+            {
+                _channel = UnixConnection.Connect(spec.VhostUserSocket);
+            }
+            catch (IOException e)
+            {
+                log.BusUnavailable(partition, spec.Name, e.Message);
+                return HypercallStatus.Unavailable;
+            }
+            channel = _channel.Handle;
+            log.BusOpened(partition, spec.Name);
+            return HypercallStatus.Success;
+        }
+    }
+
+    /// <summary>
+    /// Ends the channel: VM-H reads end-of-file, stops its queues, lets the memory go and closes, which is waited for.
+    /// </summary>
+    internal HypercallStatus Revoke()
+    {
+        lock (_lock)
+        {
+            if (_channel is null) return HypercallStatus.NotOpen;
+            _channel.ShutdownSend();
+            var closed = WaitForClose(_channel);
+            if (!closed) _channel.Shutdown();
+            _channel.Dispose();
+            _channel = null;
+            if (closed) log.BusClosed(partition, spec.Name);
+            else log.BusForced(partition, spec.Name, CloseSeconds);
+            return closed ? HypercallStatus.Success : HypercallStatus.Forced;
+        }
+    }
+
+    public void Dispose() => Revoke();
+
+    private static bool WaitForClose(UnixConnection channel)
+    {
+        using var events = new WaitSet(channel.Handle);
+        var start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            var left = CloseSeconds * 1000 - (int)Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+            if (left <= 0) return false;
+            if (!events.Wait(left)) continue;
+            if (events.IsHungUp(0)) return true;
+            // Answers that the guest has not read keep the socket readable; they are none of our business.
+            Thread.Sleep(1);
+        }
+    }
+
+    private static bool HasEnded(UnixConnection channel)
+    {
+        using var events = new WaitSet(channel.Handle);
+        return events.Wait(0) && events.IsHungUp(0);
+    }
+}

@@ -1,0 +1,115 @@
+using Microsoft.Extensions.Logging;
+using VmShunt.Ring.Interop;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>
+/// Serves one connection on a thread of its own, from its hello to its end: a processor of a new or known partition, or
+/// an observer.
+/// </summary>
+internal sealed class ConnectionThread(PartitionTable partitions, ILogger log)
+{
+    internal void Start(UnixConnection connection, Action ended)
+    {
+        var thread = new Thread(() =>
+        {
+            using var channel = new ProcessorChannel(connection);
+            try
+            {
+                Serve(channel);
+            }
+            catch (IOException e)
+            {
+                log.Refused(e.Message);
+            }
+            finally
+            {
+                ended();
+            }
+        })
+        { IsBackground = true, Name = "connection" };
+        thread.Start();
+    }
+
+    private void Serve(ProcessorChannel channel)
+    {
+        if (!channel.TryReceiveHello(out var hello)) return;
+        switch (hello.Kind)
+        {
+            case HelloKind.NewPartition:
+                RunNewPartition(channel, hello);
+                break;
+            case HelloKind.FurtherProcessor:
+                RunFurtherProcessor(channel, hello);
+                break;
+            case HelloKind.Observer:
+                channel.Accept(default);
+                while (channel.TryReceiveQuery()) channel.SendStatistics(partitions.Statistics());
+                break;
+            default:
+                Refuse(channel, $"a connection of kind {(uint)hello.Kind} does not exist");
+                break;
+        }
+    }
+
+    private void RunNewPartition(ProcessorChannel channel, in Hello hello)
+    {
+        Partition partition;
+        try
+        {
+            partition = partitions.Create(hello);
+        }
+        catch (IOException e)
+        {
+            Refuse(channel, e.Message);
+            return;
+        }
+        var processor = new ProcessorThread(partition, 0, channel, log);
+        try
+        {
+            if (partition.TryAttach(processor) is { } why)
+            {
+                Refuse(channel, why);
+                return;
+            }
+            channel.Accept(partition.Welcome, partition.MemoryFile);
+            processor.Run();
+        }
+        finally
+        {
+            partition.End("its guest closed the connection");
+            partitions.Remove(partition);
+        }
+    }
+
+    private void RunFurtherProcessor(ProcessorChannel channel, in Hello hello)
+    {
+        if (partitions.Find(hello.PartitionId, hello.Key) is not { } partition)
+        {
+            Refuse(channel, $"there is no partition {hello.PartitionId} with this key");
+            return;
+        }
+        var processor = new ProcessorThread(partition, (int)Math.Min(hello.Index, int.MaxValue), channel, log);
+        if (partition.TryAttach(processor) is { } why)
+        {
+            Refuse(channel, why);
+            return;
+        }
+        try
+        {
+            channel.Accept(new Welcome { PartitionId = hello.PartitionId });
+            processor.Run();
+        }
+        finally
+        {
+            partition.Detach(processor);
+        }
+    }
+
+    private void Refuse(ProcessorChannel channel, string why)
+    {
+        log.Refused(why);
+        channel.Refuse(why);
+    }
+}

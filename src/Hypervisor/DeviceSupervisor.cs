@@ -1,0 +1,63 @@
+using System.Runtime.InteropServices;
+using VmShunt.Trap.VfioUser;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>
+/// Looks at start whether VM-H serves a device as it must be, and keeps that connection: its end is VM-H's end.
+/// </summary>
+internal sealed class DeviceSupervisor : IDisposable
+{
+    private readonly VfioUserClient _client;
+
+    private DeviceSupervisor(DeviceSpec spec, VfioUserClient client)
+    {
+        Spec = spec;
+        _client = client;
+    }
+
+    internal DeviceSpec Spec { get; }
+
+    /// <summary>Becomes readable when VM-H closes the connection.</summary>
+    internal SafeHandle Handle => _client.Handle;
+
+    /// <exception cref="IOException">VM-H is not there or serves something else; the message says what to do.</exception>
+    internal static DeviceSupervisor Start(DeviceSpec spec)
+    {
+        if (spec.VhostUserSocket is { } bus && !File.Exists(bus))
+            throw new IOException($"device {spec.Name}: nothing serves the bus at {bus}; start vmshunt-host with --vhost-user {bus} first");
+        VfioUserClient client;
+        try
+        {
+            client = VfioUserClient.Connect(spec.VfioUserSocket);
+        }
+        catch (IOException e)
+        {
+            throw new IOException($"device {spec.Name}: {e.Message}; start vmshunt-host with --vfio-user {spec.VfioUserSocket} first", e);
+        }
+        try
+        {
+            if (Unfit(client) is { } why) throw new IOException($"device {spec.Name}: {spec.VfioUserSocket} {why}; give the socket of a vmshunt-host");
+            return new DeviceSupervisor(spec, client);
+        }
+        catch
+        {
+            client.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose() => _client.Dispose();
+
+    private static string? Unfit(VfioUserClient client)
+    {
+        var info = client.GetInfo();
+        if (!info.IsPci || info.RegionCount <= VfioPciRegion.Configuration) return "serves no PCI device";
+        if (!info.CanReset) return "serves a device that cannot be reset";
+        var bar = client.GetRegionInfo(VfioPciRegion.Bar5);
+        if (bar.Size is 0 or > GuestLayout.BarStride) return $"serves a device whose BAR 5 has {bar.Size} bytes, not 1 to {GuestLayout.BarStride}";
+        if (info.IrqCount <= VfioPciIrq.Msi || client.GetIrqInfo(VfioPciIrq.Msi).Count == 0) return "serves a device without message-signalled interrupts";
+        return null;
+    }
+}

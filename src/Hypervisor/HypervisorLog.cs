@@ -1,0 +1,49 @@
+using Microsoft.Extensions.Logging;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>Every line that the hypervisor logs, numbered. 1xx process, 2xx partitions, 3xx bus, 4xx crash.</summary>
+internal static partial class HypervisorLog
+{
+    [LoggerMessage(101, LogLevel.Information, "listening on {Socket} with {Devices} device(s)")]
+    internal static partial void Listening(this ILogger log, string socket, int devices);
+
+    [LoggerMessage(102, LogLevel.Information, "ends: {Why}")]
+    internal static partial void Ends(this ILogger log, string why);
+
+    [LoggerMessage(103, LogLevel.Error, "device {Device}: VM-H closed the connection")]
+    internal static partial void HostPartitionGone(this ILogger log, string device);
+
+    [LoggerMessage(104, LogLevel.Warning, "a connection was turned away: {Why}")]
+    internal static partial void Refused(this ILogger log, string why);
+
+    [LoggerMessage(105, LogLevel.Warning, "{Why}")]
+    internal static partial void AcceptFailed(this ILogger log, string why);
+
+    [LoggerMessage(201, LogLevel.Information, "partition {Partition}: created with {Bytes} bytes of memory and {Processors} processor(s) for process {Process}")]
+    internal static partial void PartitionCreated(this ILogger log, int partition, ulong bytes, int processors, int process);
+
+    [LoggerMessage(202, LogLevel.Information, "partition {Partition}: ended, {Why}; {Exits} exits")]
+    internal static partial void PartitionEnded(this ILogger log, int partition, string why, long exits);
+
+    [LoggerMessage(203, LogLevel.Warning, "partition {Partition}: processor {Processor} gets a machine check: {Why}")]
+    internal static partial void MachineCheck(this ILogger log, int partition, int processor, string why);
+
+    [LoggerMessage(204, LogLevel.Warning, "partition {Partition}: processor {Processor} broke off: {Why}")]
+    internal static partial void ProcessorBroke(this ILogger log, int partition, int processor, string why);
+
+    [LoggerMessage(301, LogLevel.Information, "partition {Partition}: bus channel of {Device} opened")]
+    internal static partial void BusOpened(this ILogger log, int partition, string device);
+
+    [LoggerMessage(302, LogLevel.Information, "partition {Partition}: bus channel of {Device} closed by VM-H")]
+    internal static partial void BusClosed(this ILogger log, int partition, string device);
+
+    [LoggerMessage(303, LogLevel.Error, "partition {Partition}: VM-H did not close the bus channel of {Device} within {Seconds} s; it was cut by force")]
+    internal static partial void BusForced(this ILogger log, int partition, string device, int seconds);
+
+    [LoggerMessage(304, LogLevel.Warning, "partition {Partition}: no bus channel for {Device}: {Why}")]
+    internal static partial void BusUnavailable(this ILogger log, int partition, string device, string why);
+
+    [LoggerMessage(401, LogLevel.Warning, "partition {Partition}: crash, step {Sequence}: {What}")]
+    internal static partial void CrashStep(this ILogger log, int partition, int sequence, string what);
+}

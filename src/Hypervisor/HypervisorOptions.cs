@@ -1,0 +1,59 @@
+using System.CommandLine;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>What the command line asks for.</summary>
+/// <param name="Socket">Where guests and observers connect.</param>
+/// <param name="Devices">The emulated devices of every partition, in order.</param>
+/// <param name="Linger">After how many seconds without a guest to end; null never.</param>
+internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, int? Linger)
+{
+    /// <summary>The command line; <paramref name="run"/> gets what it says.</summary>
+    internal static RootCommand Command(Func<HypervisorOptions, int> run)
+    {
+        var socket = new Option<string>("--socket")
+        {
+            Description = "Unix socket to listen on for guests (VM-C) and observers",
+            HelpName = "PATH",
+            Required = true,
+        };
+        var device = new Option<string[]>("--device")
+        {
+            Description = "An emulated device of every guest, served by vmshunt-host: NAME,vhost-user=SOCKET,vfio-user=SOCKET. "
+                + "May be given several times. Without vhost-user no bus is offered for it",
+            HelpName = "SPEC",
+            Required = true,
+        };
+        var linger = new Option<int?>("--linger")
+        {
+            Description = "End by itself when no guest has been connected for so many seconds",
+            HelpName = "SECONDS",
+        };
+        var root = new RootCommand("The virtualization layer of VmShunt: partitions, memory, VM exits and the bus offer.") { socket, device, linger };
+        root.Validators.Add(result =>
+        {
+            var seconds = result.GetValue(linger);
+            if (seconds is < 0 or > 1_000_000) result.AddError($"--linger {seconds}: give 0 to 1000000 seconds");
+            var specs = new List<DeviceSpec>();
+            foreach (var text in result.GetValue(device) ?? [])
+            {
+                try
+                {
+                    specs.Add(DeviceSpec.Parse(text));
+                }
+                catch (FormatException e)
+                {
+                    result.AddError(e.Message);
+                }
+            }
+            foreach (var twice in specs.GroupBy(s => s.Name).Where(g => g.Count() > 1)) result.AddError($"--device {twice.Key}: given {twice.Count()} times; each device needs a name of its own");
+            if (specs.Count > GuestLayout.MaxDevices) result.AddError($"--device: given {specs.Count} times; a guest has room for {GuestLayout.MaxDevices}");
+        });
+        root.SetAction(parse => run(new HypervisorOptions(
+            parse.GetRequiredValue(socket),
+            [.. parse.GetRequiredValue(device).Select(DeviceSpec.Parse)],
+            parse.GetValue(linger))));
+        return root;
+    }
+}

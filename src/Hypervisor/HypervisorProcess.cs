@@ -1,0 +1,134 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using VmShunt.Ring.Interop;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>
+/// The hypervisor's main thread: takes connections, watches VM-H, and ends when it is told to, when VM-H ends, or when
+/// nobody needs it any more.
+/// </summary>
+internal sealed class HypervisorProcess : IDisposable
+{
+    private const int MaxConnections = 1024;
+    private const int MinFirstGuestSeconds = 30;
+    private const int EndSeconds = 2 * BusOffer.CloseSeconds;
+
+    private readonly HypervisorOptions _options;
+    private readonly ILogger _log;
+    private readonly EventFd _changed = EventFd.Create();
+    private readonly EventFd _stop = EventFd.Create();
+    private readonly List<DeviceSupervisor> _devices = [];
+    private readonly PartitionTable _partitions;
+    private readonly ConnectionThread _connections;
+    private readonly PosixSignalRegistration _terminate, _interrupt;
+    private UnixListener? _listener;
+    private int _connectionCount;
+    private string _stopReason = "";
+
+    internal HypervisorProcess(HypervisorOptions options, ILogger log)
+    {
+        _options = options;
+        _log = log;
+        _partitions = new PartitionTable(options.Devices, _changed.Signal, log);
+        _connections = new ConnectionThread(_partitions, log);
+        _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+    }
+
+    /// <summary>Looks at the devices and listens.</summary>
+    /// <exception cref="IOException">VM-H is not there, or the socket cannot be listened on.</exception>
+    internal void Start()
+    {
+        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device));
+        _listener = UnixListener.Bind(_options.Socket);
+        _log.Listening(_options.Socket, _devices.Count);
+    }
+
+    /// <summary>Serves until there is a reason to end.</summary>
+    /// <returns>The process's exit code.</returns>
+    internal int Run()
+    {
+        using var events = new WaitSet([_listener!.Handle, _stop.Handle, _changed.Handle, .. _devices.Select(d => d.Handle)]);
+        var idleSince = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            var idle = _partitions.Count == 0;
+            var ready = events.Wait(idle ? MillisecondsLeft(idleSince) : -1);
+            if (events.IsReady(1)) return End(_stopReason, 0);
+            for (var i = 0; i < _devices.Count; i++)
+            {
+                if (!events.IsReady(3 + i)) continue;
+                _log.HostPartitionGone(_devices[i].Spec.Name);
+                return End($"VM-H of device {_devices[i].Spec.Name} is gone", 1);
+            }
+            if (events.IsReady(0)) Accept();
+            if (events.IsReady(2) && _changed.TryDrain()) idleSince = Stopwatch.GetTimestamp();
+            if (!ready && idle && MillisecondsLeft(idleSince) == 0) return End(IdleReason, 0);
+        }
+    }
+
+    public void Dispose()
+    {
+        _listener?.Dispose();
+        foreach (var device in _devices) device.Dispose();
+        _terminate.Dispose();
+        _interrupt.Dispose();
+    }
+
+    private string IdleReason => _partitions.HadAny
+        ? $"no guest has been connected for {_options.Linger} s (--linger)"
+        : $"no guest came within {Math.Max(_options.Linger ?? 0, MinFirstGuestSeconds)} s (--linger)";
+
+    private int MillisecondsLeft(long since)
+    {
+        if (_options.Linger is not { } linger) return -1;
+        var allowed = _partitions.HadAny ? linger : Math.Max(linger, MinFirstGuestSeconds);
+        return (int)Math.Clamp(allowed * 1000L - (long)Stopwatch.GetElapsedTime(since).TotalMilliseconds, 0, int.MaxValue);
+    }
+
+    private void Accept()
+    {
+        try
+        {
+            var connection = _listener!.Accept();
+            if (Interlocked.Increment(ref _connectionCount) <= MaxConnections)
+            {
+                _connections.Start(connection, () => Interlocked.Decrement(ref _connectionCount));
+                return;
+            }
+            Interlocked.Decrement(ref _connectionCount);
+            connection.Dispose();
+            _log.Refused($"{MaxConnections} connections are open, which is the most");
+        }
+        catch (IOException e)
+        {
+            // Most likely out of descriptors: the listener stays ready, so give the others time to free some.
+            _log.AcceptFailed(e.Message);
+            Thread.Sleep(100);
+        }
+    }
+
+    private void Stop(PosixSignalContext signal)
+    {
+        signal.Cancel = true;
+        _stopReason = $"{signal.Signal} was received";
+        _stop.Signal();
+    }
+
+    private int End(string why, int exitCode)
+    {
+        _log.Ends(why);
+        _partitions.EndAll(why);
+        using var events = new WaitSet(_changed.Handle);
+        var start = Stopwatch.GetTimestamp();
+        while (_partitions.Count > 0)
+        {
+            var left = EndSeconds * 1000 - (int)Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+            if (left <= 0) break;
+            if (events.Wait(left)) _changed.TryDrain();
+        }
+        return exitCode;
+    }
+}

@@ -1,0 +1,191 @@
+using System.Security.Cryptography;
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Memory;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>
+/// One virtual machine: its memory, its devices, its bus channels and the processors that are connected. It lives as
+/// long as the connection that created it, which is processor 0.
+/// </summary>
+internal sealed class Partition : IDisposable
+{
+    private readonly ILogger _log;
+    private readonly Lock _lock = new();
+    private readonly ProcessorThread?[] _processors;
+    private readonly ManualResetEventSlim _furtherGone = new(initialState: true);
+    private readonly int _processId;
+    private PartitionKey _key;
+    private ProcessorThread? _crashing;
+    private CrashStatistics? _crash;
+    private string? _ending;
+    private bool _disposed;
+
+    /// <summary>Creates the memory and connects the devices.</summary>
+    /// <exception cref="IOException">There is no memory for it, or VM-H fails.</exception>
+    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, ILogger log)
+    {
+        Id = id;
+        _log = log;
+        _processId = (int)hello.ProcessId;
+        _processors = new ProcessorThread?[hello.Processors];
+        RamBytes = hello.MemoryBytes;
+        RandomNumberGenerator.Fill(_key);
+        MemoryFile = SharedMemoryFile.Create($"vmshunt-partition-{id}", (long)RamBytes + GuestLayout.CrashReserveBytes);
+        var assigned = new List<AssignedDevice>();
+        try
+        {
+            foreach (var spec in devices) assigned.Add(new AssignedDevice(spec, assigned.Count, MemoryFile, GuestLayout.Parts(RamBytes)));
+        }
+        catch
+        {
+            foreach (var device in assigned) device.Dispose();
+            MemoryFile.Dispose();
+            throw;
+        }
+        Devices = [.. assigned];
+        Offers = [.. devices.Select(d => new BusOffer(id, d, log))];
+        Router = new TrapRouter(Devices);
+    }
+
+    internal int Id { get; }
+
+    internal ulong RamBytes { get; }
+
+    /// <summary>The RAM in order of addresses, then the crash reserve.</summary>
+    internal SafeFileHandle MemoryFile { get; }
+
+    internal AssignedDevice[] Devices { get; }
+
+    internal BusOffer[] Offers { get; }
+
+    internal TrapRouter Router { get; }
+
+    internal ExitCounters Exits { get; } = new();
+
+    /// <summary>What a guest is told about its partition.</summary>
+    internal Welcome Welcome => new()
+    {
+        PartitionId = (uint)Id,
+        DeviceCount = (uint)Devices.Length,
+        Key = _key,
+        RamBytes = RamBytes,
+        LowBytes = GuestLayout.Parts(RamBytes)[0].Size,
+        HighAddress = GuestLayout.HighBase,
+        CrashReserveAddress = GuestLayout.CrashReserveAddress,
+        CrashReserveBytes = GuestLayout.CrashReserveBytes,
+        EcamAddress = GuestLayout.EcamAddress,
+    };
+
+    /// <summary>Why it ends, or null while it lives.</summary>
+    internal string? Ending
+    {
+        get
+        {
+            lock (_lock) return _ending;
+        }
+    }
+
+    internal bool HasKey(in PartitionKey key) => CryptographicOperations.FixedTimeEquals(key, _key);
+
+    /// <summary>Takes a processor in.</summary>
+    /// <returns>Why not, or null.</returns>
+    internal string? TryAttach(ProcessorThread processor)
+    {
+        lock (_lock)
+        {
+            if (_ending is not null) return $"partition {Id} is ending";
+            if ((uint)processor.Index >= (uint)_processors.Length) return $"partition {Id} has processors 0 to {_processors.Length - 1}, not {processor.Index}";
+            if (_processors[processor.Index] is not null) return $"processor {processor.Index} of partition {Id} is connected already";
+            _processors[processor.Index] = processor;
+            if (processor.Index != 0) _furtherGone.Reset();
+            return null;
+        }
+    }
+
+    internal void Detach(ProcessorThread processor)
+    {
+        lock (_lock)
+        {
+            _processors[processor.Index] = null;
+            if (_processors.AsSpan(1).IndexOfAnyExcept((ProcessorThread?)null) < 0) _furtherGone.Set();
+        }
+    }
+
+    /// <summary>Whether a processor may run: always, until the partition crashes; then only the one that said so.</summary>
+    internal bool MayRun(ProcessorThread processor)
+    {
+        lock (_lock) return _crashing is null || _crashing == processor;
+    }
+
+    /// <summary>Makes a processor the only one that runs.</summary>
+    /// <param name="processor">The one that says so.</param>
+    /// <param name="others">The others, which may still be inside an exit.</param>
+    /// <returns>False when another one was faster, or the crash has been dealt with before.</returns>
+    internal bool TryCrash(ProcessorThread processor, out ProcessorThread[] others)
+    {
+        lock (_lock)
+        {
+            others = [.. _processors.OfType<ProcessorThread>().Where(p => p != processor)];
+            if (_crash is not null || (_crashing is not null && _crashing != processor)) return false;
+            _crashing = processor;
+            return true;
+        }
+    }
+
+    /// <summary>Whether it has crashed; the bus stays closed then.</summary>
+    internal bool HasCrashed
+    {
+        get
+        {
+            lock (_lock) return _crashing is not null;
+        }
+    }
+
+    internal void Record(CrashStatistics crash)
+    {
+        lock (_lock) _crash = crash;
+    }
+
+    /// <summary>Starts the end: every processor's connection is closed. The first reason counts.</summary>
+    internal void End(string why)
+    {
+        lock (_lock)
+        {
+            _ending ??= why;
+            foreach (var processor in _processors) processor?.Shutdown();
+        }
+    }
+
+    internal PartitionStatistics Statistics()
+    {
+        var (counts, byAddress, unlisted) = Exits.Snapshot();
+        var channels = Offers.Index().Where(o => o.Item.IsOffered).Select(o => new ChannelStatistics(o.Index, o.Item.IsOpen)).ToArray();
+        lock (_lock)
+        {
+            return new PartitionStatistics(
+                Id, _processId, RamBytes, _processors.Length, _ending is null, counts, byAddress, unlisted, Router.Unclaimed, channels, _crash);
+        }
+    }
+
+    /// <summary>
+    /// Takes everything back, after <see cref="End"/>: waits for the further processors, revokes the bus channels,
+    /// leaves the devices, lets the memory go.
+    /// </summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_disposed) return;
+            _disposed = true;
+        }
+        foreach (var device in Devices) device.Shutdown();
+        _furtherGone.Wait();
+        foreach (var offer in Offers) offer.Dispose();
+        foreach (var device in Devices) device.Dispose();
+        MemoryFile.Dispose();
+        _log.PartitionEnded(Id, _ending ?? "the hypervisor ends", Exits.Total);
+    }
+}

@@ -1,0 +1,127 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using VmShunt.Ring.Interop;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Hypervisor;
+
+/// <summary>
+/// A virtual processor as the hypervisor sees it: suspended while its exit is carried out here, on the one thread that
+/// serves its connection, and running otherwise. An exit without a fault allocates nothing.
+/// </summary>
+internal sealed class ProcessorThread
+{
+    private readonly Partition _partition;
+    private readonly ProcessorChannel _channel;
+    private readonly ILogger _log;
+
+    // Held while an exit is carried out. Who holds it knows that this processor is in no device access and not resumed.
+    private readonly Lock _carryingOut = new();
+
+    internal ProcessorThread(Partition partition, int index, ProcessorChannel channel, ILogger log)
+    {
+        _partition = partition;
+        _channel = channel;
+        _log = log;
+        Index = index;
+    }
+
+    internal int Index { get; }
+
+    /// <summary>Serves the processor until its guest closes the connection.</summary>
+    internal void Run()
+    {
+        try
+        {
+            using var events = new WaitSet([_channel.Handle, .. _partition.Devices.Select(SafeHandle (d) => d.Interrupt.Handle)]);
+            while (_channel.TryReceiveExit(out var exit))
+            {
+                _partition.Exits.Add(exit);
+                if (exit.Processor != (uint)Index || TrappedInstruction.Length(exit.Reason, exit.Size) == 0)
+                    _channel.Fault(exit, FaultCode.BadExit, $"processor {Index} sent an exit of processor {exit.Processor}, reason {(uint)exit.Reason}, size {exit.Size}");
+                else if (exit.Reason == ExitReason.Halt)
+                    Halt(exit, events);
+                else
+                    CarryOut(exit);
+            }
+        }
+        catch (IOException e)
+        {
+            if (_partition.Ending is null) _log.ProcessorBroke(_partition.Id, Index, e.Message);
+        }
+    }
+
+    /// <summary>Ends <see cref="Run"/>. Any thread.</summary>
+    internal void Shutdown() => _channel.Shutdown();
+
+    /// <summary>Waits until the exit that is being carried out, if any, has ended. For another processor's thread.</summary>
+    internal void WaitUntilSuspended()
+    {
+        lock (_carryingOut)
+        {
+            // To have held it is all that is needed.
+        }
+    }
+
+    private void CarryOut(in ExitRecord exit)
+    {
+        lock (_carryingOut)
+        {
+            if (!_partition.MayRun(this)) return;
+            var state = exit.State;
+            SafeHandle? descriptor = null;
+            try
+            {
+                switch (exit.Reason)
+                {
+                    case ExitReason.MmioRead:
+                        state.Rax = _partition.Router.Read(exit.Address, (int)exit.Size);
+                        break;
+                    case ExitReason.MmioWrite:
+                        _partition.Router.Write(exit.Address, (int)exit.Size, exit.State.Rax);
+                        break;
+                    default:
+                        if (!Hypercalls.TryCarryOut(_partition, this, ref state, out descriptor, _log))
+                        {
+                            PowerOff(exit);
+                            return;
+                        }
+                        break;
+                }
+            }
+            catch (IOException e)
+            {
+                _log.MachineCheck(_partition.Id, Index, e.Message);
+                _channel.Fault(exit, FaultCode.DeviceFailed, e.Message);
+                return;
+            }
+            if (_partition.MayRun(this)) _channel.Resume(exit, state, vector: 0, descriptor);
+        }
+    }
+
+    private void PowerOff(in ExitRecord exit)
+    {
+        _channel.Stop(exit, "the partition was powered off");
+        _partition.End("the guest powered it off");
+    }
+
+    private void Halt(in ExitRecord exit, WaitSet events)
+    {
+        while (true)
+        {
+            events.Wait();
+            if (events.IsReady(0)) return;
+            for (var device = 0; device < _partition.Devices.Length; device++)
+            {
+                if (!events.IsReady(device + 1)) continue;
+                lock (_carryingOut)
+                {
+                    if (!_partition.MayRun(this)) return;
+                    if (!_partition.Devices[device].Interrupt.TryDrain()) continue;
+                    _channel.Resume(exit, exit.State, (uint)(GuestLayout.FirstVector + device));
+                }
+                return;
+            }
+        }
+    }
+}

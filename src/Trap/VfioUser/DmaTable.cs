@@ -1,0 +1,85 @@
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Trap.VfioUser;
+
+/// <summary>The client's memory that a device may reach, as DMA_MAP and DMA_UNMAP change it. One thread.</summary>
+internal sealed class DmaTable : IDisposable
+{
+    internal const int MaxEntries = 1024;
+
+    private readonly IVfioUserDevice _device;
+    private readonly List<Entry> _entries = [];
+    private GuestMemory? _memory;
+
+    internal DmaTable(IVfioUserDevice device) => _device = device;
+
+    internal int Count => _entries.Count;
+
+    /// <summary>Adds a range. Without a file it is known, but cannot be reached.</summary>
+    internal Errno Map(in DmaMapRequest request, SafeFileHandle? file)
+    {
+        if (request.Size == 0 || request.Size > ulong.MaxValue - request.Address) return Errno.EINVAL;
+        if (_entries.Count >= MaxEntries) return Errno.ENOSPC;
+        foreach (var entry in _entries)
+        {
+            if (request.Address < entry.Address + entry.Size && entry.Address < request.Address + request.Size) return Errno.EEXIST;
+        }
+        MemoryRegion? region = null;
+        if (file is not null)
+        {
+            try
+            {
+                var writable = (request.Flags & DmaMapRequest.Writable) != 0;
+                region = MemoryRegion.Map(file, request.FileOffset, request.Size, request.Address, writable: writable);
+            }
+            catch (InvalidDataException)
+            {
+                return Errno.EINVAL;
+            }
+        }
+        _entries.Add(new Entry(request.Address, request.Size, region));
+        if (region is not null) Publish();
+        return Errno.None;
+    }
+
+    /// <summary>Removes exactly one range of before, or all.</summary>
+    internal Errno Unmap(in DmaUnmapRequest request)
+    {
+        if (request.Flags == DmaUnmapRequest.All) return Clear();
+        if (request.Flags != 0) return Errno.ENOTSUP;
+        for (var i = 0; i < _entries.Count; i++)
+        {
+            var entry = _entries[i];
+            if (entry.Address != request.Address || entry.Size != request.Size) continue;
+            _entries.RemoveAt(i);
+            if (entry.Region is not null) Publish();
+            entry.Region?.Dispose();
+            return Errno.None;
+        }
+        return Errno.ENOENT;
+    }
+
+    /// <summary>Takes all memory from the device.</summary>
+    public void Dispose() => Clear();
+
+    private Errno Clear()
+    {
+        var entries = _entries.ToArray();
+        _entries.Clear();
+        Publish();
+        foreach (var entry in entries) entry.Region?.Dispose();
+        return Errno.None;
+    }
+
+    private void Publish()
+    {
+        var before = _memory;
+        var regions = _entries.Where(e => e.Region is not null).Select(e => e.Region!).ToArray();
+        _memory = regions.Length == 0 ? null : new GuestMemory(regions);
+        _device.SetMemory(_memory);
+        before?.Dispose();
+    }
+
+    private sealed record Entry(ulong Address, ulong Size, MemoryRegion? Region);
+}

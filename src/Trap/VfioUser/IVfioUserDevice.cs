@@ -1,0 +1,125 @@
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Trap.VfioUser;
+
+/// <summary>What may be done with a region (<c>VFIO_REGION_INFO_FLAG_*</c>).</summary>
+[Flags]
+public enum VfioRegionFlags : uint
+{
+    /// <summary>The region does not exist.</summary>
+    None = 0,
+
+    /// <summary>It can be read.</summary>
+    Read = 1,
+
+    /// <summary>It can be written.</summary>
+    Write = 2,
+}
+
+/// <summary>A region of a device. The index is its place in the list.</summary>
+/// <param name="Flags">What may be done with it.</param>
+/// <param name="Size">Its size in bytes; 0 for one that does not exist.</param>
+public readonly record struct VfioRegionInfo(VfioRegionFlags Flags, ulong Size);
+
+/// <summary>The regions of a PCI device (<c>VFIO_PCI_*_REGION_INDEX</c>).</summary>
+public static class VfioPciRegion
+{
+    /// <summary>BAR 5, where AHCI has its registers.</summary>
+    public const int Bar5 = 5;
+
+    /// <summary>The expansion ROM.</summary>
+    public const int Rom = 6;
+
+    /// <summary>The configuration space.</summary>
+    public const int Configuration = 7;
+
+    /// <summary>How many there are: six BARs, ROM, configuration space, VGA.</summary>
+    public const int Count = 9;
+}
+
+/// <summary>What may be done with an interrupt (<c>VFIO_IRQ_INFO_*</c>).</summary>
+[Flags]
+public enum VfioIrqFlags : uint
+{
+    /// <summary>The interrupt does not exist.</summary>
+    None = 0,
+
+    /// <summary>It is signalled by an eventfd.</summary>
+    EventFd = 1,
+
+    /// <summary>It can be masked.</summary>
+    Maskable = 2,
+
+    /// <summary>It masks itself when it fires.</summary>
+    AutoMasked = 4,
+
+    /// <summary>Its number of vectors cannot change while it is in use.</summary>
+    NoResize = 8,
+}
+
+/// <summary>An interrupt of a device. The index is its place in the list.</summary>
+/// <param name="Flags">What may be done with it.</param>
+/// <param name="Count">Its number of vectors; 0 for one that does not exist.</param>
+public readonly record struct VfioIrqInfo(VfioIrqFlags Flags, uint Count);
+
+/// <summary>The interrupts of a PCI device (<c>VFIO_PCI_*_IRQ_INDEX</c>).</summary>
+public static class VfioPciIrq
+{
+    /// <summary>The level-triggered pin.</summary>
+    public const int Intx = 0;
+
+    /// <summary>Message-signalled interrupts.</summary>
+    public const int Msi = 1;
+
+    /// <summary>Message-signalled interrupts of the extended kind.</summary>
+    public const int MsiX = 2;
+
+    /// <summary>Errors of the device.</summary>
+    public const int Error = 3;
+
+    /// <summary>The device wants to be given back.</summary>
+    public const int Request = 4;
+
+    /// <summary>How many there are.</summary>
+    public const int Count = 5;
+
+    /// <summary>The interrupts of a device with INTx and one MSI vector.</summary>
+    public static IReadOnlyList<VfioIrqInfo> PinAndOneMessage { get; } =
+    [
+        new(VfioIrqFlags.EventFd | VfioIrqFlags.Maskable | VfioIrqFlags.AutoMasked, 1),
+        new(VfioIrqFlags.EventFd | VfioIrqFlags.NoResize, 1),
+        default,
+        new(VfioIrqFlags.EventFd | VfioIrqFlags.NoResize, 1),
+        new(VfioIrqFlags.EventFd | VfioIrqFlags.NoResize, 1),
+    ];
+}
+
+/// <summary>
+/// A device as a vfio-user client drives it. One thread calls all of it, but the device may work on others; it asserts
+/// its interrupt through the <see cref="VfioInterrupt"/> that it was created with.
+/// </summary>
+public interface IVfioUserDevice : IDisposable
+{
+    /// <summary>The regions, by index. Never changes.</summary>
+    IReadOnlyList<VfioRegionInfo> Regions { get; }
+
+    /// <summary>The interrupts, by index. Never changes; the Count of each is 0 or 1.</summary>
+    IReadOnlyList<VfioIrqInfo> Irqs { get; }
+
+    /// <summary>Reads registers. Region, offset and length have been checked against <see cref="Regions"/>.</summary>
+    /// <returns>False when the device refuses the access.</returns>
+    bool ReadRegion(int region, ulong offset, Span<byte> data);
+
+    /// <summary>Writes registers. Region, offset and length have been checked against <see cref="Regions"/>.</summary>
+    /// <returns>False when the device refuses the access.</returns>
+    bool WriteRegion(int region, ulong offset, ReadOnlySpan<byte> data);
+
+    /// <summary>
+    /// Gives the device the memory it may reach, after each change of the map; null when there is none. When it
+    /// returns, the device no longer uses what it had before: commands in flight on it have ended.
+    /// </summary>
+    void SetMemory(GuestMemory? memory);
+
+    /// <summary>Resets the device. When it returns, no command of before is in flight.</summary>
+    void Reset();
+}

@@ -1,0 +1,277 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
+
+namespace VmShunt.Trap.VfioUser;
+
+/// <summary>What a vfio-user device says about itself.</summary>
+/// <param name="IsPci">Whether it is a PCI device.</param>
+/// <param name="CanReset">Whether it takes DEVICE_RESET.</param>
+/// <param name="RegionCount">Its number of regions.</param>
+/// <param name="IrqCount">Its number of interrupts.</param>
+public readonly record struct VfioDeviceInfo(bool IsPci, bool CanReset, int RegionCount, int IrqCount);
+
+/// <summary>
+/// The client's end of vfio-user, one request at a time: any thread may call, callers take turns. Region accesses
+/// allocate nothing. Once the server is gone or breaks the protocol, every call throws.
+/// </summary>
+public sealed class VfioUserClient : IDisposable
+{
+    private readonly string _path;
+    private readonly FramedConnection _connection;
+    private readonly Lock _lock = new();
+    private readonly byte[] _request = new byte[VfioUserHeader.MaxMessageBytes];
+    private readonly byte[] _reply = new byte[VfioUserHeader.MaxMessageBytes];
+    private readonly int _maxDataBytes;
+    private ushort _id;
+    private string? _broken;
+
+    /// <summary>Agrees on a version over a connected socket and takes ownership of it.</summary>
+    /// <param name="connection">The socket.</param>
+    /// <param name="path">Its path, for messages.</param>
+    /// <exception cref="IOException">The server is gone or does not speak vfio-user 0.x.</exception>
+    public VfioUserClient(UnixConnection connection, string path)
+    {
+        _connection = new FramedConnection(connection);
+        _path = path;
+        VfioUserVersion.Write(Payload, VfioUserVersion.Minor);
+        var reply = Exchange(VfioUserCommand.Version, VfioUserVersion.Bytes);
+        if (!VfioUserVersion.TryRead(reply, out var major, out var minor, out var maxData) || major != VfioUserVersion.Major || minor > VfioUserVersion.Minor)
+            throw Broken($"it answered VERSION with {major}.{minor}, only 0.0 and 0.1 are known here");
+        _maxDataBytes = (int)Math.Min(maxData, VfioUserHeader.MaxDataBytes);
+    }
+
+    /// <summary>Connects and agrees on a version.</summary>
+    /// <exception cref="IOException">Nobody listens there, or it is no vfio-user server.</exception>
+    public static VfioUserClient Connect(string path)
+    {
+        var connection = UnixConnection.Connect(path);
+        try
+        {
+            return new VfioUserClient(connection, path);
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The socket's descriptor: readable outside of a call means that the server has closed it.</summary>
+    public SafeHandle Handle => _connection.Handle;
+
+    /// <summary>DEVICE_GET_INFO.</summary>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public VfioDeviceInfo GetInfo()
+    {
+        lock (_lock)
+        {
+            MemoryMarshal.Write(Payload, new DeviceInfo { ArgSize = DeviceInfo.Bytes });
+            var info = Exchange<DeviceInfo>(VfioUserCommand.DeviceGetInfo, DeviceInfo.Bytes);
+            return new VfioDeviceInfo(
+                (info.Flags & DeviceInfo.IsPci) != 0, (info.Flags & DeviceInfo.CanReset) != 0, (int)info.RegionCount, (int)info.IrqCount);
+        }
+    }
+
+    /// <summary>DEVICE_GET_REGION_INFO.</summary>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public VfioRegionInfo GetRegionInfo(int region)
+    {
+        lock (_lock)
+        {
+            MemoryMarshal.Write(Payload, new RegionInfo { ArgSize = RegionInfo.Bytes, Index = (uint)region });
+            var info = Exchange<RegionInfo>(VfioUserCommand.DeviceGetRegionInfo, RegionInfo.Bytes);
+            return new VfioRegionInfo(info.Flags & (VfioRegionFlags.Read | VfioRegionFlags.Write), info.Size);
+        }
+    }
+
+    /// <summary>DEVICE_GET_IRQ_INFO.</summary>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public VfioIrqInfo GetIrqInfo(int irq)
+    {
+        lock (_lock)
+        {
+            MemoryMarshal.Write(Payload, new IrqInfo { ArgSize = IrqInfo.Bytes, Index = (uint)irq });
+            var info = Exchange<IrqInfo>(VfioUserCommand.DeviceGetIrqInfo, IrqInfo.Bytes);
+            return new VfioIrqInfo(info.Flags, info.Count);
+        }
+    }
+
+    /// <summary>DMA_MAP: lets the device reach a part of a file, readable and writable.</summary>
+    /// <param name="address">The first address as the device sees it.</param>
+    /// <param name="size">In bytes.</param>
+    /// <param name="fileOffset">Where in the file it starts.</param>
+    /// <param name="file">The file; stays the caller's.</param>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public void MapMemory(ulong address, ulong size, ulong fileOffset, SafeFileHandle file)
+    {
+        lock (_lock)
+        {
+            MemoryMarshal.Write(Payload, new DmaMapRequest
+            {
+                ArgSize = DmaMapRequest.Bytes,
+                Flags = DmaMapRequest.Readable | DmaMapRequest.Writable,
+                FileOffset = fileOffset,
+                Address = address,
+                Size = size,
+            });
+            Exchange(VfioUserCommand.DmaMap, DmaMapRequest.Bytes, file);
+        }
+    }
+
+    /// <summary>DMA_UNMAP: takes a range back. When it returns, the device no longer uses it.</summary>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public void UnmapMemory(ulong address, ulong size)
+    {
+        lock (_lock)
+        {
+            MemoryMarshal.Write(Payload, new DmaUnmapRequest { ArgSize = DmaUnmapRequest.Bytes, Address = address, Size = size });
+            Exchange(VfioUserCommand.DmaUnmap, DmaUnmapRequest.Bytes);
+        }
+    }
+
+    /// <summary>DEVICE_SET_IRQS: has the device signal an eventfd, or nothing more.</summary>
+    /// <param name="irq">One of <see cref="VfioPciIrq"/>.</param>
+    /// <param name="target">The eventfd, which stays the caller's; null switches the interrupt off.</param>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public void SetInterrupt(int irq, EventFd? target)
+    {
+        var data = target is null ? IrqSetFlags.DataNone : IrqSetFlags.DataEventFd;
+        SetIrqs(irq, data | IrqSetFlags.Trigger, target is null ? 0u : 1u, target?.Handle);
+    }
+
+    /// <summary>DEVICE_SET_IRQS: unmasks the pin, which fires again if it is still asserted.</summary>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public void Unmask(int irq) => SetIrqs(irq, IrqSetFlags.DataNone | IrqSetFlags.Unmask, 1, null);
+
+    /// <summary>REGION_READ.</summary>
+    /// <param name="region">The region.</param>
+    /// <param name="offset">In bytes.</param>
+    /// <param name="data">Filled.</param>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public void ReadRegion(int region, ulong offset, Span<byte> data)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(data.Length, _maxDataBytes, nameof(data));
+        lock (_lock)
+        {
+            MemoryMarshal.Write(Payload, new RegionAccess { Offset = offset, Region = (uint)region, Count = (uint)data.Length });
+            var reply = Exchange(VfioUserCommand.RegionRead, RegionAccess.Bytes);
+            if (reply.Length != RegionAccess.Bytes + data.Length) throw Broken($"it answered a read of {data.Length} bytes with {reply.Length - RegionAccess.Bytes}");
+            reply[RegionAccess.Bytes..].CopyTo(data);
+        }
+    }
+
+    /// <summary>REGION_WRITE; returns when the device has taken it.</summary>
+    /// <param name="region">The region.</param>
+    /// <param name="offset">In bytes.</param>
+    /// <param name="data">What to write.</param>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public void WriteRegion(int region, ulong offset, ReadOnlySpan<byte> data)
+    {
+        lock (_lock) Exchange(VfioUserCommand.RegionWrite, PutWrite(region, offset, data));
+    }
+
+    /// <summary>REGION_WRITE without a reply: carried out before the next request, and nobody hears when it fails.</summary>
+    /// <exception cref="IOException">The server is gone.</exception>
+    public void PostRegion(int region, ulong offset, ReadOnlySpan<byte> data)
+    {
+        lock (_lock) SendRequest(VfioUserCommand.RegionWrite, PutWrite(region, offset, data), VfioUserFlags.NoReply);
+    }
+
+    /// <summary>DEVICE_RESET. When it returns, no command of before is in flight.</summary>
+    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="VfioUserException">It refused.</exception>
+    public void Reset()
+    {
+        lock (_lock) Exchange(VfioUserCommand.DeviceReset, 0);
+    }
+
+    /// <summary>Ends the connection; a call in progress on another thread throws. Any thread.</summary>
+    public void Shutdown() => _connection.Shutdown();
+
+    /// <inheritdoc/>
+    public void Dispose() => _connection.Dispose();
+
+    private Span<byte> Payload => _request.AsSpan(VfioUserHeader.HeaderBytes);
+
+    private void SetIrqs(int irq, IrqSetFlags flags, uint count, SafeHandle? descriptor)
+    {
+        lock (_lock)
+        {
+            MemoryMarshal.Write(Payload, new IrqSet { ArgSize = IrqSet.Bytes, Flags = flags, Index = (uint)irq, Count = count });
+            Exchange(VfioUserCommand.DeviceSetIrqs, IrqSet.Bytes, descriptor);
+        }
+    }
+
+    private int PutWrite(int region, ulong offset, ReadOnlySpan<byte> data)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(data.Length, _maxDataBytes, nameof(data));
+        MemoryMarshal.Write(Payload, new RegionAccess { Offset = offset, Region = (uint)region, Count = (uint)data.Length });
+        data.CopyTo(Payload[RegionAccess.Bytes..]);
+        return RegionAccess.Bytes + data.Length;
+    }
+
+    private T Exchange<T>(VfioUserCommand command, int payloadBytes) where T : unmanaged
+    {
+        var reply = Exchange(command, payloadBytes);
+        return MemoryMarshal.TryRead<T>(reply, out var value) ? value : throw Broken($"it answered {command} with only {reply.Length} bytes");
+    }
+
+    private ReadOnlySpan<byte> Exchange(VfioUserCommand command, int payloadBytes, SafeHandle? descriptor = null)
+    {
+        SendRequest(command, payloadBytes, VfioUserFlags.Command, descriptor);
+        VfioUserHeader header;
+        try
+        {
+            if (!_connection.Receive(out header)) throw Broken("it closed the connection");
+            CheckReply(command, header);
+            var reply = _reply.AsSpan(0, (int)header.Size - VfioUserHeader.HeaderBytes);
+            if (!_connection.Receive(reply)) throw Broken("it closed the connection");
+            _connection.Descriptors.CloseAll();
+            if ((header.Flags & VfioUserFlags.Error) != 0) throw new VfioUserException($"the device at {_path} refused {command} (errno {header.Error})", (int)header.Error);
+            return reply;
+        }
+        catch (Exception e) when (_broken is null && e is ObjectDisposedException or IOException and not VfioUserException)
+        {
+            throw Broken(e.Message, e);
+        }
+    }
+
+    private void CheckReply(VfioUserCommand command, in VfioUserHeader header)
+    {
+        if ((header.Flags & VfioUserFlags.TypeMask) != VfioUserFlags.Reply) throw Broken($"it sent a message of flags {(uint)header.Flags:x} instead of a reply");
+        if (header.Id != _id || header.Command != command) throw Broken($"it answered message {header.Id} (command {(ushort)header.Command}) instead of {_id} ({command})");
+        if (header.Size is < VfioUserHeader.HeaderBytes or > VfioUserHeader.MaxMessageBytes) throw Broken($"it sent a reply of {header.Size} bytes");
+    }
+
+    private void SendRequest(VfioUserCommand command, int payloadBytes, VfioUserFlags flags, SafeHandle? descriptor = null)
+    {
+        if (_broken is not null) throw new IOException(_broken);
+        var bytes = VfioUserHeader.HeaderBytes + payloadBytes;
+        MemoryMarshal.Write(_request, new VfioUserHeader { Id = ++_id, Command = command, Size = (uint)bytes, Flags = flags });
+        try
+        {
+            if (descriptor is null) _connection.Send(_request.AsSpan(0, bytes));
+            else _connection.Send(_request.AsSpan(0, bytes), [descriptor]);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            throw Broken(e.Message, e);
+        }
+    }
+
+    private IOException Broken(string why, Exception? cause = null)
+    {
+        _broken ??= $"the device at {_path} is lost: {why}";
+        return new IOException(_broken, cause);
+    }
+}

@@ -1,0 +1,238 @@
+using System.Runtime.InteropServices;
+using VmShunt.Ring.Interop;
+
+namespace VmShunt.Trap.VfioUser;
+
+/// <summary>
+/// One client's connection to one device: takes requests in order and answers each. What a client does wrong gets an
+/// error reply; what leaves no sure place for the next message ends the connection. Region accesses allocate nothing.
+/// </summary>
+public sealed class VfioUserSession : IDisposable
+{
+    private readonly FramedConnection _connection;
+    private readonly IVfioUserDevice _device;
+    private readonly VfioInterrupt _interrupt;
+    private readonly DmaTable _dma;
+    private readonly byte[] _request = new byte[VfioUserHeader.MaxMessageBytes];
+    private readonly byte[] _reply = new byte[VfioUserHeader.MaxMessageBytes];
+
+    /// <summary>Takes ownership of the connection and the device.</summary>
+    /// <param name="connection">A connected socket.</param>
+    /// <param name="create">Makes the device that is to serve this client.</param>
+    public VfioUserSession(UnixConnection connection, Func<VfioInterrupt, IVfioUserDevice> create)
+    {
+        _connection = new FramedConnection(connection);
+        _interrupt = new VfioInterrupt();
+        _device = create(_interrupt);
+        _dma = new DmaTable(_device);
+    }
+
+    /// <summary>Serves the client on the calling thread until it closes the connection.</summary>
+    /// <exception cref="IOException">The connection broke, or the client does not speak the protocol; the message says how.</exception>
+    public void Run()
+    {
+        var versionKnown = false;
+        while (_connection.Receive(out VfioUserHeader header))
+        {
+            if (header.Size is < VfioUserHeader.HeaderBytes or > VfioUserHeader.MaxMessageBytes)
+                throw new IOException($"the client sent a message of {header.Size} bytes; 16 to {VfioUserHeader.MaxMessageBytes} are taken");
+            if ((header.Flags & VfioUserFlags.TypeMask) != VfioUserFlags.Command)
+                throw new IOException($"the client sent a message of flags {(uint)header.Flags:x}, which is no command");
+            var payload = _request.AsSpan(0, (int)header.Size - VfioUserHeader.HeaderBytes);
+            if (!_connection.Receive(payload)) throw new IOException("the client closed the connection inside a message");
+            if (versionKnown == (header.Command == VfioUserCommand.Version))
+                throw new IOException(versionKnown ? "the client sent VERSION twice" : $"the client began with command {(ushort)header.Command} instead of VERSION");
+            var error = Serve(header.Command, payload, out var replyBytes);
+            _connection.Descriptors.CloseAll();
+            if ((header.Flags & VfioUserFlags.NoReply) == 0) Answer(header, error, replyBytes);
+            if (!versionKnown && error != Errno.None) throw new IOException("the client proposed a version that is not supported");
+            versionKnown = true;
+        }
+    }
+
+    /// <summary>Ends <see cref="Run"/> from another thread.</summary>
+    public void Shutdown() => _connection.Shutdown();
+
+    /// <summary>Takes the memory from the device, disposes it and closes the connection. Not while <see cref="Run"/> runs.</summary>
+    public void Dispose()
+    {
+        _dma.Dispose();
+        _device.Dispose();
+        _interrupt.Dispose();
+        _connection.Dispose();
+    }
+
+    private Errno Serve(VfioUserCommand command, ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = 0;
+        return command switch
+        {
+            VfioUserCommand.Version => Version(payload, out replyBytes),
+            VfioUserCommand.DmaMap => DmaMap(payload),
+            VfioUserCommand.DmaUnmap => DmaUnmap(payload, out replyBytes),
+            VfioUserCommand.DeviceGetInfo => GetInfo(payload, out replyBytes),
+            VfioUserCommand.DeviceGetRegionInfo => GetRegionInfo(payload, out replyBytes),
+            VfioUserCommand.DeviceGetIrqInfo => GetIrqInfo(payload, out replyBytes),
+            VfioUserCommand.DeviceSetIrqs => SetIrqs(payload),
+            VfioUserCommand.RegionRead => ReadRegion(payload, out replyBytes),
+            VfioUserCommand.RegionWrite => WriteRegion(payload, out replyBytes),
+            VfioUserCommand.DeviceReset => Reset(),
+            _ => Errno.ENOTSUP,
+        };
+    }
+
+    private void Answer(in VfioUserHeader request, Errno error, int payloadBytes)
+    {
+        var bytes = VfioUserHeader.HeaderBytes + (error == Errno.None ? payloadBytes : 0);
+        var header = new VfioUserHeader
+        {
+            Id = request.Id,
+            Command = request.Command,
+            Size = (uint)bytes,
+            Flags = error == Errno.None ? VfioUserFlags.Reply : VfioUserFlags.Reply | VfioUserFlags.Error,
+            Error = (uint)error,
+        };
+        MemoryMarshal.Write(_reply, header);
+        _connection.Send(_reply.AsSpan(0, bytes));
+    }
+
+    private Span<byte> ReplyPayload => _reply.AsSpan(VfioUserHeader.HeaderBytes);
+
+    private Errno Version(ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = VfioUserVersion.Bytes;
+        if (!VfioUserVersion.TryRead(payload, out var major, out var minor, out _) || major != VfioUserVersion.Major) return Errno.EINVAL;
+        VfioUserVersion.Write(ReplyPayload, Math.Min(minor, VfioUserVersion.Minor));
+        return Errno.None;
+    }
+
+    private Errno DmaMap(ReadOnlySpan<byte> payload)
+    {
+        if (payload.Length != DmaMapRequest.Bytes) return Errno.EINVAL;
+        _connection.Descriptors.TryTake(out var file);
+        using (file) return _dma.Map(MemoryMarshal.Read<DmaMapRequest>(payload), file);
+    }
+
+    private Errno DmaUnmap(ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = DmaUnmapRequest.Bytes;
+        if (payload.Length < DmaUnmapRequest.Bytes) return Errno.EINVAL;
+        payload[..DmaUnmapRequest.Bytes].CopyTo(ReplyPayload);
+        return _dma.Unmap(MemoryMarshal.Read<DmaUnmapRequest>(payload));
+    }
+
+    private Errno GetInfo(ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = DeviceInfo.Bytes;
+        if (payload.Length < DeviceInfo.Bytes) return Errno.EINVAL;
+        MemoryMarshal.Write(ReplyPayload, new DeviceInfo
+        {
+            ArgSize = DeviceInfo.Bytes,
+            Flags = DeviceInfo.CanReset | DeviceInfo.IsPci,
+            RegionCount = (uint)_device.Regions.Count,
+            IrqCount = (uint)_device.Irqs.Count,
+        });
+        return Errno.None;
+    }
+
+    private Errno GetRegionInfo(ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = RegionInfo.Bytes;
+        if (payload.Length < RegionInfo.Bytes) return Errno.EINVAL;
+        var index = MemoryMarshal.Read<RegionInfo>(payload).Index;
+        if (index >= (uint)_device.Regions.Count) return Errno.EINVAL;
+        var region = _device.Regions[(int)index];
+        MemoryMarshal.Write(ReplyPayload, new RegionInfo { ArgSize = RegionInfo.Bytes, Flags = region.Flags, Index = index, Size = region.Size });
+        return Errno.None;
+    }
+
+    private Errno GetIrqInfo(ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = IrqInfo.Bytes;
+        if (payload.Length < IrqInfo.Bytes) return Errno.EINVAL;
+        var index = MemoryMarshal.Read<IrqInfo>(payload).Index;
+        if (index >= (uint)_device.Irqs.Count) return Errno.EINVAL;
+        var irq = _device.Irqs[(int)index];
+        MemoryMarshal.Write(ReplyPayload, new IrqInfo { ArgSize = IrqInfo.Bytes, Flags = irq.Flags, Index = index, Count = irq.Count });
+        return Errno.None;
+    }
+
+    private Errno SetIrqs(ReadOnlySpan<byte> payload)
+    {
+        if (payload.Length < IrqSet.Bytes) return Errno.EINVAL;
+        var set = MemoryMarshal.Read<IrqSet>(payload);
+        if (set.Index >= (uint)Math.Min(_device.Irqs.Count, VfioPciIrq.Count)) return Errno.EINVAL;
+        var vectors = _device.Irqs[(int)set.Index].Count;
+        if (set.Start > vectors || set.Count > vectors - set.Start) return Errno.EINVAL;
+        return Apply(set, payload[IrqSet.Bytes..]);
+    }
+
+    private Errno Apply(in IrqSet set, ReadOnlySpan<byte> data)
+    {
+        var index = (int)set.Index;
+        var kind = set.Flags & IrqSetFlags.DataMask;
+        var action = set.Flags & IrqSetFlags.ActionMask;
+        if (set.Flags != (kind | action)) return Errno.EINVAL;
+        if (kind == IrqSetFlags.DataEventFd)
+        {
+            if (action != IrqSetFlags.Trigger) return Errno.ENOTSUP;
+            if (set.Count == 0) return Errno.EINVAL;
+            _connection.Descriptors.TryTake(out var descriptor);
+            _interrupt.SetEvent(index, descriptor is null ? null : EventFd.FromPeer(descriptor));
+            return Errno.None;
+        }
+        if (kind is not (IrqSetFlags.DataNone or IrqSetFlags.DataBool)) return Errno.EINVAL;
+        if (kind == IrqSetFlags.DataBool && (uint)data.Length < set.Count) return Errno.EINVAL;
+        var chosen = set.Count > 0 && (kind == IrqSetFlags.DataNone || data[0] != 0);
+        switch (action)
+        {
+            case IrqSetFlags.Trigger when set.Count == 0 && kind == IrqSetFlags.DataNone:
+                _interrupt.SetEvent(index, null);
+                return Errno.None;
+            case IrqSetFlags.Trigger:
+                if (chosen) _interrupt.Trigger(index);
+                return Errno.None;
+            case IrqSetFlags.Mask:
+                if (chosen) _interrupt.Mask(index);
+                return Errno.None;
+            case IrqSetFlags.Unmask:
+                if (chosen) _interrupt.Unmask(index);
+                return Errno.None;
+            default:
+                return Errno.EINVAL;
+        }
+    }
+
+    private Errno ReadRegion(ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = 0;
+        if (payload.Length != RegionAccess.Bytes || !TryCheck(payload, VfioRegionFlags.Read, out var access)) return Errno.EINVAL;
+        replyBytes = RegionAccess.Bytes + (int)access.Count;
+        payload.CopyTo(ReplyPayload);
+        return _device.ReadRegion((int)access.Region, access.Offset, ReplyPayload[RegionAccess.Bytes..replyBytes]) ? Errno.None : Errno.EIO;
+    }
+
+    private Errno WriteRegion(ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = RegionAccess.Bytes;
+        if (payload.Length < RegionAccess.Bytes || !TryCheck(payload, VfioRegionFlags.Write, out var access)) return Errno.EINVAL;
+        var data = payload[RegionAccess.Bytes..];
+        if ((uint)data.Length != access.Count) return Errno.EINVAL;
+        payload[..RegionAccess.Bytes].CopyTo(ReplyPayload);
+        return _device.WriteRegion((int)access.Region, access.Offset, data) ? Errno.None : Errno.EIO;
+    }
+
+    private bool TryCheck(ReadOnlySpan<byte> payload, VfioRegionFlags needed, out RegionAccess access)
+    {
+        access = MemoryMarshal.Read<RegionAccess>(payload);
+        if (access.Region >= (uint)_device.Regions.Count || access.Count is 0 or > VfioUserHeader.MaxDataBytes) return false;
+        var region = _device.Regions[(int)access.Region];
+        return (region.Flags & needed) != 0 && access.Offset <= region.Size && access.Count <= region.Size - access.Offset;
+    }
+
+    private Errno Reset()
+    {
+        _device.Reset();
+        return Errno.None;
+    }
+}

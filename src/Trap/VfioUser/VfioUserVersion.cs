@@ -1,0 +1,57 @@
+using System.Buffers.Binary;
+using System.Text;
+using System.Text.Json;
+
+namespace VmShunt.Trap.VfioUser;
+
+/// <summary>
+/// The payload of VERSION: two numbers and a NUL-terminated JSON text of capabilities. Both ends of ours speak 0.1
+/// and answer a peer that proposes less with what it proposed.
+/// </summary>
+internal static class VfioUserVersion
+{
+    internal const ushort Major = 0, Minor = 1;
+
+    private static readonly byte[] s_capabilities = Encoding.UTF8.GetBytes(
+        $$$"""{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":{{{VfioUserHeader.MaxDataBytes}}}}}""" + "\0");
+
+    internal static int Bytes => 4 + s_capabilities.Length;
+
+    /// <summary>Writes our version and capabilities.</summary>
+    internal static void Write(Span<byte> target, ushort minor)
+    {
+        BinaryPrimitives.WriteUInt16LittleEndian(target, Major);
+        BinaryPrimitives.WriteUInt16LittleEndian(target[2..], minor);
+        s_capabilities.CopyTo(target[4..]);
+    }
+
+    /// <summary>Reads a peer's version; its capabilities must be JSON of the right types where they are there at all.</summary>
+    internal static bool TryRead(ReadOnlySpan<byte> payload, out ushort major, out ushort minor, out long maxDataBytes)
+    {
+        major = minor = 0;
+        maxDataBytes = 1 << 20;
+        if (payload.Length < 4) return false;
+        major = BinaryPrimitives.ReadUInt16LittleEndian(payload);
+        minor = BinaryPrimitives.ReadUInt16LittleEndian(payload[2..]);
+        var text = payload[4..];
+        return text.IsEmpty || (text[^1] == 0 && TryReadCapabilities(text[..^1], ref maxDataBytes));
+    }
+
+    private static bool TryReadCapabilities(ReadOnlySpan<byte> text, ref long maxDataBytes)
+    {
+        try
+        {
+            var reader = new Utf8JsonReader(text);
+            using var json = JsonDocument.ParseValue(ref reader);
+            if (json.RootElement.ValueKind != JsonValueKind.Object) return false;
+            if (!json.RootElement.TryGetProperty("capabilities", out var capabilities)) return true;
+            if (capabilities.ValueKind != JsonValueKind.Object) return false;
+            return !capabilities.TryGetProperty("max_data_xfer_size", out var size)
+                || (size.ValueKind == JsonValueKind.Number && size.TryGetInt64(out maxDataBytes) && maxDataBytes > 0);
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+using System.Runtime.InteropServices;
+using System.Text;
+using VmShunt.Ring.Interop;
+
+namespace VmShunt.Trap.VmExit;
+
+/// <summary>
+/// The hypervisor's end of a guest's connection: takes the hello, answers it, then takes exits and resumes them. One
+/// thread; <see cref="Shutdown"/> is for any. What a guest sends is checked for form here and for sense by the caller.
+/// </summary>
+public sealed class ProcessorChannel : IDisposable
+{
+    private readonly FramedConnection _connection;
+
+    /// <summary>Takes ownership of a connected socket.</summary>
+    public ProcessorChannel(UnixConnection connection) => _connection = new FramedConnection(connection);
+
+    /// <summary>The socket's descriptor, to sleep on; owned by this object.</summary>
+    public SafeHandle Handle => _connection.Handle;
+
+    /// <summary>Takes the first frame.</summary>
+    /// <returns>False when the peer left without one.</returns>
+    /// <exception cref="IOException">The connection failed, or the peer speaks something else.</exception>
+    public bool TryReceiveHello(out Hello hello)
+    {
+        if (!_connection.Receive(out hello)) return false;
+        _connection.Descriptors.CloseAll();
+        return hello.Magic == Hello.ExpectedMagic && hello.Version == Hello.ExpectedVersion
+            ? true
+            : throw new IOException($"a client of the hypervisor sent magic {hello.Magic:x}, version {hello.Version}: not this contract");
+    }
+
+    /// <summary>Lets the peer in; a new partition's memory travels along.</summary>
+    /// <exception cref="IOException">The peer is gone.</exception>
+    public void Accept(Welcome welcome, SafeHandle? memory = null)
+    {
+        welcome.Magic = Hello.ExpectedMagic;
+        welcome.Version = Hello.ExpectedVersion;
+        welcome.DescriptorCount = memory is null ? 0u : 1u;
+        if (memory is null) _connection.Send(in welcome);
+        else _connection.Send(in welcome, [memory]);
+    }
+
+    /// <summary>Turns the peer away with a sentence that it shows to people.</summary>
+    /// <exception cref="IOException">The peer is gone.</exception>
+    public void Refuse(string why)
+    {
+        var text = Utf8(why);
+        _connection.Send(new Welcome { Magic = Hello.ExpectedMagic, Version = Hello.ExpectedVersion, Refused = 1, TextLength = (uint)text.Length });
+        _connection.Send(text);
+    }
+
+    /// <summary>Takes the next exit.</summary>
+    /// <returns>False when the guest closed the connection.</returns>
+    /// <exception cref="IOException">The connection failed, or ended inside the record.</exception>
+    public bool TryReceiveExit(out ExitRecord exit)
+    {
+        if (!_connection.Receive(out exit)) return false;
+        _connection.Descriptors.CloseAll();
+        return true;
+    }
+
+    /// <summary>Restarts the processor with a new state.</summary>
+    /// <param name="exit">The exit that this answers.</param>
+    /// <param name="state">The new state; the instruction is skipped here.</param>
+    /// <param name="vector">The interrupt to inject, or 0.</param>
+    /// <param name="descriptor">Travels along; stays the caller's.</param>
+    /// <exception cref="IOException">The guest is gone.</exception>
+    public void Resume(in ExitRecord exit, in ProcessorState state, uint vector = 0, SafeHandle? descriptor = null)
+    {
+        var resume = new ResumeRecord
+        {
+            Action = ResumeAction.Resume,
+            Sequence = exit.Sequence,
+            InstructionLength = TrappedInstruction.Length(exit.Reason, exit.Size),
+            Vector = vector,
+            DescriptorCount = descriptor is null ? 0u : 1u,
+            State = state,
+        };
+        resume.State.Rip += resume.InstructionLength;
+        if (descriptor is null) _connection.Send(in resume);
+        else _connection.Send(in resume, [descriptor]);
+    }
+
+    /// <summary>Raises a machine check in the processor, which stays at its instruction.</summary>
+    /// <exception cref="IOException">The guest is gone.</exception>
+    public void Fault(in ExitRecord exit, FaultCode code, string why) => SendText(exit, ResumeAction.Fault, code, why);
+
+    /// <summary>Ends the processor for good.</summary>
+    /// <exception cref="IOException">The guest is gone.</exception>
+    public void Stop(in ExitRecord exit, string why) => SendText(exit, ResumeAction.Stop, FaultCode.None, why);
+
+    /// <summary>Takes one byte, the request of an observer.</summary>
+    /// <returns>False when the observer closed the connection.</returns>
+    /// <exception cref="IOException">The connection failed.</exception>
+    public bool TryReceiveQuery()
+    {
+        if (!_connection.Receive(out byte _)) return false;
+        _connection.Descriptors.CloseAll();
+        return true;
+    }
+
+    /// <summary>Answers an observer.</summary>
+    /// <exception cref="IOException">The observer is gone.</exception>
+    public void SendStatistics(HypervisorStatistics statistics)
+    {
+        var json = statistics.ToJson();
+        _connection.Send((uint)json.Length);
+        _connection.Send(json);
+    }
+
+    /// <summary>Ends the connection; a thread inside a call returns or throws. Any thread.</summary>
+    public void Shutdown() => _connection.Shutdown();
+
+    /// <inheritdoc/>
+    public void Dispose() => _connection.Dispose();
+
+    private void SendText(in ExitRecord exit, ResumeAction action, FaultCode code, string why)
+    {
+        var text = Utf8(why);
+        _connection.Send(new ResumeRecord
+        {
+            Action = action,
+            Sequence = exit.Sequence,
+            FaultCode = code,
+            TextLength = (uint)text.Length,
+            State = exit.State,
+        });
+        _connection.Send(text);
+    }
+
+    private static byte[] Utf8(string text)
+    {
+        var bytes = Encoding.UTF8.GetBytes(text);
+        return bytes.Length <= ResumeRecord.MaxTextBytes ? bytes : bytes[..ResumeRecord.MaxTextBytes];
+    }
+}
