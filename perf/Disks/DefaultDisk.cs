@@ -1,0 +1,53 @@
+using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.Perf.Disks;
+
+/// <summary>The disk of a launch without <c>--disk</c>: a boot partition with the OS image, data, and room for a dump.</summary>
+internal sealed record DefaultDisk(long Bytes, int ImageFiles)
+{
+    private const int Sector = 512, ImageSector = 8, Seed = 20071;
+    private const long DataBytes = 64 << 20, DumpOverhead = 4 << 20;
+
+    /// <summary>Makes the file.</summary>
+    /// <param name="path">Must not exist.</param>
+    /// <param name="programFolder">Where the guest's assemblies are.</param>
+    /// <param name="memoryBytes">The guest's memory, which the dump partition must hold.</param>
+    internal static DefaultDisk Make(string path, string programFolder, long memoryBytes)
+    {
+        IReadOnlyList<string> assemblies = KernelFiles.Find(programFolder);
+        byte[] image = OsImage.Write(assemblies);
+        byte[] record = BootRecord.Describe(image, ImageSector, OsImage.KernelEntryAssembly).Format();
+
+        GptPartition boot = After(GptLayout.AlignmentSectors, PartitionTypes.Boot, "boot", (ImageSector * Sector) + image.Length);
+        GptPartition data = After(boot.LastSector + 1, PartitionTypes.LinuxData, "data", DataBytes);
+        GptPartition dump = After(data.LastSector + 1, PartitionTypes.Dump, "dump", memoryBytes + DumpOverhead);
+        ulong sectors = GptLayout.DiskSectors(dump.LastSector + 1);
+        GptLayout layout = GptLayout.Create(sectors, Guid.NewGuid(), [boot, data, dump]);
+
+        try
+        {
+            using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write);
+            RandomAccess.SetLength(file, (long)sectors * Sector);
+            RandomAccess.Write(file, layout.Head.Span, 0);
+            RandomAccess.Write(file, layout.Tail.Span, (long)layout.TailSector * Sector);
+            RandomAccess.Write(file, record, (long)boot.FirstSector * Sector);
+            RandomAccess.Write(file, image, ((long)boot.FirstSector + ImageSector) * Sector);
+            var content = new DiskContent(Seed);
+            var piece = new byte[1 << 20];
+            for (long done = 0; done < DataBytes; done += piece.Length)
+            {
+                content.Fill(piece);
+                RandomAccess.Write(file, piece, ((long)data.FirstSector * Sector) + done);
+            }
+        }
+        catch (IOException e)
+        {
+            throw new LaunchException($"the disk {path} ({MemorySize.Format((long)sectors * Sector)}) cannot be made: {e.Message}", e);
+        }
+        return new DefaultDisk((long)sectors * Sector, assemblies.Count);
+    }
+
+    private static GptPartition After(ulong sector, Guid type, string name, long bytes) =>
+        new(type, Guid.NewGuid(), name, GptLayout.AlignUp(sector), GptLayout.AlignUp((ulong)(bytes + Sector - 1) / Sector));
+}

@@ -1,0 +1,47 @@
+using System.Text.Json;
+using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.Perf.Disks;
+
+/// <summary>The kernel's own assemblies: VmShunt.Guest and all that it needs, as the loader's dependency file lists them.</summary>
+internal static class KernelFiles
+{
+    private const string DependencyFile = "vmshunt-guest.deps.json";
+
+    /// <returns>Paths of existing files, the entry assembly first.</returns>
+    /// <exception cref="LaunchException">The folder holds no complete guest.</exception>
+    internal static IReadOnlyList<string> Find(string folder)
+    {
+        string list = Path.Combine(folder, DependencyFile);
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(list));
+            JsonElement target = document.RootElement.GetProperty("targets").EnumerateObject().First().Value;
+            return Closure(target, folder);
+        }
+        catch (Exception e) when (e is IOException or JsonException or KeyNotFoundException or InvalidOperationException)
+        {
+            throw new LaunchException($"the kernel's assemblies cannot be found by {list}: {e.Message}", e);
+        }
+    }
+
+    private static List<string> Closure(JsonElement target, string folder)
+    {
+        Dictionary<string, JsonElement> libraries = target.EnumerateObject()
+            .ToDictionary(static library => library.Name[..library.Name.IndexOf('/', StringComparison.Ordinal)], static library => library.Value);
+        var files = new List<string>();
+        var seen = new HashSet<string> { OsImage.KernelEntryAssembly };
+        var open = new Queue<string>(seen);
+        while (open.TryDequeue(out string? name))
+        {
+            if (!libraries.TryGetValue(name, out JsonElement library)) throw new KeyNotFoundException($"there is no {name}");
+            if (library.TryGetProperty("runtime", out JsonElement runtime))
+                files.AddRange(runtime.EnumerateObject().Select(file => Path.Combine(folder, Path.GetFileName(file.Name))));
+            if (!library.TryGetProperty("dependencies", out JsonElement dependencies)) continue;
+            foreach (JsonProperty dependency in dependencies.EnumerateObject())
+                if (seen.Add(dependency.Name)) open.Enqueue(dependency.Name);
+        }
+        return files;
+    }
+}

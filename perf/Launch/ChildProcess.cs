@@ -1,0 +1,134 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+
+namespace VmShunt.Perf.Launch;
+
+/// <summary>
+/// One of the three processes: its lines on standard output as a stream, the last lines of both streams for a failure
+/// report, and an end that leaves nothing behind.
+/// </summary>
+internal sealed class ChildProcess : IAsyncDisposable
+{
+    private const int KeptLines = 20;
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
+    private readonly Process _process;
+    private readonly LastLines _lines = new(KeptLines);
+    private readonly Channel<string> _output = Channel.CreateUnbounded<string>(new() { SingleReader = true });
+
+    private ChildProcess(string name, Process process)
+    {
+        Name = name;
+        _process = process;
+        Id = process.Id;
+        Ended = WaitForEndAsync(PumpAsync(process.StandardOutput, _output.Writer), PumpAsync(process.StandardError, null));
+    }
+
+    internal string Name { get; }
+
+    internal int Id { get; }
+
+    /// <summary>Completes when the process has ended and all that it wrote has been read.</summary>
+    internal Task Ended { get; }
+
+    /// <summary>128 + n when signal n ended the process. Only after <see cref="Ended"/>.</summary>
+    internal int ExitCode => _process.ExitCode;
+
+    internal DateTime ExitTime => _process.ExitTime;
+
+    /// <summary>The lines of standard output; completes with the process.</summary>
+    internal ChannelReader<string> Output => _output.Reader;
+
+    internal string[] LastOutput => _lines.Snapshot();
+
+    /// <exception cref="LaunchException">The program cannot be started.</exception>
+    internal static ChildProcess Start(string name, string program, IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
+        };
+        // The executables look for the runtime in the usual places; this one may have come from another.
+        start.Environment.TryAdd("DOTNET_ROOT", RuntimeRoot);
+        try
+        {
+            return new ChildProcess(name, Process.Start(start)!);
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new LaunchException($"{name} cannot be started from {program}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Writes one line to standard input. A process that has ended is told by <see cref="Ended"/>, not here.</summary>
+    internal async Task SendAsync(string line)
+    {
+        try
+        {
+            await _process.StandardInput.WriteLineAsync(line);
+            await _process.StandardInput.FlushAsync();
+        }
+        catch (IOException)
+        {
+            await Ended;
+        }
+    }
+
+    /// <summary>Ends the process: end of input and SIGTERM, then SIGKILL.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            CloseInput();
+            Signal.RequestEnd(Id);
+            await Task.WhenAny(_process.WaitForExitAsync(), Task.Delay(s_patience));
+            if (!_process.HasExited) _process.Kill();
+        }
+        await Ended;
+        CloseInput();
+        _process.Dispose();
+    }
+
+    private static string RuntimeRoot =>
+        Path.GetFullPath(Path.Combine(System.Runtime.InteropServices.RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
+
+    private void CloseInput()
+    {
+        try
+        {
+            _process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It ended with a line still on its way.
+        }
+    }
+
+    private async Task WaitForEndAsync(Task output, Task error)
+    {
+        await _process.WaitForExitAsync();
+        // A grandchild may hold the pipes open; what it writes is not waited for.
+        await Task.WhenAny(Task.WhenAll(output, error), Task.Delay(TimeSpan.FromSeconds(1)));
+        _output.Writer.TryComplete();
+    }
+
+    private async Task PumpAsync(StreamReader source, ChannelWriter<string>? target)
+    {
+        try
+        {
+            while (await source.ReadLineAsync() is { } line)
+            {
+                _lines.Add(line);
+                target?.TryWrite(line);
+            }
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // The stream ends with the process.
+        }
+        target?.TryComplete();
+    }
+}

@@ -1,0 +1,64 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Perf.Launch;
+
+/// <summary>
+/// The launcher's own look at an exported ELF64 core (System V ABI, "Program Header"): what the guest says about its
+/// dump is not taken on trust.
+/// </summary>
+internal static class CoreFile
+{
+    private const int HeaderBytes = 64, ProgramHeaderBytes = 56, MaxSegments = 4096;
+    private const uint PT_LOAD = 1;
+    private const ushort ET_CORE = 4;
+
+    /// <summary>The SHA-256 of the RAM in a core, in order of addresses, without the crash reserve, in lower-case hex.</summary>
+    /// <exception cref="LaunchException">The file is no core.</exception>
+    internal static string HashMemory(string path)
+    {
+        using FileStream file = File.OpenRead(path);
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = new byte[1 << 20];
+        foreach ((ulong address, long offset, long bytes) in ReadSegments(file, path).OrderBy(static segment => segment.Address))
+        {
+            if (address is >= GuestLayout.CrashReserveAddress and < GuestLayout.CrashReserveAddress + GuestLayout.CrashReserveBytes) continue;
+            file.Position = offset;
+            for (long left = bytes; left > 0;)
+            {
+                int n = file.Read(buffer, 0, (int)Math.Min(left, buffer.Length));
+                if (n == 0) throw new LaunchException($"{path} ends within the memory at 0x{address:x}");
+                hash.AppendData(buffer, 0, n);
+                left -= n;
+            }
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private static List<(ulong Address, long Offset, long Bytes)> ReadSegments(FileStream file, string path)
+    {
+        var header = new byte[HeaderBytes];
+        if (file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false) < HeaderBytes || !header.AsSpan(0, 6).SequenceEqual("\u007fELF\u0002\u0001"u8)
+            || BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(16)) != ET_CORE)
+        {
+            throw new LaunchException($"{path} is no little-endian ELF64 core");
+        }
+        int count = BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(56));
+        if (count > MaxSegments || BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(54)) != ProgramHeaderBytes)
+            throw new LaunchException($"{path} has program headers that no core has");
+        file.Position = BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(32));
+        var segments = new List<(ulong, long, long)>();
+        var entry = new byte[ProgramHeaderBytes];
+        for (int i = 0; i < count; i++)
+        {
+            file.ReadExactly(entry);
+            if (BinaryPrimitives.ReadUInt32LittleEndian(entry) != PT_LOAD) continue;
+            segments.Add((
+                BinaryPrimitives.ReadUInt64LittleEndian(entry.AsSpan(24)),
+                BinaryPrimitives.ReadInt64LittleEndian(entry.AsSpan(8)),
+                BinaryPrimitives.ReadInt64LittleEndian(entry.AsSpan(32))));
+        }
+        return segments;
+    }
+}

@@ -1,0 +1,157 @@
+using System.Globalization;
+using System.Text.Json.Serialization.Metadata;
+using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Perf.Disks;
+using VmShunt.Perf.Measure;
+using VmShunt.Perf.Report;
+
+namespace VmShunt.Perf.Launch;
+
+/// <summary>
+/// The life of one guest: boots on the trap, finds the bus, is shunted to the ring under load, is measured on every
+/// road, crashes, dumps through the trap, restarts and reads its dump.
+/// </summary>
+internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Narrator narrator, WorkFolder folder, CancellationToken cancel)
+{
+    private const int LoadDepth = 64, CrashDepth = 32;
+
+    internal async Task<LaunchResult> TellAsync()
+    {
+        narrator.Chapter("The disk");
+        string disk = PrepareDisk();
+        string before = await FileHash.OfAsync(disk, cancel);
+
+        narrator.Chapter("VM-H opens it, the hypervisor starts, VM-C boots through the emulated controller");
+        await processes.StartServersAsync(disk, folder);
+        await processes.StartGuestAsync();
+        GuestInfo info = await AskAsync("info", GuestAnswersJson.Default.GuestInfo);
+        Describe(info);
+        long bytes = new FileInfo(disk).Length is > 0 and var length ? length : info.Disk.Bytes;
+
+        narrator.Chapter("The emulating stack hashes the disk, each register access a trap");
+        string trap = await HashAsync("emulating", bytes);
+        Compare("trap", trap, before);
+
+        SectorRange? writable = options.MayWrite ? WritableRange(info) : null;
+        TransitionResult transition = await TransitAsync(writable);
+
+        narrator.Chapter("The same disk by every road");
+        if (writable is not null)
+        {
+            await ModeAsync("emulating");
+            trap = await HashAsync("emulating", bytes);
+            await ModeAsync("enlightened");
+        }
+        string shunted = await HashAsync("emulating", bytes), ring = await HashAsync("enlightened", bytes);
+        string sha256 = writable is null ? before : await FileHash.OfAsync(disk, cancel);
+        var hashes = new HashResult(trap, shunted, ring);
+        Compare("trap", trap, sha256);
+        Compare("shunted", shunted, sha256);
+        Compare("ring", ring, sha256);
+        narrator.Say($"trap, shunted and ring agree with the file: {sha256}");
+
+        narrator.Chapter("Every path is measured");
+        SectorRange range = writable ?? new SectorRange(0, info.Disk.Sectors);
+        using var direct = new DirectPath(disk, writable is not null, range);
+        var measurement = new PathMeasurement(processes, narrator, direct, range, options.Quick, cancel);
+        IReadOnlyList<PathResult> paths = await measurement.RunAsync(Workload.Matrix(options.Quick, writable is not null, range));
+
+        CrashDumpResult dump = await CrashAsync(info);
+        return new LaunchResult(
+            new DiskResult(options.Disk ?? "(made for this launch)", bytes, sha256), hashes, transition, paths, dump, MachineDescription.Read());
+    }
+
+    private string PrepareDisk()
+    {
+        if (options.Disk is { } disk)
+        {
+            UserDisk.Check(disk, options.AllowWrites);
+            narrator.Say($"{disk}{(options.AllowWrites ? "" : ", read-only")}");
+            return Path.GetFullPath(disk);
+        }
+        string path = folder["disk.img"];
+        DefaultDisk made = DefaultDisk.Make(path, options.ProgramFolder, options.MemoryBytes);
+        narrator.Say($"made one of {MemorySize.Format(made.Bytes)}: boot ({made.ImageFiles} assemblies), data, dump");
+        return path;
+    }
+
+    private void Describe(GuestInfo info)
+    {
+        narrator.Say($"{MemorySize.Format(info.Disk.Bytes)}, serial {info.Disk.Serial}, {info.Partitions.Count} partitions; memory {MemorySize.Format(info.MemoryBytes)}; mode {info.Mode}");
+        if (info.Boot != "image" && options.OwnDisk) throw new LaunchException($"vmshunt-guest started its kernel {info.Boot}, not from the disk's boot partition");
+        if (info.Boot != "image") narrator.Note("The disk has no boot partition of ours: the kernel was started directly.");
+    }
+
+    /// <summary>Where a load may write: the data partition of a disk of our kind, or a disk that has no partitions at all.</summary>
+    private SectorRange? WritableRange(GuestInfo info)
+    {
+        GuestPartitionInfo? data = info.Partitions.FirstOrDefault(static p => p.Type == PartitionTypes.LinuxData);
+        if (data is not null && info.Partitions.Any(static p => p.Type == PartitionTypes.Boot)) return new SectorRange(data.FirstSector, data.Sectors);
+        if (info.Partitions.Count == 0) return new SectorRange(0, info.Disk.Sectors);
+        narrator.Note("The disk's partitions are none of ours: nothing is written but by the crash dump.");
+        return null;
+    }
+
+    private async Task<TransitionResult> TransitAsync(SectorRange? writable)
+    {
+        narrator.Chapter($"It finds the bus and is shunted to the ring under a verified load, {LoadDepth} in flight");
+        string write = writable is { } range ? string.Create(CultureInfo.InvariantCulture, $" --write --first-sector {range.First} --sectors {range.Count}") : "";
+        await AskAsync($"load start --depth {LoadDepth}{write}", GuestAnswersJson.Default.PlainAnswer);
+        await Task.Delay(TimeSpan.FromMilliseconds(300), cancel);
+        ModeAnswer mode = await ModeAsync("enlightened");
+        await Task.Delay(TimeSpan.FromMilliseconds(300), cancel);
+        LoadAnswer load = await AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
+        if (load.Failed + load.Lost + load.Repeated + load.Mismatched != 0)
+            throw new LaunchException($"the switch under load did harm: {load.Failed} failed, {load.Lost} lost, {load.Repeated} repeated, {load.Mismatched} with wrong content");
+        narrator.Say($"{load.Completed:N0} requests, {load.InFlightAtSwitch} in flight at the switch; 0 failed, lost, repeated or wrong; longest pause {load.MaxPauseMicroseconds:N0} µs, switch {mode.SwitchMicroseconds:N0} µs");
+        return new TransitionResult(load.InFlightAtSwitch, load.Completed, load.Failed, load.MaxPauseMicroseconds);
+    }
+
+    private async Task<CrashDumpResult> CrashAsync(GuestInfo info)
+    {
+        narrator.Chapter("It crashes, dumps through the trap, restarts and reads its dump");
+        if (!options.MayWrite || !info.Partitions.Any(static p => p.Type == PartitionTypes.Dump))
+        {
+            narrator.Note(options.MayWrite
+                ? "No crash: the disk has no dump partition."
+                : "No crash: a dump would be written, and the disk is the user's (--allow-writes lets it).");
+            return new CrashDumpResult(null, null, null, null, null);
+        }
+        await ModeAsync("enlightened");
+        CrashAnswer crash = await AskAsync($"crash --in-flight {CrashDepth} --scribble", GuestAnswersJson.Default.CrashAnswer, Work(options.MemoryBytes));
+        narrator.Say($"{crash.Reason}, {crash.InFlight} in flight; {MemorySize.Format(crash.Dump.Bytes)} dumped by the {crash.Dump.Road}");
+        await processes.GuestEndsAsync();
+        string seen = processes.Traps!.CrashMemorySha256() ?? throw new LaunchException("vmshunt-hypervisor was not told of the crash");
+
+        await processes.StartGuestAsync();
+        string file = Path.GetFullPath(options.DumpFile ?? folder["core"]);
+        DumpAnswer dump = await AskAsync($"dump export {file}", GuestAnswersJson.Default.DumpAnswer, Work(options.MemoryBytes));
+        if (!dump.Valid) throw new LaunchException($"the restarted guest finds its dump damaged: {dump.Reason}");
+        bool verified = await FileHash.OfAsync(file, cancel) == dump.Sha256 && dump.MemorySha256 == seen && CoreFile.HashMemory(file) == seen;
+        if (!verified) throw new LaunchException($"the dump is not the memory at the crash: the hypervisor saw {seen}, the dump holds {CoreFile.HashMemory(file)}");
+        narrator.Say($"restarted, dump exported; its memory is the memory at the crash: {seen}");
+        await AskAsync("quit", GuestAnswersJson.Default.PlainAnswer);
+        return new CrashDumpResult(crash.Dump.Road, dump.Bytes, dump.Sha256, dump.MemorySha256, verified);
+    }
+
+    private async Task<string> HashAsync(string stack, long bytes)
+    {
+        HashAnswer answer = await AskAsync(
+            string.Create(CultureInfo.InvariantCulture, $"hash --stack {stack} --bytes {bytes}"), GuestAnswersJson.Default.HashAnswer, Work(bytes));
+        narrator.Say($"hashed {MemorySize.Format(bytes)} on the {stack} stack in {answer.Seconds:F2} s");
+        return answer.Sha256;
+    }
+
+    private Task<ModeAnswer> ModeAsync(string mode) => AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
+
+    private Task<T> AskAsync<T>(string command, JsonTypeInfo<T> shape, TimeSpan work = default) =>
+        processes.GuardAsync(processes.Guest!.AskAsync(command, shape, work, cancel));
+
+    // Nothing here is slower than 4 MiB/s unless it hangs.
+    private static TimeSpan Work(long bytes) => TimeSpan.FromSeconds(bytes / (4 << 20));
+
+    private static void Compare(string road, string hash, string expected)
+    {
+        if (hash != expected) throw new LaunchException($"the disk reads wrong by the {road} road: SHA-256 {hash}, the file has {expected}");
+    }
+}

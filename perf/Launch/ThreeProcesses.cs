@@ -1,0 +1,126 @@
+using System.Globalization;
+
+namespace VmShunt.Perf.Launch;
+
+/// <summary>
+/// VM-H, the hypervisor and VM-C as running processes. Whatever is awaited through <see cref="GuardAsync{T}"/> fails as
+/// soon as one of them ends on its own.
+/// </summary>
+internal sealed class ThreeProcesses : IAsyncDisposable
+{
+    // The servers outlive a guest's restart, and end by themselves when the launcher itself was killed.
+    private const string LingerSeconds = "15";
+
+    private readonly LaunchOptions _options;
+    private readonly Func<string, ITrapCounter> _connectTrapCounter;
+    private readonly string _hypervisorSocket;
+    private readonly CancellationToken _cancel;
+    private readonly List<ChildProcess> _ended = [];
+
+    private ThreeProcesses(LaunchOptions options, Func<string, ITrapCounter> connectTrapCounter, string hypervisorSocket, CancellationToken cancel)
+    {
+        _options = options;
+        _connectTrapCounter = connectTrapCounter;
+        _hypervisorSocket = hypervisorSocket;
+        _cancel = cancel;
+    }
+
+    internal ChildProcess? Host { get; private set; }
+
+    internal ChildProcess? Hypervisor { get; private set; }
+
+    internal GuestConsole? Guest { get; private set; }
+
+    internal ITrapCounter? Traps { get; private set; }
+
+    private IEnumerable<ChildProcess> Running => new[] { Host, Hypervisor, Guest?.Process }.OfType<ChildProcess>();
+
+    /// <summary>Makes the holder; nothing runs yet.</summary>
+    internal static ThreeProcesses Prepare(
+        LaunchOptions options, WorkFolder folder, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel) =>
+        new(options, connectTrapCounter, folder["hypervisor.sock"], cancel);
+
+    /// <summary>Starts VM-H on the disk, then the hypervisor with that disk as its only device.</summary>
+    internal async Task StartServersAsync(string disk, WorkFolder folder)
+    {
+        string vhostUser = folder["vhost-user.sock"], vfioUser = folder["vfio-user.sock"];
+        List<string> arguments = ["--disk", disk, "--vhost-user", vhostUser, "--vfio-user", vfioUser, "--linger", LingerSeconds];
+        if (!_options.MayWrite) arguments.Add("--read-only");
+        Host = Start("vmshunt-host", arguments);
+        await ReadyAsync(Host);
+        Hypervisor = Start("vmshunt-hypervisor",
+        [
+            "--socket", _hypervisorSocket, "--device", $"disk0,vhost-user={vhostUser},vfio-user={vfioUser}", "--linger", LingerSeconds,
+        ]);
+        await ReadyAsync(Hypervisor);
+        Traps = _connectTrapCounter(_hypervisorSocket);
+    }
+
+    /// <summary>Starts VM-C; returns when it has booted and its console listens.</summary>
+    internal async Task StartGuestAsync()
+    {
+        ChildProcess guest = Start("vmshunt-guest",
+        [
+            "--hypervisor", _hypervisorSocket, "--memory", _options.MemoryBytes.ToString(CultureInfo.InvariantCulture), "--mode", "emulating", "console",
+        ]);
+        Guest = new GuestConsole(guest);
+        await ReadyAsync(guest);
+    }
+
+    /// <summary>Waits for the guest to end by itself, as it does after a crash.</summary>
+    /// <exception cref="LaunchException">It does not, or with an exit code other than 0.</exception>
+    internal async Task GuestEndsAsync()
+    {
+        ChildProcess guest = Guest!.Process;
+        await Task.WhenAny(guest.Ended, Task.Delay(GuestConsole.Patience, _cancel));
+        _cancel.ThrowIfCancellationRequested();
+        if (!guest.Ended.IsCompleted) throw new LaunchException($"{guest.Name} still runs after its crash");
+        if (guest.ExitCode != 0) throw new LaunchException($"{guest.Name} ended with exit code {guest.ExitCode} after its crash dump");
+        Guest = null;
+        await guest.DisposeAsync();
+    }
+
+    /// <summary>Awaits work that needs all three processes.</summary>
+    internal async Task<T> GuardAsync<T>(Task<T> work)
+    {
+        Task first = await Task.WhenAny([work, .. Running.Select(static child => child.Ended)]);
+        if (first == work) return await work;
+        _cancel.ThrowIfCancellationRequested();
+        ChildProcess dead = Running.First(child => child.Ended == first);
+        throw new LaunchException($"{dead.Name} ended while it was needed");
+    }
+
+    /// <summary>
+    /// The processes that ended on their own, the first to end first: where a failure began. Waits a moment, because the
+    /// news of an end may come later than what it caused.
+    /// </summary>
+    internal async Task<IReadOnlyList<ChildProcess>> FindEndedAsync()
+    {
+        await Task.WhenAny(Task.WhenAll(Running.Select(static child => child.Ended)), Task.Delay(TimeSpan.FromMilliseconds(500)));
+        _ended.AddRange(Running.Where(static child => child.Ended.IsCompleted).OrderBy(static child => child.ExitTime));
+        return _ended;
+    }
+
+    /// <summary>Ends all of them, VM-C first, so that nobody loses a peer that it needs.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Traps?.Dispose();
+        if (Guest is not null) await Guest.Process.DisposeAsync();
+        if (Hypervisor is not null) await Hypervisor.DisposeAsync();
+        if (Host is not null) await Host.DisposeAsync();
+    }
+
+    private ChildProcess Start(string name, IEnumerable<string> arguments) =>
+        ChildProcess.Start(name, Path.Combine(_options.ProgramFolder, name), arguments);
+
+    private async Task ReadyAsync(ChildProcess child)
+    {
+        Task<string> line = child.Output.ReadAsync(_cancel).AsTask();
+        await Task.WhenAny([line, Task.Delay(GuestConsole.Patience, _cancel), .. Running.Select(static running => running.Ended)]);
+        _cancel.ThrowIfCancellationRequested();
+        if (line.IsCompletedSuccessfully && line.Result.StartsWith("ready", StringComparison.Ordinal)) return;
+        throw new LaunchException(line.IsCompletedSuccessfully
+            ? $"{child.Name} said '{line.Result}' where 'ready' was due"
+            : $"{child.Name} did not get ready");
+    }
+}

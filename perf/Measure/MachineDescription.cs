@@ -1,0 +1,20 @@
+using System.Runtime.InteropServices;
+using VmShunt.Perf.Report;
+
+namespace VmShunt.Perf.Measure;
+
+/// <summary>The machine that the figures were measured on.</summary>
+internal static class MachineDescription
+{
+    internal static MachineResult Read() =>
+        new(Processor(), Environment.ProcessorCount, Kernel(), RuntimeInformation.FrameworkDescription);
+
+    private static string Processor()
+    {
+        foreach (string line in File.ReadLines("/proc/cpuinfo"))
+            if (line.StartsWith("model name", StringComparison.Ordinal)) return line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+        return RuntimeInformation.ProcessArchitecture.ToString();
+    }
+
+    private static string Kernel() => File.ReadAllText("/proc/sys/kernel/osrelease").Trim();
+}

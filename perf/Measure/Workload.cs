@@ -1,0 +1,41 @@
+using System.Globalization;
+
+namespace VmShunt.Perf.Measure;
+
+/// <summary>What is measured: an operation, its size and how many are in flight.</summary>
+/// <param name="Operation">randread, randwrite, read or write.</param>
+/// <param name="BlockSize">Bytes a request, a multiple of 512.</param>
+/// <param name="QueueDepth">Requests in flight.</param>
+internal sealed record Workload(string Operation, int BlockSize, int QueueDepth)
+{
+    internal bool Writes => Operation is "randwrite" or "write";
+
+    internal bool Random => Operation is "randread" or "randwrite";
+
+    internal string Title => $"{Operation} {Launch.MemorySize.Format(BlockSize)}, depth {QueueDepth}";
+
+    /// <summary>The guest's command for it.</summary>
+    internal string Command(string stack, TimeSpan duration, SectorRange range) => string.Create(CultureInfo.InvariantCulture,
+        $"bench --stack {stack} --operation {Operation} --block-size {BlockSize} --depth {QueueDepth} --seconds {duration.TotalSeconds:0.###} --first-sector {range.First} --sectors {range.Count}");
+
+    /// <summary>The matrix of a launch, with blocks that fit into the range.</summary>
+    internal static IReadOnlyList<Workload> Matrix(bool quick, bool mayWrite, SectorRange range)
+    {
+        int small = range.Fit(4096);
+        List<Workload> matrix = [new("randread", small, 1), new("randread", small, 32), new("read", range.Fit(1 << 20), 4)];
+        if (!quick) matrix.Insert(1, new("randread", small, 8));
+        if (mayWrite) matrix.Add(new("randwrite", small, 32));
+        return matrix;
+    }
+}
+
+/// <summary>A part of a disk in sectors of 512 bytes.</summary>
+internal readonly record struct SectorRange(long First, long Count)
+{
+    /// <summary>The block size asked for, halved until at least one block fits.</summary>
+    internal int Fit(int blockSize)
+    {
+        while (blockSize > 512 && blockSize / 512 > Count) blockSize /= 2;
+        return blockSize;
+    }
+}

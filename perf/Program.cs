@@ -1,0 +1,37 @@
+using System.CommandLine;
+using VmShunt.Perf.Bench;
+using VmShunt.Perf.Disks;
+using VmShunt.Perf.Launch;
+
+var root = new RootCommand("Launches VM-H, the hypervisor and VM-C as three processes on a disk, and measures every road to it.");
+LaunchCommand.AddTo(root);
+
+var launch = new Command("launch", "The same as no command.");
+LaunchCommand.AddTo(launch);
+root.Subcommands.Add(launch);
+
+var filter = new Argument<string?>("filter") { Arity = ArgumentArity.ZeroOrOne, Description = "A part of a benchmark's name, or a pattern with *." };
+var bench = new Command("bench", "Runs the BenchmarkDotNet suites; further options go to BenchmarkDotNet.") { TreatUnmatchedTokensAsErrors = false };
+bench.Arguments.Add(filter);
+bench.SetAction(parse => Suites.Run(parse.GetValue(filter), parse.UnmatchedTokens));
+root.Subcommands.Add(bench);
+
+var path = new Argument<string>("file") { Description = "The image to make; it must not exist." };
+var makeDisk = new Command("make-disk", "Makes the disk that a launch without --disk makes for itself.");
+makeDisk.Arguments.Add(path);
+makeDisk.SetAction(parse =>
+{
+    try
+    {
+        DefaultDisk.Make(parse.GetValue(path)!, AppContext.BaseDirectory, new LaunchOptions().MemoryBytes);
+        return 0;
+    }
+    catch (LaunchException e)
+    {
+        Console.Error.WriteLine(e.Message);
+        return 1;
+    }
+});
+root.Subcommands.Add(makeDisk);
+
+return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

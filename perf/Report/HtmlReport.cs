@@ -1,0 +1,103 @@
+using System.Globalization;
+using System.Reflection;
+using System.Text;
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Report;
+
+/// <summary>The report of a launch: one HTML file that needs nothing else (<c>report.html</c> is its template).</summary>
+internal static class HtmlReport
+{
+    internal static string Build(LaunchResult result, IReadOnlyList<string> notes)
+    {
+        using var source = new StreamReader(Assembly.GetExecutingAssembly().GetManifestResourceStream("report.html")!);
+        return source.ReadToEnd()
+            .Replace("{{facts}}", Facts(result), StringComparison.Ordinal)
+            .Replace("{{notes}}", Lines(notes), StringComparison.Ordinal)
+            .Replace("{{ratios}}", Lines(Ratios.Describe(result.Paths)), StringComparison.Ordinal)
+            .Replace("{{latency}}", Latency(result.Paths), StringComparison.Ordinal)
+            .Replace("{{rate}}", Rate(result.Paths), StringComparison.Ordinal)
+            .Replace("{{cpu}}", ByWorkload(result.Paths, Cpu), StringComparison.Ordinal)
+            .Replace("{{notifications}}", ByWorkload(result.Paths, Notifications), StringComparison.Ordinal)
+            .Replace("{{table}}", Table(result.Paths), StringComparison.Ordinal);
+    }
+
+    private static string Facts(LaunchResult r)
+    {
+        var text = new StringBuilder();
+        void Add(string name, string value) => text.Append(CultureInfo.InvariantCulture, $"<dt>{name}</dt><dd>{Svg.Escape(value)}</dd>\n");
+        Add("Disk", $"{r.Disk.Path}, {MemorySize.Format(r.Disk.Bytes)}");
+        Add("Content", r.Hashes.Trap == r.Disk.Sha256 && r.Hashes.Shunted == r.Disk.Sha256 && r.Hashes.Ring == r.Disk.Sha256
+            ? $"trap, shunted and ring read what the file holds: SHA-256 {r.Disk.Sha256}"
+            : $"differs: file {r.Disk.Sha256}, trap {r.Hashes.Trap}, shunted {r.Hashes.Shunted}, ring {r.Hashes.Ring}");
+        Add("Switch under load", $"{r.Transition.InFlight} in flight, {r.Transition.Completed:N0} completed, {r.Transition.Failed:N0} failed, longest pause {r.Transition.MaxPauseMicroseconds:N0} µs");
+        Add("Crash dump", r.CrashDump.Road is null
+            ? "none"
+            : $"{r.CrashDump.Bytes:N0} bytes by the {r.CrashDump.Road}, {(r.CrashDump.Verified == true ? "equal to the memory at the crash" : "not verified")}");
+        Add("Machine", $"{r.Machine.Cpu}, {r.Machine.Cores} processors, Linux {r.Machine.Kernel}, {r.Machine.Runtime}");
+        return text.ToString();
+    }
+
+    private static string Lines(IEnumerable<string> lines) => string.Concat(lines.Select(static line => $"<li>{Svg.Escape(line)}</li>\n"));
+
+    private static string Latency(IReadOnlyList<PathResult> paths) =>
+        ByWorkload(paths, static (title, group) => Charts.Percentiles($"Latency in microseconds, {title}", group));
+
+    private static string Rate(IReadOnlyList<PathResult> paths)
+    {
+        PathResult[] random = [.. paths.Where(static p => p.Operation == "randread")];
+        PathResult[] sequential = [.. paths.Where(static p => p.Operation == "read")];
+        string rate = random.Length == 0 ? "" : Figure("Random reads a second over depth", Charts.RateOverDepth("IOPS over queue depth", random));
+        return rate + ByWorkload(sequential, static (title, group) => Charts.Bars(
+            $"MB/s, {title}",
+            [.. group.Select(static p => new Bar(p.Path, [new BarPart(p.Path, "MB/s", p.MegabytesPerSecond)], $"{p.MegabytesPerSecond:N0} MB/s"))]));
+    }
+
+    private static string Cpu(string title, PathResult[] group) => Charts.Bars($"CPU microseconds a request, {title}",
+    [
+        .. group.Select(static p => new Bar(
+            p.Path,
+            [
+                new BarPart("guest", "guest", p.GuestCpuMicrosecondsPerRequest),
+                new BarPart("host", "VM-H", p.HostCpuMicrosecondsPerRequest),
+                new BarPart("hypervisor", "hypervisor", p.HypervisorCpuMicrosecondsPerRequest),
+            ],
+            $"{p.GuestCpuMicrosecondsPerRequest + p.HostCpuMicrosecondsPerRequest + p.HypervisorCpuMicrosecondsPerRequest:N1} µs")),
+    ]);
+
+    private static string Notifications(string title, PathResult[] group) => Charts.Bars($"Traps, kicks and calls a request, {title}",
+    [
+        .. group.Select(static p => new Bar(
+            p.Path,
+            [
+                new BarPart("trap", "traps", p.TrapsPerRequest),
+                new BarPart("kick", "kicks", p.KicksPerRequest),
+                new BarPart("call", "calls", p.CallsPerRequest),
+            ],
+            $"{p.TrapsPerRequest:0.##}·{p.KicksPerRequest:0.##}·{p.CallsPerRequest:0.##}")),
+    ]);
+
+    private static string ByWorkload(IEnumerable<PathResult> paths, Func<string, PathResult[], string> draw) =>
+        string.Concat(paths.GroupBy(static p => new Workload(p.Operation, p.BlockSize, p.QueueDepth))
+            .Select(group => Figure(group.Key.Title, draw(group.Key.Title, [.. group]))));
+
+    private static string Figure(string title, string svg) => $"<figure><figcaption>{Svg.Escape(title)}</figcaption>{svg}</figure>\n";
+
+    private static string Table(IReadOnlyList<PathResult> paths)
+    {
+        var text = new StringBuilder();
+        foreach (PathResult p in paths)
+        {
+            string[] cells =
+            [
+                $"{p.Operation} {MemorySize.Format(p.BlockSize)} ×{p.QueueDepth}", p.Path, $"{p.Requests:N0}", $"{p.Iops:N0}", $"{p.MegabytesPerSecond:N0}",
+                $"{p.P50Microseconds:N1}", $"{p.P99Microseconds:N1}", $"{p.P999Microseconds:N1}", $"{p.MaxMicroseconds:N0}",
+                $"{p.TrapsPerRequest:0.###}", $"{p.KicksPerRequest:0.###}", $"{p.CallsPerRequest:0.###}", $"{p.CopiesPerRequest:0.###}", $"{p.AllocatedBytesPerRequest:0.#}",
+                $"{p.GuestCpuMicrosecondsPerRequest:N1}", $"{p.HostCpuMicrosecondsPerRequest:N1}", $"{p.HypervisorCpuMicrosecondsPerRequest:N1}",
+            ];
+            text.Append("<tr>").AppendJoin("", cells.Select(static cell => $"<td>{Svg.Escape(cell)}</td>")).Append("</tr>\n");
+        }
+        return text.ToString();
+    }
+}

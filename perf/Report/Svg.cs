@@ -1,0 +1,39 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+
+namespace VmShunt.Perf.Report;
+
+/// <summary>A small inline picture. Colours come from the page's style sheet by class, so that it is right on light and dark.</summary>
+internal sealed class Svg
+{
+    /// <summary>The width of every picture: that of a phone, so that its letters are readable there.</summary>
+    internal const double Width = 360;
+
+    private readonly StringBuilder _text = new();
+
+    internal Svg(double height, string description) =>
+        Append($"<svg viewBox=\"0 0 {Width} {height:0.#}\" role=\"img\" aria-label=\"{Escape(description)}\">");
+
+    internal void Rect(double x, double y, double width, double height, string style, string tip) =>
+        Append($"<rect class=\"{style}\" x=\"{x:0.#}\" y=\"{y:0.#}\" width=\"{Math.Max(0, width):0.##}\" height=\"{height:0.#}\"><title>{Escape(tip)}</title></rect>");
+
+    internal void Line(double x1, double y1, double x2, double y2, string style) =>
+        Append($"<line class=\"{style}\" x1=\"{x1:0.#}\" y1=\"{y1:0.#}\" x2=\"{x2:0.#}\" y2=\"{y2:0.#}\"/>");
+
+    internal void Circle(double x, double y, double radius, string style, string tip) =>
+        Append($"<circle class=\"{style}\" cx=\"{x:0.#}\" cy=\"{y:0.#}\" r=\"{radius:0.#}\"><title>{Escape(tip)}</title></circle>");
+
+    /// <param name="x">Where it starts, ends or has its middle, as <paramref name="anchor"/> says.</param>
+    /// <param name="y">The base line.</param>
+    /// <param name="anchor">start, middle or end.</param>
+    /// <param name="text">Plain text.</param>
+    internal void Text(double x, double y, string anchor, string text) =>
+        Append($"<text x=\"{x:0.#}\" y=\"{y:0.#}\" text-anchor=\"{anchor}\">{Escape(text)}</text>");
+
+    internal string Close() => _text.Append("</svg>").ToString();
+
+    internal static string Escape(string text) => WebUtility.HtmlEncode(text);
+
+    private void Append(FormattableString text) => _text.Append(text.ToString(CultureInfo.InvariantCulture));
+}
