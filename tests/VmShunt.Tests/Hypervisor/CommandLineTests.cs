@@ -1,0 +1,121 @@
+using System.Text.RegularExpressions;
+using VmShunt.Ring.Interop;
+using VmShunt.Tests.VfioUser;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Tests.Hypervisor;
+
+public sealed class CommandLineTests : IDisposable
+{
+    private readonly string _socket = RunningHypervisor.NewSocket();
+    private readonly ServedDevices _served = new();
+
+    public void Dispose() => _served.Dispose();
+
+    [Fact]
+    public void Help_names_every_option_and_succeeds()
+    {
+        using var hypervisor = new RunningHypervisor("--help");
+        Assert.Equal(0, hypervisor.WaitForExit());
+        foreach (var option in new[] { "--socket", "--device", "--linger", "vfio-user=" }) Assert.Contains(option, hypervisor.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("", "begin with a name")]
+    [InlineData("vfio-user=/x", "begin with a name")]
+    [InlineData("disk0", "vfio-user=SOCKET is missing")]
+    [InlineData("disk0,vhost-user=/x", "vfio-user=SOCKET is missing")]
+    [InlineData("disk0,vfio-user=", "'vfio-user=' is not understood")]
+    [InlineData("disk0,vfio-user=/x,vfio-user=/y", "'vfio-user=/y' is not understood")]
+    [InlineData("disk0,vfio-user=/x,colour=red", "'colour=red' is not understood")]
+    public void A_wrong_device_is_explained(string device, string expected)
+    {
+        using var hypervisor = new RunningHypervisor("--socket", _socket, "--device", device);
+        Assert.NotEqual(0, hypervisor.WaitForExit());
+        Assert.Contains(expected, hypervisor.Errors, StringComparison.Ordinal);
+        Assert.Empty(Regex.Matches(hypervisor.Output, "ready"));
+    }
+
+    [Fact]
+    public void Two_devices_of_one_name_no_device_and_a_negative_linger_are_explained()
+    {
+        using var twice = new RunningHypervisor("--socket", _socket, "--device", "d,vfio-user=/x", "--device", "d,vfio-user=/y");
+        using var none = new RunningHypervisor("--socket", _socket);
+        using var linger = new RunningHypervisor("--socket", _socket, "--device", "d,vfio-user=/x", "--linger", "-1");
+        Assert.NotEqual(0, twice.WaitForExit());
+        Assert.NotEqual(0, none.WaitForExit());
+        Assert.NotEqual(0, linger.WaitForExit());
+        Assert.Contains("--device d: given 2 times", twice.Errors, StringComparison.Ordinal);
+        Assert.Contains("--device", none.Errors, StringComparison.Ordinal);
+        Assert.Contains("--linger -1", linger.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_host_partition_that_is_not_there_is_named_with_device_socket_and_remedy()
+    {
+        var missing = RunningHypervisor.NewSocket();
+        using var registers = new RunningHypervisor("--socket", _socket, "--device", $"disk7,vfio-user={missing}");
+        using var bus = new RunningHypervisor("--socket", _socket, "--device", $"disk7,vfio-user={_served.Path},vhost-user={missing}");
+        Assert.Equal(1, registers.WaitForExit());
+        Assert.Equal(1, bus.WaitForExit());
+        foreach (var errors in new[] { registers.Errors, bus.Errors })
+        {
+            Assert.Contains("device disk7", errors, StringComparison.Ordinal);
+            Assert.Contains(missing, errors, StringComparison.Ordinal);
+            Assert.Contains("start vmshunt-host", errors, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_socket_in_use_is_refused_and_one_that_a_dead_process_left_is_taken()
+    {
+        using (var first = RunningHypervisor.Ready(_socket, $"d,vfio-user={_served.Path}"))
+        {
+            using var second = new RunningHypervisor("--socket", _socket, "--device", $"d,vfio-user={_served.Path}");
+            Assert.Equal(1, second.WaitForExit());
+            Assert.Contains($"{_socket}: another process is listening there", second.Errors, StringComparison.Ordinal);
+        }
+        Assert.True(File.Exists(_socket));
+        using var third = RunningHypervisor.Ready(_socket, $"d,vfio-user={_served.Path}");
+        third.Terminate();
+        Assert.Equal(0, third.WaitForExit());
+        Assert.Contains("ends: SIGTERM was received", third.Errors, StringComparison.Ordinal);
+        Assert.Matches(@"hypervisor\[102\] \[\d+\.\d{6}\] ends", third.Errors);
+        Assert.False(File.Exists(_socket));
+    }
+
+    [Fact]
+    public void It_ends_when_the_host_partition_ends_and_guests_see_it()
+    {
+        using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}");
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var processor = partition.StartProcessor(0);
+        _served.Dispose();
+        Assert.Throws<HypervisorLostException>(() => processor.Halt());
+        Assert.Equal(1, hypervisor.WaitForExit());
+        Assert.Contains("device disk0: VM-H closed the connection", hypervisor.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void With_linger_it_ends_after_the_last_guest()
+    {
+        using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}", "--linger", "1");
+        GuestPartition.Create(_socket, 1 << 20, 1).Dispose();
+        Assert.Equal(0, hypervisor.WaitForExit());
+        Assert.Contains("no guest has been connected for 1 s", hypervisor.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_stranger_on_the_socket_does_no_harm()
+    {
+        using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}");
+        for (var bytes = 0; bytes < 60; bytes += 5)
+        {
+            using var stranger = UnixConnection.Connect(_socket);
+            stranger.Send(new byte[bytes]);
+        }
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var processor = partition.StartProcessor(0);
+        Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.Identify));
+    }
+}

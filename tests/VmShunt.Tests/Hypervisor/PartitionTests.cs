@@ -1,0 +1,209 @@
+using VmShunt.Ring.Interop;
+using VmShunt.Tests.VfioUser;
+using VmShunt.Trap;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Tests.Hypervisor;
+
+public sealed class PartitionTests : IDisposable
+{
+    private const ulong Config = GuestLayout.EcamAddress + (1 << 15), Bar = GuestLayout.BarAddress;
+
+    private readonly string _socket = RunningHypervisor.NewSocket();
+    private readonly ServedDevices _served = new();
+    private readonly RunningHypervisor _hypervisor;
+
+    public PartitionTests() => _hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}");
+
+    public void Dispose()
+    {
+        _hypervisor.Dispose();
+        _served.Dispose();
+    }
+
+    [Theory]
+    [InlineData(0ul, 1, "needs memory")]
+    [InlineData(4097ul, 1, "no multiple")]
+    [InlineData(1ul << 60, 1, "this machine has")]
+    [InlineData(1ul << 20, 0, "1 to 64 processors")]
+    [InlineData(1ul << 20, 65, "1 to 64 processors")]
+    public void What_cannot_be_had_is_refused_in_clear_words(ulong memory, int processors, string expected)
+    {
+        var error = Assert.Throws<IOException>(() => GuestPartition.Create(_socket, memory, processors));
+        Assert.Contains(expected, error.Message, StringComparison.Ordinal);
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        Assert.Equal(1, partition.Id);
+    }
+
+    [Fact]
+    public void A_guest_gets_its_memory_shared_with_the_devices_and_nobody_else()
+    {
+        using var one = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var two = GuestPartition.Create(_socket, 1 << 20, 1);
+        Assert.Equal([new MemoryPart(0, 1 << 20, 0), new MemoryPart(GuestLayout.CrashReserveAddress, 1 << 20, 1 << 20)], one.Parts);
+        Assert.Equal(1, one.DeviceCount);
+        Assert.True(one.Memory.TryWrite(0x1000, 0xAAul));
+        Assert.True(one.Memory.TryWrite(GuestLayout.CrashReserveAddress, 0xBBul));
+        Assert.True(two.Memory.TryRead(0x1000, out ulong value));
+        Assert.Equal(0ul, value);
+        Assert.Contains(_served.Devices, d => d.Memory is { } m && m.TryRead(0x1000, out ulong a) && a == 0xAA && m.TryRead(GuestLayout.CrashReserveAddress, out ulong b) && b == 0xBB);
+    }
+
+    [Fact]
+    public void Devices_are_found_in_configuration_space_with_their_registers_placed_and_switched_on()
+    {
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var processor = partition.StartProcessor(0);
+        Assert.Equal(Bar, processor.ReadMmio(Config + 0x24, 4));
+        Assert.Equal(6ul, processor.ReadMmio(Config + 4, 2));
+        processor.WriteMmio(Bar + 8, 8, 0x0102_0304_0506_0708);
+        Assert.Equal(0x0102_0304ul, processor.ReadMmio(Bar + 12, 4));
+        Assert.Equal(0x08ul, processor.ReadMmio(Bar + 8, 1));
+    }
+
+    [Fact]
+    public void What_nobody_claims_reads_as_ones_and_is_counted()
+    {
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var processor = partition.StartProcessor(0);
+        ulong[] nobody =
+        [
+            GuestLayout.EcamAddress, Config + 0x1000, Config + (1 << 15), GuestLayout.EcamAddress + GuestLayout.EcamBytes,
+            Bar + 0x1000, Bar - 4, Bar + 0xffe, Config + 0xfe, 0, ulong.MaxValue,
+        ];
+        foreach (var address in nobody)
+        {
+            Assert.Equal(0xffff_fffful, processor.ReadMmio(address, 4));
+            processor.WriteMmio(address, 4, 0);
+        }
+        Assert.Equal(2 * nobody.Length, RunningHypervisor.Statistics(_socket, partition.Id).Unclaimed);
+    }
+
+    [Fact]
+    public void The_registers_follow_the_base_address_and_the_switch_in_configuration_space()
+    {
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var processor = partition.StartProcessor(0);
+        processor.WriteMmio(Bar + 16, 4, 0x1234);
+        processor.WriteMmio(Config + 0x24, 4, 0xF123_0000);
+        Assert.Equal(0x1234ul, processor.ReadMmio(0xF123_0010, 4));
+        Assert.Equal(0xffff_fffful, processor.ReadMmio(Bar + 16, 4));
+        processor.WriteMmio(Config + 4, 1, 0);
+        Assert.Equal(0xffff_fffful, processor.ReadMmio(0xF123_0010, 4));
+    }
+
+    [Fact]
+    public void Exits_are_counted_by_reason_and_address_and_kept_after_the_end()
+    {
+        int id;
+        using (var partition = GuestPartition.Create(_socket, 1 << 20, 1))
+        {
+            id = partition.Id;
+            using var processor = partition.StartProcessor(0);
+            for (var i = 0; i < 5; i++) processor.ReadMmio(Bar, 4);
+            for (var i = 0; i < 3; i++) processor.WriteMmio(Bar + 4, 4, 1);
+            Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.Counters, (ulong)ExitReason.MmioRead));
+            Assert.Equal(5ul, processor.State.Rbx);
+            Assert.Equal(HypercallStatus.BadParameter, processor.Invoke(Hypercall.Counters, 5));
+            Assert.True(RunningHypervisor.Statistics(_socket, id).Alive);
+        }
+        Eventually.True(() => !RunningHypervisor.Statistics(_socket, id).Alive, "the partition ends");
+        var statistics = RunningHypervisor.Statistics(_socket, id);
+        Assert.Equal(new ExitCounts(5, 3, 2, 0, 10), statistics.Exits);
+        Assert.Equal(Environment.ProcessId, statistics.ProcessId);
+        Assert.Contains(new AddressCount(ExitReason.MmioRead, Bar, 5), statistics.ByAddress);
+        Assert.Contains(new AddressCount(ExitReason.MmioWrite, Bar + 4, 3), statistics.ByAddress);
+    }
+
+    [Fact]
+    public void An_interrupt_wakes_a_halted_processor_and_one_that_came_before_is_not_lost()
+    {
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 2);
+        using var processor = partition.StartProcessor(0);
+        using var second = partition.StartProcessor(1);
+        processor.WriteMmio(Bar + RegisterDevice.RaiseRegister, 4, 1);
+        Assert.Equal(32, processor.Halt());
+
+        var vector = 0;
+        var halted = new Thread(() => vector = second.Halt());
+        halted.Start();
+        Eventually.True(() => RunningHypervisor.Statistics(_socket, partition.Id).Exits.Halt == 2, "the second processor halts");
+        processor.WriteMmio(Bar + RegisterDevice.RaiseRegister, 4, 1);
+        halted.Join();
+        Assert.Equal(32, vector);
+    }
+
+    [Fact]
+    public void Nobody_can_pose_as_another_guests_processor()
+    {
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 2);
+        var hello = Hello.Of(HelloKind.FurtherProcessor);
+        hello.PartitionId = (uint)partition.Id;
+        hello.Index = 1;
+        var error = Assert.Throws<IOException>(() => GuestPartition.Open(_socket, hello, out _));
+        Assert.Contains("no partition 1 with this key", error.Message, StringComparison.Ordinal);
+        using var second = partition.StartProcessor(1);
+        Assert.Equal(HypercallStatus.Success, second.Invoke(Hypercall.Identify));
+    }
+
+    [Fact]
+    public void The_hypervisor_is_known_by_its_signature_and_refuses_codes_it_has_not()
+    {
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var processor = partition.StartProcessor(0);
+        Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.Identify));
+        Assert.Equal((Hypercall.SignatureLow, Hypercall.SignatureHigh, Hypercall.Highest), (processor.State.Rbx, processor.State.Rcx, processor.State.Rdx));
+        Assert.Equal(HypercallStatus.UnknownCode, processor.Invoke(Hypercall.Highest + 1));
+        Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.QueryBus, 0));
+        Assert.Equal(0ul, processor.State.Rbx);
+        Assert.Equal(HypercallStatus.BadParameter, processor.Invoke(Hypercall.QueryBus, 1));
+        Assert.Equal(HypercallStatus.NotOffered, processor.Invoke(Hypercall.OpenBus, 0, out var nothing));
+        Assert.Null(nothing);
+    }
+
+    [Fact]
+    public void A_device_that_refuses_is_a_machine_check_and_an_exit_that_makes_no_sense_too()
+    {
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var processor = partition.StartProcessor(0);
+        var fault = Assert.Throws<MachineCheckException>(() => processor.WriteMmio(Bar + RegisterDevice.RefusedRegister, 4, 1));
+        Assert.Contains(_served.Path, fault.Message, StringComparison.Ordinal);
+        Assert.Equal(FaultCode.DeviceFailed, fault.Code);
+        Assert.Equal(FaultCode.BadExit, Assert.Throws<MachineCheckException>(() => processor.ReadMmio(Bar, 3)).Code);
+        Assert.Equal(0ul, processor.ReadMmio(Bar, 4));
+    }
+
+    [Fact]
+    public void Power_off_ends_the_partition_in_order_and_the_others_go_on()
+    {
+        using var other = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var goesOn = other.StartProcessor(0);
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 2);
+        using var processor = partition.StartProcessor(0);
+        using var second = partition.StartProcessor(1);
+        Assert.Equal(HypercallStatus.Success, second.Invoke(Hypercall.PowerOff));
+        Assert.Throws<HypervisorLostException>(() => processor.Halt());
+        Eventually.True(() => _hypervisor.Errors.Contains("ended, the guest powered it off", StringComparison.Ordinal), "the end is logged");
+        Assert.Equal(HypercallStatus.Success, goesOn.Invoke(Hypercall.Identify));
+    }
+
+    [Fact]
+    public void A_guest_that_dies_leaves_nothing_behind()
+    {
+        for (var i = 0; i < 20; i++)
+        {
+            using var connection = new FramedConnection(UnixConnection.Connect(_socket));
+            var hello = Hello.Of(HelloKind.NewPartition);
+            hello.MemoryBytes = 1 << 20;
+            hello.Processors = 1;
+            connection.Send(in hello);
+            Assert.True(connection.Receive(out Welcome welcome));
+            Assert.Equal(0u, welcome.Refused);
+            connection.Send(new byte[100]);
+        }
+        Eventually.True(() => _served.SessionCount == 1, "only the supervising connection is left");
+        using var observer = HypervisorObserver.Connect(_socket);
+        Eventually.True(() => observer.Query().Partitions.All(p => !p.Alive), "all partitions end");
+        Assert.Equal(16, observer.Query().Partitions.Count);
+    }
+}

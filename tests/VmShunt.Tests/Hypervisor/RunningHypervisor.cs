@@ -1,0 +1,76 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using VmShunt.Tests.VfioUser;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Tests.Hypervisor;
+
+/// <summary>The real executable, with what it says; killed at the end if it has not ended by itself.</summary>
+internal sealed class RunningHypervisor : IDisposable
+{
+    private readonly Process _process;
+    private readonly ConcurrentQueue<string> _output = new(), _errors = new();
+
+    internal RunningHypervisor(params string[] arguments)
+    {
+        var start = new ProcessStartInfo(System.IO.Path.Combine(AppContext.BaseDirectory, "vmshunt-hypervisor"), arguments)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        _process = new Process { StartInfo = start };
+        _process.OutputDataReceived += (_, e) => Keep(_output, e.Data);
+        _process.ErrorDataReceived += (_, e) => Keep(_errors, e.Data);
+        _process.Start();
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    internal string Output => string.Join('\n', _output);
+
+    internal string Errors => string.Join('\n', _errors);
+
+    /// <summary>Starts it with one device and waits until it is ready.</summary>
+    internal static RunningHypervisor Ready(string socket, string device, params string[] more)
+    {
+        var hypervisor = new RunningHypervisor(["--socket", socket, "--device", device, .. more]);
+        Eventually.True(() => hypervisor.Output.Contains($"ready socket={socket}", StringComparison.Ordinal) || hypervisor._process.HasExited, "the hypervisor is ready");
+        Assert.False(hypervisor._process.HasExited, hypervisor.Errors);
+        return hypervisor;
+    }
+
+    internal static string NewSocket() => System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"vmshunt-test-{Guid.NewGuid():N}");
+
+    /// <summary>Waits for its end.</summary>
+    /// <returns>The exit code.</returns>
+    internal int WaitForExit()
+    {
+        Assert.True(_process.WaitForExit(60_000), Errors);
+        _process.WaitForExit();
+        return _process.ExitCode;
+    }
+
+    internal void Terminate()
+    {
+        using var kill = Process.Start("kill", ["-TERM", _process.Id.ToString()]);
+        kill.WaitForExit();
+    }
+
+    internal static PartitionStatistics Statistics(string socket, int partition)
+    {
+        using var observer = HypervisorObserver.Connect(socket);
+        return observer.Query().Partitions.Single(p => p.Id == partition);
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited) _process.Kill();
+        _process.WaitForExit();
+        _process.Dispose();
+    }
+
+    private static void Keep(ConcurrentQueue<string> lines, string? line)
+    {
+        if (line is not null) lines.Enqueue(line);
+    }
+}
