@@ -36,16 +36,23 @@ internal static class LaunchCommand
                 MemoryBytes = memoryBytes,
             };
             using var stop = new StopSignals();
-            int code = await Launcher.RunAsync(options, CreateConsole(), static socket => new HypervisorTrapCounter(socket), stop.Token);
+            var launcher = new Launcher(
+                options, CreateConsole(Console.Out, Console.IsOutputRedirected), CreateConsole(Console.Error, Console.IsErrorRedirected),
+                static socket => new HypervisorTrapCounter(socket), stop.Token);
+            int code = await launcher.RunAsync();
             return stop.ExitCode ?? code;
         });
     }
 
-    private static IAnsiConsole CreateConsole()
+    private static IAnsiConsole CreateConsole(TextWriter target, bool redirected)
     {
-        IAnsiConsole console = AnsiConsole.Console;
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = redirected ? AnsiSupport.No : AnsiSupport.Detect,
+            Out = new AnsiConsoleOutput(target),
+        });
         // A pipe has no width; the table needs this much.
-        if (Console.IsOutputRedirected) console.Profile.Width = 180;
+        if (redirected) console.Profile.Width = 180;
         return console;
     }
 }

@@ -72,9 +72,10 @@ internal sealed class ScriptedMachine : IDisposable
     internal Task<int> LaunchAsync(LaunchOptions options, string? memorySha256 = null, CancellationToken cancel = default)
     {
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(Output) });
-        console.Profile.Width = 180;
-        return Launcher.RunAsync(
-            options with { ProgramFolder = _folder.FullName, Quick = true }, console, _ => new FixedTraps(memorySha256 ?? MemorySha256), cancel);
+        console.Profile.Width = 1000;
+        return new Launcher(
+            options with { ProgramFolder = _folder.FullName, Quick = true },
+            console, console, _ => new FixedTraps(memorySha256 ?? MemorySha256), cancel).RunAsync();
     }
 
     /// <summary>True when none of the scripts runs any more.</summary>
