@@ -18,13 +18,13 @@ internal static class LaunchCommand
         var memory = new Option<string>("--memory") { Description = "The guest's memory, such as 64M.", DefaultValueFactory = _ => "64M" };
         memory.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<string>() is { } text && (!MemorySize.TryParse(text, out long bytes) || bytes < 16 << 20 || bytes % 4096 != 0))
+            if (result.GetValueOrDefault<string>() is { } text && (!MemorySize.TryParse(text, out var bytes) || bytes < 16 << 20 || bytes % 4096 != 0))
                 result.AddError($"--memory {text}: give at least 16M in whole pages, such as 64M");
         });
         foreach (Option option in new Option[] { disk, allowWrites, quick, json, report, dump, memory }) command.Options.Add(option);
         command.SetAction(async (parse, unused) =>
         {
-            _ = MemorySize.TryParse(parse.GetValue(memory)!, out long memoryBytes);
+            _ = MemorySize.TryParse(parse.GetValue(memory)!, out var memoryBytes);
             var options = new LaunchOptions
             {
                 Disk = parse.GetValue(disk),
@@ -39,7 +39,7 @@ internal static class LaunchCommand
             var launcher = new Launcher(
                 options, CreateConsole(Console.Out, Console.IsOutputRedirected), CreateConsole(Console.Error, Console.IsErrorRedirected),
                 static socket => new HypervisorTrapCounter(socket), stop.Token);
-            int code = await launcher.RunAsync();
+            var code = await launcher.RunAsync();
             return stop.ExitCode ?? code;
         });
     }

@@ -57,7 +57,7 @@ internal sealed class Launcher(
     private void Show(ChildProcess child, string what)
     {
         errors.MarkupLine($"[red]{Markup.Escape(what)}[/]. Its last lines:");
-        foreach (string line in child.LastOutput) errors.MarkupLine($"    {Markup.Escape(line)}");
+        foreach (var line in child.LastOutput) errors.MarkupLine($"    {Markup.Escape(line)}");
     }
 
     private static string SignalOf(int exitCode) => exitCode > 128 ? $" (signal {exitCode - 128})" : "";

@@ -21,9 +21,9 @@ internal sealed class PathMeasurement(ThreeProcesses processes, Narrator narrato
         foreach (Workload workload in matrix)
         {
             var rounds = new List<PathResult>();
-            for (int round = 0; round < _rounds; round++)
-                foreach (string path in DiskPath.All) rounds.Add(await MeasureAsync(path, workload));
-            foreach (string path in DiskPath.All)
+            for (var round = 0; round < _rounds; round++)
+                foreach (var path in DiskPath.All) rounds.Add(await MeasureAsync(path, workload));
+            foreach (var path in DiskPath.All)
             {
                 PathResult[] ofPath = [.. rounds.Where(result => result.Path == path).OrderBy(static result => result.Iops)];
                 results.Add(ofPath[ofPath.Length / 2]);

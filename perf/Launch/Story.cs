@@ -17,8 +17,8 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
     internal async Task<LaunchResult> TellAsync()
     {
         narrator.Chapter("The disk");
-        (string disk, long bytes) = PrepareDisk();
-        string before = await FileHash.OfAsync(disk, cancel);
+        (var disk, var bytes) = PrepareDisk();
+        var before = await FileHash.OfAsync(disk, cancel);
 
         narrator.Chapter("VM-H opens it, the hypervisor starts, VM-C boots through the emulated controller");
         await processes.StartServersAsync(disk, folder);
@@ -27,7 +27,7 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
         Describe(info);
 
         narrator.Chapter("The emulating stack hashes the disk, each register access a trap");
-        string trap = await HashAsync("emulating", bytes);
+        var trap = await HashAsync("emulating", bytes);
         Compare("trap", trap, before);
 
         SectorRange? writable = options.MayWrite ? WritableRange(info) : null;
@@ -41,7 +41,7 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
             await ModeAsync("enlightened");
         }
         string shunted = await HashAsync("emulating", bytes), ring = await HashAsync("enlightened", bytes);
-        string sha256 = writable is null ? before : await FileHash.OfAsync(disk, cancel);
+        var sha256 = writable is null ? before : await FileHash.OfAsync(disk, cancel);
         var hashes = new HashResult(trap, shunted, ring);
         Compare("trap", trap, sha256);
         Compare("shunted", shunted, sha256);
@@ -65,11 +65,11 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
     {
         if (options.Disk is { } disk)
         {
-            long bytes = UserDisk.Check(disk, options.AllowWrites);
+            var bytes = UserDisk.Check(disk, options.AllowWrites);
             narrator.Say($"{disk}, {MemorySize.Format(bytes)}{(options.AllowWrites ? "" : ", read-only")}");
             return (Path.GetFullPath(disk), bytes);
         }
-        string path = folder["disk.img"];
+        var path = folder["disk.img"];
         DefaultDisk made = DefaultDisk.Make(path, options.ProgramFolder, options.MemoryBytes);
         narrator.Say($"made one of {MemorySize.Format(made.Bytes)}: boot ({made.ImageFiles} assemblies), data, dump");
         return (path, made.Bytes);
@@ -95,7 +95,7 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
     private async Task<TransitionResult> TransitAsync(SectorRange? writable)
     {
         narrator.Chapter($"It finds the bus and is shunted to the ring under a verified load, {LoadDepth} in flight");
-        string write = writable is { } range ? string.Create(CultureInfo.InvariantCulture, $" --write --first-sector {range.First} --sectors {range.Count}") : "";
+        var write = writable is { } range ? string.Create(CultureInfo.InvariantCulture, $" --write --first-sector {range.First} --sectors {range.Count}") : "";
         await processes.AskAsync($"load start --depth {LoadDepth}{write}", GuestAnswersJson.Default.PlainAnswer);
         await Task.Delay(TimeSpan.FromMilliseconds(300), cancel);
         ModeAnswer mode = await ModeAsync("enlightened");
@@ -121,15 +121,17 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
         CrashAnswer crash = await processes.AskAsync($"crash --in-flight {CrashDepth} --scribble", GuestAnswersJson.Default.CrashAnswer, Work(options.MemoryBytes));
         narrator.Say($"{crash.Reason}, {crash.InFlight} in flight; {MemorySize.Format(crash.Dump.Bytes)} dumped by the {crash.Dump.Road}");
         await processes.GuestEndsAsync();
-        string seen = processes.Traps!.CrashMemorySha256() ?? throw new LaunchException("vmshunt-hypervisor was not told of the crash");
+        var seen = processes.Traps!.CrashMemorySha256() ?? throw new LaunchException("vmshunt-hypervisor was not told of the crash");
 
         await processes.StartGuestAsync();
-        string file = Path.GetFullPath(options.DumpFile ?? folder["core"]);
+        // Not straight to --dump: the console splits its line at spaces.
+        var file = folder["core"];
         DumpAnswer dump = await processes.AskAsync($"dump export {file}", GuestAnswersJson.Default.DumpAnswer, Work(options.MemoryBytes));
         if (!dump.Valid) throw new LaunchException($"the restarted guest finds its dump damaged: {dump.Reason}");
-        bool verified = await FileHash.OfAsync(file, cancel) == dump.Sha256 && dump.MemorySha256 == seen && CoreFile.HashMemory(file) == seen;
+        var verified = await FileHash.OfAsync(file, cancel) == dump.Sha256 && dump.MemorySha256 == seen && CoreFile.HashMemory(file) == seen;
         if (!verified) throw new LaunchException($"the dump is not the memory at the crash: the hypervisor saw {seen}, the dump holds {CoreFile.HashMemory(file)}");
         narrator.Say($"restarted, dump exported; its memory is the memory at the crash: {seen}");
+        if (options.DumpFile is { } keep) Output.KeepDump(file, keep, narrator);
         return new CrashDumpResult(crash.Dump.Road, dump.Bytes, dump.Sha256, dump.MemorySha256, verified);
     }
 

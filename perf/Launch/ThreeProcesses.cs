@@ -16,7 +16,6 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     private readonly Func<string, ITrapCounter> _connectTrapCounter;
     private readonly string _hypervisorSocket;
     private readonly CancellationToken _cancel;
-    private readonly List<ChildProcess> _ended = [];
 
     private ThreeProcesses(LaunchOptions options, Func<string, ITrapCounter> connectTrapCounter, string hypervisorSocket, CancellationToken cancel)
     {
@@ -102,8 +101,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     internal async Task<IReadOnlyList<ChildProcess>> FindEndedAsync()
     {
         await Task.WhenAny(Task.WhenAll(Running.Select(static child => child.Ended)), Task.Delay(TimeSpan.FromMilliseconds(500)));
-        _ended.AddRange(Running.Where(static child => child.Ended.IsCompleted).OrderBy(static child => child.ExitTime));
-        return _ended;
+        return [.. Running.Where(static child => child.Ended.IsCompleted).OrderBy(static child => child.ExitTime)];
     }
 
     /// <summary>Ends all of them, VM-C first, so that nobody loses a peer that it needs.</summary>

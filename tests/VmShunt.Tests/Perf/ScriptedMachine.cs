@@ -27,7 +27,7 @@ internal sealed class ScriptedMachine : IDisposable
         Script("vmshunt-guest", GuestScript);
         WriteCore();
         // What a build leaves for the disk maker: the dependency list and the assemblies it names.
-        foreach (string file in Directory.EnumerateFiles(AppContext.BaseDirectory))
+        foreach (var file in Directory.EnumerateFiles(AppContext.BaseDirectory))
             if (file.EndsWith("vmshunt-guest.deps.json", StringComparison.Ordinal) || file.EndsWith(".dll", StringComparison.Ordinal))
                 File.CreateSymbolicLink(this[Path.GetFileName(file)], file);
     }
