@@ -18,7 +18,7 @@ internal static class Suites
             Console.Error.WriteLine("there are no benchmark suites in this build");
             return 1;
         }
-        string pattern = filter is null ? "*" : filter.Contains('*', StringComparison.Ordinal) ? filter : $"*{filter}*";
+        var pattern = filter is null ? "*" : filter.Contains('*', StringComparison.Ordinal) ? filter : $"*{filter}*";
         return new BenchmarkSwitcher(suites).Run(["--filter", pattern, .. rest]).Any() ? 0 : 1;
     }
 

@@ -16,13 +16,13 @@ internal sealed record DefaultDisk(long Bytes, int ImageFiles)
     internal static DefaultDisk Make(string path, string programFolder, long memoryBytes)
     {
         IReadOnlyList<string> assemblies = KernelFiles.Find(programFolder);
-        byte[] image = OsImage.Write(assemblies);
-        byte[] record = BootRecord.Describe(image, ImageSector, OsImage.KernelEntryAssembly).Format();
+        var image = OsImage.Write(assemblies);
+        var record = BootRecord.Describe(image, ImageSector, OsImage.KernelEntryAssembly).Format();
 
         GptPartition boot = After(GptLayout.AlignmentSectors, PartitionTypes.Boot, "boot", (ImageSector * Sector) + image.Length);
         GptPartition data = After(boot.LastSector + 1, PartitionTypes.LinuxData, "data", DataBytes);
         GptPartition dump = After(data.LastSector + 1, PartitionTypes.Dump, "dump", memoryBytes + DumpOverhead);
-        ulong sectors = GptLayout.DiskSectors(dump.LastSector + 1);
+        var sectors = GptLayout.DiskSectors(dump.LastSector + 1);
         GptLayout layout = GptLayout.Create(sectors, Guid.NewGuid(), [boot, data, dump]);
 
         try

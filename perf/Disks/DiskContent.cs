@@ -18,7 +18,7 @@ internal sealed class DiskContent(int seed)
     {
         while (!piece.IsEmpty)
         {
-            int n = Math.Min(piece.Length, _random.Next(1 << 10, 1 << 16));
+            var n = Math.Min(piece.Length, _random.Next(1 << 10, 1 << 16));
             if (_random.Next(2) == 0) _random.NextBytes(piece[..n]);
             else FillText(piece[..n]);
             piece = piece[n..];
@@ -30,7 +30,7 @@ internal sealed class DiskContent(int seed)
         Span<byte> word = stackalloc byte[16];
         while (!piece.IsEmpty)
         {
-            int n = Encoding.ASCII.GetBytes(s_words[_random.Next(s_words.Length)], word);
+            var n = Encoding.ASCII.GetBytes(s_words[_random.Next(s_words.Length)], word);
             word[n++] = (byte)(_random.Next(12) == 0 ? '\n' : ' ');
             n = Math.Min(n, piece.Length);
             word[..n].CopyTo(piece);

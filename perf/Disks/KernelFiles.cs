@@ -13,7 +13,7 @@ internal static class KernelFiles
     /// <exception cref="LaunchException">The folder holds no complete guest.</exception>
     internal static IReadOnlyList<string> Find(string folder)
     {
-        string list = Path.Combine(folder, DependencyFile);
+        var list = Path.Combine(folder, DependencyFile);
         try
         {
             using JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(list));
@@ -33,7 +33,7 @@ internal static class KernelFiles
         var files = new List<string>();
         var seen = new HashSet<string> { OsImage.KernelEntryAssembly };
         var open = new Queue<string>(seen);
-        while (open.TryDequeue(out string? name))
+        while (open.TryDequeue(out var name))
         {
             if (!libraries.TryGetValue(name, out JsonElement library)) throw new KeyNotFoundException($"there is no {name}");
             if (library.TryGetProperty("runtime", out JsonElement runtime))

@@ -13,7 +13,7 @@ internal static class UserDisk
         try
         {
             using var file = File.OpenHandle(path, FileMode.Open, allowWrites ? FileAccess.ReadWrite : FileAccess.Read, FileShare.ReadWrite);
-            long bytes = DiskFile.GetSize(file);
+            var bytes = DiskFile.GetSize(file);
             return bytes > 0 ? bytes : throw new LaunchException($"the disk {path} has 0 bytes: give one with content");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

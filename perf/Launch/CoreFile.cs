@@ -21,13 +21,13 @@ internal static class CoreFile
         using FileStream file = File.OpenRead(path);
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = new byte[1 << 20];
-        foreach ((ulong address, long offset, long bytes) in ReadSegments(file, path).OrderBy(static segment => segment.Address))
+        foreach ((var address, var offset, var bytes) in ReadSegments(file, path).OrderBy(static segment => segment.Address))
         {
             if (address is >= GuestLayout.CrashReserveAddress and < GuestLayout.CrashReserveAddress + GuestLayout.CrashReserveBytes) continue;
             file.Position = offset;
-            for (long left = bytes; left > 0;)
+            for (var left = bytes; left > 0;)
             {
-                int n = file.Read(buffer, 0, (int)Math.Min(left, buffer.Length));
+                var n = file.Read(buffer, 0, (int)Math.Min(left, buffer.Length));
                 if (n == 0) throw new LaunchException($"{path} ends within the memory at 0x{address:x}");
                 hash.AppendData(buffer, 0, n);
                 left -= n;
@@ -50,7 +50,7 @@ internal static class CoreFile
         file.Position = BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(32));
         var segments = new List<(ulong, long, long)>();
         var entry = new byte[ProgramHeaderBytes];
-        for (int i = 0; i < count; i++)
+        for (var i = 0; i < count; i++)
         {
             file.ReadExactly(entry);
             if (BinaryPrimitives.ReadUInt32LittleEndian(entry) != PT_LOAD) continue;

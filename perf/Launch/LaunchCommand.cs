@@ -18,13 +18,13 @@ internal static class LaunchCommand
         var memory = new Option<string>("--memory") { Description = "The guest's memory, such as 64M.", DefaultValueFactory = _ => "64M" };
         memory.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<string>() is { } text && (!MemorySize.TryParse(text, out long bytes) || bytes < 16 << 20 || bytes % 4096 != 0))
+            if (result.GetValueOrDefault<string>() is { } text && (!MemorySize.TryParse(text, out var bytes) || bytes < 16 << 20 || bytes % 4096 != 0))
                 result.AddError($"--memory {text}: give at least 16M in whole pages, such as 64M");
         });
         foreach (Option option in new Option[] { disk, allowWrites, quick, json, report, dump, memory }) command.Options.Add(option);
         command.SetAction(async (parse, unused) =>
         {
-            _ = MemorySize.TryParse(parse.GetValue(memory)!, out long memoryBytes);
+            _ = MemorySize.TryParse(parse.GetValue(memory)!, out var memoryBytes);
             var options = new LaunchOptions
             {
                 Disk = parse.GetValue(disk),
@@ -36,16 +36,23 @@ internal static class LaunchCommand
                 MemoryBytes = memoryBytes,
             };
             using var stop = new StopSignals();
-            int code = await Launcher.RunAsync(options, CreateConsole(), static socket => new HypervisorTrapCounter(socket), stop.Token);
+            var launcher = new Launcher(
+                options, CreateConsole(Console.Out, Console.IsOutputRedirected), CreateConsole(Console.Error, Console.IsErrorRedirected),
+                static socket => new HypervisorTrapCounter(socket), stop.Token);
+            var code = await launcher.RunAsync();
             return stop.ExitCode ?? code;
         });
     }
 
-    private static IAnsiConsole CreateConsole()
+    private static IAnsiConsole CreateConsole(TextWriter target, bool redirected)
     {
-        IAnsiConsole console = AnsiConsole.Console;
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
+        {
+            Ansi = redirected ? AnsiSupport.No : AnsiSupport.Detect,
+            Out = new AnsiConsoleOutput(target),
+        });
         // A pipe has no width; the table needs this much.
-        if (Console.IsOutputRedirected) console.Profile.Width = 180;
+        if (redirected) console.Profile.Width = 180;
         return console;
     }
 }

@@ -4,61 +4,60 @@ using VmShunt.Perf.Report;
 namespace VmShunt.Perf.Launch;
 
 /// <summary>Runs the story, reports it, and leaves no process and no file behind, whatever happens.</summary>
-internal static class Launcher
+internal sealed class Launcher(
+    LaunchOptions options, IAnsiConsole console, IAnsiConsole errors, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel)
 {
+    private readonly Narrator _narrator = new(console);
+
     /// <returns>The exit code: 0 when the whole story came true.</returns>
-    internal static async Task<int> RunAsync(
-        LaunchOptions options, IAnsiConsole console, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel)
+    internal async Task<int> RunAsync()
     {
-        var narrator = new Narrator(console);
         try
         {
             using var folder = new WorkFolder();
-            LaunchResult result = await TellAsync(options, narrator, folder, connectTrapCounter, cancel);
-            Output.Write(result, options, narrator);
+            Output.Write(await TellAsync(folder), options, _narrator);
             return 0;
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            console.MarkupLine("[yellow]Stopped; nothing is left behind.[/]");
+            errors.MarkupLine("[yellow]Stopped; nothing is left behind.[/]");
             return 1;
         }
         catch (Exception e) when (e is LaunchException or IOException or UnauthorizedAccessException)
         {
-            console.MarkupLine($"[red]Failed: {Markup.Escape(e.Message)}[/]");
+            errors.MarkupLine($"[red]Failed: {Markup.Escape(e.Message)}[/]");
             return 1;
         }
     }
 
-    private static async Task<LaunchResult> TellAsync(
-        LaunchOptions options, Narrator narrator, WorkFolder folder, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel)
+    private async Task<LaunchResult> TellAsync(WorkFolder folder)
     {
         await using ThreeProcesses processes = ThreeProcesses.Prepare(options, folder, connectTrapCounter, cancel);
         try
         {
-            return await new Story(options, processes, narrator, folder, cancel).TellAsync();
+            return await new Story(options, processes, _narrator, folder, cancel).TellAsync();
         }
         catch (Exception e) when (e is LaunchException or IOException)
         {
             IReadOnlyList<ChildProcess> ended = await processes.FindEndedAsync();
             // Ctrl-C on a terminal reaches the children too; their end may be the first news of it.
             cancel.ThrowIfCancellationRequested();
-            ShowLastLines(narrator.Console, ended, processes);
+            ShowLastLines(ended, processes);
             throw;
         }
     }
 
-    private static void ShowLastLines(IAnsiConsole console, IReadOnlyList<ChildProcess> ended, ThreeProcesses processes)
+    private void ShowLastLines(IReadOnlyList<ChildProcess> ended, ThreeProcesses processes)
     {
         foreach (ChildProcess child in ended)
-            Show(console, child, $"{child.Name} (process {child.Id}) ended with exit code {child.ExitCode}{SignalOf(child.ExitCode)}");
-        if (ended.Count == 0 && processes.Guest is { } guest) Show(console, guest.Process, $"{guest.Process.Name} (process {guest.Process.Id}) still runs");
+            Show(child, $"{child.Name} (process {child.Id}) ended with exit code {child.ExitCode}{SignalOf(child.ExitCode)}");
+        if (ended.Count == 0 && processes.Guest is { } guest) Show(guest.Process, $"{guest.Process.Name} (process {guest.Process.Id}) still runs");
     }
 
-    private static void Show(IAnsiConsole console, ChildProcess child, string what)
+    private void Show(ChildProcess child, string what)
     {
-        console.MarkupLine($"[red]{Markup.Escape(what)}[/]. Its last lines:");
-        foreach (string line in child.LastOutput) console.WriteLine($"    {line}");
+        errors.MarkupLine($"[red]{Markup.Escape(what)}[/]. Its last lines:");
+        foreach (var line in child.LastOutput) errors.MarkupLine($"    {Markup.Escape(line)}");
     }
 
     private static string SignalOf(int exitCode) => exitCode > 128 ? $" (signal {exitCode - 128})" : "";

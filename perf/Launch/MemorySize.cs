@@ -5,10 +5,10 @@ internal static class MemorySize
 {
     internal static bool TryParse(string text, out long bytes)
     {
-        int shift = text.Length == 0 ? 0 : char.ToUpperInvariant(text[^1]) switch { 'K' => 10, 'M' => 20, 'G' => 30, _ => 0 };
-        string number = shift == 0 ? text : text[..^1];
+        var shift = text.Length == 0 ? 0 : char.ToUpperInvariant(text[^1]) switch { 'K' => 10, 'M' => 20, 'G' => 30, _ => 0 };
+        var number = shift == 0 ? text : text[..^1];
         bytes = 0;
-        if (!long.TryParse(number, System.Globalization.NumberStyles.None, null, out long value) || value > long.MaxValue >> shift) return false;
+        if (!long.TryParse(number, System.Globalization.NumberStyles.None, null, out var value) || value > long.MaxValue >> shift) return false;
         bytes = value << shift;
         return true;
     }

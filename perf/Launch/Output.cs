@@ -11,18 +11,24 @@ internal static class Output
         narrator.Console.WriteLine();
         narrator.Console.Write(PathTable.Build(result));
         narrator.Console.WriteLine();
-        foreach (string line in Ratios.Describe(result.Paths)) narrator.Console.WriteLine(line);
+        foreach (var line in Ratios.Describe(result.Paths)) narrator.Console.WriteLine(line);
         Save(options.JsonFile, result.ToJson() + "\n", "result", narrator);
         Save(options.ReportFile, HtmlReport.Build(result, narrator.Notes), "report", narrator);
-        if (options.DumpFile is not null && result.CrashDump.Road is not null) narrator.Say($"core: {options.DumpFile}");
     }
+
+    /// <summary>Copies the exported core to where the user wants it.</summary>
+    internal static void KeepDump(string core, string path, Narrator narrator) => Try("core", path, narrator, () => File.Copy(core, path, overwrite: true));
 
     private static void Save(string? path, string text, string what, Narrator narrator)
     {
-        if (path is null) return;
+        if (path is not null) Try(what, path, narrator, () => File.WriteAllText(path, text));
+    }
+
+    private static void Try(string what, string path, Narrator narrator, Action write)
+    {
         try
         {
-            File.WriteAllText(path, text);
+            write();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

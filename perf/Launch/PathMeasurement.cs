@@ -21,9 +21,9 @@ internal sealed class PathMeasurement(ThreeProcesses processes, Narrator narrato
         foreach (Workload workload in matrix)
         {
             var rounds = new List<PathResult>();
-            for (int round = 0; round < _rounds; round++)
-                foreach (string path in DiskPath.All) rounds.Add(await MeasureAsync(path, workload));
-            foreach (string path in DiskPath.All)
+            for (var round = 0; round < _rounds; round++)
+                foreach (var path in DiskPath.All) rounds.Add(await MeasureAsync(path, workload));
+            foreach (var path in DiskPath.All)
             {
                 PathResult[] ofPath = [.. rounds.Where(result => result.Path == path).OrderBy(static result => result.Iops)];
                 results.Add(ofPath[ofPath.Length / 2]);
@@ -38,8 +38,13 @@ internal sealed class PathMeasurement(ThreeProcesses processes, Narrator narrato
         cancel.ThrowIfCancellationRequested();
         if (path == DiskPath.Direct)
         {
-            _ = direct.Measure(workload, s_warmUp);
-            return await Task.Run(() => direct.Measure(workload, _duration), cancel);
+            return await Task.Run(
+                () =>
+                {
+                    _ = direct.Measure(workload, s_warmUp);
+                    return direct.Measure(workload, _duration);
+                },
+                cancel);
         }
         await SwitchAsync(DiskPath.Mode(path));
         _ = await AskAsync(workload.Command(DiskPath.Stack(path), s_warmUp, range));
@@ -57,10 +62,10 @@ internal sealed class PathMeasurement(ThreeProcesses processes, Narrator narrato
     private async Task SwitchAsync(string mode)
     {
         if (_mode == mode) return;
-        await processes.GuardAsync(processes.Guest!.AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer, TimeSpan.Zero, cancel));
+        await processes.AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
         _mode = mode;
     }
 
     private Task<BenchAnswer> AskAsync(string command) =>
-        processes.GuardAsync(processes.Guest!.AskAsync(command, GuestAnswersJson.Default.BenchAnswer, _duration, cancel));
+        processes.AskAsync(command, GuestAnswersJson.Default.BenchAnswer, _duration);
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json.Serialization.Metadata;
 using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Measure;
@@ -18,18 +17,17 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
     internal async Task<LaunchResult> TellAsync()
     {
         narrator.Chapter("The disk");
-        string disk = PrepareDisk();
-        string before = await FileHash.OfAsync(disk, cancel);
+        (var disk, var bytes) = PrepareDisk();
+        var before = await FileHash.OfAsync(disk, cancel);
 
         narrator.Chapter("VM-H opens it, the hypervisor starts, VM-C boots through the emulated controller");
         await processes.StartServersAsync(disk, folder);
         await processes.StartGuestAsync();
-        GuestInfo info = await AskAsync("info", GuestAnswersJson.Default.GuestInfo);
+        GuestInfo info = await processes.AskAsync("info", GuestAnswersJson.Default.GuestInfo);
         Describe(info);
-        long bytes = new FileInfo(disk).Length is > 0 and var length ? length : info.Disk.Bytes;
 
         narrator.Chapter("The emulating stack hashes the disk, each register access a trap");
-        string trap = await HashAsync("emulating", bytes);
+        var trap = await HashAsync("emulating", bytes);
         Compare("trap", trap, before);
 
         SectorRange? writable = options.MayWrite ? WritableRange(info) : null;
@@ -43,7 +41,7 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
             await ModeAsync("enlightened");
         }
         string shunted = await HashAsync("emulating", bytes), ring = await HashAsync("enlightened", bytes);
-        string sha256 = writable is null ? before : await FileHash.OfAsync(disk, cancel);
+        var sha256 = writable is null ? before : await FileHash.OfAsync(disk, cancel);
         var hashes = new HashResult(trap, shunted, ring);
         Compare("trap", trap, sha256);
         Compare("shunted", shunted, sha256);
@@ -57,22 +55,24 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
         IReadOnlyList<PathResult> paths = await measurement.RunAsync(Workload.Matrix(options.Quick, writable is not null, range));
 
         CrashDumpResult dump = await CrashAsync(info);
+        await processes.AskAsync("quit", GuestAnswersJson.Default.PlainAnswer);
+        await processes.GuestEndsAsync();
         return new LaunchResult(
             new DiskResult(options.Disk ?? "(made for this launch)", bytes, sha256), hashes, transition, paths, dump, MachineDescription.Read());
     }
 
-    private string PrepareDisk()
+    private (string Path, long Bytes) PrepareDisk()
     {
         if (options.Disk is { } disk)
         {
-            UserDisk.Check(disk, options.AllowWrites);
-            narrator.Say($"{disk}{(options.AllowWrites ? "" : ", read-only")}");
-            return Path.GetFullPath(disk);
+            var bytes = UserDisk.Check(disk, options.AllowWrites);
+            narrator.Say($"{disk}, {MemorySize.Format(bytes)}{(options.AllowWrites ? "" : ", read-only")}");
+            return (Path.GetFullPath(disk), bytes);
         }
-        string path = folder["disk.img"];
+        var path = folder["disk.img"];
         DefaultDisk made = DefaultDisk.Make(path, options.ProgramFolder, options.MemoryBytes);
         narrator.Say($"made one of {MemorySize.Format(made.Bytes)}: boot ({made.ImageFiles} assemblies), data, dump");
-        return path;
+        return (path, made.Bytes);
     }
 
     private void Describe(GuestInfo info)
@@ -95,12 +95,12 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
     private async Task<TransitionResult> TransitAsync(SectorRange? writable)
     {
         narrator.Chapter($"It finds the bus and is shunted to the ring under a verified load, {LoadDepth} in flight");
-        string write = writable is { } range ? string.Create(CultureInfo.InvariantCulture, $" --write --first-sector {range.First} --sectors {range.Count}") : "";
-        await AskAsync($"load start --depth {LoadDepth}{write}", GuestAnswersJson.Default.PlainAnswer);
+        var write = writable is { } range ? string.Create(CultureInfo.InvariantCulture, $" --write --first-sector {range.First} --sectors {range.Count}") : "";
+        await processes.AskAsync($"load start --depth {LoadDepth}{write}", GuestAnswersJson.Default.PlainAnswer);
         await Task.Delay(TimeSpan.FromMilliseconds(300), cancel);
         ModeAnswer mode = await ModeAsync("enlightened");
         await Task.Delay(TimeSpan.FromMilliseconds(300), cancel);
-        LoadAnswer load = await AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
+        LoadAnswer load = await processes.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
         if (load.Failed + load.Lost + load.Repeated + load.Mismatched != 0)
             throw new LaunchException($"the switch under load did harm: {load.Failed} failed, {load.Lost} lost, {load.Repeated} repeated, {load.Mismatched} with wrong content");
         narrator.Say($"{load.Completed:N0} requests, {load.InFlightAtSwitch} in flight at the switch; 0 failed, lost, repeated or wrong; longest pause {load.MaxPauseMicroseconds:N0} µs, switch {mode.SwitchMicroseconds:N0} µs");
@@ -118,37 +118,35 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
             return new CrashDumpResult(null, null, null, null, null);
         }
         await ModeAsync("enlightened");
-        CrashAnswer crash = await AskAsync($"crash --in-flight {CrashDepth} --scribble", GuestAnswersJson.Default.CrashAnswer, Work(options.MemoryBytes));
+        CrashAnswer crash = await processes.AskAsync($"crash --in-flight {CrashDepth} --scribble", GuestAnswersJson.Default.CrashAnswer, Work(options.MemoryBytes));
         narrator.Say($"{crash.Reason}, {crash.InFlight} in flight; {MemorySize.Format(crash.Dump.Bytes)} dumped by the {crash.Dump.Road}");
         await processes.GuestEndsAsync();
-        string seen = processes.Traps!.CrashMemorySha256() ?? throw new LaunchException("vmshunt-hypervisor was not told of the crash");
+        var seen = processes.Traps!.CrashMemorySha256() ?? throw new LaunchException("vmshunt-hypervisor was not told of the crash");
 
         await processes.StartGuestAsync();
-        string file = Path.GetFullPath(options.DumpFile ?? folder["core"]);
-        DumpAnswer dump = await AskAsync($"dump export {file}", GuestAnswersJson.Default.DumpAnswer, Work(options.MemoryBytes));
+        // Not straight to --dump: the console splits its line at spaces.
+        var file = folder["core"];
+        DumpAnswer dump = await processes.AskAsync($"dump export {file}", GuestAnswersJson.Default.DumpAnswer, Work(options.MemoryBytes));
         if (!dump.Valid) throw new LaunchException($"the restarted guest finds its dump damaged: {dump.Reason}");
-        bool verified = await FileHash.OfAsync(file, cancel) == dump.Sha256 && dump.MemorySha256 == seen && CoreFile.HashMemory(file) == seen;
+        var verified = await FileHash.OfAsync(file, cancel) == dump.Sha256 && dump.MemorySha256 == seen && CoreFile.HashMemory(file) == seen;
         if (!verified) throw new LaunchException($"the dump is not the memory at the crash: the hypervisor saw {seen}, the dump holds {CoreFile.HashMemory(file)}");
         narrator.Say($"restarted, dump exported; its memory is the memory at the crash: {seen}");
-        await AskAsync("quit", GuestAnswersJson.Default.PlainAnswer);
+        if (options.DumpFile is { } keep) Output.KeepDump(file, keep, narrator);
         return new CrashDumpResult(crash.Dump.Road, dump.Bytes, dump.Sha256, dump.MemorySha256, verified);
     }
 
     private async Task<string> HashAsync(string stack, long bytes)
     {
-        HashAnswer answer = await AskAsync(
+        HashAnswer answer = await processes.AskAsync(
             string.Create(CultureInfo.InvariantCulture, $"hash --stack {stack} --bytes {bytes}"), GuestAnswersJson.Default.HashAnswer, Work(bytes));
         narrator.Say($"hashed {MemorySize.Format(bytes)} on the {stack} stack in {answer.Seconds:F2} s");
         return answer.Sha256;
     }
 
-    private Task<ModeAnswer> ModeAsync(string mode) => AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
-
-    private Task<T> AskAsync<T>(string command, JsonTypeInfo<T> shape, TimeSpan work = default) =>
-        processes.GuardAsync(processes.Guest!.AskAsync(command, shape, work, cancel));
+    private Task<ModeAnswer> ModeAsync(string mode) => processes.AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
 
     // Nothing here is slower than 4 MiB/s unless it hangs.
-    private static TimeSpan Work(long bytes) => TimeSpan.FromSeconds(bytes / (4 << 20));
+    private static TimeSpan Work(long bytes) => TimeSpan.FromSeconds(bytes >> 22);
 
     private static void Compare(string road, string hash, string expected)
     {

@@ -1,9 +1,10 @@
 using System.Globalization;
+using System.Text.Json.Serialization.Metadata;
 
 namespace VmShunt.Perf.Launch;
 
 /// <summary>
-/// VM-H, the hypervisor and VM-C as running processes. Whatever is awaited through <see cref="GuardAsync{T}"/> fails as
+/// VM-H, the hypervisor and VM-C as running processes. Whatever VM-C is asked through <see cref="AskAsync{T}"/> fails as
 /// soon as one of them ends on its own.
 /// </summary>
 internal sealed class ThreeProcesses : IAsyncDisposable
@@ -15,7 +16,6 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     private readonly Func<string, ITrapCounter> _connectTrapCounter;
     private readonly string _hypervisorSocket;
     private readonly CancellationToken _cancel;
-    private readonly List<ChildProcess> _ended = [];
 
     private ThreeProcesses(LaunchOptions options, Func<string, ITrapCounter> connectTrapCounter, string hypervisorSocket, CancellationToken cancel)
     {
@@ -67,27 +67,31 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         await ReadyAsync(guest);
     }
 
-    /// <summary>Waits for the guest to end by itself, as it does after a crash.</summary>
+    /// <summary>Waits for the guest to end by itself, as it does after a crash or when it was told to quit.</summary>
     /// <exception cref="LaunchException">It does not, or with an exit code other than 0.</exception>
     internal async Task GuestEndsAsync()
     {
         ChildProcess guest = Guest!.Process;
         await Task.WhenAny(guest.Ended, Task.Delay(GuestConsole.Patience, _cancel));
         _cancel.ThrowIfCancellationRequested();
-        if (!guest.Ended.IsCompleted) throw new LaunchException($"{guest.Name} still runs after its crash");
-        if (guest.ExitCode != 0) throw new LaunchException($"{guest.Name} ended with exit code {guest.ExitCode} after its crash dump");
+        if (!guest.Ended.IsCompleted) throw new LaunchException($"{guest.Name} does not end");
+        if (guest.ExitCode != 0) throw new LaunchException($"{guest.Name} was done, and ended with exit code {guest.ExitCode}");
         Guest = null;
         await guest.DisposeAsync();
     }
 
-    /// <summary>Awaits work that needs all three processes.</summary>
-    internal async Task<T> GuardAsync<T>(Task<T> work)
+    /// <summary>Asks the guest's console, and watches the other two meanwhile.</summary>
+    /// <param name="command">One line.</param>
+    /// <param name="shape">How the answer is read.</param>
+    /// <param name="work">How long the work itself should take.</param>
+    /// <exception cref="LaunchException">The guest said no or nothing, or one of the three ended.</exception>
+    internal async Task<T> AskAsync<T>(string command, JsonTypeInfo<T> shape, TimeSpan work = default)
     {
-        Task first = await Task.WhenAny([work, .. Running.Select(static child => child.Ended)]);
-        if (first == work) return await work;
+        Task<T> answer = Guest!.AskAsync(command, shape, work, _cancel);
+        Task first = await Task.WhenAny(answer, Host!.Ended, Hypervisor!.Ended);
+        if (first == answer) return await answer;
         _cancel.ThrowIfCancellationRequested();
-        ChildProcess dead = Running.First(child => child.Ended == first);
-        throw new LaunchException($"{dead.Name} ended while it was needed");
+        throw new LaunchException($"{(first == Host.Ended ? Host : Hypervisor).Name} ended while vmshunt-guest was asked '{command}'");
     }
 
     /// <summary>
@@ -97,8 +101,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     internal async Task<IReadOnlyList<ChildProcess>> FindEndedAsync()
     {
         await Task.WhenAny(Task.WhenAll(Running.Select(static child => child.Ended)), Task.Delay(TimeSpan.FromMilliseconds(500)));
-        _ended.AddRange(Running.Where(static child => child.Ended.IsCompleted).OrderBy(static child => child.ExitTime));
-        return _ended;
+        return [.. Running.Where(static child => child.Ended.IsCompleted).OrderBy(static child => child.ExitTime)];
     }
 
     /// <summary>Ends all of them, VM-C first, so that nobody loses a peer that it needs.</summary>

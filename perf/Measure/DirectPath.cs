@@ -22,14 +22,14 @@ internal sealed class DirectPath : IDisposable
 
     internal PathResult Measure(Workload workload, TimeSpan duration)
     {
-        int threads = Math.Min(workload.QueueDepth, Environment.ProcessorCount);
+        var threads = Math.Min(workload.QueueDepth, Environment.ProcessorCount);
         var workers = new Worker[threads];
-        for (int i = 0; i < threads; i++) workers[i] = new Worker(this, workload, i, threads);
+        for (var i = 0; i < threads; i++) workers[i] = new Worker(this, workload, i, threads);
 
         long start = Stopwatch.GetTimestamp(), end = start + (long)(duration.TotalSeconds * Stopwatch.Frequency);
         foreach (Worker worker in workers) worker.Start(end);
         foreach (Worker worker in workers) worker.Join();
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
 
         var all = new LatencyHistogram();
         foreach (Worker worker in workers) all.Add(worker.Latencies);
@@ -58,7 +58,7 @@ internal sealed class DirectPath : IDisposable
             _blocks = Math.Max(1, path._range.Count * 512 / workload.BlockSize);
             _block = index % _blocks;
             _buffers = new byte[Math.Max(1, workload.QueueDepth / threads)][];
-            for (int i = 0; i < _buffers.Length; i++) _buffers[i] = GC.AllocateArray<byte>(workload.BlockSize, pinned: true);
+            for (var i = 0; i < _buffers.Length; i++) _buffers[i] = GC.AllocateArray<byte>(workload.BlockSize, pinned: true);
             _thread = new Thread(Run) { IsBackground = true, Name = "direct" };
         }
 
@@ -85,9 +85,9 @@ internal sealed class DirectPath : IDisposable
             try
             {
                 long cpu = ProcessorTime.OfCurrentThread(), allocated = GC.GetAllocatedBytesForCurrentThread();
-                for (int i = 0; Stopwatch.GetTimestamp() < _end; i++)
+                for (var i = 0; Stopwatch.GetTimestamp() < _end; i++)
                 {
-                    byte[] buffer = _buffers[i % _buffers.Length];
+                    var buffer = _buffers[i % _buffers.Length];
                     long offset = (_path._range.First * 512) + (NextBlock() * _workload.BlockSize), before = Stopwatch.GetTimestamp();
                     if (_workload.Writes) RandomAccess.Write(_path._file, buffer, offset);
                     else _ = RandomAccess.Read(_path._file, buffer, offset);
@@ -105,7 +105,7 @@ internal sealed class DirectPath : IDisposable
         private long NextBlock()
         {
             if (_workload.Random) return _random.NextInt64(_blocks);
-            long block = _block;
+            var block = _block;
             _block = (_block + _stride) % _blocks;
             return block;
         }

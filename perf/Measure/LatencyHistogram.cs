@@ -26,7 +26,7 @@ internal sealed class LatencyHistogram
 
     internal void Add(LatencyHistogram other)
     {
-        for (int i = 0; i < _counts.Length; i++) _counts[i] += other._counts[i];
+        for (var i = 0; i < _counts.Length; i++) _counts[i] += other._counts[i];
         Count += other.Count;
         MaxNanoseconds = Math.Max(MaxNanoseconds, other.MaxNanoseconds);
     }
@@ -36,7 +36,7 @@ internal sealed class LatencyHistogram
     internal double PercentileMicroseconds(double share)
     {
         long rank = Math.Max(1, (long)Math.Ceiling(share * Count)), seen = 0;
-        for (int i = 0; i < _counts.Length; i++)
+        for (var i = 0; i < _counts.Length; i++)
         {
             seen += _counts[i];
             if (seen >= rank && Count > 0) return Math.Min(HighestOf(i), MaxNanoseconds) / 1000.0;
@@ -47,13 +47,13 @@ internal sealed class LatencyHistogram
     private static int IndexOf(ulong value)
     {
         if (value < SubBuckets) return (int)value;
-        int shift = BitOperations.Log2(value) - SubBits;
+        var shift = BitOperations.Log2(value) - SubBits;
         return ((shift + 1) << SubBits) + (int)((value >> shift) - SubBuckets);
     }
 
     private static long HighestOf(int index)
     {
-        int shift = (index >> SubBits) - 1;
+        var shift = (index >> SubBits) - 1;
         if (shift <= 0) return shift < 0 ? index : index & (SubBuckets - 1) | SubBuckets;
         return (long)((((ulong)(index & (SubBuckets - 1)) + SubBuckets + 1) << shift) - 1);
     }

@@ -11,7 +11,7 @@ internal static class MachineDescription
 
     private static string Processor()
     {
-        foreach (string line in File.ReadLines("/proc/cpuinfo"))
+        foreach (var line in File.ReadLines("/proc/cpuinfo"))
             if (line.StartsWith("model name", StringComparison.Ordinal)) return line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
         return RuntimeInformation.ProcessArchitecture.ToString();
     }

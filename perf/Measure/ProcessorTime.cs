@@ -15,8 +15,8 @@ internal static class ProcessorTime
         long sum = 0;
         try
         {
-            foreach (string task in Directory.EnumerateDirectories($"/proc/{processId}/task"))
-                if (TryRead(Path.Combine(task, "schedstat"), out long nanoseconds)) sum += nanoseconds;
+            foreach (var task in Directory.EnumerateDirectories($"/proc/{processId}/task"))
+                if (TryRead(Path.Combine(task, "schedstat"), out var nanoseconds)) sum += nanoseconds;
         }
         catch (IOException)
         {
@@ -26,7 +26,7 @@ internal static class ProcessorTime
     }
 
     /// <summary>The same of the calling thread alone.</summary>
-    internal static long OfCurrentThread() => TryRead("/proc/thread-self/schedstat", out long nanoseconds) ? nanoseconds : 0;
+    internal static long OfCurrentThread() => TryRead("/proc/thread-self/schedstat", out var nanoseconds) ? nanoseconds : 0;
 
     private static bool TryRead(string path, out long nanoseconds)
     {
@@ -34,7 +34,7 @@ internal static class ProcessorTime
         try
         {
             ReadOnlySpan<char> text = File.ReadAllText(path);
-            int end = text.IndexOf(' ');
+            var end = text.IndexOf(' ');
             return end > 0 && long.TryParse(text[..end], NumberStyles.None, CultureInfo.InvariantCulture, out nanoseconds);
         }
         catch (IOException)

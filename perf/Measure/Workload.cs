@@ -21,7 +21,7 @@ internal sealed record Workload(string Operation, int BlockSize, int QueueDepth)
     /// <summary>The matrix of a launch, with blocks that fit into the range.</summary>
     internal static IReadOnlyList<Workload> Matrix(bool quick, bool mayWrite, SectorRange range)
     {
-        int small = range.Fit(4096);
+        var small = range.Fit(4096);
         List<Workload> matrix = [new("randread", small, 1), new("randread", small, 32), new("read", range.Fit(1 << 20), 4)];
         if (!quick) matrix.Insert(1, new("randread", small, 8));
         if (mayWrite) matrix.Add(new("randwrite", small, 32));

@@ -48,7 +48,7 @@ internal static class HtmlReport
     {
         PathResult[] random = [.. paths.Where(static p => p.Operation == "randread")];
         PathResult[] sequential = [.. paths.Where(static p => p.Operation == "read")];
-        string rate = random.Length == 0 ? "" : Figure("Random reads a second over depth", Charts.RateOverDepth("IOPS over queue depth", random));
+        var rate = random.Length == 0 ? "" : Figure("Random reads a second over depth", Charts.RateOverDepth("IOPS over queue depth", random));
         return rate + ByWorkload(sequential, static (title, group) => Charts.Bars(
             $"MB/s, {title}",
             [.. group.Select(static p => new Bar(p.Path, [new BarPart(p.Path, "MB/s", p.MegabytesPerSecond)], $"{p.MegabytesPerSecond:N0} MB/s"))]));

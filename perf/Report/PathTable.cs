@@ -9,11 +9,11 @@ internal static class PathTable
     {
         var table = new Table().Border(TableBorder.Simple).Title("Every road to the disk");
         string[] columns = ["path", "IOPS", "MB/s", "p50 µs", "p99 µs", "p99.9 µs", "traps", "kicks", "calls", "copies", "alloc B", "CPU µs: guest", "host", "hypervisor"];
-        foreach (string column in columns)
+        foreach (var column in columns)
             table.AddColumn(new TableColumn(column) { Alignment = column == "path" ? Justify.Left : Justify.Right, NoWrap = true });
         foreach (IGrouping<(string, int, int), PathResult> group in result.Paths.GroupBy(static p => (p.Operation, p.BlockSize, p.QueueDepth)))
         {
-            (string operation, int blockSize, int depth) = group.Key;
+            (var operation, var blockSize, var depth) = group.Key;
             table.AddRow($"[bold]{Markup.Escape(new Measure.Workload(operation, blockSize, depth).Title)}[/]");
             foreach (PathResult p in group) table.AddRow(Cells(p));
             table.AddEmptyRow();

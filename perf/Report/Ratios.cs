@@ -13,7 +13,7 @@ internal static class Ratios
     {
         foreach (IGrouping<(string, int, int), PathResult> group in paths.GroupBy(static p => (p.Operation, p.BlockSize, p.QueueDepth)))
         {
-            (string operation, int blockSize, int depth) = group.Key;
+            (var operation, var blockSize, var depth) = group.Key;
             IEnumerable<string> ratios = s_pairs
                 .Select(pair => (pair, Slow: Rate(group, pair.Slow), Fast: Rate(group, pair.Fast)))
                 .Where(static r => r.Slow > 0 && r.Fast > 0)

@@ -12,13 +12,13 @@ public class BootRecordTests
 
     private static string Refusal(byte[] sector, ulong partitionSectors = PartitionSectors)
     {
-        Assert.False(BootRecord.TryParse(sector, partitionSectors, out _, out string? error));
+        Assert.False(BootRecord.TryParse(sector, partitionSectors, out _, out var error));
         return error;
     }
 
     private static byte[] Sealed(Action<byte[]> change)
     {
-        byte[] sector = NewRecord().Format();
+        var sector = NewRecord().Format();
         change(sector);
         BinaryPrimitives.WriteUInt32LittleEndian(sector.AsSpan(508), Crc32.Of(sector.AsSpan(0, 508)));
         return sector;
@@ -27,7 +27,7 @@ public class BootRecordTests
     [Fact]
     public void A_record_reads_back_and_knows_its_image()
     {
-        Assert.True(BootRecord.TryParse(NewRecord().Format(), PartitionSectors, out BootRecord? record, out string? error), error);
+        Assert.True(BootRecord.TryParse(NewRecord().Format(), PartitionSectors, out BootRecord? record, out var error), error);
         Assert.Equal((8UL, 5000L, "VmShunt.Guest"), (record.ImageSector, record.ImageBytes, record.EntryAssembly));
         Assert.True(record.Matches(s_image));
 
@@ -40,9 +40,9 @@ public class BootRecordTests
     [Fact]
     public void Every_changed_byte_is_noticed()
     {
-        for (int at = 0; at < BootRecord.Bytes; at++)
+        for (var at = 0; at < BootRecord.Bytes; at++)
         {
-            byte[] sector = NewRecord().Format();
+            var sector = NewRecord().Format();
             sector[at] ^= 0x20;
             Assert.NotEmpty(Refusal(sector));
         }

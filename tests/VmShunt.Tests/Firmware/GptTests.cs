@@ -19,7 +19,7 @@ public class GptTests
 
     private static Gpt Read(MemoryDisk disk)
     {
-        Assert.True(Gpt.TryRead(disk, out Gpt? table, out string? error), error);
+        Assert.True(Gpt.TryRead(disk, out Gpt? table, out var error), error);
         return table;
     }
 
@@ -48,7 +48,7 @@ public class GptTests
     [Fact]
     public void Every_changed_byte_of_the_primary_header_or_a_used_entry_leads_to_the_backup()
     {
-        foreach (int at in Enumerable.Range(Header, 92).Concat(Enumerable.Range(Array, 3 * 128)))
+        foreach (var at in Enumerable.Range(Header, 92).Concat(Enumerable.Range(Array, 3 * 128)))
         {
             MemoryDisk disk = NewDisk();
             disk.Content[at] ^= 0x10;
@@ -72,7 +72,7 @@ public class GptTests
         MemoryDisk disk = NewDisk();
         disk.Content[Header + 60] ^= 1;
         disk.Content[^512] ^= 1;
-        Assert.False(Gpt.TryRead(disk, out _, out string? error));
+        Assert.False(Gpt.TryRead(disk, out _, out var error));
         Assert.Contains("primary: the GPT header's CRC is wrong", error, StringComparison.Ordinal);
         Assert.Contains("backup: no GPT signature", error, StringComparison.Ordinal);
     }
@@ -82,7 +82,7 @@ public class GptTests
     {
         MemoryDisk disk = NewDisk();
         disk.Content[446 + 4] = 0x83;
-        Assert.False(Gpt.TryRead(disk, out _, out string? error));
+        Assert.False(Gpt.TryRead(disk, out _, out var error));
         Assert.Contains("MBR", error, StringComparison.Ordinal);
     }
 
@@ -134,15 +134,15 @@ public class GptTests
     [Fact]
     public void Random_tables_read_back_from_either_end()
     {
-        int seed = Environment.TickCount;
+        var seed = Environment.TickCount;
         var random = new Random(seed);
-        for (int round = 0; round < 200; round++)
+        for (var round = 0; round < 200; round++)
         {
-            ulong sectors = (ulong)random.Next(68, 40000);
+            var sectors = (ulong)random.Next(68, 40000);
             List<GptPartition> partitions = RandomPartitions(random, sectors);
             MemoryDisk disk = MemoryDisk.With(GptLayout.Create(sectors, Guid.NewGuid(), partitions), sectors);
             if (random.Next(2) == 0) disk.Content[Header + random.Next(92)] ^= 0x80;
-            Assert.True(Gpt.TryRead(disk, out Gpt? table, out string? error), $"seed {seed}, round {round}: {error}");
+            Assert.True(Gpt.TryRead(disk, out Gpt? table, out var error), $"seed {seed}, round {round}: {error}");
             Assert.True(partitions.SequenceEqual(table.Partitions), $"seed {seed}, round {round}");
         }
     }
@@ -150,14 +150,14 @@ public class GptTests
     [Fact]
     public void Random_damage_with_sound_checksums_never_yields_a_partition_outside_the_disk()
     {
-        int seed = Environment.TickCount;
+        var seed = Environment.TickCount;
         var random = new Random(seed);
-        for (int round = 0; round < 2000; round++)
+        for (var round = 0; round < 2000; round++)
         {
             MemoryDisk disk = NewDisk();
-            for (int i = random.Next(1, 6); i > 0; i--)
+            for (var i = random.Next(1, 6); i > 0; i--)
             {
-                int at = random.Next(2) == 0 ? Header + random.Next(92) : Array + random.Next(4 * 128);
+                var at = random.Next(2) == 0 ? Header + random.Next(92) : Array + random.Next(4 * 128);
                 disk.Content[at] = (byte)random.Next(256);
             }
             Seal(disk);
@@ -185,7 +185,7 @@ public class GptTests
         {
             at += (ulong)random.Next(100);
             if (at >= end) break;
-            ulong count = 1 + (ulong)random.NextInt64((long)(end - at));
+            var count = 1 + (ulong)random.NextInt64((long)(end - at));
             if (random.Next(3) > 0) count = 1 + (count / 10);
             partitions.Add(new GptPartition(Guid.NewGuid(), Guid.NewGuid(), new string('ä', random.Next(37)), at, count));
             at += count;

@@ -10,7 +10,7 @@ public class OsImageTests
         using var image = new MemoryStream();
         using (var archive = new ZipArchive(image, ZipArchiveMode.Create, leaveOpen: true))
         {
-            foreach ((string name, byte[] content) in files)
+            foreach ((var name, var content) in files)
             {
                 using Stream entry = archive.CreateEntry(name).Open();
                 entry.Write(content);
@@ -32,7 +32,7 @@ public class OsImageTests
     [Fact]
     public void The_same_files_make_the_same_image()
     {
-        string self = typeof(OsImageTests).Assembly.Location;
+        var self = typeof(OsImageTests).Assembly.Location;
         Assert.Equal(OsImage.Write([self]), OsImage.Write([self]));
     }
 
@@ -66,13 +66,13 @@ public class OsImageTests
     [Fact]
     public void Random_damage_is_refused_or_harmless()
     {
-        byte[] sound = Zip(("a.dll", new byte[3000]), ("b.dll", [.. Enumerable.Range(0, 3000).Select(i => (byte)(i * i))]));
-        int seed = Environment.TickCount;
+        var sound = Zip(("a.dll", new byte[3000]), ("b.dll", [.. Enumerable.Range(0, 3000).Select(i => (byte)(i * i))]));
+        var seed = Environment.TickCount;
         var random = new Random(seed);
-        for (int round = 0; round < 3000; round++)
+        for (var round = 0; round < 3000; round++)
         {
             byte[] image = [.. sound];
-            for (int i = random.Next(1, 5); i > 0; i--) image[random.Next(image.Length)] = (byte)random.Next(256);
+            for (var i = random.Next(1, 5); i > 0; i--) image[random.Next(image.Length)] = (byte)random.Next(256);
             if (random.Next(4) == 0) image = image[..random.Next(image.Length)];
             Exception? thrown = Record.Exception(() => OsImage.Read(image));
             Assert.True(thrown is null or InvalidDataException, $"seed {seed}, round {round}: {thrown}");

@@ -14,18 +14,18 @@ public class DisksTests
         DirectoryInfo folder = Directory.CreateTempSubdirectory("vmshunt-test-");
         try
         {
-            string path = Path.Combine(folder.FullName, "disk.img");
+            var path = Path.Combine(folder.FullName, "disk.img");
             DefaultDisk made = DefaultDisk.Make(path, AppContext.BaseDirectory, 64 << 20);
             var disk = new MemoryDisk((ulong)made.Bytes / 512);
             File.ReadAllBytes(path).CopyTo(disk.Content, 0);
 
-            Assert.True(Gpt.TryRead(disk, out Gpt? table, out string? error), error);
+            Assert.True(Gpt.TryRead(disk, out Gpt? table, out var error), error);
             Assert.Equal([PartitionTypes.Boot, PartitionTypes.LinuxData, PartitionTypes.Dump], table.Partitions.Select(static p => p.Type));
             Assert.All(table.Partitions, static p => Assert.Equal(0UL, p.FirstSector % 2048));
             Assert.True(table.Partitions[2].SectorCount * 512 >= (64 << 20) + (4 << 20));
 
             GptPartition boot = table.Partitions[0];
-            byte[] first = new byte[512];
+            var first = new byte[512];
             disk.ReadSectors(boot.FirstSector, first);
             Assert.True(BootRecord.TryParse(first, boot.SectorCount, out BootRecord? record, out error), error);
             ReadOnlyMemory<byte> image = disk.Content.AsMemory((int)(boot.FirstSector + record.ImageSector) * 512, (int)record.ImageBytes);
@@ -33,7 +33,7 @@ public class DisksTests
             Assert.Contains(record.EntryAssembly + ".dll", OsImage.Read(image).Keys);
 
             ReadOnlySpan<byte> data = disk.Content.AsSpan((int)table.Partitions[1].FirstSector * 512, 64 << 20);
-            for (int at = 0; at < data.Length; at += 4096) Assert.True(data.Slice(at, 4096).ContainsAnyExcept((byte)0), $"a page of zeros at {at}");
+            for (var at = 0; at < data.Length; at += 4096) Assert.True(data.Slice(at, 4096).ContainsAnyExcept((byte)0), $"a page of zeros at {at}");
         }
         finally
         {
@@ -81,12 +81,12 @@ public class DisksTests
     [InlineData("-1M", -1L)]
     [InlineData("9999999999G", -1L)]
     public void Sizes_are_read_as_people_write_them(string text, long bytes) =>
-        Assert.Equal(bytes, MemorySize.TryParse(text, out long value) ? value : -1);
+        Assert.Equal(bytes, MemorySize.TryParse(text, out var value) ? value : -1);
 
     [Fact]
     public void The_direct_path_reads_the_file_and_counts_its_requests()
     {
-        string path = Path.GetTempFileName();
+        var path = Path.GetTempFileName();
         try
         {
             File.WriteAllBytes(path, new byte[1 << 20]);

@@ -7,17 +7,17 @@ public class LatencyHistogramTests
     [Fact]
     public void Percentiles_of_random_latencies_are_at_most_4_percent_above_the_true_ones()
     {
-        int seed = Environment.TickCount;
+        var seed = Environment.TickCount;
         var random = new Random(seed);
-        for (int round = 0; round < 50; round++)
+        for (var round = 0; round < 50; round++)
         {
             var histogram = new LatencyHistogram();
             var values = new long[random.Next(1, 5000)];
-            for (int i = 0; i < values.Length; i++) histogram.Record(values[i] = (long)Math.Pow(10, random.NextDouble() * 11));
+            for (var i = 0; i < values.Length; i++) histogram.Record(values[i] = (long)Math.Pow(10, random.NextDouble() * 11));
             Array.Sort(values);
-            foreach (double share in new[] { 0.001, 0.5, 0.99, 0.999, 1 })
+            foreach (var share in new[] { 0.001, 0.5, 0.99, 0.999, 1 })
             {
-                double exact = values[Math.Max(0, (int)Math.Ceiling(share * values.Length) - 1)] / 1000.0;
+                var exact = values[Math.Max(0, (int)Math.Ceiling(share * values.Length) - 1)] / 1000.0;
                 Assert.True(histogram.PercentileMicroseconds(share) is var p && p >= exact && p <= exact * 1.04, $"seed {seed}, {share}: {p} for {exact}");
             }
             Assert.Equal(values[^1], histogram.MaxNanoseconds);
@@ -41,7 +41,7 @@ public class LatencyHistogramTests
     {
         var one = new LatencyHistogram();
         var other = new LatencyHistogram();
-        for (int i = 1; i <= 100; i++) (i % 2 == 0 ? one : other).Record(i * 1000);
+        for (var i = 1; i <= 100; i++) (i % 2 == 0 ? one : other).Record(i * 1000);
         one.Add(other);
         Assert.Equal(100, one.Count);
         Assert.InRange(one.PercentileMicroseconds(0.5), 50, 52);

@@ -13,7 +13,7 @@ public sealed class LauncherTests : IDisposable
 
     private string UserDisk(int bytes = 1_000_001)
     {
-        string path = _machine["user.img"];
+        var path = _machine["user.img"];
         var content = new byte[bytes];
         new Random(7).NextBytes(content);
         File.WriteAllBytes(path, content);
@@ -33,7 +33,7 @@ public sealed class LauncherTests : IDisposable
     public async Task A_users_disk_is_opened_read_only_and_only_read()
     {
         string disk = UserDisk(), json = _machine["result.json"];
-        byte[] before = SHA256.HashData(File.ReadAllBytes(disk));
+        var before = SHA256.HashData(File.ReadAllBytes(disk));
 
         Assert.Equal(0, await _machine.LaunchAsync(new LaunchOptions { Disk = disk, JsonFile = json }));
 
@@ -54,7 +54,7 @@ public sealed class LauncherTests : IDisposable
         PartitionsOfOurOwn();
         string core = _machine["kept.core"], report = _machine["report.html"], json = _machine["result.json"];
 
-        int code = await _machine.LaunchAsync(new LaunchOptions { DumpFile = core, ReportFile = report, JsonFile = json });
+        var code = await _machine.LaunchAsync(new LaunchOptions { DumpFile = core, ReportFile = report, JsonFile = json });
 
         Assert.True(code == 0, _machine.Output.ToString());
         Assert.Contains("load start --depth 64 --write --first-sector 4096 --sectors 2048", Commands);
@@ -71,11 +71,11 @@ public sealed class LauncherTests : IDisposable
     public async Task Every_path_is_measured_in_the_mode_where_it_exists()
     {
         Assert.Equal(0, await _machine.LaunchAsync(new LaunchOptions { Disk = UserDisk() }));
-        string mode = "emulating";
+        var mode = "emulating";
         var measured = new HashSet<(string, string)>();
-        foreach (string command in Commands)
+        foreach (var command in Commands)
         {
-            string[] words = command.Split(' ');
+            var words = command.Split(' ');
             if (words[0] == "mode") mode = words[1];
             if (words[0] == "bench") measured.Add((mode, words[2]));
         }

@@ -51,7 +51,7 @@ public class ReportTests
     [Fact]
     public void The_report_needs_nothing_from_elsewhere_and_leaves_no_gap()
     {
-        string html = HtmlReport.Build(Result(), ["a <note>"]);
+        var html = HtmlReport.Build(Result(), ["a <note>"]);
         Assert.DoesNotContain("{{", html, StringComparison.Ordinal);
         Assert.DoesNotMatch("(?i)(src|href)\\s*=|url\\(|<script|@import", html);
         Assert.Contains("a &lt;note&gt;", html, StringComparison.Ordinal);
@@ -75,7 +75,7 @@ public class ReportTests
     [Fact]
     public void Ratios_compare_the_faster_path_with_the_slower()
     {
-        string line = Ratios.Describe(Result().Paths).First();
+        var line = Ratios.Describe(Result().Paths).First();
         Assert.Contains("ring/trap 1000.00", line, StringComparison.Ordinal);
         Assert.Contains("direct/ring 10.00", line, StringComparison.Ordinal);
     }

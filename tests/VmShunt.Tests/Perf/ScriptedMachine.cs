@@ -27,7 +27,7 @@ internal sealed class ScriptedMachine : IDisposable
         Script("vmshunt-guest", GuestScript);
         WriteCore();
         // What a build leaves for the disk maker: the dependency list and the assemblies it names.
-        foreach (string file in Directory.EnumerateFiles(AppContext.BaseDirectory))
+        foreach (var file in Directory.EnumerateFiles(AppContext.BaseDirectory))
             if (file.EndsWith("vmshunt-guest.deps.json", StringComparison.Ordinal) || file.EndsWith(".dll", StringComparison.Ordinal))
                 File.CreateSymbolicLink(this[Path.GetFileName(file)], file);
     }
@@ -72,9 +72,10 @@ internal sealed class ScriptedMachine : IDisposable
     internal Task<int> LaunchAsync(LaunchOptions options, string? memorySha256 = null, CancellationToken cancel = default)
     {
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(Output) });
-        console.Profile.Width = 180;
-        return Launcher.RunAsync(
-            options with { ProgramFolder = _folder.FullName, Quick = true }, console, _ => new FixedTraps(memorySha256 ?? MemorySha256), cancel);
+        console.Profile.Width = 1000;
+        return new Launcher(
+            options with { ProgramFolder = _folder.FullName, Quick = true },
+            console, console, _ => new FixedTraps(memorySha256 ?? MemorySha256), cancel).RunAsync();
     }
 
     /// <summary>True when none of the scripts runs any more.</summary>

@@ -31,7 +31,7 @@ public sealed record BootRecord(ulong ImageSector, long ImageBytes, ReadOnlyMemo
     /// <exception cref="InvalidOperationException">A field is outside what <see cref="TryParse"/> accepts.</exception>
     public byte[] Format()
     {
-        int nameBytes = Encoding.UTF8.GetByteCount(EntryAssembly);
+        var nameBytes = Encoding.UTF8.GetByteCount(EntryAssembly);
         if (nameBytes is 0 or > MaxNameBytes || !IsAssemblyName(EntryAssembly))
             throw new InvalidOperationException($"'{EntryAssembly}' cannot name the entry assembly");
         if (ImageSha256.Length != SHA256.HashSizeInBytes) throw new InvalidOperationException("the image's SHA-256 is not 32 bytes");
@@ -68,21 +68,21 @@ public sealed record BootRecord(ulong ImageSector, long ImageBytes, ReadOnlyMemo
         if (sector.Length < Bytes) return $"a boot record of {sector.Length} bytes";
         if (BinaryPrimitives.ReadUInt64LittleEndian(sector) != Magic) return "no boot record";
         if (BinaryPrimitives.ReadUInt32LittleEndian(sector[CrcOffset..]) != Crc32.Of(sector[..CrcOffset])) return "the boot record's CRC is wrong";
-        uint version = BinaryPrimitives.ReadUInt32LittleEndian(sector[8..]);
+        var version = BinaryPrimitives.ReadUInt32LittleEndian(sector[8..]);
         if (version != Version) return $"boot record version {version}, this loader knows {Version}";
-        uint size = BinaryPrimitives.ReadUInt32LittleEndian(sector[12..]);
+        var size = BinaryPrimitives.ReadUInt32LittleEndian(sector[12..]);
         if (size != Bytes) return $"the boot record says that it has {size} bytes";
 
-        ulong first = BinaryPrimitives.ReadUInt64LittleEndian(sector[16..]);
-        long bytes = BinaryPrimitives.ReadInt64LittleEndian(sector[24..]);
+        var first = BinaryPrimitives.ReadUInt64LittleEndian(sector[16..]);
+        var bytes = BinaryPrimitives.ReadInt64LittleEndian(sector[24..]);
         if (bytes is <= 0 or > OsImage.MaxImageBytes) return $"an OS image of {bytes} bytes; 1 to {OsImage.MaxImageBytes} are possible";
-        ulong sectors = ((ulong)bytes + Bytes - 1) / Bytes;
+        var sectors = ((ulong)bytes + Bytes - 1) / Bytes;
         if (first == 0 || first > partitionSectors || sectors > partitionSectors - first)
             return $"the OS image ({sectors} sectors at {first}) does not lie inside its partition of {partitionSectors} sectors";
 
         int nameBytes = BinaryPrimitives.ReadUInt16LittleEndian(sector[NameLengthOffset..]);
         if (nameBytes is 0 or > MaxNameBytes) return $"an entry assembly name of {nameBytes} bytes";
-        string name = Encoding.UTF8.GetString(sector.Slice(NameOffset, nameBytes));
+        var name = Encoding.UTF8.GetString(sector.Slice(NameOffset, nameBytes));
         if (!IsAssemblyName(name)) return "the entry assembly's name has characters that a name cannot have";
         record = new BootRecord(first, bytes, sector.Slice(HashOffset, SHA256.HashSizeInBytes).ToArray(), name);
         return null;
@@ -94,7 +94,7 @@ public sealed record BootRecord(ulong ImageSector, long ImageBytes, ReadOnlyMemo
 
     private static bool IsAssemblyName(string name)
     {
-        foreach (char c in name)
+        foreach (var c in name)
             if (!char.IsAsciiLetterOrDigit(c) && c is not ('.' or '_' or '-')) return false;
         return true;
     }

@@ -7,8 +7,8 @@ internal static class Crc32
 
     internal static uint Of(ReadOnlySpan<byte> data)
     {
-        uint crc = uint.MaxValue;
-        foreach (byte b in data) crc = s_table[(byte)crc ^ b] ^ (crc >> 8);
+        var crc = uint.MaxValue;
+        foreach (var b in data) crc = s_table[(byte)crc ^ b] ^ (crc >> 8);
         return ~crc;
     }
 
@@ -17,8 +17,8 @@ internal static class Crc32
         var table = new uint[256];
         for (uint i = 0; i < table.Length; i++)
         {
-            uint value = i;
-            for (int bit = 0; bit < 8; bit++) value = (value & 1) != 0 ? 0xEDB88320 ^ (value >> 1) : value >> 1;
+            var value = i;
+            for (var bit = 0; bit < 8; bit++) value = (value & 1) != 0 ? 0xEDB88320 ^ (value >> 1) : value >> 1;
             table[i] = value;
         }
         return table;

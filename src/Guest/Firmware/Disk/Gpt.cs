@@ -50,7 +50,7 @@ public sealed class Gpt
         error = "the first sector is no protective MBR";
         if (!ProtectiveMbr.IsProtective(sector)) return false;
 
-        table = Read(disk, 1, out string primaryError) ?? Read(disk, disk.SectorCount - 1, out error);
+        table = Read(disk, 1, out var primaryError) ?? Read(disk, disk.SectorCount - 1, out error);
         if (table is null) error = $"primary: {primaryError}; backup: {error}";
         return table is not null;
     }
@@ -61,13 +61,13 @@ public sealed class Gpt
         disk.ReadSectors(lba, sector);
         if (GptHeader.Parse(sector, lba, disk.SectorCount, out GptHeader header) is { } wrong) return Refuse(wrong, out error);
 
-        int arrayBytes = header.ArrayBytes;
+        var arrayBytes = header.ArrayBytes;
         var array = new byte[(arrayBytes + sector.Length - 1) / sector.Length * sector.Length];
         disk.ReadSectors(header.PartitionEntryLba, array);
         if (Crc32.Of(array.AsSpan(0, arrayBytes)) != header.PartitionEntryArrayCrc32) return Refuse("the GPT entries' CRC is wrong", out error);
 
         var partitions = new List<GptPartition>();
-        for (int at = 0; at < arrayBytes; at += (int)header.SizeOfPartitionEntry)
+        for (var at = 0; at < arrayBytes; at += (int)header.SizeOfPartitionEntry)
         {
             if (GptEntry.Parse(array.AsSpan(at, GptEntry.Bytes), header, out GptPartition? partition) is { } bad) return Refuse(bad, out error);
             if (partition is not null) partitions.Add(partition);

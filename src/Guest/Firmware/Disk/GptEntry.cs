@@ -27,12 +27,12 @@ internal static class GptEntry
         partition = null;
         var type = new Guid(entry[..16]);
         if (type == Guid.Empty) return null;
-        ulong first = BinaryPrimitives.ReadUInt64LittleEndian(entry[32..]);
-        ulong last = BinaryPrimitives.ReadUInt64LittleEndian(entry[40..]);
+        var first = BinaryPrimitives.ReadUInt64LittleEndian(entry[32..]);
+        var last = BinaryPrimitives.ReadUInt64LittleEndian(entry[40..]);
         if (first > last || first < header.FirstUsableLba || last > header.LastUsableLba)
             return $"a partition of sectors {first}..{last} outside {header.FirstUsableLba}..{header.LastUsableLba}";
-        string name = Encoding.Unicode.GetString(entry[NameOffset..Bytes]);
-        int end = name.IndexOf('\0', StringComparison.Ordinal);
+        var name = Encoding.Unicode.GetString(entry[NameOffset..Bytes]);
+        var end = name.IndexOf('\0', StringComparison.Ordinal);
         partition = new GptPartition(type, new Guid(entry.Slice(16, 16)), end < 0 ? name : name[..end], first, last - first + 1);
         return null;
     }

@@ -44,9 +44,9 @@ internal readonly record struct GptHeader(
     {
         header = default;
         if (BinaryPrimitives.ReadUInt64LittleEndian(sector) != Signature) return "no GPT signature";
-        uint revision = BinaryPrimitives.ReadUInt32LittleEndian(sector[8..]);
+        var revision = BinaryPrimitives.ReadUInt32LittleEndian(sector[8..]);
         if (revision != Revision) return $"GPT revision {revision:X8} is not 00010000";
-        uint bytes = BinaryPrimitives.ReadUInt32LittleEndian(sector[12..]);
+        var bytes = BinaryPrimitives.ReadUInt32LittleEndian(sector[12..]);
         if (bytes is < HeaderBytes or > SectorBytes) return $"a GPT header of {bytes} bytes";
 
         Span<byte> copy = stackalloc byte[SectorBytes];

@@ -53,7 +53,7 @@ public sealed class GptLayout
         var head = new byte[HeadSectors * GptHeader.SectorBytes];
         var tail = new byte[TailSectors * GptHeader.SectorBytes];
         Span<byte> array = head.AsSpan(2 * GptHeader.SectorBytes);
-        for (int i = 0; i < partitions.Count; i++) GptEntry.Format(partitions[i], array.Slice(i * GptEntry.Bytes, GptEntry.Bytes));
+        for (var i = 0; i < partitions.Count; i++) GptEntry.Format(partitions[i], array.Slice(i * GptEntry.Bytes, GptEntry.Bytes));
         array.CopyTo(tail);
 
         var primary = new GptHeader(1, diskSectors - 1, firstUsable, lastUsable, diskId, 2, Entries, GptEntry.Bytes, Crc32.Of(array));
@@ -69,7 +69,7 @@ public sealed class GptLayout
     {
         GptPartition[] sorted = [.. partitions];
         Array.Sort(sorted, static (a, b) => a.FirstSector.CompareTo(b.FirstSector));
-        for (int i = 1; i < sorted.Length; i++)
+        for (var i = 1; i < sorted.Length; i++)
             if (sorted[i].Overlaps(sorted[i - 1])) return $"partitions {sorted[i - 1].Name} and {sorted[i].Name} overlap";
         return null;
     }

@@ -30,7 +30,7 @@ public static class OsImage
         using var image = new MemoryStream();
         using (var archive = new ZipArchive(image, ZipArchiveMode.Create, leaveOpen: true))
         {
-            foreach (string file in files)
+            foreach (var file in files)
             {
                 ZipArchiveEntry entry = archive.CreateEntry(Path.GetFileName(file), CompressionLevel.Optimal);
                 entry.LastWriteTime = s_noDate;
@@ -38,7 +38,7 @@ public static class OsImage
                 target.Write(File.ReadAllBytes(file));
             }
         }
-        byte[] bytes = image.ToArray();
+        var bytes = image.ToArray();
         _ = Read(bytes);
         return bytes;
     }
@@ -54,13 +54,13 @@ public static class OsImage
             throw new InvalidDataException($"an OS image with {archive.Entries.Count} files; 1 to {MaxEntries} are possible");
 
         var files = new Dictionary<string, byte[]>(StringComparer.OrdinalIgnoreCase);
-        int left = MaxUnpackedBytes;
+        var left = MaxUnpackedBytes;
         foreach (ZipArchiveEntry entry in archive.Entries)
         {
-            string name = entry.FullName;
+            var name = entry.FullName;
             if (name.Length is 0 or > 255 || name.AsSpan().ContainsAny("/\\\0") || name is "." or "..")
                 throw new InvalidDataException($"the OS image holds '{name}', which is no plain file name");
-            byte[] content = Unpack(entry, left);
+            var content = Unpack(entry, left);
             left -= content.Length;
             if (!files.TryAdd(name, content)) throw new InvalidDataException($"the OS image holds {name} twice");
         }

@@ -24,7 +24,7 @@ internal static class ProtectiveMbr
     internal static bool IsProtective(ReadOnlySpan<byte> sector)
     {
         if (BinaryPrimitives.ReadUInt16LittleEndian(sector[510..]) != Signature) return false;
-        for (int i = 0; i < Records; i++)
+        for (var i = 0; i < Records; i++)
             if (sector[FirstRecord + (i * RecordBytes) + 4] == GptProtective) return true;
         return false;
     }

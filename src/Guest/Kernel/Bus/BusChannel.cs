@@ -1,10 +1,7 @@
 using System.Runtime.InteropServices;
 using VmShunt.Guest.Block;
-using VmShunt.Guest.Crash;
 using VmShunt.Guest.Memory;
 using VmShunt.Ring.Interop;
-using VmShunt.Ring.Memory;
-using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
@@ -58,13 +55,10 @@ internal sealed class BusChannel : IDisposable
     /// <param name="socket">Connected to a back-end; owned from now on.</param>
     /// <param name="ram">The memory to share.</param>
     /// <param name="pages">Where rings are allocated.</param>
-    /// <param name="options">How many queues, and how they wait.</param>
-    /// <param name="enter">Run first on each queue's thread.</param>
-    /// <param name="crash">Stops the queues' threads when the machine crashes.</param>
-    /// <param name="lost">Told once, with a reason, when the back-end went away.</param>
+    /// <param name="queues">How many queues are wanted; the back-end may offer fewer.</param>
+    /// <param name="thread">What each queue's thread needs.</param>
     /// <exception cref="IOException">The back-end refused, or is no block device.</exception>
-    internal static BusChannel Open(
-        UnixConnection socket, GuestRam ram, GuestPages pages, BusOptions options, CrashStop crash, Action enter, Action<string> lost)
+    internal static BusChannel Open(UnixConnection socket, GuestRam ram, GuestPages pages, int queues, RingThread thread)
     {
         var frontend = VhostUserFrontend.Open(socket, (ulong)Wanted, (ulong)VirtioBlkFeatures.Version1);
         var channel = new BusChannel(frontend, pages);
@@ -73,7 +67,7 @@ internal sealed class BusChannel : IDisposable
             frontend.ShareMemory([.. ram.Parts.Select(p => (p.GuestAddress, p.Size, p.FileOffset))], ram.File);
             channel.ReadConfiguration();
             var available = channel.Features.HasFlag(VirtioBlkFeatures.MultiQueue) ? Math.Min(frontend.QueueCount, channel.Configuration.NumQueues) : 1;
-            for (var i = 0; i < Math.Clamp(options.Queues, 1, available); i++) channel.StartQueue(i, ram.Memory, options.Wait, crash, enter, lost);
+            for (var i = 0; i < Math.Clamp(queues, 1, available); i++) channel.StartQueue(i, thread);
             return channel;
         }
         catch
@@ -141,7 +135,7 @@ internal sealed class BusChannel : IDisposable
         Geometry = new DiskGeometry(config.Capacity, transfer, "", Features.HasFlag(VirtioBlkFeatures.ReadOnly));
     }
 
-    private void StartQueue(int index, GuestMemory memory, WaitPolicy wait, CrashStop crash, Action enter, Action<string> lost)
+    private void StartQueue(int index, RingThread thread)
     {
         var descriptors = Allocate(SplitLayout.DescriptorBytes(QueueSize));
         var available = Allocate(SplitLayout.AvailableBytes(QueueSize));
@@ -158,11 +152,13 @@ internal sealed class BusChannel : IDisposable
         var kick = EventFd.Create();
         var call = EventFd.Create();
         _frontend.StartRing(index, QueueSize, 0, descriptors.Address, available.Address, used.Address, kick, call);
-        _pumps.Add(new QueuePump<SplitDriverQueue>(queue, slots, kick, call, _frontend.Handle, wait, crash, enter, why =>
+        _pumps.Add(new QueuePump<SplitDriverQueue>(queue, slots, kick, call, _frontend.Handle, thread with { Lost = Lose }));
+
+        void Lose(string why)
         {
             CloseSession();
-            lost(why);
-        }));
+            thread.Lost(why);
+        }
     }
 
     private GuestBuffer Allocate(int bytes)

@@ -5,6 +5,7 @@ using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Bus;
 
@@ -46,10 +47,9 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     private readonly WaitSet _sleep;
     private readonly SubmissionInbox _inbox = new();
     private readonly SharedFlag _draining = new();
+    private readonly RingThread _settings;
     private readonly CrashStop _crash;
-    private readonly Action<string> _lost;
     private readonly Thread _thread;
-    private readonly WaitPolicy _policy;
     private TQueue _queue;
     private BlockRequestList _backlog;
     private bool _unpublished;
@@ -61,30 +61,17 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     /// <param name="kick">The driver's eventfd; owned.</param>
     /// <param name="call">The device's eventfd; owned.</param>
     /// <param name="peer">Readable when the device's process is gone.</param>
-    /// <param name="policy">How to wait.</param>
-    /// <param name="crash">Stops the thread when the machine crashes.</param>
-    /// <param name="enter">Run first on the thread: gives it a virtual processor.</param>
-    /// <param name="lost">Called on the thread when the device is gone or wrong: closes the channel, before requests are rejected.</param>
-    internal QueuePump(
-        TQueue queue,
-        RingSlots slots,
-        EventFd kick,
-        EventFd call,
-        SafeHandle peer,
-        WaitPolicy policy,
-        CrashStop crash,
-        Action enter,
-        Action<string> lost)
+    /// <param name="settings">How the thread waits, and what it tells whom.</param>
+    internal QueuePump(TQueue queue, RingSlots slots, EventFd kick, EventFd call, SafeHandle peer, RingThread settings)
     {
         _queue = queue;
         _slots = slots;
         _kick = kick;
         _call = call;
-        _policy = policy;
-        _crash = crash;
-        _lost = lost;
+        _settings = settings;
+        _crash = settings.Crash;
         _sleep = new WaitSet(_wake.Handle, _call.Handle, peer);
-        _thread = new Thread(() => Run(enter)) { IsBackground = true, Name = "ring" };
+        _thread = new Thread(EnterAndRun) { IsBackground = true, Name = "ring" };
         _thread.Start();
     }
 
@@ -118,11 +105,29 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
         _call.Dispose();
     }
 
-    private void Run(Action enter)
+    private void EnterAndRun()
     {
-        enter();
+        _settings.Enter();
         t_here = this;
-        var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin);
+        try
+        {
+            Run();
+        }
+        catch (Exception e) when (e is IOException or HypervisorLostException or MachineCheckException)
+        {
+            // A request that fell back to the trap met a machine that is gone.
+            _settings.MachineCheck(e);
+        }
+        finally
+        {
+            t_here = null;
+            _settings.Leave();
+        }
+    }
+
+    private void Run()
+    {
+        var spin = new SpinBudget(_settings.Wait, SpinBudget.DefaultSpin);
         _queue.Disarm();
         while (true)
         {
@@ -238,7 +243,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     {
         // Once the channel is closed the device touches nothing any more: what it finished is in the used ring, and the
         // rest may go another way.
-        _lost(why);
+        _settings.Lost(why);
         TakeCompletions();
         t_here = null;
         Reject(_inbox.Close());

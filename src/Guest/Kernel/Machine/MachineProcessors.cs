@@ -14,6 +14,7 @@ internal sealed class MachineProcessors : IMmio, IDisposable
 
     private readonly GuestPartition _machine;
     private readonly List<VirtualProcessor> _running = [];
+    private readonly Stack<VirtualProcessor> _idle = [];
     private readonly Lock _starting = new();
     private readonly Lock _sharing = new();
     private readonly VirtualProcessor _shared;
@@ -50,6 +51,29 @@ internal sealed class MachineProcessors : IMmio, IDisposable
 
     /// <summary>Makes the calling thread run on a processor of its own from now on.</summary>
     internal static void Enter(VirtualProcessor processor) => t_processor = processor;
+
+    /// <summary>As <see cref="Enter(VirtualProcessor)"/>, with a processor that nobody runs on.</summary>
+    internal void Enter()
+    {
+        lock (_starting) Enter(_idle.TryPop(out var idle) ? idle : Start());
+    }
+
+    /// <summary>The calling thread gives its processor back.</summary>
+    internal void Leave()
+    {
+        if (t_processor is not { } processor) return;
+        t_processor = null;
+        lock (_starting) _idle.Push(processor);
+    }
+
+    /// <summary>Copies the registers of all processors as they last were; takes no lock, so that a crash can.</summary>
+    /// <returns>How many.</returns>
+    internal int CopyStates(Span<ProcessorState> target)
+    {
+        var count = Math.Min(_running.Count, target.Length);
+        for (var i = 0; i < count; i++) target[i] = _running[i].State;
+        return count;
+    }
 
     public ulong Read(ulong address, int size)
     {

@@ -1,0 +1,31 @@
+using System.CommandLine;
+
+namespace VmShunt.Guest.Commands;
+
+/// <summary>The commands that both the shell and the console know.</summary>
+internal static class CommandSet
+{
+    internal static IEnumerable<Command> Build(ICommandRunner runner) =>
+    [
+        InfoCommand.Build(runner),
+        ReadCommand.Build(runner),
+        WriteCommand.Build(runner),
+        FillCommand.Build(runner),
+        FlushCommand.Build(runner),
+        DiscardCommand.Build(runner),
+        HashCommand.Build(runner),
+        ModeCommand.Build(runner),
+        LoadCommand.Build(runner),
+        BenchCommand.Build(runner),
+        CrashCommand.Build(runner),
+        DumpCommand.Build(runner),
+    ];
+
+    /// <summary>Which stack a command goes to; by default the enlightened one where there is one.</summary>
+    internal static Option<string?> StackOption()
+    {
+        var stack = new Option<string?>("--stack") { Description = "emulating or enlightened; by default the best there is" };
+        stack.AcceptOnlyFromAmong("emulating", "enlightened");
+        return stack;
+    }
+}

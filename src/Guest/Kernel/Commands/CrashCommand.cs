@@ -1,0 +1,64 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using VmShunt.Guest.Workloads;
+
+namespace VmShunt.Guest.Commands;
+
+/// <summary><c>crash</c>: brings the machine down on purpose, with requests in flight, and dumps it.</summary>
+internal static class CrashCommand
+{
+    private const ulong OnPurpose = 1;
+
+    internal static Command Build(ICommandRunner runner)
+    {
+        var inFlight = new Option<int>("--in-flight") { DefaultValueFactory = _ => 32, Description = "have at least this many requests in flight, 0 to 512" };
+        var scribble = new Option<bool>("--scribble") { Description = "overwrite the rings with garbage, as a crash might" };
+        inFlight.Validators.Add(r =>
+        {
+            if (r.GetValue(inFlight) is < 0 or > 512) r.AddError("--in-flight takes 0 to 512");
+        });
+        var command = new Command("crash", "crash on purpose and write a dump through the trap") { inFlight, scribble };
+        command.SetAction(r => runner.Run("crash", session => Crash(session, r.GetValue(inFlight), r.GetValue(scribble))));
+        return command;
+    }
+
+    private static JsonObject Crash(Session session, int wanted, bool scribble)
+    {
+        var kernel = session.Kernel;
+        var path = kernel.CrashPath ?? throw new InvalidOperationException("no dump could be written: the disk has no dump partition (or there is no emulated disk)");
+        var load = session.Load;
+        if (load is null && wanted > 0)
+        {
+            var disk = session.Disk("emulating");
+            load = VerifiedLoad.Start(disk, kernel.Pages, 2 * wanted, write: false, 0, disk.Geometry.SectorCount);
+            // The load is under way once completions are coming in.
+            var start = disk.Counters.Completed;
+            SpinWait.SpinUntil(() => disk.Counters.Completed > start + wanted);
+        }
+        SpinWait.SpinUntil(() => kernel.InFlight >= wanted, TimeSpan.FromSeconds(10));
+
+        // From here on the machine is dead: the load never ends, and nobody waits for it.
+        session.HasEnded = true;
+        session.Load = null;
+        var inFlight = 0;
+        const string Reason = "crash on purpose";
+        var rings = kernel.Channel?.RingMemory ?? [];
+        var bytes = path.Run(
+            kernel.Crash,
+            Reason,
+            OnPurpose,
+            () => inFlight = kernel.InFlight,
+            kernel.Channel is null ? 0 : kernel.Channel.Counters.Count(),
+            () =>
+            {
+                if (!scribble) return;
+                foreach (var ring in rings) Random.Shared.NextBytes(ring.Span);
+            });
+        return new JsonObject
+        {
+            ["reason"] = Reason,
+            ["inFlight"] = inFlight,
+            ["dump"] = new JsonObject { ["bytes"] = bytes, ["road"] = "trap" },
+        };
+    }
+}

@@ -1,0 +1,59 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using VmShunt.Guest.Bus;
+using VmShunt.Guest.Firmware.Boot;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Notification;
+
+namespace VmShunt.Guest.Commands;
+
+/// <summary>The whole command line of <c>vmshunt-guest</c>. The loader has acted on the machine's options already; here they are judged.</summary>
+internal static class GuestCommandLine
+{
+    internal static int Invoke(BootParameters boot)
+    {
+        var hypervisor = new Option<string?>("--hypervisor") { HelpName = "SOCKET", Recursive = true, Description = "run as VM-C of the hypervisor that listens here" };
+        var bus = new Option<string?>("--bus") { HelpName = "SOCKET", Recursive = true, Description = "no hypervisor: enlightened only, against any vhost-user-blk back-end" };
+        var memory = new Option<string>("--memory") { HelpName = "SIZE", Recursive = true, DefaultValueFactory = _ => "64M", Description = "the guest's memory" };
+        var processors = new Option<int>("--processors") { Recursive = true, DefaultValueFactory = _ => 8, Description = "virtual processors, 6 to 64" };
+        var mode = new Option<string>("--mode") { Recursive = true, DefaultValueFactory = _ => "auto", Description = "the mode to start in; auto is enlightened where a bus is offered" };
+        var queues = new Option<int>("--queues") { Recursive = true, DefaultValueFactory = _ => 1, Description = "request queues on the bus, 1 to 16" };
+        var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
+        var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
+        mode.AcceptOnlyFromAmong("auto", "emulating", "enlightened", "alternate");
+        memory.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0, r, "--memory takes a size such as 64M"));
+        processors.Validators.Add(r => Require(r.GetValue(processors) is >= 6 and <= 64, r, "--processors takes 6 to 64: applications, interrupts, shared, crash path, a queue, one spare"));
+        queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 16, r, "--queues takes 1 to 16"));
+
+        var root = new RootCommand("VM-C: a guest whose disk is reached through the trap (emulating stack) or the ring (enlightened stack)")
+        {
+            hypervisor, bus, memory, processors, mode, queues, poll, json,
+        };
+        root.Validators.Add(r => Require(
+            r.GetValue(hypervisor) is null != r.GetValue(bus) is null,
+            r,
+            "name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)"));
+
+        KernelOptions? options = null;
+        var runner = new OnceRunner(boot, () => options!);
+        foreach (var command in CommandSet.Build(runner)) root.Add(command);
+        root.Add(ConsoleCommand.Build(runner));
+
+        var parsed = root.Parse(boot.CommandLine);
+        if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
+        if (parsed.Errors.Count == 0)
+        {
+            runner.AsJson = parsed.GetValue(json);
+            if (!ByteSize.TryParse(parsed.GetValue(memory)!, out var memoryBytes)) throw new ArgumentException("--memory takes a size such as 64M");
+            options = new KernelOptions(ModeOf(parsed.GetValue(mode)!), parsed.GetValue(bus), memoryBytes, new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll)));
+        }
+        return parsed.Invoke();
+    }
+
+    private static GuestMode? ModeOf(string text) => text == "auto" ? null : Enum.Parse<GuestMode>(text, ignoreCase: true);
+
+    private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)
+    {
+        if (!condition) result.AddError(message);
+    }
+}

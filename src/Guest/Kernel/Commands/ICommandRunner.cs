@@ -1,0 +1,13 @@
+using System.Text.Json.Nodes;
+
+namespace VmShunt.Guest.Commands;
+
+/// <summary>How a parsed command gets a kernel and gives its answer: once from the shell, or again and again on the console.</summary>
+internal interface ICommandRunner
+{
+    /// <summary>Runs a command and shows its answer.</summary>
+    /// <param name="name">The command's name.</param>
+    /// <param name="action">Does the work; an exception is the answer too.</param>
+    /// <returns>The exit code.</returns>
+    int Run(string name, Func<Session, JsonObject> action);
+}

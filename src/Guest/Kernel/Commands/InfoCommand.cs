@@ -1,0 +1,62 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Crash;
+
+namespace VmShunt.Guest.Commands;
+
+/// <summary><c>info</c>: what this guest is and has.</summary>
+internal static class InfoCommand
+{
+    internal static Command Build(ICommandRunner runner)
+    {
+        var command = new Command("info", "show the mode, the disk and its partitions, the bus, counters, and whether a dump waits");
+        command.SetAction(_ => runner.Run("info", Answer));
+        return command;
+    }
+
+    private static JsonObject Answer(Session session)
+    {
+        var kernel = session.Kernel;
+        var geometry = session.Disk(null).Geometry;
+        var partitions = kernel.Partitions.Select(p => (JsonNode)new JsonObject
+        {
+            ["name"] = p.Name,
+            ["type"] = p.Type.ToString(),
+            ["firstSector"] = p.FirstSector,
+            ["sectors"] = p.SectorCount,
+        });
+        return new JsonObject
+        {
+            ["mode"] = Session.NameOf(kernel.Mode),
+            ["boot"] = kernel.Source.ToString().ToLowerInvariant(),
+            ["memoryBytes"] = kernel.Ram.RamBytes,
+            ["disk"] = new JsonObject
+            {
+                ["sectors"] = geometry.SectorCount,
+                ["bytes"] = geometry.SectorCount * DiskClassDriver.SectorBytes,
+                ["serial"] = kernel.EmulatingDisk?.Geometry.Serial ?? geometry.Serial,
+                ["readOnly"] = geometry.IsReadOnly,
+            },
+            ["partitions"] = new JsonArray([.. partitions]),
+            ["bus"] = kernel.Channel is not null || kernel.IsBusOffered(),
+            ["busFeatures"] = kernel.Channel?.Features.ToString(),
+            ["requests"] = new JsonObject
+            {
+                ["trap"] = (kernel.EmulatingDisk?.Counters.Trapped ?? 0) + (kernel.EnlightenedDisk?.Counters.Trapped ?? 0),
+                ["ring"] = (kernel.EmulatingDisk?.Counters.Ringed ?? 0) + (kernel.EnlightenedDisk?.Counters.Ringed ?? 0),
+                ["shunted"] = kernel.Shunt?.Diverted ?? 0,
+                ["inFlight"] = kernel.InFlight,
+            },
+            ["dump"] = DumpOf(kernel),
+        };
+    }
+
+    private static JsonObject? DumpOf(Kernel kernel)
+    {
+        if (kernel.DumpPartition is not { } partition || kernel.EmulatingDisk is not { } disk) return null;
+        return new DumpReader(disk, partition, kernel.Pages).Find() is { State: DumpState.New } header
+            ? new JsonObject { ["bytes"] = header.CoreBytes, ["reason"] = header.Reason }
+            : null;
+    }
+}

@@ -1,0 +1,27 @@
+using System.Text.Json.Nodes;
+using VmShunt.Guest.Firmware.Boot;
+
+namespace VmShunt.Guest.Commands;
+
+/// <summary>Starts a kernel for one command from the shell and shows the answer to a person, or as JSON.</summary>
+internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> options) : ICommandRunner
+{
+    internal bool AsJson { get; set; }
+
+    /// <summary>Starts the kernel.</summary>
+    internal Session Start() => new(Kernel.Start(boot, options()));
+
+    public int Run(string name, Func<Session, JsonObject> action)
+    {
+        using var session = Start();
+        var answer = action(session);
+        if (AsJson) Console.WriteLine(answer.ToJsonString());
+        else Show(answer);
+        return 0;
+    }
+
+    private static void Show(JsonObject answer)
+    {
+        foreach (var (key, value) in answer) Console.WriteLine($"{key}: {value?.ToString() ?? "-"}");
+    }
+}

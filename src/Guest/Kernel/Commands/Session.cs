@@ -1,0 +1,39 @@
+using System.Text.Json.Nodes;
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Workloads;
+
+namespace VmShunt.Guest.Commands;
+
+/// <summary>A running kernel as commands see it: what one command starts another may stop. One command at a time.</summary>
+internal sealed class Session(Kernel kernel) : IDisposable
+{
+    internal Kernel Kernel => kernel;
+
+    /// <summary>The verified load that runs, or null.</summary>
+    internal VerifiedLoad? Load { get; set; }
+
+    /// <summary>Set by a command after which the machine is down.</summary>
+    internal bool HasEnded { get; set; }
+
+    /// <summary>The class driver of a stack.</summary>
+    /// <param name="stack">"emulating", "enlightened", or null for the best there is.</param>
+    /// <exception cref="InvalidOperationException">There is no such stack now.</exception>
+    internal DiskClassDriver Disk(string? stack) => stack switch
+    {
+        "emulating" => kernel.EmulatingDisk ?? throw new InvalidOperationException("this guest has no emulating stack: it was started with --bus"),
+        "enlightened" => kernel.EnlightenedDisk ?? throw new InvalidOperationException($"there is no enlightened stack in {kernel.Mode} mode; enter it with: mode enlightened"),
+        _ => kernel.EnlightenedDisk ?? kernel.EmulatingDisk ?? throw new InvalidOperationException("this guest has no disk"),
+    };
+
+    internal static string NameOf(GuestMode mode) => mode.ToString().ToLowerInvariant();
+
+    public void Dispose()
+    {
+        Load?.Stop();
+        Load?.Dispose();
+        if (!HasEnded) kernel.Dispose();
+    }
+
+    /// <summary>An answer that says only that it was done.</summary>
+    internal static JsonObject Done => [];
+}

@@ -1,0 +1,68 @@
+using System.Security.Cryptography;
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Memory;
+
+namespace VmShunt.Guest.Crash;
+
+/// <summary>Finds, checks and exports the dump that an earlier life of the guest left on the dump partition.</summary>
+internal sealed class DumpReader(DiskClassDriver disk, GptPartition partition, GuestPages pages)
+{
+    private const int ChunkBytes = 1 << 20;
+
+    /// <summary>What an export found.</summary>
+    /// <param name="Bytes">The length of the core.</param>
+    /// <param name="Sha256">Of the core.</param>
+    /// <param name="MemorySha256">Of the guest memory inside it.</param>
+    /// <param name="Valid">The core matches its checksum.</param>
+    internal readonly record struct Export(long Bytes, string Sha256, string MemorySha256, bool Valid);
+
+    /// <summary>Looks for a dump.</summary>
+    /// <returns>Null when there is none.</returns>
+    internal DumpHeader? Find()
+    {
+        var sector = new byte[DumpHeader.Bytes];
+        new DiskSectorReader(disk, pages).ReadSectors(partition.FirstSector, sector);
+        return DumpHeader.TryParse(sector, partition.SectorCount, out var header) ? header : null;
+    }
+
+    /// <summary>Copies the core into a file of the host, checking it on the way, and marks it as saved if it was sound.</summary>
+    internal async Task<Export> SaveAsync(DumpHeader header, Stream target)
+    {
+        var buffer = pages.Allocate(ChunkBytes);
+        try
+        {
+            using var whole = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            using var memory = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+            uint crc = 0;
+            long headBytes = -1;
+            for (long at = 0; at < header.CoreBytes;)
+            {
+                var here = (int)Math.Min(header.CoreBytes - at, ChunkBytes);
+                var sectors = (here + 511) / 512 * 512;
+                await disk.ReadAsync(partition.FirstSector + DumpHeader.CoreSector + (ulong)(at / 512), buffer.Slice(0, sectors));
+                var bytes = buffer.Span[..here].ToArray();
+                if (headBytes < 0) headBytes = ElfCore.MemoryOffset(bytes);
+                crc = Crc32C.Append(crc, bytes);
+                whole.AppendData(bytes);
+                if (at + here > headBytes) memory.AppendData(bytes, (int)Math.Max(0, headBytes - at), here - (int)Math.Max(0, headBytes - at));
+                await target.WriteAsync(bytes);
+                at += here;
+            }
+            var valid = crc == header.CoreCrc;
+            if (valid) await MarkSavedAsync(header, buffer);
+            return new Export(header.CoreBytes, Convert.ToHexStringLower(whole.GetHashAndReset()), Convert.ToHexStringLower(memory.GetHashAndReset()), valid);
+        }
+        finally
+        {
+            pages.Free(buffer);
+        }
+    }
+
+    private async Task MarkSavedAsync(DumpHeader header, GuestBuffer buffer)
+    {
+        (header with { State = DumpState.Saved }).Format(buffer.Span);
+        await disk.WriteAsync(partition.FirstSector, buffer.Slice(0, DumpHeader.Bytes));
+        await disk.FlushAsync();
+    }
+}

@@ -1,0 +1,60 @@
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Crash;
+using VmShunt.Guest.Emulating;
+using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Machine;
+using VmShunt.Guest.Memory;
+using VmShunt.Guest.Shunt;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Guest;
+
+/// <summary>
+/// The emulating stack of one disk, with what belongs to it: class driver-em, shunt, port driver-em, the interrupt, and
+/// the crash path beside it.
+/// </summary>
+internal sealed class EmulatedDisk : IDisposable
+{
+    private readonly AhciPortDriver _port;
+
+    private EmulatedDisk(AhciPortDriver port, MachineProcessors processors, CrashStop crash)
+    {
+        _port = port;
+        Processors = processors;
+        Shunt = new ShuntDriver(port);
+        Disk = new DiskClassDriver(Shunt, crash);
+    }
+
+    internal MachineProcessors Processors { get; }
+
+    internal ShuntDriver Shunt { get; }
+
+    internal DiskClassDriver Disk { get; }
+
+    internal IReadOnlyList<GptPartition> Partitions { get; private set; } = [];
+
+    /// <summary>Null when the disk has no dump partition.</summary>
+    internal CrashPath? CrashPath { get; private set; }
+
+    internal static EmulatedDisk Start(
+        GuestPartition machine, VirtualProcessor boot, AhciHba hba, GuestRam ram, GuestPages pages, CrashStop crash, Action<Exception> machineCheck)
+    {
+        var processors = new MachineProcessors(machine, boot);
+        var interrupts = new InterruptProcessor(processors.Start(), crash, machineCheck);
+        var port = AhciPortDriver.Start(processors, hba, ram, pages);
+        interrupts.Handle(GuestLayout.FirstVector + hba.Device - 1, port.HandleInterrupt);
+        interrupts.Start();
+
+        var disk = new EmulatedDisk(port, processors, crash);
+        if (Gpt.TryRead(new DiskSectorReader(disk.Disk, pages), out var table, out _))
+        {
+            disk.Partitions = table.Partitions;
+            if (table.Find(PartitionTypes.Dump) is { } dump)
+                disk.CrashPath = new CrashPath(processors.Start(), hba, machine, ram, dump, processors);
+        }
+        return disk;
+    }
+
+    public void Dispose() => _port.Dispose();
+}

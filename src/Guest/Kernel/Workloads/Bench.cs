@@ -1,0 +1,92 @@
+using System.Diagnostics;
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Memory;
+
+namespace VmShunt.Guest.Workloads;
+
+/// <summary>
+/// Measures one stack: keeps <see cref="BenchPlan.Depth"/> requests in flight through the public block API and records
+/// each one's latency. What it allocates is counted on the thread that completes, between a tenth and nine tenths of the
+/// time, so that neither the start nor the end of the run counts as the requests' cost.
+/// </summary>
+internal sealed class Bench
+{
+    private readonly DiskClassDriver _disk;
+    private readonly BenchPlan _plan;
+    private readonly GuestBuffer _memory;
+    private readonly long _blocks;
+    private readonly long _start, _end, _steadyStart, _steadyEnd;
+    private readonly LatencyHistogram[] _histograms;
+    private readonly AllocationWindow _allocation = new();
+    private long _next;
+
+    private Bench(DiskClassDriver disk, GuestBuffer memory, BenchPlan plan)
+    {
+        _disk = disk;
+        _plan = plan;
+        _memory = memory;
+        _blocks = Math.Max(1, (long)plan.Sectors / (plan.BlockBytes / 512));
+        _histograms = [.. Enumerable.Range(0, plan.Depth).Select(_ => new LatencyHistogram())];
+        var ticks = (long)(plan.Seconds * Stopwatch.Frequency);
+        _start = Stopwatch.GetTimestamp();
+        _end = _start + ticks;
+        _steadyStart = _start + ticks / 10;
+        _steadyEnd = _start + ticks * 9 / 10;
+    }
+
+    /// <summary>What was measured.</summary>
+    internal readonly record struct Result(
+        long Requests, double Seconds, LatencyHistogram Latency, double AllocatedBytesPerRequest, double CpuMicrosecondsPerRequest, double CopiesPerRequest);
+
+    /// <summary>Runs a plan. Blocks the calling thread, which must not be one that completes requests.</summary>
+    /// <exception cref="BlockIoException">A request failed.</exception>
+    internal static Result Run(DiskClassDriver disk, GuestPages pages, BenchPlan plan)
+    {
+        var memory = pages.Allocate(plan.Depth * plan.BlockBytes);
+        try
+        {
+            Random.Shared.NextBytes(memory.Span);
+            var bench = new Bench(disk, memory, plan);
+            var cpu = Environment.CpuUsage.TotalTime;
+            var copies = DataCopies.Count;
+            var workers = Enumerable.Range(0, plan.Depth).Select(bench.Work).ToArray();
+            Task.WaitAll(workers);
+            var seconds = Stopwatch.GetElapsedTime(bench._start).TotalSeconds;
+            cpu = Environment.CpuUsage.TotalTime - cpu;
+
+            var latency = new LatencyHistogram();
+            foreach (var histogram in bench._histograms) latency.Add(histogram);
+            var requests = Math.Max(1, latency.Count);
+            return new Result(
+                latency.Count,
+                seconds,
+                latency,
+                bench._allocation.BytesPerRequest,
+                cpu.TotalMicroseconds / requests,
+                (double)(DataCopies.Count - copies) / requests);
+        }
+        finally
+        {
+            pages.Free(memory);
+        }
+    }
+
+    private async Task Work(int worker)
+    {
+        var random = new Random(worker);
+        var buffer = _memory.Slice(worker * _plan.BlockBytes, _plan.BlockBytes);
+        var histogram = _histograms[worker];
+        var sectors = (ulong)_plan.BlockBytes / 512;
+        for (var now = Stopwatch.GetTimestamp(); now < _end;)
+        {
+            var block = _plan.IsRandom ? random.NextInt64(_blocks) : Interlocked.Increment(ref _next) % _blocks;
+            var sector = _plan.FirstSector + (ulong)block * sectors;
+            if (_plan.Writes) await _disk.WriteAsync(sector, buffer);
+            else await _disk.ReadAsync(sector, buffer);
+            var then = now;
+            now = Stopwatch.GetTimestamp();
+            histogram.Record(now - then);
+            if (now >= _steadyStart && now < _steadyEnd) _allocation.Note();
+        }
+    }
+}

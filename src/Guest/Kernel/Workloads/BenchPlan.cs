@@ -1,0 +1,24 @@
+namespace VmShunt.Guest.Workloads;
+
+/// <summary>What a measurement does.</summary>
+internal enum BenchOperation
+{
+    RandRead,
+    RandWrite,
+    Read,
+    Write,
+}
+
+/// <summary>One measurement.</summary>
+/// <param name="Operation">Which requests.</param>
+/// <param name="BlockBytes">Bytes a request.</param>
+/// <param name="Depth">Requests in flight.</param>
+/// <param name="Seconds">How long.</param>
+/// <param name="FirstSector">Where the range starts.</param>
+/// <param name="Sectors">How long the range is.</param>
+internal sealed record BenchPlan(BenchOperation Operation, int BlockBytes, int Depth, double Seconds, ulong FirstSector, ulong Sectors)
+{
+    internal bool Writes => Operation is BenchOperation.RandWrite or BenchOperation.Write;
+
+    internal bool IsRandom => Operation is BenchOperation.RandRead or BenchOperation.RandWrite;
+}

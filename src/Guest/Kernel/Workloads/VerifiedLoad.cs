@@ -1,0 +1,163 @@
+using System.Diagnostics;
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Crash;
+using VmShunt.Guest.Memory;
+
+namespace VmShunt.Guest.Workloads;
+
+/// <summary>
+/// A load that knows what every block must hold: many requests at a time, each block touched by one of them only. Blocks
+/// that it wrote follow a pattern; others must go on holding what they held when they were first read.
+/// </summary>
+internal sealed class VerifiedLoad : IDisposable
+{
+    private const int BlockBytes = 4096, BlockSectors = BlockBytes / 512;
+    private const int BlocksPerWorker = 16;
+
+    private readonly DiskClassDriver _disk;
+    private readonly GuestPages _pages;
+    private readonly GuestBuffer _memory;
+    private readonly ulong _firstSector;
+    private readonly bool _write;
+    private readonly BlockCounters _before;
+    private readonly long _blocks;
+    private readonly long[] _generations;
+    private readonly uint[] _checksums;
+    private readonly bool[] _known;
+    private readonly Task[] _workers;
+    private readonly int _seed;
+    private int _stopping;
+    private int _watching;
+    private int _inFlightAtSwitch;
+    private long _mismatched, _failed;
+    private long _lastCompletion, _maxPause;
+
+    private VerifiedLoad(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors)
+    {
+        _disk = disk;
+        _pages = pages;
+        _write = write;
+        _firstSector = firstSector;
+        _blocks = Math.Min(depth * BlocksPerWorker, (long)(sectors / BlockSectors));
+        depth = (int)Math.Min(depth, _blocks);
+        _memory = pages.Allocate(Math.Max(1, depth) * BlockBytes);
+        _generations = new long[_blocks];
+        _checksums = new uint[_blocks];
+        _known = new bool[_blocks];
+        _before = disk.Counters;
+        _seed = Environment.TickCount;
+        _workers = [.. Enumerable.Range(0, depth).Select(i => Work(i, depth))];
+    }
+
+    /// <summary>What a load came to.</summary>
+    internal readonly record struct Result(
+        long Requests, long Completed, long Failed, long Lost, long Repeated, long Mismatched, int InFlightAtSwitch, double MaxPauseMicroseconds);
+
+    /// <summary>Starts the load; it runs until <see cref="Stop"/>.</summary>
+    /// <param name="disk">The stack to use.</param>
+    /// <param name="pages">Where its buffers come from.</param>
+    /// <param name="depth">Requests in flight.</param>
+    /// <param name="write">Whether half of the requests write.</param>
+    /// <param name="firstSector">Where its range starts.</param>
+    /// <param name="sectors">How long the range is.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The range holds no block.</exception>
+    internal static VerifiedLoad Start(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(sectors, (ulong)BlockSectors);
+        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors);
+    }
+
+    /// <summary>From now on the longest time without a completion is watched.</summary>
+    internal void WatchPauses()
+    {
+        Interlocked.Exchange(ref _lastCompletion, Stopwatch.GetTimestamp());
+        Interlocked.Exchange(ref _watching, 1);
+    }
+
+    internal void NoteSwitch(int inFlight) => _inFlightAtSwitch = inFlight;
+
+    /// <summary>Lets requests in flight end, reads every block once more, and says what it all came to. Blocks.</summary>
+    internal Result Stop()
+    {
+        Interlocked.Exchange(ref _stopping, 1);
+        Task.WaitAll(_workers);
+        var after = _disk.Counters;
+        return new Result(
+            after.Submitted - _before.Submitted,
+            after.Completed - _before.Completed,
+            Interlocked.Read(ref _failed),
+            after.InFlight - _before.InFlight,
+            after.Repeated - _before.Repeated,
+            Interlocked.Read(ref _mismatched),
+            _inFlightAtSwitch,
+            Interlocked.Read(ref _maxPause) * 1e6 / Stopwatch.Frequency);
+    }
+
+    public void Dispose() => _pages.Free(_memory);
+
+    private async Task Work(int worker, int workers)
+    {
+        var random = new Random(_seed + worker);
+        var buffer = _memory.Slice(worker * BlockBytes, BlockBytes);
+        var own = (_blocks - worker + workers - 1) / workers;
+        while (_stopping == 0)
+        {
+            var block = worker + workers * random.NextInt64(own);
+            await Touch(block, buffer, write: _write && random.Next(2) == 0);
+        }
+        for (var block = (long)worker; block < _blocks; block += workers)
+        {
+            if (_known[block]) await Touch(block, buffer, write: false);
+        }
+    }
+
+    private async ValueTask Touch(long block, GuestBuffer buffer, bool write)
+    {
+        var sector = _firstSector + (ulong)block * BlockSectors;
+        try
+        {
+            if (write)
+            {
+                BlockPattern.Fill(buffer.Span, block, ++_generations[block]);
+                await _disk.WriteAsync(sector, buffer);
+                _known[block] = true;
+            }
+            else
+            {
+                await _disk.ReadAsync(sector, buffer);
+                Check(block, buffer);
+            }
+        }
+        catch (BlockIoException)
+        {
+            Interlocked.Increment(ref _failed);
+        }
+        NoteCompletion();
+    }
+
+    private void Check(long block, GuestBuffer buffer)
+    {
+        if (_generations[block] > 0)
+        {
+            if (!BlockPattern.Matches(buffer.Span, block, _generations[block])) Interlocked.Increment(ref _mismatched);
+            return;
+        }
+        var checksum = Crc32C.Of(buffer.Span);
+        if (_known[block] && _checksums[block] != checksum) Interlocked.Increment(ref _mismatched);
+        _checksums[block] = checksum;
+        _known[block] = true;
+    }
+
+    private void NoteCompletion()
+    {
+        if (_watching == 0) return;
+        var now = Stopwatch.GetTimestamp();
+        var pause = now - Interlocked.Exchange(ref _lastCompletion, now);
+        for (var longest = Interlocked.Read(ref _maxPause); pause > longest;)
+        {
+            var seen = Interlocked.CompareExchange(ref _maxPause, pause, longest);
+            if (seen == longest) break;
+            longest = seen;
+        }
+    }
+}
