@@ -20,6 +20,12 @@ internal static partial class HostLog
     [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} is broken by its driver and stopped: {Fault}")]
     internal static partial void RingBroken(this ILogger log, int index, string fault);
 
+    [LoggerMessage(301, LogLevel.Information, "trap: session {Session} opened")]
+    internal static partial void TrapOpened(this ILogger log, int session);
+
+    [LoggerMessage(302, LogLevel.Information, "trap: session {Session} closed: device stopped, guest memory released ({Reason})")]
+    internal static partial void TrapClosed(this ILogger log, int session, string reason);
+
     [LoggerMessage(401, LogLevel.Information, "stopping: {Reason}")]
     internal static partial void Stopping(this ILogger log, string reason);
 }

@@ -32,6 +32,7 @@ static int Serve(HostOptions options, ILogger log)
     using var disk = new VirtualizationDriver(new DiskClassDriver(port, log), options.Serial, options.BlockBytes);
     using var lifetime = new Lifetime(options.Linger, log);
     using var ring = options.VhostUser is { } path ? RingService.Listen(path, options, disk, lifetime, log) : null;
+    using var trap = options.VfioUser is { } trapPath ? TrapService.Listen(trapPath, disk, lifetime, log) : null;
 
     Console.WriteLine(string.Join(' ', new[]
     {

@@ -149,7 +149,7 @@ internal sealed class Partition : IDisposable
         lock (_lock) _crash = crash;
     }
 
-    /// <summary>Starts the end: every processor's connection is closed. The first reason counts.</summary>
+    /// <summary>Starts the end: no processor and no device access goes on. The first reason counts.</summary>
     internal void End(string why)
     {
         lock (_lock)
@@ -157,6 +157,7 @@ internal sealed class Partition : IDisposable
             _ending ??= why;
             foreach (var processor in _processors) processor?.Shutdown();
         }
+        foreach (var device in Devices) device.Shutdown();
     }
 
     internal PartitionStatistics Statistics()
@@ -181,7 +182,6 @@ internal sealed class Partition : IDisposable
             if (_disposed) return;
             _disposed = true;
         }
-        foreach (var device in Devices) device.Shutdown();
         _furtherGone.Wait();
         foreach (var offer in Offers) offer.Dispose();
         foreach (var device in Devices) device.Dispose();

@@ -91,7 +91,7 @@ internal sealed class ProcessorThread
             }
             catch (IOException e)
             {
-                _log.MachineCheck(_partition.Id, Index, e.Message);
+                if (_partition.Ending is null) _log.MachineCheck(_partition.Id, Index, e.Message);
                 _channel.Fault(exit, FaultCode.DeviceFailed, e.Message);
                 return;
             }

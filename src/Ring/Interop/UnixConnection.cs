@@ -49,7 +49,9 @@ public sealed unsafe class UnixConnection : IDisposable
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
             socket.Dispose();
-            throw new IOException($"cannot connect to {path}: {e.Message}", e);
+            // .NET words a missing path as "Cannot assign requested address".
+            var why = e is SocketException { SocketErrorCode: SocketError.AddressNotAvailable } ? "there is no such socket" : e.Message;
+            throw new IOException($"cannot connect to {path}: {why}", e);
         }
     }
 

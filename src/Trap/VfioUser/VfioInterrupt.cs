@@ -14,7 +14,7 @@ public sealed class VfioInterrupt : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly EventFd?[] _events = new EventFd?[VfioPciIrq.Count];
-    private bool _asserted, _pinMasked;
+    private bool _asserted, _pinMasked, _pinDisabled;
 
     /// <summary>A cause has arrived: the level is asserted from now on.</summary>
     public void Raise()
@@ -30,6 +30,17 @@ public sealed class VfioInterrupt : IDisposable
     public void Lower()
     {
         lock (_lock) _asserted = false;
+    }
+
+    /// <summary>Whether the device may use the pin at all (PCI: Interrupt Disable is clear).</summary>
+    public void EnablePin(bool enabled)
+    {
+        lock (_lock)
+        {
+            if (_pinDisabled != enabled) return;
+            _pinDisabled = !enabled;
+            if (enabled && _asserted && _events[VfioPciIrq.Msi] is null) Fire();
+        }
     }
 
     /// <summary>Sets or removes the eventfd of an interrupt; takes ownership of it.</summary>
@@ -84,7 +95,7 @@ public sealed class VfioInterrupt : IDisposable
         {
             message.Signal();
         }
-        else if (!_pinMasked && _events[VfioPciIrq.Intx] is { } pin)
+        else if (!_pinMasked && !_pinDisabled && _events[VfioPciIrq.Intx] is { } pin)
         {
             _pinMasked = true;
             pin.Signal();

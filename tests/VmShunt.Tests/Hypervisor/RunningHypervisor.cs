@@ -30,6 +30,11 @@ internal sealed class RunningHypervisor : IDisposable
 
     internal string Errors => string.Join('\n', _errors);
 
+    /// <summary>How many descriptors it has open.</summary>
+    internal int DescriptorCount => Directory.GetFileSystemEntries($"/proc/{_process.Id}/fd").Length;
+
+    internal int ThreadCount => Directory.GetFileSystemEntries($"/proc/{_process.Id}/task").Length;
+
     /// <summary>Starts it with one device and waits until it is ready.</summary>
     internal static RunningHypervisor Ready(string socket, string device, params string[] more)
     {

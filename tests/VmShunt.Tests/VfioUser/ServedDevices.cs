@@ -1,28 +1,45 @@
 using System.Collections.Concurrent;
+using VmShunt.HostPartition;
+using VmShunt.Ring.Interop;
 using VmShunt.Trap.VfioUser;
 
 namespace VmShunt.Tests.VfioUser;
 
-/// <summary>A vfio-user server on a socket of its own, and the devices that it has made.</summary>
+/// <summary>vfio-user sessions on a socket of their own, and the devices that it has made.</summary>
 internal sealed class ServedDevices : IDisposable
 {
-    private readonly VfioUserServer _server;
+    private readonly SessionListener _listener;
+    private int _sessionCount, _disposed;
 
     internal ServedDevices(string? path = null)
     {
         Path = path ?? System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"vmshunt-vfio-{Guid.NewGuid():N}");
-        _server = new VfioUserServer(Path, Create, Reports.Enqueue);
+        _listener = new SessionListener(Path, Serve, change => Interlocked.Add(ref _sessionCount, change));
     }
 
     internal string Path { get; }
 
     internal ConcurrentQueue<RegisterDevice> Devices { get; } = new();
 
-    internal ConcurrentQueue<string> Reports { get; } = new();
+    internal int SessionCount => Interlocked.CompareExchange(ref _sessionCount, 0, 0);
 
-    internal int SessionCount => _server.SessionCount;
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0) _listener.Dispose();
+    }
 
-    public void Dispose() => _server.Dispose();
+    private void Serve(UnixConnection connection)
+    {
+        using var session = new VfioUserSession(connection, Create);
+        try
+        {
+            session.Run();
+        }
+        catch (IOException)
+        {
+            // The client does not speak the protocol, as some tests intend.
+        }
+    }
 
     private RegisterDevice Create(VfioInterrupt interrupt)
     {

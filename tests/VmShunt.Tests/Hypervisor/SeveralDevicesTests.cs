@@ -1,0 +1,95 @@
+using VmShunt.Hypervisor;
+using VmShunt.Tests.VfioUser;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Tests.Hypervisor;
+
+public sealed class SeveralDevicesTests : IDisposable
+{
+    private readonly string _socket = RunningHypervisor.NewSocket();
+    private readonly ServedDevices _one = new(), _two = new();
+
+    public void Dispose()
+    {
+        _one.Dispose();
+        _two.Dispose();
+    }
+
+    [Fact]
+    public void Each_device_has_its_function_its_registers_and_its_vector()
+    {
+        using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_one.Path}", "--device", $"disk1,vfio-user={_two.Path}");
+        using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
+        using var processor = partition.StartProcessor(0);
+        Assert.Equal(2, partition.DeviceCount);
+        for (var device = 0; device < 2; device++)
+        {
+            var bar = GuestLayout.BarAddress + (ulong)device * GuestLayout.BarStride;
+            Assert.Equal(bar, processor.ReadMmio(GuestLayout.ConfigurationAddress(device) + 0x24, 4));
+            processor.WriteMmio(bar + 8, 4, 100 + (ulong)device);
+            processor.WriteMmio(bar + RegisterDevice.RaiseRegister, 4, 1);
+            Assert.Equal(32 + device, processor.Halt());
+        }
+        Assert.Equal(100, _one.Devices.Last().Bar[8]);
+        Assert.Equal(101, _two.Devices.Last().Bar[8]);
+    }
+
+    [Fact]
+    public void Processors_trap_at_the_same_time_and_each_gets_its_own_answers()
+    {
+        const int processors = 4;
+        using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_one.Path}");
+        using var partition = GuestPartition.Create(_socket, 1 << 20, processors);
+        var wrong = 0;
+        var threads = Enumerable.Range(0, processors).Select(index => new Thread(() =>
+        {
+            using var processor = partition.StartProcessor(index);
+            var register = GuestLayout.BarAddress + 0x200 + (ulong)index * 8;
+            for (ulong i = 0; i < 500; i++)
+            {
+                processor.WriteMmio(register, 8, (i << 8) + (ulong)index);
+                if (processor.ReadMmio(register, 8) != ((i << 8) + (ulong)index)) Interlocked.Increment(ref wrong);
+            }
+            processor.Invoke(Hypercall.Identify);
+            if (index == 0) Eventually.True(() => RunningHypervisor.Statistics(_socket, partition.Id).Exits.Hypercall == processors, "the others are done");
+        })).ToArray();
+        foreach (var thread in threads) thread.Start();
+        foreach (var thread in threads) thread.Join();
+        Assert.Equal(0, wrong);
+        Assert.Equal(500 * processors, RunningHypervisor.Statistics(_socket, partition.Id).Exits.MmioRead);
+    }
+
+    [Fact]
+    public void Memory_beyond_three_gibibytes_is_shared_at_four()
+    {
+        const ulong ram = GuestLayout.LowLimit + (1 << 20);
+        if ((ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes < ram) return; // such a machine's hypervisor refuses it
+        using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_one.Path}");
+        using var partition = GuestPartition.Create(_socket, ram, 1);
+        Assert.True(partition.Memory.TryWrite(GuestLayout.HighBase + 8, 0x1122ul));
+        Assert.False(partition.Memory.TryWrite(GuestLayout.LowLimit, 0ul));
+        Assert.True(_one.Devices.Last().Memory!.TryRead(GuestLayout.HighBase + 8, out ulong value));
+        Assert.Equal(0x1122ul, value);
+    }
+
+    [Fact]
+    public void Routing_an_access_allocates_nothing()
+    {
+        var hello = Hello.Of(HelloKind.NewPartition);
+        hello.MemoryBytes = 1 << 20;
+        hello.Processors = 1;
+        using var partition = new Partition(1, hello, [new DeviceSpec("disk0", _one.Path, null)], Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        long before = 0;
+        for (var i = 0; i < 3000; i++)
+        {
+            if (i == 1000) before = GC.GetAllocatedBytesForCurrentThread();
+            partition.Exits.Add(new ExitRecord { Reason = ExitReason.MmioRead, Address = GuestLayout.BarAddress });
+            partition.Router.Read(GuestLayout.BarAddress, 4);
+            partition.Router.Write(GuestLayout.BarAddress, 4, 1);
+            partition.Router.Read(GuestLayout.ConfigurationAddress(0), 4);
+            partition.Router.Read(0, 4);
+        }
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        partition.End("the test is over");
+    }
+}
