@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Firmware.Ahci;
@@ -5,6 +6,9 @@ namespace VmShunt.Guest.Firmware.Ahci;
 /// <summary>The registers of a controller's first port, and the generic ones beside them, by their names in AHCI 1.3.1 §3.</summary>
 public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
 {
+    // A controller lets go of memory only when the disk does, and a disk may take its time over a command.
+    private const int PatienceSeconds = 30;
+
     /// <summary>Reads a generic host control register.</summary>
     public uint ReadHba(int register) => (uint)mmio.Read(abar + (ulong)register, 4);
 
@@ -22,7 +26,7 @@ public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
     public void ResetHba()
     {
         WriteHba(HbaRegister.GHC, (uint)(GlobalHostControl.AE | GlobalHostControl.HR));
-        WaitUntil(() => (ReadHba(HbaRegister.GHC) & (uint)GlobalHostControl.HR) == 0, "the AHCI controller does not come out of reset");
+        WaitWhile(HbaRegister.GHC, (uint)GlobalHostControl.HR, "the AHCI controller does not come out of reset");
         WriteHba(HbaRegister.GHC, (uint)GlobalHostControl.AE);
     }
 
@@ -32,9 +36,9 @@ public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
     {
         var command = (PortCommand)ReadPort(PortRegister.PxCMD);
         WritePort(PortRegister.PxCMD, (uint)(command & ~(PortCommand.ST)));
-        WaitUntil(() => ((PortCommand)ReadPort(PortRegister.PxCMD) & PortCommand.CR) == 0, "the AHCI port does not stop");
+        WaitWhile(HbaRegister.OfPort(0, PortRegister.PxCMD), (uint)PortCommand.CR, "the AHCI port does not stop");
         WritePort(PortRegister.PxCMD, (uint)(command & ~(PortCommand.ST | PortCommand.FRE)));
-        WaitUntil(() => ((PortCommand)ReadPort(PortRegister.PxCMD) & PortCommand.FR) == 0, "the AHCI port goes on receiving");
+        WaitWhile(HbaRegister.OfPort(0, PortRegister.PxCMD), (uint)PortCommand.FR, "the AHCI port goes on receiving");
     }
 
     /// <summary>Points the port at its memory and starts it (§10.3.1).</summary>
@@ -54,13 +58,12 @@ public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
         WritePort(PortRegister.PxCMD, (uint)(command | PortCommand.ST));
     }
 
-    private static void WaitUntil(Func<bool> condition, string otherwise)
+    private void WaitWhile(int register, uint bits, string otherwise)
     {
-        // Each look is a VM exit of tens of microseconds: ten thousand of them are a generous second of real hardware.
-        for (var looks = 0; looks < 10_000; looks++)
+        var deadline = Stopwatch.GetTimestamp() + PatienceSeconds * Stopwatch.Frequency;
+        while ((ReadHba(register) & bits) != 0)
         {
-            if (condition()) return;
+            if (Stopwatch.GetTimestamp() > deadline) throw new IOException(otherwise);
         }
-        throw new IOException(otherwise);
     }
 }

@@ -43,22 +43,20 @@ internal static class CrashCommand
         var inFlight = 0;
         const string Reason = "crash on purpose";
         var rings = kernel.Channel?.RingMemory ?? [];
-        var bytes = path.Run(
-            kernel.Crash,
-            Reason,
-            OnPurpose,
-            () => inFlight = kernel.InFlight,
-            kernel.Channel is null ? 0 : kernel.Channel.Counters.Count(),
-            () =>
-            {
-                if (!scribble) return;
-                foreach (var ring in rings) Random.Shared.NextBytes(ring.Span);
-            });
+        Func<int> countInFlight = () => inFlight = kernel.InFlight;
+        Action scribbleRings = () =>
+        {
+            for (var i = 0; scribble && i < rings.Count; i++) Random.Shared.NextBytes(rings[i].Span);
+        };
+        var ringThreads = kernel.Channel?.Counters.Count() ?? 0;
+        var allocated = GC.GetAllocatedBytesForCurrentThread();
+        var bytes = path.Run(kernel.Crash, Reason, OnPurpose, countInFlight, ringThreads, scribbleRings);
+        allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
         return new JsonObject
         {
             ["reason"] = Reason,
             ["inFlight"] = inFlight,
-            ["dump"] = new JsonObject { ["bytes"] = bytes, ["road"] = "trap" },
+            ["dump"] = new JsonObject { ["bytes"] = bytes, ["road"] = "trap", ["allocatedBytes"] = allocated },
         };
     }
 }

@@ -1,3 +1,5 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Guest.Machine;
@@ -37,10 +39,10 @@ internal sealed class CrashPath
         _parts = [.. ram.Parts.Where(part => part.FileOffset < ram.RamBytes)];
         _partition = partition;
         _processors = processors;
+        CompileAhead(
+            typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors),
+            typeof(PolledAhciDisk), typeof(AhciPortRegisters), typeof(AhciCommandMemory), typeof(ProcessorMmio), typeof(VirtualProcessor));
     }
-
-    /// <summary>Bytes that a dump of this machine needs at most.</summary>
-    internal static long RequiredBytes(ulong ramBytes) => (long)DumpHeader.CoreSector * 512 + 64 * 1024 + (long)ramBytes;
 
     /// <summary>Stops the kernel, has the bus revoked, and writes the dump through the trap.</summary>
     /// <param name="crash">Stops the kernel's threads.</param>
@@ -61,8 +63,21 @@ internal sealed class CrashPath
         // When this returns, VM-H has let the ring's memory go and no old command moves data: the memory stands still.
         _processor.Invoke(Hypercall.Crash, code);
 
-        _disk.Start();
+        _disk.Restart();
         return WriteDump(reason, requests);
+    }
+
+    /// <summary>A dead kernel has no compiler any more: what the crash runs is compiled while it lives.</summary>
+    private static void CompileAhead(params ReadOnlySpan<Type> types)
+    {
+        const BindingFlags All = BindingFlags.DeclaredOnly | BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic;
+        foreach (var type in types)
+        {
+            foreach (var method in type.GetMethods(All))
+            {
+                if (!method.IsAbstract && !method.ContainsGenericParameters) RuntimeHelpers.PrepareMethod(method.MethodHandle);
+            }
+        }
     }
 
     private long WriteDump(string reason, int inFlight)

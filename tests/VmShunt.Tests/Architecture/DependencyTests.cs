@@ -1,0 +1,76 @@
+using System.Reflection.Metadata;
+using System.Reflection.PortableExecutable;
+
+namespace VmShunt.Tests.Architecture;
+
+/// <summary>The arrows of docs/architecture.md, read out of the assemblies that were built.</summary>
+public class DependencyTests
+{
+    [Theory]
+    [InlineData("VmShunt.Ring")]
+    [InlineData("VmShunt.Trap", "VmShunt.Ring")]
+    [InlineData("vmshunt-hypervisor", "VmShunt.Ring", "VmShunt.Trap")]
+    [InlineData("vmshunt-host", "VmShunt.Ring", "VmShunt.Trap")]
+    [InlineData("VmShunt.Guest.Firmware", "VmShunt.Ring", "VmShunt.Trap")]
+    [InlineData("VmShunt.Guest", "VmShunt.Ring", "VmShunt.Trap", "VmShunt.Guest.Firmware")]
+    [InlineData("vmshunt-guest", "VmShunt.Ring", "VmShunt.Trap", "VmShunt.Guest.Firmware")]
+    public void An_assembly_references_only_what_lies_below_it(string assembly, params string[] allowed)
+    {
+        var ours = References(assembly).Where(name => name.StartsWith("vmshunt", StringComparison.OrdinalIgnoreCase));
+        Assert.Empty(ours.Except(allowed));
+    }
+
+    [Fact]
+    public void The_hypervisor_never_names_a_virtqueue()
+    {
+        string[] forbidden = ["VmShunt.Ring.Virtqueue", "VmShunt.Ring.VhostUser", "VmShunt.Ring.VirtioBlk"];
+        Assert.Empty(ReferencedNamespaces("vmshunt-hypervisor").Intersect(forbidden));
+        Assert.Empty(Sources.Under("src/Hypervisor").Where(file => file.Code.Contains("irtqueue", StringComparison.Ordinal)).Select(file => file.Path));
+    }
+
+    [Fact]
+    public void The_loader_holds_no_ring_and_does_not_name_the_kernel_that_it_starts()
+    {
+        var namespaces = ReferencedNamespaces("vmshunt-guest");
+        Assert.DoesNotContain(namespaces, name => name.StartsWith("VmShunt.Ring.V", StringComparison.Ordinal));
+        Assert.DoesNotContain("VmShunt.Guest", References("vmshunt-guest"));
+    }
+
+    [Theory]
+    [InlineData("src/HostPartition/Ahci")]
+    [InlineData("src/HostPartition/VirtioBlk/VirtioBlkDevice.cs")]
+    [InlineData("src/HostPartition/VirtioBlk/VirtioBlkRequestProcessor.cs")]
+    [InlineData("src/HostPartition/HardwareStack")]
+    public void A_device_model_names_no_socket_no_transport_and_no_process(string place)
+    {
+        string[] forbidden = ["System.Net", "UnixConnection", "UnixListener", "VfioUser", "VhostUser;", "VhostUserBackend", "VmExit", "Process."];
+        var folder = Path.GetExtension(place) == ".cs" ? Path.GetDirectoryName(place)! : place;
+        var files = Sources.Under(folder).Where(file => file.Path.StartsWith(place, StringComparison.Ordinal)).ToList();
+        Assert.NotEmpty(files);
+        Assert.Empty(files.Where(file => forbidden.Any(word => file.Code.Contains(word, StringComparison.Ordinal))).Select(file => file.Path));
+    }
+
+    [Theory]
+    [InlineData("src/Guest/Kernel/Emulating")]
+    [InlineData("src/Guest/Kernel/Enlightened")]
+    [InlineData("src/Guest/Kernel/Block")]
+    [InlineData("src/Guest/Firmware/Ahci")]
+    public void A_driver_names_no_device_model(string folder)
+    {
+        string[] forbidden = ["AhciController", "VirtioBlkDevice", "HostPartition", "VirtualizationDriver"];
+        Assert.Empty(Sources.Under(folder).Where(file => forbidden.Any(word => file.Code.Contains(word, StringComparison.Ordinal))).Select(file => file.Path));
+    }
+
+    private static List<string> References(string assembly) =>
+        Read(assembly, metadata => metadata.AssemblyReferences.Select(handle => metadata.GetString(metadata.GetAssemblyReference(handle).Name)).ToList());
+
+    private static HashSet<string> ReferencedNamespaces(string assembly) =>
+        Read(assembly, metadata => metadata.TypeReferences.Select(handle => metadata.GetString(metadata.GetTypeReference(handle).Namespace)).ToHashSet());
+
+    private static T Read<T>(string assembly, Func<MetadataReader, T> read)
+    {
+        using var file = File.OpenRead(Path.Combine(AppContext.BaseDirectory, assembly + ".dll"));
+        using var image = new PEReader(file);
+        return read(image.GetMetadataReader());
+    }
+}
