@@ -45,6 +45,6 @@ public partial class SourceRuleTests
         Assert.Empty(longFiles);
     }
 
-    [GeneratedRegex(@"\bunsafe\b|\bVolatile\b|\bvolatile\b|\bMemoryBarrier\b|\bReadBarrier\b|\bWriteBarrier\b|\bstackalloc\b[^;]*\*")]
+    [GeneratedRegex(@"\bunsafe\b|\bVolatile\b|\bvolatile\b|\bMemoryBarrier\b|\bReadBarrier\b|\bWriteBarrier\b")]
     private static partial Regex UnsafeOrOrdered();
 }
