@@ -51,8 +51,8 @@ internal static class LaunchCommand
             Ansi = redirected ? AnsiSupport.No : AnsiSupport.Detect,
             Out = new AnsiConsoleOutput(target),
         });
-        // A pipe has no width; the table needs this much.
-        if (redirected) console.Profile.Width = 180;
+        // A pipe has no width: lines stay whole.
+        if (redirected) console.Profile.Width = 1000;
         return console;
     }
 }

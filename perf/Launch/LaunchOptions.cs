@@ -19,6 +19,9 @@ internal sealed record LaunchOptions
 
     internal long MemoryBytes { get; init; } = 64 << 20;
 
+    /// <summary>How long one measurement takes, after a warm-up of a third of it.</summary>
+    internal TimeSpan MeasureTime { get; init; } = TimeSpan.FromSeconds(0.5);
+
     /// <summary>The folder of the three executables.</summary>
     internal string ProgramFolder { get; init; } = AppContext.BaseDirectory;
 

@@ -51,7 +51,7 @@ internal sealed class Launcher(
     {
         foreach (ChildProcess child in ended)
             Show(child, $"{child.Name} (process {child.Id}) ended with exit code {child.ExitCode}{SignalOf(child.ExitCode)}");
-        if (ended.Count == 0 && processes.Guest is { } guest) Show(guest.Process, $"{guest.Process.Name} (process {guest.Process.Id}) still runs");
+        if (ended.Count == 0 && processes.Newest is { } newest) Show(newest, $"{newest.Name} (process {newest.Id}) still runs");
     }
 
     private void Show(ChildProcess child, string what)

@@ -9,8 +9,7 @@ internal static class Output
     internal static void Write(LaunchResult result, LaunchOptions options, Narrator narrator)
     {
         narrator.Console.WriteLine();
-        narrator.Console.Write(PathTable.Build(result));
-        narrator.Console.WriteLine();
+        PathTable.Write(narrator.Console, result.Paths);
         foreach (var line in Ratios.Describe(result.Paths)) narrator.Console.WriteLine(line);
         Save(options.JsonFile, result.ToJson() + "\n", "result", narrator);
         Save(options.ReportFile, HtmlReport.Build(result, narrator.Notes), "report", narrator);

@@ -7,12 +7,10 @@ namespace VmShunt.Perf.Launch;
 /// Measures every workload on every path. The paths take turns within a workload, so that a slow moment of the machine
 /// meets all of them; with several rounds, the one with the median rate is kept.
 /// </summary>
-internal sealed class PathMeasurement(ThreeProcesses processes, Narrator narrator, DirectPath direct, SectorRange range, bool quick, CancellationToken cancel)
+internal sealed class PathMeasurement(ThreeProcesses processes, Narrator narrator, DirectPath direct, SectorRange range, LaunchOptions options, CancellationToken cancel)
 {
-    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(0.15);
-
-    private readonly TimeSpan _duration = TimeSpan.FromSeconds(0.5);
-    private readonly int _rounds = quick ? 1 : 3;
+    private readonly TimeSpan _duration = options.MeasureTime, _warmUp = options.MeasureTime / 3;
+    private readonly int _rounds = options.Quick ? 1 : 3;
     private string? _mode;
 
     internal async Task<IReadOnlyList<PathResult>> RunAsync(IReadOnlyList<Workload> matrix)
@@ -41,13 +39,13 @@ internal sealed class PathMeasurement(ThreeProcesses processes, Narrator narrato
             return await Task.Run(
                 () =>
                 {
-                    _ = direct.Measure(workload, s_warmUp);
+                    _ = direct.Measure(workload, _warmUp);
                     return direct.Measure(workload, _duration);
                 },
                 cancel);
         }
         await SwitchAsync(DiskPath.Mode(path));
-        _ = await AskAsync(workload.Command(DiskPath.Stack(path), s_warmUp, range));
+        _ = await AskAsync(workload.Command(DiskPath.Stack(path), _warmUp, range));
 
         int host = processes.Host!.Id, hypervisor = processes.Hypervisor!.Id;
         long traps = processes.Traps!.Exits(), hostCpu = ProcessorTime.Of(host), hypervisorCpu = ProcessorTime.Of(hypervisor);

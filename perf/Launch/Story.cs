@@ -51,7 +51,7 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
         narrator.Chapter("Every path is measured");
         SectorRange range = writable ?? new SectorRange(0, info.Disk.Sectors);
         using var direct = new DirectPath(disk, writable is not null, range);
-        var measurement = new PathMeasurement(processes, narrator, direct, range, options.Quick, cancel);
+        var measurement = new PathMeasurement(processes, narrator, direct, range, options, cancel);
         IReadOnlyList<PathResult> paths = await measurement.RunAsync(Workload.Matrix(options.Quick, writable is not null, range));
 
         CrashDumpResult dump = await CrashAsync(info);

@@ -33,6 +33,9 @@ internal sealed class ThreeProcesses : IAsyncDisposable
 
     internal ITrapCounter? Traps { get; private set; }
 
+    /// <summary>The one that was started last, and still is held.</summary>
+    internal ChildProcess? Newest => Running.LastOrDefault();
+
     private IEnumerable<ChildProcess> Running => new[] { Host, Hypervisor, Guest?.Process }.OfType<ChildProcess>();
 
     /// <summary>Makes the holder; nothing runs yet.</summary>

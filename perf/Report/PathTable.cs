@@ -1,30 +1,63 @@
 using Spectre.Console;
+using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Report;
 
-/// <summary>The paths as a table for the terminal.</summary>
+/// <summary>The paths as tables for the terminal, one a workload; on a narrow terminal speed and cost stand below each other.</summary>
 internal static class PathTable
 {
-    internal static Table Build(LaunchResult result)
+    private const int WideColumns = 128;
+
+    private static readonly (string Title, Func<PathResult, string> Cell)[] s_speed =
+    [
+        ("IOPS", static p => $"{p.Iops:N0}"),
+        ("MB/s", static p => $"{p.MegabytesPerSecond:N0}"),
+        ("p50 µs", static p => Time(p.P50Microseconds)),
+        ("p99 µs", static p => Time(p.P99Microseconds)),
+        ("p99.9 µs", static p => Time(p.P999Microseconds)),
+    ];
+
+    private static readonly (string Title, Func<PathResult, string> Cell)[] s_cost =
+    [
+        ("traps", static p => $"{p.TrapsPerRequest:0.##}"),
+        ("kicks", static p => $"{p.KicksPerRequest:0.##}"),
+        ("calls", static p => $"{p.CallsPerRequest:0.##}"),
+        ("copies", static p => $"{p.CopiesPerRequest:0.##}"),
+        ("bytes", static p => $"{p.AllocatedBytesPerRequest:0.#}"),
+        ("CPU µs", static p => Time(p.GuestCpuMicrosecondsPerRequest)),
+        ("VM-H", static p => Time(p.HostCpuMicrosecondsPerRequest)),
+        ("hyperv.", static p => Time(p.HypervisorCpuMicrosecondsPerRequest)),
+    ];
+
+    internal static void Write(IAnsiConsole console, IReadOnlyList<PathResult> paths)
     {
-        var table = new Table().Border(TableBorder.Simple).Title("Every road to the disk");
-        string[] columns = ["path", "IOPS", "MB/s", "p50 µs", "p99 µs", "p99.9 µs", "traps", "kicks", "calls", "copies", "alloc B", "CPU µs: guest", "host", "hypervisor"];
-        foreach (var column in columns)
-            table.AddColumn(new TableColumn(column) { Alignment = column == "path" ? Justify.Left : Justify.Right, NoWrap = true });
-        foreach (IGrouping<(string, int, int), PathResult> group in result.Paths.GroupBy(static p => (p.Operation, p.BlockSize, p.QueueDepth)))
+        console.WriteLine("A request: its latency; the traps, kicks, calls, copies and allocated bytes it cost; CPU time of VM-C, VM-H and the hypervisor.");
+        foreach (var group in paths.GroupBy(static p => new Workload(p.Operation, p.BlockSize, p.QueueDepth)))
         {
-            (var operation, var blockSize, var depth) = group.Key;
-            table.AddRow($"[bold]{Markup.Escape(new Measure.Workload(operation, blockSize, depth).Title)}[/]");
-            foreach (PathResult p in group) table.AddRow(Cells(p));
-            table.AddEmptyRow();
+            console.WriteLine();
+            console.MarkupLine($"[bold]{Markup.Escape(group.Key.Title)}[/]");
+            if (console.Profile.Width >= WideColumns)
+            {
+                console.Write(Build(group, [.. s_speed, .. s_cost]));
+            }
+            else
+            {
+                console.Write(Build(group, s_speed));
+                console.Write(Build(group, s_cost));
+            }
         }
+        console.WriteLine();
+    }
+
+    private static Table Build(IEnumerable<PathResult> paths, (string Title, Func<PathResult, string> Cell)[] columns)
+    {
+        var table = new Table().Border(TableBorder.Simple);
+        table.AddColumn(new TableColumn("path") { Padding = new Padding(0, 0, 1, 0), NoWrap = true });
+        foreach (var (title, _) in columns)
+            table.AddColumn(new TableColumn(title) { Alignment = Justify.Right, Padding = new Padding(1, 0, 0, 0), NoWrap = true });
+        foreach (var path in paths) table.AddRow([path.Path, .. columns.Select(column => column.Cell(path))]);
         return table;
     }
 
-    private static string[] Cells(PathResult p) =>
-    [
-        "  " + p.Path, $"{p.Iops:N0}", $"{p.MegabytesPerSecond:N0}", $"{p.P50Microseconds:N1}", $"{p.P99Microseconds:N1}", $"{p.P999Microseconds:N1}",
-        $"{p.TrapsPerRequest:0.##}", $"{p.KicksPerRequest:0.##}", $"{p.CallsPerRequest:0.##}", $"{p.CopiesPerRequest:0.##}", $"{p.AllocatedBytesPerRequest:0.#}",
-        $"{p.GuestCpuMicrosecondsPerRequest:N1}", $"{p.HostCpuMicrosecondsPerRequest:N1}", $"{p.HypervisorCpuMicrosecondsPerRequest:N1}",
-    ];
+    private static string Time(double microseconds) => microseconds >= 1000 ? $"{microseconds:N0}" : $"{microseconds:0.0}";
 }

@@ -10,7 +10,7 @@ namespace VmShunt.HostPartition.Ahci;
 /// </summary>
 /// <remarks>
 /// One lock guards all registers; the worker does disk I/O outside it. The interrupt callback is called under the lock,
-/// so that levels arrive in order: it must neither wait nor call back. Each call is a change; clearing IS while more is
+/// so that levels arrive in order: it must neither wait, call back, nor throw. Each call is a change; clearing IS while more is
 /// pending lowers the level and raises it again, so a message-signalled interrupt may be sent at each rise (§10.6.2).
 /// </remarks>
 internal sealed class AhciController : IDisposable
@@ -30,7 +30,7 @@ internal sealed class AhciController : IDisposable
     private bool _interruptEnabled, _level, _stopping;
 
     /// <summary>Makes the HBA as after power-on, without memory, and starts its worker.</summary>
-    /// <param name="disk">The disk; stays the caller's.</param>
+    /// <param name="disk">The disk; stays the caller's, and outlives this.</param>
     /// <param name="setInterruptLevel">Told each change of the interrupt line; see the remarks.</param>
     internal AhciController(VirtualizationDriver disk, Action<bool> setInterruptLevel)
     {

@@ -16,6 +16,7 @@ internal static unsafe partial class Libc
     internal const short POLLIN = 1, POLLERR = 8, POLLHUP = 0x10, POLLRDHUP = 0x2000;
 
     internal const int MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000, MSG_CTRUNC = 8;
+    internal const int SHUT_WR = 1, SHUT_RDWR = 2;
     internal const int SOL_SOCKET = 1, SCM_RIGHTS = 1;
 
     internal const nuint BLKGETSIZE64 = 0x80081272;
@@ -63,6 +64,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "recvmsg", SetLastError = true)]
     internal static partial nint RecvMsg(SafeHandle socket, MsgHdr* message, int flags);
+
+    [LibraryImport("libc", EntryPoint = "shutdown", SetLastError = true)]
+    internal static partial int Shutdown(SafeHandle socket, int how);
 
     [LibraryImport("libc", EntryPoint = "pread64", SetLastError = true)]
     internal static partial nint PRead(SafeHandle fd, void* buffer, nuint count, long offset);

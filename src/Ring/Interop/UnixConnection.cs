@@ -13,13 +13,28 @@ public sealed unsafe class UnixConnection : IDisposable
     /// <summary>The most descriptors that one message may carry here.</summary>
     public const int MaxDescriptors = 32;
 
-    private readonly Socket _socket;
+    private readonly SafeFileHandle _handle;
 
-    /// <summary>Takes ownership of a connected socket.</summary>
-    internal UnixConnection(Socket socket) => _socket = socket;
+    private UnixConnection(SafeFileHandle handle) => _handle = handle;
 
-    /// <summary>The socket's descriptor, for a <see cref="WaitSet"/> or to pass on; owned by this object.</summary>
-    public SafeHandle Handle => _socket.SafeHandle;
+    /// <summary>
+    /// The socket's descriptor, for a <see cref="WaitSet"/> or to pass on; owned by this object. It closes once nobody
+    /// holds a reference on it.
+    /// </summary>
+    public SafeHandle Handle => _handle;
+
+    /// <summary>
+    /// Takes the connection out of a <see cref="Socket"/>, whose own handle waits on disposal, spinning, until every
+    /// reference on it is gone: a thread that sleeps on the descriptor would hold it up for ever.
+    /// </summary>
+    internal static UnixConnection TakeOver(Socket socket)
+    {
+        using (socket)
+        {
+            var fd = Libc.Fcntl(socket.SafeHandle, Libc.F_DUPFD_CLOEXEC, 0);
+            return fd >= 0 ? FromDescriptor(new SafeFileHandle(fd, ownsHandle: true)) : throw LibcError.Last("duplicating a socket");
+        }
+    }
 
     /// <summary>Connects to a listening socket.</summary>
     /// <exception cref="IOException">Nobody listens there; the message names the path.</exception>
@@ -29,7 +44,7 @@ public sealed unsafe class UnixConnection : IDisposable
         try
         {
             socket.Connect(new UnixDomainSocketEndPoint(path));
-            return new UnixConnection(socket);
+            return TakeOver(socket);
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
@@ -44,9 +59,7 @@ public sealed unsafe class UnixConnection : IDisposable
     public static UnixConnection FromDescriptor(SafeFileHandle descriptor)
     {
         ArgumentNullException.ThrowIfNull(descriptor);
-        var fd = descriptor.DangerousGetHandle();
-        descriptor.SetHandleAsInvalid();
-        return new UnixConnection(new Socket(new SafeSocketHandle(fd, ownsHandle: true)));
+        return new UnixConnection(descriptor);
     }
 
     /// <summary>Two connected ends, as <c>socketpair(2)</c> would give, for tests and benchmarks in one process.</summary>
@@ -79,7 +92,7 @@ public sealed unsafe class UnixConnection : IDisposable
     {
         var vector = new IoVector((nint)data, (nuint)length);
         var message = new Libc.MsgHdr { Iov = &vector, IovCount = 1 };
-        if (descriptors.IsEmpty) return Libc.SendMsg(_socket.SafeHandle, &message, Libc.MSG_NOSIGNAL);
+        if (descriptors.IsEmpty) return Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL);
 
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors);
         var control = stackalloc byte[ControlBytes(MaxDescriptors)];
@@ -90,7 +103,7 @@ public sealed unsafe class UnixConnection : IDisposable
             *(int*)(control + ControlHeader + sizeof(int) * i) = (int)descriptors[i].DangerousGetHandle();
         message.Control = control;
         message.ControlLength = (nuint)ControlBytes(descriptors.Length);
-        var sent = Libc.SendMsg(_socket.SafeHandle, &message, Libc.MSG_NOSIGNAL);
+        var sent = Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL);
         foreach (var descriptor in descriptors) GC.KeepAlive(descriptor);
         return sent;
     }
@@ -115,7 +128,7 @@ public sealed unsafe class UnixConnection : IDisposable
                     Control = control,
                     ControlLength = (nuint)ControlBytes(MaxDescriptors),
                 };
-                var n = Libc.RecvMsg(_socket.SafeHandle, &message, Libc.MSG_CMSG_CLOEXEC);
+                var n = Libc.RecvMsg(_handle, &message, Libc.MSG_CMSG_CLOEXEC);
                 if (n >= 0)
                 {
                     TakeDescriptors(control, (int)message.ControlLength, descriptors);
@@ -147,25 +160,13 @@ public sealed unsafe class UnixConnection : IDisposable
     }
 
     /// <summary>Ends this end's sending; the peer reads end-of-file. Receiving goes on.</summary>
-    public void ShutdownSend() => TryShutdown(SocketShutdown.Send);
+    public void ShutdownSend() => _ = Libc.Shutdown(_handle, Libc.SHUT_WR);
 
-    /// <summary>Ends both directions; threads blocked in <see cref="Receive"/> return.</summary>
-    public void Shutdown() => TryShutdown(SocketShutdown.Both);
+    /// <summary>Ends both directions; threads blocked in <see cref="Receive"/> return. A connection that is down already stays so.</summary>
+    public void Shutdown() => _ = Libc.Shutdown(_handle, Libc.SHUT_RDWR);
 
     /// <inheritdoc/>
-    public void Dispose() => _socket.Dispose();
-
-    private void TryShutdown(SocketShutdown how)
-    {
-        try
-        {
-            _socket.Shutdown(how);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // The peer, or another thread, was faster: the connection is already down.
-        }
-    }
+    public void Dispose() => _handle.Dispose();
 
     private const int ControlHeader = 16;
 

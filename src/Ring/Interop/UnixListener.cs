@@ -48,7 +48,7 @@ public sealed class UnixListener : IDisposable
     {
         try
         {
-            return new UnixConnection(_socket.Accept());
+            return UnixConnection.TakeOver(_socket.Accept());
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {

@@ -85,7 +85,7 @@ public enum AtaCommand : byte
 /// <summary>SET FEATURES subcommands (ACS-2 §7.45).</summary>
 public enum AtaFeature : byte
 {
-    /// <summary>Enable the volatile write cache.</summary>
+    /// <summary>Enable the write cache: writes complete before they are durable.</summary>
     EnableWriteCache = 0x02,
 
     /// <summary>Set the transfer mode that Count names.</summary>
@@ -94,7 +94,7 @@ public enum AtaFeature : byte
     /// <summary>Disable read look-ahead.</summary>
     DisableReadLookAhead = 0x55,
 
-    /// <summary>Disable the volatile write cache.</summary>
+    /// <summary>Disable the write cache.</summary>
     DisableWriteCache = 0x82,
 
     /// <summary>Enable read look-ahead.</summary>

@@ -106,10 +106,10 @@ public readonly ref struct IdentifyData
     /// <summary>FLUSH CACHE EXT.</summary>
     public bool HasFlushCacheExt => Supports(83, 13);
 
-    /// <summary>A volatile write cache, which needs flushing.</summary>
+    /// <summary>A write cache, which needs flushing.</summary>
     public bool HasWriteCache => Supports(82, 5);
 
-    /// <summary>The volatile write cache is on.</summary>
+    /// <summary>The write cache is on.</summary>
     public bool IsWriteCacheEnabled => (this[IdentifyWord.Enabled] & 1 << 5) != 0;
 
     /// <summary>SMART.</summary>

@@ -22,7 +22,7 @@ internal sealed class AhciMachine : IDisposable
     private readonly VirtualizationDriver _disk;
     private readonly List<bool> _levels = [];
 
-    internal AhciMachine(PortDriver port, int blockBytes = 512)
+    internal AhciMachine(PortDriver port, int blockBytes = 512, Action<bool>? onInterruptLevel = null)
     {
         using var file = SharedMemoryFile.Create("ahci-test", (long)(LowBytes + HighBytes));
         _regions = [MemoryRegion.Map(file, 0, LowBytes, 0), MemoryRegion.Map(file, LowBytes, HighBytes, HighBase)];
@@ -31,6 +31,7 @@ internal sealed class AhciMachine : IDisposable
         Controller = new AhciController(_disk, level =>
         {
             lock (_levels) _levels.Add(level);
+            onInterruptLevel?.Invoke(level);
         });
         Controller.SetMemory(Memory);
     }

@@ -166,6 +166,20 @@ public class AhciResetTests
     }
 
     [Fact]
+    public void A_command_of_several_disk_operations_is_abandoned_between_them()
+    {
+        using var port = new GatedPortDriver(1 << 20);
+        using var machine = new AhciMachine(port).Start();
+        machine.Prepare(0, AhciMachine.Fis(AtaCommand.ReadDmaExt, 0, 8), [.. Enumerable.Range(0, 2048).Select(i => (A + (ulong)i * 8, 2))]);
+        machine.Issue(1);
+        port.AwaitOperation();
+        machine.Port(PortRegister.PxCMD, (uint)PortCommand.FRE);
+        port.Open(32);
+        AhciMachine.WaitUntil(() => (machine.Command & PortCommand.CR) == 0);
+        Assert.Equal(1, port.Operations);
+    }
+
+    [Fact]
     public void Software_reset_ends_with_the_signature()
     {
         using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
+using Spectre.Console;
 using VmShunt.Perf.Measure;
 using VmShunt.Perf.Report;
 
@@ -78,6 +79,19 @@ public class ReportTests
         var line = Ratios.Describe(Result().Paths).First();
         Assert.Contains("ring/trap 1000.00", line, StringComparison.Ordinal);
         Assert.Contains("direct/ring 10.00", line, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(180)]
+    [InlineData(128)]
+    [InlineData(80)]
+    public void The_table_keeps_every_figure_in_one_piece_on_any_terminal(int width)
+    {
+        using var output = new StringWriter();
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(output) });
+        console.Profile.Width = width;
+        PathTable.Write(console, [Path("alternate", "randread", 4096, 32, 1_234_567) with { P999Microseconds = 1_234_567, HostCpuMicrosecondsPerRequest = 12_345, TrapsPerRequest = 16.02 }]);
+        Assert.All(["alternate", "1,234,567", "12,345", "16.02", "p99.9 µs", "hyperv."], text => Assert.Contains(text, output.ToString(), StringComparison.Ordinal));
     }
 
     private static string Keys(JsonElement element) => string.Join(' ', element.EnumerateObject().Select(static p => p.Name));

@@ -74,7 +74,7 @@ internal sealed class ScriptedMachine : IDisposable
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(Output) });
         console.Profile.Width = 1000;
         return new Launcher(
-            options with { ProgramFolder = _folder.FullName, Quick = true },
+            options with { ProgramFolder = _folder.FullName, Quick = true, MeasureTime = TimeSpan.FromMilliseconds(30) },
             console, console, _ => new FixedTraps(memorySha256 ?? MemorySha256), cancel).RunAsync();
     }
 

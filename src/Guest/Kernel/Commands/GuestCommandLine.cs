@@ -47,7 +47,7 @@ internal static class GuestCommandLine
             if (!ByteSize.TryParse(parsed.GetValue(memory)!, out var memoryBytes)) throw new ArgumentException("--memory takes a size such as 64M");
             options = new KernelOptions(ModeOf(parsed.GetValue(mode)!), parsed.GetValue(bus), memoryBytes, new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll)));
         }
-        return parsed.Invoke();
+        return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
     }
 
     private static GuestMode? ModeOf(string text) => text == "auto" ? null : Enum.Parse<GuestMode>(text, ignoreCase: true);
