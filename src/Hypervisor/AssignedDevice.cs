@@ -30,7 +30,7 @@ internal sealed class AssignedDevice : IDisposable
     {
         Name = spec.Name;
         _index = index;
-        _client = VfioUserClient.Connect(spec.VfioUserSocket);
+        _client = VfioUserClient.Connect(spec.RegisterSocket);
         Interrupt = EventFd.Create();
         try
         {

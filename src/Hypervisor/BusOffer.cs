@@ -20,7 +20,7 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : ID
 
     internal string Name => spec.Name;
 
-    internal bool IsOffered => spec.VhostUserSocket is not null;
+    internal bool IsOffered => spec.BusSocket is not null;
 
     /// <summary>Whether the guest holds it and VM-H has not closed it.</summary>
     internal bool IsOpen
@@ -36,7 +36,7 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : ID
     internal HypercallStatus Open(out SafeHandle? channel)
     {
         channel = null;
-        if (spec.VhostUserSocket is null) return HypercallStatus.NotOffered;
+        if (spec.BusSocket is null) return HypercallStatus.NotOffered;
         lock (_lock)
         {
             if (_channel is not null && !HasEnded(_channel)) return HypercallStatus.AlreadyOpen;
@@ -44,7 +44,7 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : ID
             _channel = null;
             try
             {
-                _channel = UnixConnection.Connect(spec.VhostUserSocket);
+                _channel = UnixConnection.Connect(spec.BusSocket);
             }
             catch (IOException e)
             {

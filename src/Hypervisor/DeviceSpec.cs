@@ -2,9 +2,9 @@ namespace VmShunt.Hypervisor;
 
 /// <summary>One <c>--device</c>: a name and where VM-H serves it.</summary>
 /// <param name="Name">What people call it.</param>
-/// <param name="VfioUserSocket">Where its registers are served.</param>
-/// <param name="VhostUserSocket">Where its bus channels are served, or null: then no bus is offered.</param>
-internal sealed record DeviceSpec(string Name, string VfioUserSocket, string? VhostUserSocket)
+/// <param name="RegisterSocket">Where its registers are served.</param>
+/// <param name="BusSocket">Where its bus channels are served, or null: then no bus is offered.</param>
+internal sealed record DeviceSpec(string Name, string RegisterSocket, string? BusSocket)
 {
     private const string Form = "NAME,vfio-user=SOCKET[,vhost-user=SOCKET]";
 

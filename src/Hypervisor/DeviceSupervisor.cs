@@ -25,20 +25,20 @@ internal sealed class DeviceSupervisor : IDisposable
     /// <exception cref="IOException">VM-H is not there or serves something else; the message says what to do.</exception>
     internal static DeviceSupervisor Start(DeviceSpec spec)
     {
-        if (spec.VhostUserSocket is { } bus && !File.Exists(bus))
+        if (spec.BusSocket is { } bus && !File.Exists(bus))
             throw new IOException($"device {spec.Name}: nothing serves the bus at {bus}; start vmshunt-host with --vhost-user {bus} first");
         VfioUserClient client;
         try
         {
-            client = VfioUserClient.Connect(spec.VfioUserSocket);
+            client = VfioUserClient.Connect(spec.RegisterSocket);
         }
         catch (IOException e)
         {
-            throw new IOException($"device {spec.Name}: {e.Message}; start vmshunt-host with --vfio-user {spec.VfioUserSocket} first", e);
+            throw new IOException($"device {spec.Name}: {e.Message}; start vmshunt-host with --vfio-user {spec.RegisterSocket} first", e);
         }
         try
         {
-            if (Unfit(client) is { } why) throw new IOException($"device {spec.Name}: {spec.VfioUserSocket} {why}; give the socket of a vmshunt-host");
+            if (Unfit(client) is { } why) throw new IOException($"device {spec.Name}: {spec.RegisterSocket} {why}; give the socket of a vmshunt-host");
             return new DeviceSupervisor(spec, client);
         }
         catch

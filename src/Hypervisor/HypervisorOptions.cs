@@ -7,7 +7,7 @@ namespace VmShunt.Hypervisor;
 /// <param name="Socket">Where guests and observers connect.</param>
 /// <param name="Devices">The emulated devices of every partition, in order.</param>
 /// <param name="Linger">After how many seconds without a guest to end; null never.</param>
-internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, int? Linger)
+internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger)
 {
     /// <summary>The command line; <paramref name="run"/> gets what it says.</summary>
     internal static RootCommand Command(Func<HypervisorOptions, int> run)
@@ -25,7 +25,7 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
             HelpName = "SPEC",
             Required = true,
         };
-        var linger = new Option<int?>("--linger")
+        var linger = new Option<double?>("--linger")
         {
             Description = "End by itself when no guest has been connected for so many seconds",
             HelpName = "SECONDS",
@@ -34,7 +34,7 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
         root.Validators.Add(result =>
         {
             var seconds = result.GetValue(linger);
-            if (seconds is < 0 or > 1_000_000) result.AddError($"--linger {seconds}: give 0 to 1000000 seconds");
+            if (seconds is not (null or >= 0 and <= 1_000_000)) result.AddError($"--linger {seconds}: give 0 to 1000000 seconds");
             var specs = new List<DeviceSpec>();
             foreach (var text in result.GetValue(device) ?? [])
             {

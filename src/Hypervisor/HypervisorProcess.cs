@@ -85,7 +85,7 @@ internal sealed class HypervisorProcess : IDisposable
     {
         if (_options.Linger is not { } linger) return -1;
         var allowed = _partitions.HadAny ? linger : Math.Max(linger, MinFirstGuestSeconds);
-        return (int)Math.Clamp(allowed * 1000L - (long)Stopwatch.GetElapsedTime(since).TotalMilliseconds, 0, int.MaxValue);
+        return (int)Math.Clamp(Math.Ceiling(allowed * 1000 - Stopwatch.GetElapsedTime(since).TotalMilliseconds), 0, int.MaxValue);
     }
 
     private void Accept()

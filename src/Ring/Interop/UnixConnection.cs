@@ -160,13 +160,25 @@ public sealed unsafe class UnixConnection : IDisposable
     }
 
     /// <summary>Ends this end's sending; the peer reads end-of-file. Receiving goes on.</summary>
-    public void ShutdownSend() => _ = Libc.Shutdown(_handle, Libc.SHUT_WR);
+    public void ShutdownSend() => TryShutdown(Libc.SHUT_WR);
 
     /// <summary>Ends both directions; threads blocked in <see cref="Receive"/> return. A connection that is down already stays so.</summary>
-    public void Shutdown() => _ = Libc.Shutdown(_handle, Libc.SHUT_RDWR);
+    public void Shutdown() => TryShutdown(Libc.SHUT_RDWR);
 
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
+
+    private void TryShutdown(int how)
+    {
+        try
+        {
+            _ = Libc.Shutdown(_handle, how);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Another thread was faster: the connection is closed.
+        }
+    }
 
     private const int ControlHeader = 16;
 

@@ -71,7 +71,8 @@ public sealed class CommandLineTests : IDisposable
     {
         using (var first = RunningHypervisor.Ready(_socket, $"d,vfio-user={_served.Path}"))
         {
-            using var second = new RunningHypervisor("--socket", _socket, "--device", $"d,vfio-user={_served.Path}");
+            using var second = new RunningHypervisor("--socket", _socket, "--device", $"d,vfio-user={_served.Path}") { RemovesSocket = false };
+            first.RemovesSocket = false;
             Assert.Equal(1, second.WaitForExit());
             Assert.Contains($"{_socket}: another process is listening there", second.Errors, StringComparison.Ordinal);
         }

@@ -9,10 +9,12 @@ namespace VmShunt.Tests.Hypervisor;
 internal sealed class RunningHypervisor : IDisposable
 {
     private readonly Process _process;
+    private readonly string[] _arguments;
     private readonly ConcurrentQueue<string> _output = new(), _errors = new();
 
     internal RunningHypervisor(params string[] arguments)
     {
+        _arguments = arguments;
         var start = new ProcessStartInfo(System.IO.Path.Combine(AppContext.BaseDirectory, "vmshunt-hypervisor"), arguments)
         {
             RedirectStandardOutput = true,
@@ -25,6 +27,9 @@ internal sealed class RunningHypervisor : IDisposable
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
     }
+
+    /// <summary>Whether the socket that a killed hypervisor leaves behind is removed at the end.</summary>
+    internal bool RemovesSocket { get; set; } = true;
 
     internal string Output => string.Join('\n', _output);
 
@@ -72,6 +77,7 @@ internal sealed class RunningHypervisor : IDisposable
         if (!_process.HasExited) _process.Kill();
         _process.WaitForExit();
         _process.Dispose();
+        if (RemovesSocket && Array.IndexOf(_arguments, "--socket") is >= 0 and var at) File.Delete(_arguments[at + 1]);
     }
 
     private static void Keep(ConcurrentQueue<string> lines, string? line)

@@ -163,6 +163,19 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
+    public void A_pin_that_the_driver_has_disabled_fires_only_when_it_is_enabled_again()
+    {
+        using var interrupt = new VfioInterrupt();
+        using var fired = EventFd.Create();
+        interrupt.SetEvent(VfioPciIrq.Intx, fired);
+        interrupt.EnablePin(false);
+        interrupt.Raise();
+        Assert.False(fired.TryDrain());
+        interrupt.EnablePin(true);
+        Assert.True(fired.TryDrain());
+    }
+
+    [Fact]
     public void An_eventfd_that_comes_while_the_interrupt_is_asserted_fires_at_once()
     {
         using var client = VfioUserClient.Connect(_served.Path);
