@@ -1,20 +1,17 @@
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 using VmShunt.Hypervisor;
 
 return HypervisorOptions.Command(options =>
 {
-    using var logging = LoggerFactory.Create(builder =>
-    {
-        builder.AddSimpleConsole(console =>
+    using var logging = LoggerFactory.Create(builder => builder
+        .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
+        .AddSimpleConsole(console =>
         {
             console.SingleLine = true;
-            console.ColorBehavior = LoggerColorBehavior.Disabled;
-        });
-        builder.Services.Configure<ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
-    });
-    using var hypervisor = new HypervisorProcess(options, new MonotonicLogger(logging.CreateLogger("hypervisor")));
+            console.TimestampFormat = "HH:mm:ss.ffffff ";
+            console.UseUtcTimestamp = true;
+        }));
+    using var hypervisor = new HypervisorProcess(options, logging.CreateLogger("hypervisor"));
     try
     {
         hypervisor.Start();

@@ -34,19 +34,20 @@ internal static class GuestCommandLine
             r,
             "name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)"));
 
-        KernelOptions? options = null;
-        var runner = new OnceRunner(boot, () => options!);
+        ParseResult? parsed = null;
+        var runner = new OnceRunner(
+            boot,
+            () => new KernelOptions(
+                ModeOf(parsed!.GetValue(mode)!),
+                parsed.GetValue(bus),
+                ByteSize.TryParse(parsed.GetValue(memory)!, out var bytes) ? bytes : 0,
+                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll))),
+            asJson: () => parsed!.GetValue(json));
         foreach (var command in CommandSet.Build(runner)) root.Add(command);
         root.Add(ConsoleCommand.Build(runner));
 
-        var parsed = root.Parse(boot.CommandLine);
+        parsed = root.Parse(boot.CommandLine);
         if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
-        if (parsed.Errors.Count == 0)
-        {
-            runner.AsJson = parsed.GetValue(json);
-            if (!ByteSize.TryParse(parsed.GetValue(memory)!, out var memoryBytes)) throw new ArgumentException("--memory takes a size such as 64M");
-            options = new KernelOptions(ModeOf(parsed.GetValue(mode)!), parsed.GetValue(bus), memoryBytes, new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll)));
-        }
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
     }
 

@@ -4,10 +4,8 @@ using VmShunt.Guest.Firmware.Boot;
 namespace VmShunt.Guest.Commands;
 
 /// <summary>Starts a kernel for one command from the shell and shows the answer to a person, or as JSON.</summary>
-internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> options) : ICommandRunner
+internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> options, Func<bool> asJson) : ICommandRunner
 {
-    internal bool AsJson { get; set; }
-
     /// <summary>Starts the kernel.</summary>
     internal Session Start() => new(Kernel.Start(boot, options()));
 
@@ -15,7 +13,7 @@ internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> option
     {
         using var session = Start();
         var answer = action(session);
-        if (AsJson) Console.WriteLine(answer.ToJsonString());
+        if (asJson()) Console.WriteLine(answer.ToJsonString());
         else Show(answer);
         return 0;
     }
