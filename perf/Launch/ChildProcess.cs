@@ -4,8 +4,8 @@ using System.Threading.Channels;
 namespace VmShunt.Perf.Launch;
 
 /// <summary>
-/// One of the three processes: its lines on standard output as a stream, the last lines of both streams for a failure
-/// report, and an end that leaves nothing behind.
+/// One of the three processes: its lines on standard output as a stream, the last lines of both streams, but for JSON,
+/// for a failure report, and an end that leaves nothing behind.
 /// </summary>
 internal sealed class ChildProcess : IAsyncDisposable
 {
@@ -121,7 +121,8 @@ internal sealed class ChildProcess : IAsyncDisposable
         {
             while (await source.ReadLineAsync() is { } line)
             {
-                _lines.Add(line);
+                // Answers of the console are many and long; what matters at a failure is between them.
+                if (!line.StartsWith('{')) _lines.Add(line);
                 target?.TryWrite(line);
             }
         }

@@ -9,8 +9,9 @@ namespace VmShunt.Perf.Launch;
 /// </summary>
 internal sealed class ThreeProcesses : IAsyncDisposable
 {
-    // The servers outlive a guest's restart, and end by themselves when the launcher itself was killed.
-    private const string LingerSeconds = "15";
+    // Should the launcher itself be killed, the guest sees the end of its input, and the others end after it. The
+    // hypervisor's clients are gone for a moment when the guest restarts; VM-H's only when the hypervisor is.
+    private const string HypervisorLinger = "10", HostLinger = "2";
 
     private readonly LaunchOptions _options;
     private readonly Func<string, ITrapCounter> _connectTrapCounter;
@@ -47,13 +48,13 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     internal async Task StartServersAsync(string disk, WorkFolder folder)
     {
         string vhostUser = folder["vhost-user.sock"], vfioUser = folder["vfio-user.sock"];
-        List<string> arguments = ["--disk", disk, "--vhost-user", vhostUser, "--vfio-user", vfioUser, "--linger", LingerSeconds];
+        List<string> arguments = ["--disk", disk, "--vhost-user", vhostUser, "--vfio-user", vfioUser, "--linger", HostLinger];
         if (!_options.MayWrite) arguments.Add("--read-only");
         Host = Start("vmshunt-host", arguments);
         await ReadyAsync(Host);
         Hypervisor = Start("vmshunt-hypervisor",
         [
-            "--socket", _hypervisorSocket, "--device", $"disk0,vhost-user={vhostUser},vfio-user={vfioUser}", "--linger", LingerSeconds,
+            "--socket", _hypervisorSocket, "--device", $"disk0,vhost-user={vhostUser},vfio-user={vfioUser}", "--linger", HypervisorLinger,
         ]);
         await ReadyAsync(Hypervisor);
         Traps = _connectTrapCounter(_hypervisorSocket);

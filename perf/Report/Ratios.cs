@@ -2,23 +2,22 @@ using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Report;
 
-/// <summary>How many times slower one road is than another, workload by workload.</summary>
+/// <summary>How the roads compare, workload by workload.</summary>
 internal static class Ratios
 {
     private static readonly (string Slow, string Fast)[] s_pairs =
-        [(DiskPath.Trap, DiskPath.Ring), (DiskPath.Shunted, DiskPath.Ring), (DiskPath.Alternate, DiskPath.Ring), (DiskPath.Ring, DiskPath.Direct)];
+        [(DiskPath.Trap, DiskPath.Ring), (DiskPath.Alternate, DiskPath.Ring), (DiskPath.Shunted, DiskPath.Ring), (DiskPath.Ring, DiskPath.Direct)];
 
-    /// <summary>One line a workload: the rate of the faster path over the rate of the slower.</summary>
+    /// <summary>One line a workload: the requests a second of each slower path as a share of the faster one's.</summary>
     internal static IEnumerable<string> Describe(IReadOnlyList<PathResult> paths)
     {
-        foreach (IGrouping<(string, int, int), PathResult> group in paths.GroupBy(static p => (p.Operation, p.BlockSize, p.QueueDepth)))
+        foreach (var group in paths.GroupBy(static p => new Workload(p.Operation, p.BlockSize, p.QueueDepth)))
         {
-            (var operation, var blockSize, var depth) = group.Key;
-            IEnumerable<string> ratios = s_pairs
-                .Select(pair => (pair, Slow: Rate(group, pair.Slow), Fast: Rate(group, pair.Fast)))
-                .Where(static r => r.Slow > 0 && r.Fast > 0)
-                .Select(static r => $"{r.pair.Fast}/{r.pair.Slow} {r.Fast / r.Slow:F2}");
-            yield return $"{new Workload(operation, blockSize, depth).Title}: IOPS {string.Join(", ", ratios)}";
+            var ratios = s_pairs
+                .Select(pair => (pair.Slow, pair.Fast, Share: Rate(group, pair.Slow) / Rate(group, pair.Fast)))
+                .Where(static r => r.Share is > 0 and < double.PositiveInfinity)
+                .Select(static r => $"{r.Slow}/{r.Fast} {r.Share:0.###}");
+            yield return $"{group.Key.Title}: requests a second, {string.Join(", ", ratios)}";
         }
     }
 
