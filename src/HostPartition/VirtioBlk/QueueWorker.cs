@@ -48,7 +48,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
     {
         using var sleep = _setup.Kick is { } kick ? new WaitSet(_wake.Handle, kick.Handle) : new WaitSet(_wake.Handle);
         using var stopped = new WaitSet(_wake.Handle);
-        var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin);
+        var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin, mayMove: true);
         _queue.Disarm();
         while (!_stopping.IsRaised)
         {

@@ -89,6 +89,12 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     internal static partial int Ioctl(SafeHandle fd, nuint request, void* argument);
 
+    [LibraryImport("libc", EntryPoint = "sched_getaffinity", SetLastError = true)]
+    internal static partial int SchedGetAffinity(int thread, nuint maskBytes, void* mask);
+
+    [LibraryImport("libc", EntryPoint = "sched_getcpu", SetLastError = true)]
+    internal static partial int SchedGetCpu();
+
     [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
     internal static partial int SchedSetAffinity(int thread, nuint maskBytes, void* mask);
 }

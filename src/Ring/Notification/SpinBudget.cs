@@ -14,14 +14,22 @@ public struct SpinBudget
     // The clock costs more than a look at the ring, so it is read once in so many looks.
     private const int LooksPerClock = 32;
 
+    private static readonly long s_politeAfter = Stopwatch.Frequency / 200_000;
+
     private readonly WaitPolicy _policy;
     private readonly long _ticks;
-    private long _deadline;
+    private readonly bool _mayMove;
+    private CoreCrowding _crowding;
+    private long _start;
     private int _looks;
 
     /// <summary>A waiter of a policy.</summary>
-    public SpinBudget(WaitPolicy policy, TimeSpan spin)
+    /// <param name="policy">How it waits.</param>
+    /// <param name="spin">How long an adaptive waiter spins.</param>
+    /// <param name="mayMove">Whether it leaves a core that it shares with its peer; for one side of a ring.</param>
+    public SpinBudget(WaitPolicy policy, TimeSpan spin, bool mayMove)
     {
+        _mayMove = mayMove;
         _policy = policy;
         _ticks = (long)(spin.TotalSeconds * Stopwatch.Frequency);
     }
@@ -33,10 +41,16 @@ public struct SpinBudget
     /// <returns>True to look again, false to arm, look once more and sleep.</returns>
     public bool TrySpin()
     {
-        if (_policy == WaitPolicy.Busy) return true;
         if (_policy == WaitPolicy.Never) return false;
-        if (_looks == 0) _deadline = Stopwatch.GetTimestamp() + _ticks;
-        _looks++;
-        return _looks % LooksPerClock != 0 || Stopwatch.GetTimestamp() < _deadline;
+        if (_looks == 0) _start = Stopwatch.GetTimestamp();
+        if (++_looks % LooksPerClock != 0) return true;
+        var now = Stopwatch.GetTimestamp();
+        var spent = now - _start;
+        if (spent < s_politeAfter) return true;
+        if (_policy == WaitPolicy.Adaptive && spent >= _ticks) return false;
+        // The peer may have been woken on this very core: spinning on would keep it from what is waited for.
+        Thread.Yield();
+        if (_mayMove) _crowding.NoteYield(now, Stopwatch.GetTimestamp());
+        return true;
     }
 }

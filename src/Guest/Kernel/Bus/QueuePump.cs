@@ -127,7 +127,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
 
     private void Run()
     {
-        var spin = new SpinBudget(_settings.Wait, SpinBudget.DefaultSpin);
+        var spin = new SpinBudget(_settings.Wait, SpinBudget.DefaultSpin, mayMove: false);
         _queue.Disarm();
         while (true)
         {
