@@ -8,6 +8,10 @@ namespace VmShunt.HostPartition;
 /// </summary>
 internal sealed class SessionListener : IDisposable
 {
+    // Each session has a thread and descriptors: a peer that connects without end must not take them all.
+    private const int MaxSessions = 512;
+    private const int PauseMilliseconds = 100;
+
     private readonly UnixListener _listener;
     private readonly Action<UnixConnection> _serve;
     private readonly EventFd _stop = EventFd.Create();
@@ -45,6 +49,7 @@ internal sealed class SessionListener : IDisposable
     private void Accept()
     {
         using var wait = new WaitSet(_stop.Handle, _listener.Handle);
+        using var pause = new WaitSet(_stop.Handle);
         while (wait.Wait() && !wait.IsReady(0))
         {
             UnixConnection connection;
@@ -54,8 +59,13 @@ internal sealed class SessionListener : IDisposable
             }
             catch (IOException)
             {
-                // The peer gave up before it was accepted, or descriptors are short: the next one may do better.
-                Thread.Yield();
+                // The peer gave up before it was accepted, or descriptors are short: a moment later it may go better.
+                pause.Wait(PauseMilliseconds);
+                continue;
+            }
+            if (IsFull())
+            {
+                connection.Dispose();
                 continue;
             }
             var thread = new Thread(() => Serve(connection)) { IsBackground = true, Name = "session" };
@@ -63,6 +73,11 @@ internal sealed class SessionListener : IDisposable
             _countChanged(1);
             thread.Start();
         }
+    }
+
+    private bool IsFull()
+    {
+        lock (_sessions) return _sessions.Count >= MaxSessions;
     }
 
     private void Serve(UnixConnection connection)
