@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using VmShunt.Perf.Bench;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
@@ -34,4 +35,8 @@ makeDisk.SetAction(parse =>
 });
 root.Subcommands.Add(makeDisk);
 
-return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+var parsed = root.Parse(args);
+if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
+var code = await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-perf --help says what is possible");
+return code;

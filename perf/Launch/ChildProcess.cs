@@ -13,12 +13,13 @@ internal sealed class ChildProcess : IAsyncDisposable
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
 
     private readonly Process _process;
-    private readonly LastLines _lines = new(KeptLines);
+    private readonly LastLines _lines;
     private readonly Channel<string> _output = Channel.CreateUnbounded<string>(new() { SingleReader = true });
 
-    private ChildProcess(string name, Process process)
+    private ChildProcess(string name, Process process, int keptLines)
     {
         Name = name;
+        _lines = new LastLines(keptLines);
         _process = process;
         Id = process.Id;
         Ended = WaitForEndAsync(PumpAsync(process.StandardOutput, _output.Writer), PumpAsync(process.StandardError, null));
@@ -42,7 +43,7 @@ internal sealed class ChildProcess : IAsyncDisposable
     internal string[] LastOutput => _lines.Snapshot();
 
     /// <exception cref="LaunchException">The program cannot be started.</exception>
-    internal static ChildProcess Start(string name, string program, IEnumerable<string> arguments)
+    internal static ChildProcess Start(string name, string program, IEnumerable<string> arguments, int keptLines = KeptLines)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -55,7 +56,7 @@ internal sealed class ChildProcess : IAsyncDisposable
         start.Environment.TryAdd("DOTNET_ROOT", RuntimeRoot);
         try
         {
-            return new ChildProcess(name, Process.Start(start)!);
+            return new ChildProcess(name, Process.Start(start)!, keptLines);
         }
         catch (System.ComponentModel.Win32Exception e)
         {

@@ -2,13 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Perf.Launch;
 
-/// <summary>Asks a process to end; .NET itself knows only SIGKILL.</summary>
+/// <summary>Sends signals; .NET itself knows only SIGKILL.</summary>
 internal static class Signal
 {
     internal const int HangUp = 1, Interrupt = 2, Terminate = 15;
 
     [DllImport("libc", EntryPoint = "kill")]
-    private static extern int Send(int processId, int signal);
+    internal static extern int Send(int processId, int signal);
 
     internal static void RequestEnd(int processId) => _ = Send(processId, Terminate);
 }

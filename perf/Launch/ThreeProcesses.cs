@@ -93,7 +93,8 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     {
         Task<T> answer = Guest!.AskAsync(command, shape, work, _cancel);
         Task first = await Task.WhenAny(answer, Host!.Ended, Hypervisor!.Ended);
-        if (first == answer) return await answer;
+        // An answer that came is an answer, even if a process ended right after it.
+        if (first == answer || answer.IsCompletedSuccessfully) return await answer;
         _cancel.ThrowIfCancellationRequested();
         throw new LaunchException($"{(first == Host.Ended ? Host : Hypervisor).Name} ended while vmshunt-guest was asked '{command}'");
     }

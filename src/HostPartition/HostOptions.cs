@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using VmShunt.Ring.Notification;
 
 namespace VmShunt.HostPartition;
@@ -59,7 +60,11 @@ internal sealed record HostOptions(
             r.GetValue(cache) == "writethrough",
             r.GetValue(poll),
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null)));
-        return root.Parse(args).Invoke();
+        var parsed = root.Parse(args);
+        if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
+        var code = parsed.Invoke();
+        if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-host --help says what is possible");
+        return code;
     }
 
     private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)

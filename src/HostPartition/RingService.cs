@@ -20,6 +20,7 @@ internal static class RingService
                 var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, log);
                 using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => log.MessageRefused(session, refusal));
                 var reason = backend.Run();
+                // Logged before the socket closes, which is what the hypervisor waits for: the lines of both are in order.
                 log.SessionClosed(session, reason ?? "the front-end closed it");
             },
             lifetime.ClientsChanged);

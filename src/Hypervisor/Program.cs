@@ -1,7 +1,8 @@
+using System.CommandLine.Invocation;
 using Microsoft.Extensions.Logging;
 using VmShunt.Hypervisor;
 
-return HypervisorOptions.Command(options =>
+var parsed = HypervisorOptions.Command(options =>
 {
     using var logging = LoggerFactory.Create(builder => builder
         .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
@@ -23,4 +24,8 @@ return HypervisorOptions.Command(options =>
     }
     Console.Out.WriteLine($"ready socket={options.Socket}");
     return hypervisor.Run();
-}).Parse(args).Invoke();
+}).Parse(args);
+if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
+var code = parsed.Invoke();
+if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-hypervisor --help says what is possible");
+return code;

@@ -66,7 +66,7 @@ public sealed class UnixListener : IDisposable
     private static void RemoveStale(string path)
     {
         if (!File.Exists(path)) return;
-        if ((File.GetAttributes(path) & FileAttributes.Normal) != 0 && new FileInfo(path).Length > 0)
+        if (CanBeOpened(path))
             throw new IOException($"cannot listen on {path}: a file of that name exists and is not a socket");
         using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
@@ -83,5 +83,19 @@ public sealed class UnixListener : IDisposable
             throw new IOException($"cannot listen on {path}: a file of that name exists and cannot be connected to ({e.Message})", e);
         }
         throw new IOException($"cannot listen on {path}: another process is listening there; choose another path or stop it");
+    }
+
+    // A socket cannot (ENXIO); anything that can is somebody's, even when it is empty.
+    private static bool CanBeOpened(string path)
+    {
+        try
+        {
+            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
     }
 }

@@ -6,7 +6,7 @@ namespace VmShunt.Ring.VhostUser;
 /// <summary>
 /// The device end of one vhost-user session: takes the front-end's messages on the calling thread until it closes,
 /// keeps its memory and descriptors, and starts and stops the device's rings. When <see cref="Run"/> returns, no ring
-/// runs, no memory is mapped, and the socket is closed, in that order: whoever waits for the close may rely on it.
+/// runs and no memory is mapped; <see cref="Dispose"/> then closes the socket: whoever waits for the close may rely on it.
 /// </summary>
 /// <param name="connection">The session; owned.</param>
 /// <param name="device">The device; not owned.</param>
@@ -39,16 +39,21 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         }
         finally
         {
-            Dispose();
+            Release();
         }
     }
 
-    /// <summary>Stops the rings, unmaps the memory, closes the socket. <see cref="Run"/> does so itself when it ends.</summary>
+    /// <summary>Stops the rings and unmaps the memory, as the end of <see cref="Run"/> does; then closes the socket.</summary>
     public void Dispose()
+    {
+        Release();
+        connection.Dispose();
+    }
+
+    private void Release()
     {
         foreach (var vring in _vrings) vring.Dispose();
         _memory.Dispose();
-        connection.Dispose();
     }
 
     private void Handle(VhostUserHeader header)
@@ -176,7 +181,11 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         foreach (var vring in _vrings) vring.Pause();
         var fault = change();
-        foreach (var vring in _vrings) fault ??= Start(vring);
+        foreach (var vring in _vrings)
+        {
+            var notStarted = Start(vring);
+            fault ??= notStarted;
+        }
         return fault;
     }
 

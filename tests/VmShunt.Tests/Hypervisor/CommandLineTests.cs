@@ -81,7 +81,7 @@ public sealed class CommandLineTests : IDisposable
         third.Terminate();
         Assert.Equal(0, third.WaitForExit());
         Assert.Contains("ends: SIGTERM was received", third.Errors, StringComparison.Ordinal);
-        Assert.Matches(@"hypervisor\[102\] \[\d+\.\d{6}\] ends", third.Errors);
+        Assert.Matches(@"\d{2}:\d{2}:\d{2}\.\d{6} info: .*hypervisor\[102\] ends", third.Errors);
         Assert.False(File.Exists(_socket));
     }
 

@@ -48,7 +48,9 @@ internal static class GuestCommandLine
 
         parsed = root.Parse(boot.CommandLine);
         if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
-        return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        var code = parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-guest --help says what is possible");
+        return code;
     }
 
     private static GuestMode? ModeOf(string text) => text == "auto" ? null : Enum.Parse<GuestMode>(text, ignoreCase: true);

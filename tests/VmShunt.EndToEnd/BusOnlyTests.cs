@@ -1,0 +1,82 @@
+using System.Text.Json;
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Disks;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.EndToEnd;
+
+/// <summary>The guest without a hypervisor (<c>--bus</c>), against our back-end and against one that nobody here wrote.</summary>
+[Collection(ProcessCollection.Name)]
+public sealed class BusOnlyTests : IDisposable
+{
+    private const int DiskBytes = 8 << 20;
+
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    private static Task<JsonElement> AskAsync(GuestConsole console, string command) => console.AskAsync(command, Programs.AnyAnswer, Until.Patience, default);
+
+    private static async Task<string> RefusalAsync(GuestConsole console, string command) =>
+        (await Assert.ThrowsAsync<LaunchException>(() => AskAsync(console, command))).Message;
+
+    [Theory]
+    [InlineData("adaptive", 1)]
+    [InlineData("never", 1)]
+    [InlineData("busy", 1)]
+    [InlineData("adaptive", 2)]
+    [InlineData("never", 2)]
+    public async Task A_guest_on_the_bus_alone_does_everything_that_a_disk_can(string poll, int queues)
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2", "--poll", poll);
+        await UseAsync(disk, socket, "--queues", queues.ToString(), "--poll", poll);
+    }
+
+    [FactIfInstalled("qemu-storage-daemon")]
+    public async Task A_guest_on_the_bus_works_against_qemu_storage_daemon()
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var daemon = Programs.Start(
+            Installed.Require("qemu-storage-daemon"),
+            "--blockdev", $"driver=file,node-name=f,filename={disk},discard=unmap",
+            "--blockdev", "driver=raw,node-name=r,file=f,discard=unmap",
+            "--export", $"type=vhost-user-blk,id=e,node-name=r,writable=on,addr.type=unix,addr.path={socket},num-queues=2");
+        await Until.TrueAsync(() => File.Exists(socket) || daemon.Ended.IsCompleted, "qemu-storage-daemon listens");
+        await UseAsync(disk, socket, "--queues", "2");
+    }
+
+    private async Task UseAsync(string disk, string socket, params string[] options)
+    {
+        await using var guest = await Programs.StartReadyAsync("vmshunt-guest", ["--bus", socket, "--memory", "32M", .. options, "console"]);
+        var console = new GuestConsole(guest);
+
+        var info = await console.AskAsync("info", GuestAnswersJson.Default.GuestInfo, default, default);
+        Assert.Equal(("enlightened", "direct", DiskBytes), (info.Mode, info.Boot, info.Disk.Bytes));
+        Assert.False(info.Disk.ReadOnly);
+        Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+
+        var content = _folder.RandomFile("content", 300 * 512, seed: 12);
+        await AskAsync(console, $"write --sector 33 --input {content}");
+        await AskAsync(console, $"read --sector 33 --count 300 --output {_folder["read"]}");
+        Assert.Equal(await FileHash.OfAsync(content, default), await FileHash.OfAsync(_folder["read"], default));
+
+        await AskAsync(console, "fill --seed 3");
+        await AskAsync(console, "fill --seed 3 --verify");
+        await AskAsync(console, "load start --depth 64 --write");
+        await Until.TrueAsync(async () => (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64() > 1000, "a thousand requests are done");
+        var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
+        Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+
+        await AskAsync(console, "discard --sector 2048 --count 2048");
+        await AskAsync(console, "flush");
+        Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+        Assert.Contains("--bus", await RefusalAsync(console, "hash --stack emulating"), StringComparison.Ordinal);
+        Assert.Contains("its mode cannot change", await RefusalAsync(console, "mode emulating"), StringComparison.Ordinal);
+
+        await AskAsync(console, "quit");
+        var ended = await Programs.WaitForEndAsync(guest);
+        Assert.Equal(0, ended.ExitCode);
+        Assert.Empty(ended.Errors);
+    }
+}

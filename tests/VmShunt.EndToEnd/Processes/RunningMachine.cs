@@ -1,0 +1,120 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Measure;
+using VmShunt.Trap.Ahci;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.EndToEnd.Processes;
+
+/// <summary>VM-H, the hypervisor and a booted VM-C on a disk, started as the launcher starts them.</summary>
+internal sealed class RunningMachine : IAsyncDisposable
+{
+    private readonly WorkFolder _folder = new();
+    private readonly ThreeProcesses _processes;
+    private HypervisorObserver? _observer;
+
+    private RunningMachine(LaunchOptions options) =>
+        _processes = ThreeProcesses.Prepare(options, _folder, static socket => new HypervisorTrapCounter(socket), CancellationToken.None);
+
+    internal ChildProcess Host => _processes.Host!;
+
+    internal ChildProcess Hypervisor => _processes.Hypervisor!;
+
+    internal ChildProcess Guest => _processes.Guest!.Process;
+
+    /// <summary>Starts all three; the guest is in emulating mode.</summary>
+    internal static async Task<RunningMachine> BootAsync(string disk, bool readOnly = false)
+    {
+        var machine = new RunningMachine(new LaunchOptions { Disk = disk, AllowWrites = !readOnly, MemoryBytes = OwnDisk.MemoryBytes });
+        try
+        {
+            await machine._processes.StartServersAsync(disk, machine._folder);
+            await machine.StartGuestAsync();
+            return machine;
+        }
+        catch
+        {
+            await machine.DisposeAsync();
+            throw;
+        }
+    }
+
+    internal Task StartGuestAsync() => _processes.StartGuestAsync();
+
+    internal Task GuestEndsAsync() => _processes.GuestEndsAsync();
+
+    internal Task<T> AskAsync<T>(string command, JsonTypeInfo<T> shape) => _processes.AskAsync(command, shape, Until.Patience);
+
+    internal Task<JsonElement> AskAsync(string command) => AskAsync(command, Programs.AnyAnswer);
+
+    internal Task<GuestInfo> InfoAsync() => AskAsync("info", GuestAnswersJson.Default.GuestInfo);
+
+    internal Task<ModeAnswer> ModeAsync(string mode) => AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
+
+    internal Task<BenchAnswer> BenchAsync(string stack, string operation, int depth, SectorRange range) =>
+        AskAsync(new Workload(operation, 4096, depth).Command(stack, TimeSpan.FromSeconds(0.3), range), GuestAnswersJson.Default.BenchAnswer);
+
+    /// <summary>What a command is refused with.</summary>
+    internal async Task<string> RefusalAsync(string command) => (await Assert.ThrowsAsync<LaunchException>(() => AskAsync(command))).Message;
+
+    /// <summary>The data partition.</summary>
+    internal async Task<SectorRange> DataAsync()
+    {
+        var data = (await InfoAsync()).Partitions.Single(static p => p.Name == "data");
+        return new SectorRange(data.FirstSector, data.Sectors);
+    }
+
+    /// <summary>The partition of the newest guest, as the hypervisor sees it.</summary>
+    internal PartitionStatistics Statistics()
+    {
+        _observer ??= HypervisorObserver.Connect(_folder["hypervisor.sock"]);
+        return _observer.Query().Partitions.MaxBy(static p => p.Id)!;
+    }
+
+    /// <summary>
+    /// The exits so far, once the guest's interrupt processor has halted again: it halts before the first interrupt and
+    /// after each, and reads HBA.IS once for each.
+    /// </summary>
+    internal async Task<ExitCounts> SettledExitsAsync()
+    {
+        ExitCounts? settled = null;
+        await Until.TrueAsync(
+            () =>
+            {
+                var now = Statistics();
+                var interrupts = now.ByAddress.Where(static a => a is { Reason: ExitReason.MmioRead, Address: GuestLayout.BarAddress + HbaRegister.IS }).Sum(static a => a.Count);
+                settled = now.Exits;
+                return now.Exits.Halt == interrupts + 1;
+            },
+            "the interrupt processor is halted");
+        return settled!;
+    }
+
+    /// <summary>Requests that the guest has completed, by either road.</summary>
+    internal async Task<(long Trap, long Ring)> CompletedAsync()
+    {
+        var requests = (await AskAsync("info")).GetProperty("requests");
+        return (requests.GetProperty("trap").GetInt64(), requests.GetProperty("ring").GetInt64());
+    }
+
+    /// <summary>Waits until a load that runs has completed many more requests.</summary>
+    internal async Task LoadGoesOnAsync(int requests = 500)
+    {
+        var before = await CompletedAsync();
+        await Until.TrueAsync(
+            async () =>
+            {
+                var now = await CompletedAsync();
+                return now.Trap + now.Ring >= before.Trap + before.Ring + requests || now.Ring < before.Ring;
+            },
+            $"{requests} more requests are completed");
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _observer?.Dispose();
+        await _processes.DisposeAsync();
+        _folder.Dispose();
+    }
+}

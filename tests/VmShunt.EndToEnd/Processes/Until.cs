@@ -1,0 +1,22 @@
+using System.Diagnostics;
+
+namespace VmShunt.EndToEnd.Processes;
+
+/// <summary>Waits for what another process will make true.</summary>
+internal static class Until
+{
+    /// <summary>How long anything may take: only a hang takes longer, on a busy machine too.</summary>
+    internal static TimeSpan Patience { get; } = TimeSpan.FromSeconds(60);
+
+    internal static Task TrueAsync(Func<bool> condition, string what) => TrueAsync(() => Task.FromResult(condition()), what);
+
+    internal static async Task TrueAsync(Func<Task<bool>> condition, string what)
+    {
+        var start = Stopwatch.GetTimestamp();
+        while (!await condition())
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"within a minute: {what}");
+            await Task.Delay(5);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+using VmShunt.Guest.Memory;
+
+namespace VmShunt.Tests.Guest;
+
+/// <summary>Guest memory for tests of drivers that nothing behind them touches.</summary>
+internal static class Buffers
+{
+    private static readonly GuestPages s_pages = NewPages(64 << 20);
+
+    internal static GuestBuffer Of(int bytes) => s_pages.Allocate(bytes);
+
+    internal static GuestPages NewPages(long bytes) => new(GuestRam.Create(bytes));
+}
