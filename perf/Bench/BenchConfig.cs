@@ -1,10 +1,10 @@
+using BenchmarkDotNet.Analysers;
 using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Exporters;
 using BenchmarkDotNet.Exporters.Json;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Loggers;
-using BenchmarkDotNet.Reports;
 using Perfolizer.Horology;
 using VmShunt.Perf.Bench.Counters;
 
@@ -23,19 +23,23 @@ internal static class BenchConfig
         var config = ManualConfig.CreateEmpty()
             .AddLogger(logger)
             .AddColumnProvider(DefaultColumnProviders.Instance)
+            .AddColumn(StatisticColumn.Min, StatisticColumn.Median, new MedianRatioColumn())
+            .HideColumns(Column.Ratio, Column.RatioSD, Column.AllocRatio)
             .AddExporter(MarkdownExporter.GitHub, JsonExporter.Full)
-            .AddAnalyser([.. DefaultConfig.Instance.GetAnalysers()])
+            .AddAnalyser([.. DefaultConfig.Instance.GetAnalysers().Where(static analyser => analyser is not MinIterationTimeAnalyser)])
             .AddValidator([.. DefaultConfig.Instance.GetValidators()])
             .AddDiagnoser(new CountersDiagnoser())
-            .WithSummaryStyle(SummaryStyle.Default.WithRatioStyle(RatioStyle.Value))
             .WithArtifactsPath(ArtifactsPath);
         return job is null ? config : config.AddJob(job.AsDefault());
     }
 
-    /// <summary>Long enough for ratios, short enough for a whole suite in two minutes on two slow cores.</summary>
+    /// <summary>
+    /// Long enough for ratios, short enough for a whole suite in two minutes on two slow cores. Many short iterations, so
+    /// that one which the scheduler disturbed does not shift the median.
+    /// </summary>
     internal static Job Quick { get; } = Job.Default
         .WithId("Quick")
         .WithWarmupCount(4)
-        .WithIterationCount(10)
-        .WithIterationTime(TimeInterval.FromMilliseconds(100));
+        .WithIterationCount(30)
+        .WithIterationTime(TimeInterval.FromMilliseconds(25));
 }

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Bench;
 
 /// <summary>
 /// The JIT compiles a hot method anew once nothing else has been compiled for 100 ms. A pilot that still meets the first
