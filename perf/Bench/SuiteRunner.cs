@@ -34,12 +34,15 @@ internal sealed class SuiteRunner(TextWriter output, TextWriter errors, ILogger 
             return 0;
         }
 
-        var namesJob = options.Full || options.Options.Any(static word => word is "-j" or "--job" || word.StartsWith("--job=", StringComparison.Ordinal));
-        var config = BenchConfig.Create(log, namesJob ? null : BenchConfig.Quick);
-        string[] arguments = ["--inProcess", "--filter", .. found.Select(static one => $"*.{one.Suite.Name}.{one.Benchmark}"), .. options.Options];
+        var config = BenchConfig.Create(log, options.Full || Names(options, "-j", "--job") ? null : BenchConfig.Quick);
+        string[] filter = Names(options, "-f", "--filter") ? [] : ["--filter", .. found.Select(static one => $"*.{one.Suite.Name}.{one.Benchmark}")];
+        string[] arguments = ["--inProcess", .. filter, .. options.Options];
         Summary[] summaries = [.. new BenchmarkSwitcher([.. found.Select(static one => one.Suite).Distinct()]).Run(arguments, config)];
         return summaries.Length > 0 && summaries.All(IsComplete) ? 0 : 1;
     }
+
+    private static bool Names(BenchOptions options, string shortName, string longName) =>
+        options.Options.Any(word => word == shortName || word == longName || word.StartsWith(longName + "=", StringComparison.Ordinal));
 
     private static bool IsComplete(Summary summary) =>
         !summary.HasCriticalValidationErrors && summary.Reports.Length > 0 && summary.Reports.All(static report => report.Success);

@@ -3,6 +3,7 @@ using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Perf.Bench.Ends;
 
@@ -12,6 +13,8 @@ namespace VmShunt.Perf.Bench.Ends;
 /// </summary>
 internal sealed class RunningMachine : IDisposable
 {
+    private static readonly SharedFlag s_exiting = new();
+
     private readonly WorkFolder _folder = new();
     private readonly ThreeProcesses _processes;
     private readonly SectorRange _range;
@@ -39,7 +42,8 @@ internal sealed class RunningMachine : IDisposable
     internal long Exits => _processes.Traps!.Exits();
 
     /// <summary>Starts one that is in the mode in which a path exists.</summary>
-    internal static RunningMachine Start(string path) => new(path);
+    internal static RunningMachine Start(string path) =>
+        s_exiting.IsRaised ? throw new OperationCanceledException("the program is ending") : new RunningMachine(path);
 
     /// <summary>Has the guest read blocks of 4 KiB at random.</summary>
     /// <param name="path">One of <see cref="DiskPath"/>.</param>
@@ -63,8 +67,12 @@ internal sealed class RunningMachine : IDisposable
         _folder.Dispose();
     }
 
-    // Ctrl-C in the middle of a suite: no process and no disk stays behind.
-    private void DisposeAtExit(object? sender, EventArgs e) => Dispose();
+    // Ctrl-C in the middle of a suite: no process and no disk stays behind, and the next benchmark starts none.
+    private void DisposeAtExit(object? sender, EventArgs e)
+    {
+        s_exiting.Raise();
+        Dispose();
+    }
 
     private async Task<SectorRange> StartAsync(string disk, string mode)
     {
