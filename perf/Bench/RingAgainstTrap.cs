@@ -13,7 +13,7 @@ namespace VmShunt.Perf.Bench;
 /// <remarks>The requests run in other processes, so allocation is what the guest says of itself, not a diagnoser's.</remarks>
 public class RingAgainstTrap
 {
-    private const int TrapRequests = 512, RingRequests = 8192;
+    private const int TrapRequests = 512, RingRequests = 16384;
 
     private RunningMachine _machine = null!;
     private BenchAnswer? _last;

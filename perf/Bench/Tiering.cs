@@ -8,7 +8,7 @@ namespace VmShunt.Perf.Bench;
 /// </summary>
 internal static class Tiering
 {
-    private static readonly TimeSpan s_enough = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan s_enough = TimeSpan.FromMilliseconds(200);
 
     internal static void Settle(Action benchmark)
     {
