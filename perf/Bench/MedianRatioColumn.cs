@@ -36,11 +36,13 @@ internal sealed class MedianRatioColumn : IColumn
         var baseline = summary.BenchmarksCases.FirstOrDefault(
             other => summary.IsBaseline(other) && summary.GetLogicalGroupKey(other) == summary.GetLogicalGroupKey(benchmarkCase));
         return baseline is not null && Median(summary, baseline) is > 0 and var unit && Median(summary, benchmarkCase) is { } median
-            ? (median / unit).ToString("0.00", CultureInfo.InvariantCulture)
+            ? Format(median / unit)
             : "?";
     }
 
     public string GetValue(Summary summary, BenchmarkCase benchmarkCase, SummaryStyle style) => GetValue(summary, benchmarkCase);
+
+    private static string Format(double ratio) => ratio.ToString(ratio < 0.1 ? "0.0000" : "0.00", CultureInfo.InvariantCulture);
 
     private static double? Median(Summary summary, BenchmarkCase benchmarkCase) => summary[benchmarkCase]?.ResultStatistics?.Median;
 }

@@ -23,8 +23,8 @@ internal sealed class RunningMachine : IDisposable
     private RunningMachine(string path)
     {
         var options = new LaunchOptions();
-        AppDomain.CurrentDomain.ProcessExit += DisposeAtExit;
         _processes = ThreeProcesses.Prepare(options, _folder, static socket => new HypervisorTrapCounter(socket), CancellationToken.None);
+        AppDomain.CurrentDomain.ProcessExit += DisposeAtExit;
         try
         {
             var disk = _folder["disk.img"];

@@ -52,7 +52,7 @@ public sealed class BenchTests : IDisposable
         Assert.Empty(_errors.ToString());
     }
 
-    // A process of its own, because allocation is counted by process. What needs three processes more is measured elsewhere.
+    // A process of its own, because allocation is counted by process. RingAgainstTrap is an end-to-end test.
     [Theory]
     [InlineData("CopyAgainstZeroCopy", 6)]
     [InlineData("GuestMemoryTranslation", 5)]
