@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using VmShunt.Guest.Bus;
 using VmShunt.Guest.Firmware.Boot;
@@ -29,10 +30,6 @@ internal static class GuestCommandLine
         {
             hypervisor, bus, memory, processors, mode, queues, poll, json,
         };
-        root.Validators.Add(r => Require(
-            r.GetValue(hypervisor) is null != r.GetValue(bus) is null,
-            r,
-            "name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)"));
 
         ParseResult? parsed = null;
         var runner = new OnceRunner(
@@ -47,10 +44,17 @@ internal static class GuestCommandLine
         root.Add(ConsoleCommand.Build(runner));
 
         parsed = root.Parse(boot.CommandLine);
-        if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
-        var code = parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
-        if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-guest --help says what is possible");
-        return code;
+        if (parsed.Action is ParseErrorAction) return Refuse(string.Join(' ', parsed.Errors.Select(error => error.Message)));
+        if (parsed.Action is not HelpAction && parsed.GetValue(hypervisor) is null == parsed.GetValue(bus) is null)
+            return Refuse("name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)");
+        return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    }
+
+    private static int Refuse(string what)
+    {
+        var words = what.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        Console.Error.WriteLine($"vmshunt-guest: {string.Join(' ', words)}; vmshunt-guest --help says what is possible");
+        return 1;
     }
 
     private static GuestMode? ModeOf(string text) => text == "auto" ? null : Enum.Parse<GuestMode>(text, ignoreCase: true);
