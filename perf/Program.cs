@@ -39,7 +39,7 @@ var parsed = root.Parse(args);
 if (parsed.Action is ParseErrorAction)
 {
     var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-    Console.Error.WriteLine($"vmshunt-perf: {string.Join(' ', faults)}; vmshunt-perf --help says what is possible");
+    Console.Error.WriteLine($"vmshunt-perf: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-perf --help says what is possible");
     return 1;
 }
 return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

@@ -64,7 +64,7 @@ internal sealed record HostOptions(
         if (parsed.Action is ParseErrorAction)
         {
             var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            Console.Error.WriteLine($"vmshunt-host: {string.Join(' ', faults)}; vmshunt-host --help says what is possible");
+            Console.Error.WriteLine($"vmshunt-host: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-host --help says what is possible");
             return 1;
         }
         return parsed.Invoke();

@@ -28,7 +28,7 @@ var parsed = HypervisorOptions.Command(options =>
 if (parsed.Action is ParseErrorAction)
 {
     var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-    Console.Error.WriteLine($"vmshunt-hypervisor: {string.Join(' ', faults)}; vmshunt-hypervisor --help says what is possible");
+    Console.Error.WriteLine($"vmshunt-hypervisor: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-hypervisor --help says what is possible");
     return 1;
 }
 return parsed.Invoke();

@@ -20,6 +20,7 @@ internal static class GuestCommandLine
         var mode = new Option<string>("--mode") { Recursive = true, DefaultValueFactory = _ => "auto", Description = "the mode to start in; auto is enlightened where a bus is offered" };
         var queues = new Option<int>("--queues") { Recursive = true, DefaultValueFactory = _ => 1, Description = "request queues on the bus, 1 to 16" };
         var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
+        var ring = new Option<RingLayout>("--ring") { Recursive = true, DefaultValueFactory = _ => RingLayout.Auto, Description = "the layout of virtqueues: packed where offered (auto), split or packed" };
         var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
         mode.AcceptOnlyFromAmong("auto", "emulating", "enlightened", "alternate");
         memory.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0, r, "--memory takes a size such as 64M"));
@@ -28,7 +29,7 @@ internal static class GuestCommandLine
 
         var root = new RootCommand("VM-C: a guest whose disk is reached through the trap (emulating stack) or the ring (enlightened stack)")
         {
-            hypervisor, bus, memory, processors, mode, queues, poll, json,
+            hypervisor, bus, memory, processors, mode, queues, poll, ring, json,
         };
 
         ParseResult? parsed = null;
@@ -38,7 +39,7 @@ internal static class GuestCommandLine
                 ModeOf(parsed!.GetValue(mode)!),
                 parsed.GetValue(bus),
                 ByteSize.TryParse(parsed.GetValue(memory)!, out var bytes) ? bytes : 0,
-                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll))),
+                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll), parsed.GetValue(ring))),
             asJson: () => parsed!.GetValue(json));
         foreach (var command in CommandSet.Build(runner)) root.Add(command);
         root.Add(ConsoleCommand.Build(runner));
@@ -53,7 +54,7 @@ internal static class GuestCommandLine
     private static int Refuse(string what)
     {
         var words = what.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        Console.Error.WriteLine($"vmshunt-guest: {string.Join(' ', words)}; vmshunt-guest --help says what is possible");
+        Console.Error.WriteLine($"vmshunt-guest: {string.Join(' ', words).TrimEnd('.')}; vmshunt-guest --help says what is possible");
         return 1;
     }
 
