@@ -34,7 +34,10 @@ makeDisk.SetAction(parse =>
 root.Subcommands.Add(makeDisk);
 
 var parsed = root.Parse(args);
-if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
-var code = await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
-if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-perf --help says what is possible");
-return code;
+if (parsed.Action is ParseErrorAction)
+{
+    var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+    Console.Error.WriteLine($"vmshunt-perf: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-perf --help says what is possible");
+    return 1;
+}
+return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

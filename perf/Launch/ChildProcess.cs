@@ -13,13 +13,14 @@ internal sealed class ChildProcess : IAsyncDisposable
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
 
     private readonly Process _process;
-    private readonly LastLines _lines;
+    private readonly LastLines _lines, _errors;
     private readonly Channel<string> _output = Channel.CreateUnbounded<string>(new() { SingleReader = true });
 
     private ChildProcess(string name, Process process, int keptLines)
     {
         Name = name;
         _lines = new LastLines(keptLines);
+        _errors = new LastLines(keptLines);
         _process = process;
         Id = process.Id;
         Ended = WaitForEndAsync(PumpAsync(process.StandardOutput, _output.Writer), PumpAsync(process.StandardError, null));
@@ -40,7 +41,11 @@ internal sealed class ChildProcess : IAsyncDisposable
     /// <summary>The lines of standard output; completes with the process.</summary>
     internal ChannelReader<string> Output => _output.Reader;
 
+    /// <summary>The last lines on either stream.</summary>
     internal string[] LastOutput => _lines.Snapshot();
+
+    /// <summary>The last lines of standard error.</summary>
+    internal string[] LastErrors => _errors.Snapshot();
 
     /// <exception cref="LaunchException">The program cannot be started.</exception>
     internal static ChildProcess Start(string name, string program, IEnumerable<string> arguments, int keptLines = KeptLines)
@@ -124,7 +129,8 @@ internal sealed class ChildProcess : IAsyncDisposable
             {
                 // Answers of the console are many and long; what matters at a failure is between them.
                 if (!line.StartsWith('{')) _lines.Add(line);
-                target?.TryWrite(line);
+                if (target is null) _errors.Add(line);
+                else target.TryWrite(line);
             }
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)

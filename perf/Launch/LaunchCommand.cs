@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Spectre.Console;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Perf.Launch;
 
@@ -18,13 +19,13 @@ internal static class LaunchCommand
         var memory = new Option<string>("--memory") { Description = "The guest's memory, such as 64M.", DefaultValueFactory = _ => "64M" };
         memory.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<string>() is { } text && (!MemorySize.TryParse(text, out var bytes) || bytes < 16 << 20 || bytes % 4096 != 0))
-                result.AddError($"--memory {text}: give at least 16M in whole pages, such as 64M");
+            if (result.GetValueOrDefault<string>() is { } text && !IsMemory(text, out var wrong))
+                result.AddError($"--memory {text}: {wrong}");
         });
         foreach (Option option in new Option[] { disk, allowWrites, quick, json, report, dump, memory }) command.Options.Add(option);
         command.SetAction(async (parse, unused) =>
         {
-            _ = MemorySize.TryParse(parse.GetValue(memory)!, out var memoryBytes);
+            _ = ByteSize.TryParse(parse.GetValue(memory)!, out var memoryBytes);
             var options = new LaunchOptions
             {
                 Disk = parse.GetValue(disk),
@@ -42,6 +43,15 @@ internal static class LaunchCommand
             var code = await launcher.RunAsync();
             return stop.ExitCode ?? code;
         });
+    }
+
+    private static bool IsMemory(string text, out string wrong)
+    {
+        var machine = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        wrong = $"this machine has {MemorySize.Format(machine)}, ask for less";
+        if (ByteSize.TryParse(text, out var bytes) && bytes > machine) return false;
+        wrong = "give at least 16M in whole pages, such as 64M";
+        return bytes >= 16 << 20 && bytes % 4096 == 0;
     }
 
     private static IAnsiConsole CreateConsole(TextWriter target, bool redirected)

@@ -61,10 +61,13 @@ internal sealed record HostOptions(
             r.GetValue(poll),
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null)));
         var parsed = root.Parse(args);
-        if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
-        var code = parsed.Invoke();
-        if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-host --help says what is possible");
-        return code;
+        if (parsed.Action is ParseErrorAction)
+        {
+            var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            Console.Error.WriteLine($"vmshunt-host: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-host --help says what is possible");
+            return 1;
+        }
+        return parsed.Invoke();
     }
 
     private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)

@@ -25,7 +25,10 @@ var parsed = HypervisorOptions.Command(options =>
     Console.Out.WriteLine($"ready socket={options.Socket}");
     return hypervisor.Run();
 }).Parse(args);
-if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
-var code = parsed.Invoke();
-if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-hypervisor --help says what is possible");
-return code;
+if (parsed.Action is ParseErrorAction)
+{
+    var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+    Console.Error.WriteLine($"vmshunt-hypervisor: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-hypervisor --help says what is possible");
+    return 1;
+}
+return parsed.Invoke();

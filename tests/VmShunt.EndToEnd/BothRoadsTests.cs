@@ -60,6 +60,8 @@ public sealed class BothRoadsTests : IDisposable
         var before = (await FileHash.OfAsync(disk, default), File.GetLastWriteTimeUtc(disk));
         var content = _folder.RandomFile("content", 4096, seed: 5);
         await using var machine = await RunningMachine.BootAsync(disk, readOnly: true);
+        // ATA has no word for it; virtio has (VIRTIO_BLK_F_RO).
+        await machine.ModeAsync("enlightened");
         Assert.True((await machine.InfoAsync()).Disk.ReadOnly);
         foreach (var command in new[] { $"write --sector 8 --input {content}", "fill --sector 8 --count 8", "discard --sector 8 --count 8" })
         {

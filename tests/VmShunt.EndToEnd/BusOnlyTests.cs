@@ -21,16 +21,16 @@ public sealed class BusOnlyTests : IDisposable
         (await Assert.ThrowsAsync<LaunchException>(() => AskAsync(console, command))).Message;
 
     [Theory]
-    [InlineData("adaptive", 1)]
-    [InlineData("never", 1)]
-    [InlineData("busy", 1)]
-    [InlineData("adaptive", 2)]
-    [InlineData("never", 2)]
-    public async Task A_guest_on_the_bus_alone_does_everything_that_a_disk_can(string poll, int queues)
+    [InlineData("adaptive", 1, "split")]
+    [InlineData("never", 1, "split")]
+    [InlineData("busy", 1, "packed")]
+    [InlineData("adaptive", 2, "packed")]
+    [InlineData("never", 2, "packed")]
+    public async Task A_guest_on_the_bus_alone_does_everything_that_a_disk_can(string poll, int queues, string ring)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2", "--poll", poll);
-        await UseAsync(disk, socket, "--queues", queues.ToString(), "--poll", poll);
+        await UseAsync(disk, socket, "--queues", queues.ToString(), "--poll", poll, "--ring", ring);
     }
 
     [FactIfInstalled("qemu-storage-daemon")]

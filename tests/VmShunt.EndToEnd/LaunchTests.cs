@@ -73,7 +73,10 @@ public sealed class LaunchTests : IDisposable
     {
         var image = _folder["ext4.img"];
         using (var file = File.Create(image)) file.SetLength(16 << 20);
-        Assert.Equal(0, (await Programs.RunAsync(Installed.Require("mkfs.ext4"), "-q", "-F", "-d", AppContext.BaseDirectory + "/runtimes", image)).ExitCode);
+        Directory.CreateDirectory(_folder["files"]);
+        for (var i = 0; i < 20; i++) _folder.RandomFile($"files/{i}", i * 9999, seed: i);
+        var made = await Programs.RunAsync(Installed.Require("mkfs.ext4"), "-q", "-F", "-d", _folder["files"], image);
+        Assert.True(made.ExitCode == 0, made.ErrorText);
         await LaunchOnAsync(image);
     }
 

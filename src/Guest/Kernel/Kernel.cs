@@ -167,7 +167,7 @@ internal sealed class Kernel : IDisposable
     }
 
     private BusChannel OpenChannel(UnixConnection socket) =>
-        BusChannel.Open(socket, Ram, Pages, _options.Bus.Queues, new RingThread(
+        BusChannel.Open(socket, Ram, Pages, _options.Bus, new RingThread(
             _options.Bus.Wait,
             Crash,
             Enter: () => _emulated?.Processors.Enter(),

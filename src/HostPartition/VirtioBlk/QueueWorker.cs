@@ -35,7 +35,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         _thread.Start();
     }
 
-    public ushort Stop()
+    public uint Stop()
     {
         _stopping.Raise();
         _wake.Signal();

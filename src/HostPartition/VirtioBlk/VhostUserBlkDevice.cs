@@ -26,14 +26,19 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
     public IRunningVring Start(VringSetup setup)
     {
         var features = (VirtioBlkFeatures)setup.Features;
-        var areas = new SplitAreas(setup.Descriptors, setup.Driver, setup.Device);
-        var queue = new SplitDeviceQueue(
-            setup.Memory,
-            areas,
-            setup.Size,
-            setup.Position,
-            indirect: features.HasFlag(VirtioBlkFeatures.IndirectDescriptors),
-            eventIndex: features.HasFlag(VirtioBlkFeatures.EventIndex));
-        return new QueueWorker<SplitDeviceQueue>(queue, setup, device, policy, log);
+        var indirect = features.HasFlag(VirtioBlkFeatures.IndirectDescriptors);
+        var eventIndex = features.HasFlag(VirtioBlkFeatures.EventIndex);
+        if (features.HasFlag(VirtioBlkFeatures.PackedRing))
+        {
+            var areas = new PackedAreas(setup.Descriptors, setup.Driver, setup.Device);
+            var queue = new PackedDeviceQueue(setup.Memory, areas, setup.Size, setup.Position, indirect, eventIndex);
+            return new QueueWorker<PackedDeviceQueue>(queue, setup, device, policy, log);
+        }
+        else
+        {
+            var areas = new SplitAreas(setup.Descriptors, setup.Driver, setup.Device);
+            var queue = new SplitDeviceQueue(setup.Memory, areas, setup.Size, (ushort)setup.Position, indirect, eventIndex);
+            return new QueueWorker<SplitDeviceQueue>(queue, setup, device, policy, log);
+        }
     }
 }

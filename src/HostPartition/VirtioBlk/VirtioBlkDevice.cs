@@ -20,7 +20,7 @@ internal sealed class VirtioBlkDevice
     {
         Disk = disk;
         Features = VirtioBlkFeatures.Version1 | VirtioBlkFeatures.IndirectDescriptors | VirtioBlkFeatures.EventIndex
-            | VirtioBlkFeatures.SegMax | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Flush | VirtioBlkFeatures.MultiQueue
+            | VirtioBlkFeatures.PackedRing | VirtioBlkFeatures.InOrder | VirtioBlkFeatures.SegMax | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Flush | VirtioBlkFeatures.MultiQueue
             | (disk.IsReadOnly ? VirtioBlkFeatures.ReadOnly : VirtioBlkFeatures.Discard | VirtioBlkFeatures.WriteZeroes);
         _config = new VirtioBlkConfig
         {

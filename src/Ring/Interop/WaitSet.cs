@@ -25,6 +25,9 @@ public sealed unsafe class WaitSet : IDisposable
         }
     }
 
+    /// <summary>From now on only the end of descriptor <paramref name="index"/> counts, not data that arrives on it.</summary>
+    public void IgnoreData(int index) => _fds[index].Events = Libc.POLLRDHUP;
+
     /// <summary>Sleeps until a descriptor is readable or its peer is gone, or the time is over.</summary>
     /// <param name="timeoutMilliseconds">−1 waits without end, 0 only looks.</param>
     /// <returns>Whether any descriptor is ready.</returns>

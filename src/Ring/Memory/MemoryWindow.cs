@@ -62,6 +62,16 @@ public readonly unsafe struct MemoryWindow
         Volatile.Write(ref *(ushort*)(_base + offset), value);
     }
 
+    /// <summary>Writes a word with one 32-bit store, after everything written before it.</summary>
+    /// <param name="offset">A multiple of four.</param>
+    /// <param name="value">The new value.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void WriteUInt32Release(int offset, uint value)
+    {
+        Check(offset, sizeof(uint));
+        Volatile.Write(ref *(uint*)(_base + offset), value);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Check(int offset, int size)
     {

@@ -26,23 +26,24 @@ internal sealed class BackendVring(int index) : IDisposable
     internal bool IsEnabled { get; set; }
 
     /// <summary>Where serving starts, or stopped last.</summary>
-    internal ushort Position { get; private set; }
+    internal uint Position { get; private set; }
 
     internal string? SetSize(uint size, int maximum, ulong features)
     {
         if (IsRunning) return $"ring {index} is running; its size cannot change";
         var packed = (features & PackedRing) != 0;
-        if (size > maximum || !(packed ? size > 0 : SplitLayout.IsValidSize((int)size)))
+        if (size > maximum || !(packed ? PackedLayout.IsValidSize((int)size) : SplitLayout.IsValidSize((int)size)))
             return $"ring {index}: a size of {size} is not possible (at most {maximum}{(packed ? "" : ", a power of two")})";
         _size = (int)size;
         return null;
     }
 
-    internal string? SetPosition(uint position)
+    internal string? SetPosition(uint position, ulong features)
     {
         if (IsRunning) return $"ring {index} is running; its base cannot change";
-        if (position > ushort.MaxValue) return $"ring {index}: a base of {position} is not possible";
-        Position = (ushort)position;
+        // The packed ring's base has two halves (virtio 1.3 §2.8; vhost-user, "packed virtqueues").
+        if ((features & PackedRing) == 0 && position > ushort.MaxValue) return $"ring {index}: a base of {position} is not possible";
+        Position = position;
         return null;
     }
 
@@ -71,8 +72,9 @@ internal sealed class BackendVring(int index) : IDisposable
     {
         if (IsRunning || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
         var packed = (features & PackedRing) != 0;
-        var driverBytes = packed ? 4 : SplitLayout.AvailableBytes(_size);
-        var deviceBytes = packed ? 4 : SplitLayout.UsedBytes(_size);
+        var driverBytes = packed ? PackedLayout.EventBytes : SplitLayout.AvailableBytes(_size);
+        var deviceBytes = packed ? PackedLayout.EventBytes : SplitLayout.UsedBytes(_size);
+        if (packed && address.Available % 4 != 0) return $"ring {index}: its driver area is misaligned (virtio 1.3 §2.8)";
         if (!memory.TryGetWindowByUserAddress(address.Descriptors, SplitLayout.DescriptorBytes(_size), out var descriptors)
             || !memory.TryGetWindowByUserAddress(address.Available, driverBytes, out var driver)
             || !memory.TryGetWindowByUserAddress(address.Used, deviceBytes, out var used))

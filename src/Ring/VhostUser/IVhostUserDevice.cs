@@ -36,26 +36,26 @@ public interface IRunningVring
     /// <summary>
     /// Finishes what was taken, returns it, and stops; afterwards nothing touches the guest's memory through this ring.
     /// </summary>
-    /// <returns>The index of the next entry that was not taken (GET_VRING_BASE).</returns>
-    ushort Stop();
+    /// <returns>Where the next entry would be taken (GET_VRING_BASE), in the form of the ring's layout.</returns>
+    uint Stop();
 }
 
 /// <summary>A ring as the front-end configured it.</summary>
 /// <param name="Index">Which ring.</param>
 /// <param name="Size">Entries; valid for the ring's layout.</param>
-/// <param name="Position">Where to start (SET_VRING_BASE).</param>
+/// <param name="Position">Where to start (SET_VRING_BASE), in the form of the ring's layout.</param>
 /// <param name="Features">The negotiated virtio features.</param>
 /// <param name="Memory">The guest's memory; alive until the ring is stopped.</param>
 /// <param name="Descriptors">The descriptor area.</param>
-/// <param name="Driver">The driver area: available ring.</param>
-/// <param name="Device">The device area: used ring.</param>
+/// <param name="Driver">The driver area: available ring, or the packed ring's event suppression.</param>
+/// <param name="Device">The device area: used ring, or the packed ring's event suppression.</param>
 /// <param name="Kick">The driver's eventfd, or null: poll.</param>
 /// <param name="Call">The device's eventfd, or null: the driver polls.</param>
 /// <param name="Error">Signalled when the ring breaks, or null.</param>
 public sealed record VringSetup(
     int Index,
     int Size,
-    ushort Position,
+    uint Position,
     ulong Features,
     GuestMemory Memory,
     MemoryWindow Descriptors,

@@ -98,7 +98,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.AddMemReg => ChangeMemory(() => _memory.Add(MemoryPayload(), connection.TakeDescriptor())),
         VhostUserRequest.RemMemReg => ChangeMemory(() => _memory.Remove(MemoryPayload())),
         VhostUserRequest.SetVringNum => OnState((vring, value) => vring.SetSize(value, device.MaxQueueSize, _features)),
-        VhostUserRequest.SetVringBase => OnState((vring, value) => vring.SetPosition(value)),
+        VhostUserRequest.SetVringBase => OnState((vring, value) => vring.SetPosition(value, _features)),
         VhostUserRequest.SetVringAddr => SetVringAddress(connection.PayloadAs<VringAddress>()),
         VhostUserRequest.SetVringEnable => OnState(Enable),
         VhostUserRequest.SetVringKick => OnDescriptor((vring, handle) => vring.SetKick(handle)),
@@ -136,7 +136,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         {
             vring.Stop();
             vring.IsEnabled = false;
-            vring.SetPosition(0);
+            vring.SetPosition(0, _features);
         }
         _status = 0;
         return null;

@@ -107,7 +107,7 @@ public sealed class VhostUserFrontend : IDisposable
     /// <param name="device">Guest-physical address of the device area (used ring).</param>
     /// <param name="kick">The driver's eventfd; stays the caller's.</param>
     /// <param name="call">The device's eventfd; stays the caller's.</param>
-    public void StartRing(int index, int size, ushort position, ulong descriptors, ulong driver, ulong device, EventFd kick, EventFd call)
+    public void StartRing(int index, int size, uint position, ulong descriptors, ulong driver, ulong device, EventFd kick, EventFd call)
     {
         ArgumentNullException.ThrowIfNull(kick);
         ArgumentNullException.ThrowIfNull(call);
@@ -120,12 +120,12 @@ public sealed class VhostUserFrontend : IDisposable
     }
 
     /// <summary>Stops a ring; when it returns, the back-end has returned all that it took.</summary>
-    /// <returns>The index of the next entry that it would have taken.</returns>
-    public ushort StopRing(int index)
+    /// <returns>Where it would have gone on, in the form of the ring's layout.</returns>
+    public uint StopRing(int index)
     {
         _connection.Send(VhostUserRequest.GetVringBase, 0, new VringState { Index = (uint)index });
         ReceiveReply(VhostUserRequest.GetVringBase);
-        return (ushort)_connection.PayloadAs<VringState>().Value;
+        return _connection.PayloadAs<VringState>().Value;
     }
 
     /// <summary>

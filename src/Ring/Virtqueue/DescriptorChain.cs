@@ -36,7 +36,7 @@ public sealed class DescriptorChain
         ReadableCount = 0;
     }
 
-    internal void SetSlots(ushort slots) => Handle = Handle with { Slots = slots };
+    internal void SetHandle(ChainHandle handle) => Handle = handle;
 
     /// <returns>Null, or why the chain is malformed.</returns>
     internal string? Add(ulong address, uint length, bool deviceWrites)

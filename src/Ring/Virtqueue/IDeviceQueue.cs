@@ -29,8 +29,11 @@ public interface IDeviceQueue
     /// <summary>Tells the driver that kicks are not needed now.</summary>
     void Disarm();
 
-    /// <summary>Where the next chain will be taken: what GET_VRING_BASE reports.</summary>
-    ushort Position { get; }
+    /// <summary>
+    /// Where the next chain will be taken, as GET_VRING_BASE reports it: split, the available index; packed, the available
+    /// index and wrap counter in the low half, the used ones in the high half.
+    /// </summary>
+    uint Position { get; }
 
     /// <summary>Why the queue is broken, or null.</summary>
     string? Fault { get; }

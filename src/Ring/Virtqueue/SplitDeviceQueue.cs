@@ -36,7 +36,7 @@ public struct SplitDeviceQueue : IDeviceQueue
     }
 
     /// <inheritdoc/>
-    public readonly ushort Position => _nextAvailable;
+    public readonly uint Position => _nextAvailable;
 
     /// <inheritdoc/>
     public string? Fault { get; private set; }

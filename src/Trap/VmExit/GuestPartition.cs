@@ -126,7 +126,7 @@ public sealed class GuestPartition : IDisposable
         try
         {
             connection.Send(in hello);
-            if (!connection.Receive(out welcome)) throw new IOException($"the hypervisor at {socket} closed the connection before its welcome");
+            if (!ReceiveWelcome(socket, connection, out welcome)) throw new IOException($"the hypervisor at {socket} closed the connection before its welcome");
             if (welcome.Magic != Hello.ExpectedMagic || welcome.Version != Hello.ExpectedVersion)
                 throw new IOException($"{socket} is no hypervisor of this version: it answered magic {welcome.Magic:x}, version {welcome.Version}");
             if (welcome.Refused != 0) throw new IOException(VirtualProcessor.ReceiveText(connection, welcome.TextLength));
@@ -136,6 +136,18 @@ public sealed class GuestPartition : IDisposable
         {
             connection.Dispose();
             throw;
+        }
+    }
+
+    private static bool ReceiveWelcome(string socket, FramedConnection connection, out Welcome welcome)
+    {
+        try
+        {
+            return connection.Receive(out welcome);
+        }
+        catch (IOException e)
+        {
+            throw new IOException($"{socket} is no hypervisor, or one that ended: {e.Message}", e);
         }
     }
 

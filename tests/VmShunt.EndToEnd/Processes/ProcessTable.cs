@@ -21,7 +21,9 @@ internal static class ProcessTable
     internal static IReadOnlyList<string> WithCommandLine(string text) =>
         [.. All().Select(CommandLine).Where(line => line.Contains(text, StringComparison.Ordinal)).Select(line => line.Replace('\0', ' '))];
 
-    internal static bool IsStopped(int processId) => State(processId)?.Kind == 'T';
+    /// <summary>Whether every thread of a process is stopped.</summary>
+    internal static bool IsStopped(int processId) =>
+        Directory.EnumerateDirectories($"/proc/{processId}/task").All(thread => State(Path.GetRelativePath("/proc", thread))?.Kind == 'T');
 
     /// <summary>How many bytes of a guest's memory a process has mapped, each mapping counted.</summary>
     internal static long GuestMemoryMapped(int processId)
@@ -39,21 +41,23 @@ internal static class ProcessTable
     private static IEnumerable<int> All() =>
         Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => int.TryParse(name, out _)).Select(name => int.Parse(name!));
 
-    private static string CommandLine(int processId) => Read(processId, "cmdline") ?? "";
+    private static string CommandLine(int processId) => Read($"{processId}", "cmdline") ?? "";
 
-    private static (char Kind, int Parent)? State(int processId)
+    private static (char Kind, int Parent)? State(int processId) => State($"{processId}");
+
+    private static (char Kind, int Parent)? State(string task)
     {
-        if (Read(processId, "stat") is not { } stat) return null;
+        if (Read(task, "stat") is not { } stat) return null;
         // pid (name) state ppid …; the name may hold anything.
         var words = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
         return (words[0][0], int.Parse(words[1]));
     }
 
-    private static string? Read(int processId, string file)
+    private static string? Read(string task, string file)
     {
         try
         {
-            return File.ReadAllText($"/proc/{processId}/{file}");
+            return File.ReadAllText($"/proc/{task}/{file}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -68,8 +68,6 @@ internal static class Programs
         Assert.True(child.Ended.IsCompleted, $"{child.Name} does not end; it said:\n{string.Join('\n', child.LastOutput)}");
         var output = new List<string>();
         while (child.Output.TryRead(out var line)) output.Add(line);
-        var errors = child.LastOutput.ToList();
-        foreach (var line in output) errors.Remove(line);
-        return new Ended(child.ExitCode, output, errors);
+        return new Ended(child.ExitCode, output, child.LastErrors);
     }
 }

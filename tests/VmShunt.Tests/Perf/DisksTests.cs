@@ -1,7 +1,7 @@
 using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Perf.Disks;
-using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
+using VmShunt.Ring.Memory;
 using VmShunt.Tests.Firmware;
 
 namespace VmShunt.Tests.Perf;
@@ -81,7 +81,7 @@ public class DisksTests
     [InlineData("-1M", -1L)]
     [InlineData("9999999999G", -1L)]
     public void Sizes_are_read_as_people_write_them(string text, long bytes) =>
-        Assert.Equal(bytes, MemorySize.TryParse(text, out var value) ? value : -1);
+        Assert.Equal(bytes, ByteSize.TryParse(text, out var value) ? value : -1);
 
     [Fact]
     public void The_direct_path_reads_the_file_and_counts_its_requests()

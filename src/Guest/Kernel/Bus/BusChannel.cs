@@ -55,19 +55,21 @@ internal sealed class BusChannel : IDisposable
     /// <param name="socket">Connected to a back-end; owned from now on.</param>
     /// <param name="ram">The memory to share.</param>
     /// <param name="pages">Where rings are allocated.</param>
-    /// <param name="queues">How many queues are wanted; the back-end may offer fewer.</param>
+    /// <param name="options">How many queues are wanted (the back-end may offer fewer), and of which layout.</param>
     /// <param name="thread">What each queue's thread needs.</param>
     /// <exception cref="IOException">The back-end refused, or is no block device.</exception>
-    internal static BusChannel Open(UnixConnection socket, GuestRam ram, GuestPages pages, int queues, RingThread thread)
+    internal static BusChannel Open(UnixConnection socket, GuestRam ram, GuestPages pages, BusOptions options, RingThread thread)
     {
-        var frontend = VhostUserFrontend.Open(socket, (ulong)Wanted, (ulong)VirtioBlkFeatures.Version1);
+        var wanted = Wanted | (options.Layout == RingLayout.Split ? 0 : VirtioBlkFeatures.PackedRing);
+        var required = VirtioBlkFeatures.Version1 | (options.Layout == RingLayout.Packed ? VirtioBlkFeatures.PackedRing : 0);
+        var frontend = VhostUserFrontend.Open(socket, (ulong)wanted, (ulong)required);
         var channel = new BusChannel(frontend, pages);
         try
         {
             frontend.ShareMemory([.. ram.Parts.Select(p => (p.GuestAddress, p.Size, p.FileOffset))], ram.File);
             channel.ReadConfiguration();
             var available = channel.Features.HasFlag(VirtioBlkFeatures.MultiQueue) ? Math.Min(frontend.QueueCount, channel.Configuration.NumQueues) : 1;
-            for (var i = 0; i < Math.Clamp(queues, 1, available); i++) channel.StartQueue(i, thread);
+            for (var i = 0; i < Math.Clamp(options.Queues, 1, available); i++) channel.StartQueue(i, thread);
             return channel;
         }
         catch
@@ -137,22 +139,32 @@ internal sealed class BusChannel : IDisposable
 
     private void StartQueue(int index, RingThread thread)
     {
-        var descriptors = Allocate(SplitLayout.DescriptorBytes(QueueSize));
-        var available = Allocate(SplitLayout.AvailableBytes(QueueSize));
-        var used = Allocate(SplitLayout.UsedBytes(QueueSize));
         var indirect = Features.HasFlag(VirtioBlkFeatures.IndirectDescriptors);
+        var eventIndex = Features.HasFlag(VirtioBlkFeatures.EventIndex);
         var tables = indirect ? Allocate(QueueSize * DescriptorsPerTable * SplitDescriptor.Bytes) : default;
-        var queue = new SplitDriverQueue(
-            new SplitAreas(descriptors.Window, available.Window, used.Window),
-            QueueSize,
-            Features.HasFlag(VirtioBlkFeatures.EventIndex),
-            indirect ? tables.Window : default,
-            indirect ? tables.Address : 0);
+        var tablesWindow = indirect ? tables.Window : default;
+        var tablesAddress = indirect ? tables.Address : 0;
+        if (Features.HasFlag(VirtioBlkFeatures.PackedRing))
+        {
+            var ring = AllocateRing(PackedLayout.DescriptorBytes(QueueSize), PackedLayout.EventBytes, PackedLayout.EventBytes);
+            var areas = new PackedAreas(ring.Descriptors.Window, ring.Driver.Window, ring.Device.Window);
+            Start(index, new PackedDriverQueue(areas, QueueSize, eventIndex, tablesWindow, tablesAddress), PackedLayout.StartPosition, ring, thread);
+        }
+        else
+        {
+            var ring = AllocateRing(SplitLayout.DescriptorBytes(QueueSize), SplitLayout.AvailableBytes(QueueSize), SplitLayout.UsedBytes(QueueSize));
+            var areas = new SplitAreas(ring.Descriptors.Window, ring.Driver.Window, ring.Device.Window);
+            Start(index, new SplitDriverQueue(areas, QueueSize, eventIndex, tablesWindow, tablesAddress), 0, ring, thread);
+        }
+    }
+
+    private void Start<TQueue>(int index, TQueue queue, uint position, in RingAreas ring, RingThread thread) where TQueue : struct, IDriverQueue
+    {
         var slots = new RingSlots(queue.Capacity, Allocate(RingSlots.RequiredBytes(queue.Capacity)));
         var kick = EventFd.Create();
         var call = EventFd.Create();
-        _frontend.StartRing(index, QueueSize, 0, descriptors.Address, available.Address, used.Address, kick, call);
-        _pumps.Add(new QueuePump<SplitDriverQueue>(queue, slots, kick, call, _frontend.Handle, thread with { Lost = Lose }));
+        _frontend.StartRing(index, QueueSize, position, ring.Descriptors.Address, ring.Driver.Address, ring.Device.Address, kick, call);
+        _pumps.Add(new QueuePump<TQueue>(queue, slots, kick, call, _frontend.Handle, thread with { Lost = Lose }));
 
         void Lose(string why)
         {
@@ -161,10 +173,14 @@ internal sealed class BusChannel : IDisposable
         }
     }
 
+    private RingAreas AllocateRing(int descriptors, int driver, int device) => new(Allocate(descriptors), Allocate(driver), Allocate(device));
+
     private GuestBuffer Allocate(int bytes)
     {
         var buffer = _pages.Allocate(bytes);
         _memory.Add(buffer);
         return buffer;
     }
+
+    private readonly record struct RingAreas(GuestBuffer Descriptors, GuestBuffer Driver, GuestBuffer Device);
 }

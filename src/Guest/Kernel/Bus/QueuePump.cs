@@ -60,7 +60,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     /// <param name="slots">As many as the ring can hold requests.</param>
     /// <param name="kick">The driver's eventfd; owned.</param>
     /// <param name="call">The device's eventfd; owned.</param>
-    /// <param name="peer">Readable when the device's process is gone.</param>
+    /// <param name="peer">Hung up when the device's process is gone.</param>
     /// <param name="settings">How the thread waits, and what it tells whom.</param>
     internal QueuePump(TQueue queue, RingSlots slots, EventFd kick, EventFd call, SafeHandle peer, RingThread settings)
     {
@@ -71,6 +71,8 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
         _settings = settings;
         _crash = settings.Crash;
         _sleep = new WaitSet(_wake.Handle, _call.Handle, peer);
+        // While further rings are set up, answers for another thread arrive there.
+        _sleep.IgnoreData(2);
         _thread = new Thread(EnterAndRun) { IsBackground = true, Name = "ring" };
         _thread.Start();
     }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using VmShunt.Guest.Bus;
 using VmShunt.Guest.Firmware.Boot;
@@ -19,6 +20,7 @@ internal static class GuestCommandLine
         var mode = new Option<string>("--mode") { Recursive = true, DefaultValueFactory = _ => "auto", Description = "the mode to start in; auto is enlightened where a bus is offered" };
         var queues = new Option<int>("--queues") { Recursive = true, DefaultValueFactory = _ => 1, Description = "request queues on the bus, 1 to 16" };
         var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
+        var ring = new Option<RingLayout>("--ring") { Recursive = true, DefaultValueFactory = _ => RingLayout.Auto, Description = "the layout of virtqueues: packed where offered (auto), split or packed" };
         var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
         mode.AcceptOnlyFromAmong("auto", "emulating", "enlightened", "alternate");
         memory.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0, r, "--memory takes a size such as 64M"));
@@ -27,12 +29,8 @@ internal static class GuestCommandLine
 
         var root = new RootCommand("VM-C: a guest whose disk is reached through the trap (emulating stack) or the ring (enlightened stack)")
         {
-            hypervisor, bus, memory, processors, mode, queues, poll, json,
+            hypervisor, bus, memory, processors, mode, queues, poll, ring, json,
         };
-        root.Validators.Add(r => Require(
-            r.GetValue(hypervisor) is null != r.GetValue(bus) is null,
-            r,
-            "name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)"));
 
         ParseResult? parsed = null;
         var runner = new OnceRunner(
@@ -41,16 +39,23 @@ internal static class GuestCommandLine
                 ModeOf(parsed!.GetValue(mode)!),
                 parsed.GetValue(bus),
                 ByteSize.TryParse(parsed.GetValue(memory)!, out var bytes) ? bytes : 0,
-                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll))),
+                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll), parsed.GetValue(ring))),
             asJson: () => parsed!.GetValue(json));
         foreach (var command in CommandSet.Build(runner)) root.Add(command);
         root.Add(ConsoleCommand.Build(runner));
 
         parsed = root.Parse(boot.CommandLine);
-        if (parsed.Action is ParseErrorAction failure) failure.ShowHelp = false;
-        var code = parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
-        if (parsed.Errors.Count > 0) Console.Error.WriteLine("vmshunt-guest --help says what is possible");
-        return code;
+        if (parsed.Action is ParseErrorAction) return Refuse(string.Join(' ', parsed.Errors.Select(error => error.Message)));
+        if (parsed.Action is not HelpAction && parsed.GetValue(hypervisor) is null == parsed.GetValue(bus) is null)
+            return Refuse("name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)");
+        return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    }
+
+    private static int Refuse(string what)
+    {
+        var words = what.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        Console.Error.WriteLine($"vmshunt-guest: {string.Join(' ', words).TrimEnd('.')}; vmshunt-guest --help says what is possible");
+        return 1;
     }
 
     private static GuestMode? ModeOf(string text) => text == "auto" ? null : Enum.Parse<GuestMode>(text, ignoreCase: true);

@@ -36,7 +36,7 @@ internal static class InfoCommand
                 ["sectors"] = geometry.SectorCount,
                 ["bytes"] = geometry.SectorCount * DiskClassDriver.SectorBytes,
                 ["serial"] = kernel.EmulatingDisk?.Geometry.Serial ?? geometry.Serial,
-                ["readOnly"] = geometry.IsReadOnly,
+                ["readOnly"] = geometry.IsReadOnly || kernel.EnlightenedDisk?.Geometry.IsReadOnly == true,
             },
             ["partitions"] = new JsonArray([.. partitions]),
             ["bus"] = kernel.Channel is not null || kernel.IsBusOffered(),

@@ -11,13 +11,14 @@ namespace VmShunt.Guest.Workloads;
 /// </summary>
 internal sealed class VerifiedLoad : IDisposable
 {
-    private const int BlockBytes = 4096, BlockSectors = BlockBytes / 512;
+    private const int LargestBlockSectors = 8;
     private const int BlocksPerWorker = 16;
 
     private readonly DiskClassDriver _disk;
     private readonly GuestPages _pages;
     private readonly GuestBuffer _memory;
     private readonly ulong _firstSector;
+    private readonly int _blockSectors;
     private readonly bool _write;
     private readonly BlockCounters _before;
     private readonly long _blocks;
@@ -38,9 +39,11 @@ internal sealed class VerifiedLoad : IDisposable
         _pages = pages;
         _write = write;
         _firstSector = firstSector;
-        _blocks = Math.Min(depth * BlocksPerWorker, (long)(sectors / BlockSectors));
+        // A small range has small blocks, so that many of them are still in flight.
+        _blockSectors = (int)Math.Clamp(sectors / (ulong)depth, 1, LargestBlockSectors);
+        _blocks = Math.Min(depth * BlocksPerWorker, (long)sectors / _blockSectors);
         depth = (int)Math.Min(depth, _blocks);
-        _memory = pages.Allocate(Math.Max(1, depth) * BlockBytes);
+        _memory = pages.Allocate(depth * BlockBytes);
         _generations = new long[_blocks];
         _checksums = new uint[_blocks];
         _known = new bool[_blocks];
@@ -48,6 +51,8 @@ internal sealed class VerifiedLoad : IDisposable
         _seed = Environment.TickCount;
         _workers = [.. Enumerable.Range(0, depth).Select(i => Work(i, depth))];
     }
+
+    private int BlockBytes => _blockSectors * DiskClassDriver.SectorBytes;
 
     /// <summary>What a load came to.</summary>
     internal readonly record struct Result(
@@ -60,10 +65,11 @@ internal sealed class VerifiedLoad : IDisposable
     /// <param name="write">Whether half of the requests write.</param>
     /// <param name="firstSector">Where its range starts.</param>
     /// <param name="sectors">How long the range is.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The range holds no block.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The range is empty.</exception>
     internal static VerifiedLoad Start(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(sectors, (ulong)BlockSectors);
+        ArgumentOutOfRangeException.ThrowIfZero(sectors);
+        ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
         return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors);
     }
 
@@ -113,7 +119,7 @@ internal sealed class VerifiedLoad : IDisposable
 
     private async ValueTask Touch(long block, GuestBuffer buffer, bool write)
     {
-        var sector = _firstSector + (ulong)block * BlockSectors;
+        var sector = _firstSector + (ulong)(block * _blockSectors);
         try
         {
             if (write)

@@ -1,0 +1,144 @@
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Ring.Virtqueue;
+
+/// <summary>The device's side of a packed virtqueue (virtio 1.3 §2.8).</summary>
+public struct PackedDeviceQueue : IDeviceQueue
+{
+    private const int NothingHeld = -1;
+
+    private readonly GuestMemory _memory;
+    private readonly PackedAreas _areas;
+    private readonly int _size;
+    private readonly bool _indirect;
+    private readonly bool _eventIndex;
+    private PackedPosition _available;
+    private PackedPosition _used;
+    private int _heldOffset = NothingHeld;
+    private DescriptorFlags _heldFlags;
+    private int _unsignalled;
+
+    /// <summary>Attaches to a ring.</summary>
+    /// <param name="memory">Where indirect tables are found; must outlive the queue.</param>
+    /// <param name="areas">The ring's areas: the descriptors, and four bytes for each side's event suppression.</param>
+    /// <param name="size">A valid packed queue size.</param>
+    /// <param name="position">Where to go on: SET_VRING_BASE; <see cref="PackedLayout.StartPosition"/> for a new ring.</param>
+    /// <param name="indirect">VIRTIO_F_INDIRECT_DESC was negotiated.</param>
+    /// <param name="eventIndex">VIRTIO_F_EVENT_IDX was negotiated.</param>
+    public PackedDeviceQueue(GuestMemory memory, PackedAreas areas, int size, uint position, bool indirect, bool eventIndex)
+    {
+        if (!PackedLayout.IsValidSize(size)) throw new ArgumentOutOfRangeException(nameof(size), size, "a packed queue has 1 to 32768 entries");
+        _memory = memory;
+        _areas = areas;
+        _size = size;
+        _indirect = indirect;
+        _eventIndex = eventIndex;
+        _available = new PackedPosition(size, (ushort)position);
+        _used = new PackedPosition(size, (ushort)(position >> 16));
+    }
+
+    /// <inheritdoc/>
+    public readonly uint Position => (uint)_used.Word << 16 | _available.Word;
+
+    /// <inheritdoc/>
+    public string? Fault { get; private set; }
+
+    /// <inheritdoc/>
+    public QueueTake TryTake(DescriptorChain chain)
+    {
+        if (Fault is not null) return QueueTake.Broken;
+        // Acquire: the descriptors are read after the flags of the first, which the driver writes last.
+        if (!IsAvailable()) return QueueTake.Empty;
+        var next = _available;
+        chain.Begin(default);
+        for (var slots = 1; slots <= _size; slots++)
+        {
+            var descriptor = _areas.Descriptors.Read<PackedDescriptor>(next.Offset);
+            next.Advance(1);
+            var more = (descriptor.Flags & DescriptorFlags.Next) != 0;
+            var fault = (descriptor.Flags & DescriptorFlags.Indirect) != 0
+                ? more ? "an indirect descriptor with NEXT (virtio 1.3 §2.8.19)" : ReadIndirect(descriptor.Address, descriptor.Length, chain)
+                : chain.Add(descriptor.Address, descriptor.Length, (descriptor.Flags & DescriptorFlags.Write) != 0);
+            if (fault is not null) return Break(fault);
+            if (more) continue;
+            if (descriptor.Id >= _size) return Break("a buffer id beyond the queue's size");
+            chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
+            _available = next;
+            return QueueTake.Taken;
+        }
+        return Break("a descriptor chain longer than the queue");
+    }
+
+    /// <inheritdoc/>
+    public void Return(ChainHandle handle, uint written)
+    {
+        var offset = _used.Offset;
+        _areas.Descriptors.Write(offset + 8, written);
+        _areas.Descriptors.Write(offset + 12, handle.Id);
+        var flags = _used.UsedFlags | (written > 0 ? DescriptorFlags.Write : 0);
+        // The driver stops at the first entry that is not used: while that one is held back, it sees none of the rest.
+        if (_heldOffset == NothingHeld)
+        {
+            _heldOffset = offset;
+            _heldFlags = flags;
+        }
+        else
+        {
+            _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
+        }
+        _used.Advance(handle.Slots);
+        _unsignalled += handle.Slots;
+    }
+
+    /// <inheritdoc/>
+    public bool Publish()
+    {
+        if (_heldOffset == NothingHeld) return false;
+        // Release: the entries, and the data and status that they announce, are visible before the flags.
+        _areas.Descriptors.WriteUInt16Release(_heldOffset + PackedLayout.Flags, (ushort)_heldFlags);
+        _heldOffset = NothingHeld;
+        // The flags must be visible before the driver's suppression word is read, or a driver that arms now is missed.
+        Fence.StoreBeforeLoad();
+        var slots = _unsignalled;
+        _unsignalled = 0;
+        return PackedEvent.IsWanted(_areas.Driver, _used, slots, _size, _eventIndex);
+    }
+
+    /// <inheritdoc/>
+    public readonly bool Arm()
+    {
+        PackedEvent.Arm(_areas.Device, _available, _eventIndex);
+        // The wish must be visible before the ring is looked at again, or both sides sleep.
+        Fence.StoreBeforeLoad();
+        return IsAvailable();
+    }
+
+    /// <inheritdoc/>
+    public readonly void Disarm() => PackedEvent.Disarm(_areas.Device);
+
+    private readonly bool IsAvailable() =>
+        _available.IsAvailable((DescriptorFlags)_areas.Descriptors.ReadUInt16Acquire(_available.Offset + PackedLayout.Flags));
+
+    private readonly string? ReadIndirect(ulong address, uint bytes, DescriptorChain chain)
+    {
+        if (!_indirect) return "an indirect descriptor, which was not negotiated";
+        if (bytes == 0 || bytes % PackedDescriptor.Bytes != 0) return "an indirect table whose length is no multiple of 16";
+        var count = bytes / PackedDescriptor.Bytes;
+        if (count > DescriptorChain.MaxSegments) return "an indirect table of more than 1024 entries";
+        if (!_memory.TryGetWindow(address, (int)bytes, out var table)) return "an indirect table outside guest memory";
+        for (var i = 0; i < count; i++)
+        {
+            var descriptor = table.Read<PackedDescriptor>(PackedDescriptor.Bytes * i);
+            if ((descriptor.Flags & DescriptorFlags.Indirect) != 0) return "an indirect table inside an indirect table";
+            var fault = chain.Add(descriptor.Address, descriptor.Length, (descriptor.Flags & DescriptorFlags.Write) != 0);
+            if (fault is not null) return fault;
+        }
+        return null;
+    }
+
+    private QueueTake Break(string fault)
+    {
+        Fault = fault;
+        return QueueTake.Broken;
+    }
+}

@@ -1,0 +1,191 @@
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Ring.Virtqueue;
+
+/// <summary>The driver's side of a packed virtqueue (virtio 1.3 §2.8).</summary>
+public struct PackedDriverQueue : IDriverQueue
+{
+    private const ushort NotInFlight = ushort.MaxValue;
+    private const int NothingHeld = -1;
+
+    private readonly PackedAreas _areas;
+    private readonly int _size;
+    private readonly bool _eventIndex;
+    private readonly MemoryWindow _tables;
+    private readonly ulong _tablesAddress;
+    private readonly int _tableBytes;
+
+    // What the device may not change under us is kept here, not in the ring: which ids are free, their slots and their names.
+    private readonly ushort[] _freeIds;
+    private readonly ushort[] _slots;
+    private readonly ushort[] _tokens;
+
+    private int _freeSlots;
+    private PackedPosition _available;
+    private PackedPosition _used;
+    private int _heldOffset = NothingHeld;
+    private DescriptorFlags _heldFlags;
+    private int _unsignalled;
+
+    /// <summary>Takes a ring into use and clears it.</summary>
+    /// <param name="areas">The ring's areas.</param>
+    /// <param name="size">A valid packed queue size.</param>
+    /// <param name="eventIndex">VIRTIO_F_EVENT_IDX was negotiated.</param>
+    /// <param name="tables">Memory for indirect tables, or an empty window for none: one table an id.</param>
+    /// <param name="tablesAddress">The guest-physical address of <paramref name="tables"/>.</param>
+    public PackedDriverQueue(PackedAreas areas, int size, bool eventIndex, MemoryWindow tables = default, ulong tablesAddress = 0)
+    {
+        if (!PackedLayout.IsValidSize(size)) throw new ArgumentOutOfRangeException(nameof(size), size, "a packed queue has 1 to 32768 entries");
+        _areas = areas;
+        _size = size;
+        _eventIndex = eventIndex;
+        _tables = tables;
+        _tablesAddress = tablesAddress;
+        _tableBytes = tables.Length / size / PackedDescriptor.Bytes * PackedDescriptor.Bytes;
+        _freeIds = new ushort[size];
+        _slots = new ushort[size];
+        _tokens = new ushort[size];
+        for (var i = 0; i < size; i++)
+        {
+            _freeIds[i] = (ushort)(size - 1 - i);
+            _tokens[i] = NotInFlight;
+        }
+        _freeSlots = size;
+        _available = _used = new PackedPosition(size, PackedLayout.FirstLap);
+        areas.Descriptors.Span.Clear();
+        areas.Driver.Span.Clear();
+        areas.Device.Span.Clear();
+    }
+
+    /// <inheritdoc/>
+    public readonly int Capacity => _tableBytes >= 3 * PackedDescriptor.Bytes ? _size : _size / 3;
+
+    /// <inheritdoc/>
+    public int InFlight { get; private set; }
+
+    /// <inheritdoc/>
+    public string? Fault { get; private set; }
+
+    /// <inheritdoc/>
+    public bool TryAdd(ReadOnlySpan<QueueBuffer> buffers, int readable, ushort token)
+    {
+        ArgumentOutOfRangeException.ThrowIfEqual(token, NotInFlight);
+        ArgumentOutOfRangeException.ThrowIfZero(buffers.Length);
+        if (Fault is not null) return false;
+        var indirect = buffers.Length > 1 && buffers.Length * PackedDescriptor.Bytes <= _tableBytes;
+        var slots = indirect ? 1 : buffers.Length;
+        if (slots > _freeSlots) return false;
+
+        // An id is in flight with at least one slot, so a free slot means a free id.
+        var id = _freeIds[_size - 1 - InFlight];
+        if (indirect) AddIndirect(id, buffers, readable);
+        else AddDirect(id, buffers, readable);
+        _freeSlots -= slots;
+        _slots[id] = (ushort)slots;
+        _tokens[id] = token;
+        _unsignalled += slots;
+        InFlight++;
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public bool Publish()
+    {
+        if (_heldOffset == NothingHeld) return false;
+        // Release: all that was added is visible before the flags of its first descriptor.
+        _areas.Descriptors.WriteUInt16Release(_heldOffset + PackedLayout.Flags, (ushort)_heldFlags);
+        _heldOffset = NothingHeld;
+        // The flags must be visible before the device's suppression word is read, or a device that arms now is missed.
+        Fence.StoreBeforeLoad();
+        var slots = _unsignalled;
+        _unsignalled = 0;
+        return PackedEvent.IsWanted(_areas.Device, _available, slots, _size, _eventIndex);
+    }
+
+    /// <inheritdoc/>
+    public QueueTake TryTakeUsed(out ushort token, out uint written)
+    {
+        token = 0;
+        written = 0;
+        if (Fault is not null) return QueueTake.Broken;
+        // Nothing of the driver's own may be taken for the device's: with nothing in flight there is nothing to take.
+        if (InFlight == 0 || !IsUsed()) return QueueTake.Empty;
+        var descriptor = _areas.Descriptors.Read<PackedDescriptor>(_used.Offset);
+        var id = descriptor.Id;
+        if (id >= _size || _tokens[id] == NotInFlight) return Break("the device returned a buffer that is not in flight");
+        token = _tokens[id];
+        written = descriptor.Length;
+        _tokens[id] = NotInFlight;
+        _used.Advance(_slots[id]);
+        _freeSlots += _slots[id];
+        InFlight--;
+        _freeIds[_size - 1 - InFlight] = id;
+        return QueueTake.Taken;
+    }
+
+    /// <inheritdoc/>
+    public readonly bool Arm()
+    {
+        PackedEvent.Arm(_areas.Driver, _used, _eventIndex);
+        // The wish must be visible before the ring is looked at again, or both sides sleep.
+        Fence.StoreBeforeLoad();
+        return InFlight > 0 && IsUsed();
+    }
+
+    /// <inheritdoc/>
+    public readonly void Disarm() => PackedEvent.Disarm(_areas.Driver);
+
+    // Acquire: the rest of the entry, data and status are read after the flags.
+    private readonly bool IsUsed() =>
+        _used.IsUsed((DescriptorFlags)_areas.Descriptors.ReadUInt16Acquire(_used.Offset + PackedLayout.Flags));
+
+    private void AddDirect(ushort id, ReadOnlySpan<QueueBuffer> buffers, int readable)
+    {
+        for (var i = 0; i < buffers.Length; i++)
+        {
+            var flags = (i < readable ? 0 : DescriptorFlags.Write) | (i == buffers.Length - 1 ? 0 : DescriptorFlags.Next);
+            Place(buffers[i], id, flags);
+        }
+    }
+
+    private void AddIndirect(ushort id, ReadOnlySpan<QueueBuffer> buffers, int readable)
+    {
+        var table = _tableBytes * id;
+        for (var i = 0; i < buffers.Length; i++)
+        {
+            _tables.Write(table + PackedDescriptor.Bytes * i, new PackedDescriptor
+            {
+                Address = buffers[i].Address,
+                Length = buffers[i].Length,
+                Flags = i < readable ? 0 : DescriptorFlags.Write,
+            });
+        }
+        Place(new QueueBuffer(_tablesAddress + (ulong)table, (uint)(PackedDescriptor.Bytes * buffers.Length)), id, DescriptorFlags.Indirect);
+    }
+
+    private void Place(QueueBuffer buffer, ushort id, DescriptorFlags flags)
+    {
+        var offset = _available.Offset;
+        flags |= _available.AvailableFlags;
+        _areas.Descriptors.Write(offset, buffer.Address);
+        _areas.Descriptors.Write(offset + 8, buffer.Length);
+        _areas.Descriptors.Write(offset + 12, id);
+        // The device stops at the first entry that is not available: while that one is held back, it sees none of the rest.
+        if (_heldOffset == NothingHeld)
+        {
+            _heldOffset = offset;
+            _heldFlags = flags;
+        }
+        else
+        {
+            _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
+        }
+        _available.Advance(1);
+    }
+
+    private QueueTake Break(string fault)
+    {
+        Fault = fault;
+        return QueueTake.Broken;
+    }
+}

@@ -1,0 +1,44 @@
+namespace VmShunt.Ring.Virtqueue;
+
+/// <summary>A place in a packed ring: an entry, and the wrap counter that says which lap it is (virtio 1.3 §2.8.1).</summary>
+internal struct PackedPosition
+{
+    private readonly int _size;
+
+    /// <param name="size">Entries of the ring.</param>
+    /// <param name="word">The index in bits 0 to 14, the wrap counter in bit 15; an index outside the ring is taken as its start.</param>
+    internal PackedPosition(int size, ushort word)
+    {
+        _size = size;
+        Index = word & (PackedLayout.WrapBit - 1);
+        if (Index >= size) Index = 0;
+        Wrap = (word & PackedLayout.WrapBit) != 0;
+    }
+
+    internal int Index { get; private set; }
+
+    internal bool Wrap { get; private set; }
+
+    internal readonly ushort Word => (ushort)(Index | (Wrap ? PackedLayout.WrapBit : 0));
+
+    internal readonly int Offset => PackedDescriptor.Bytes * Index;
+
+    /// <summary>What the driver writes to make an entry of this lap available.</summary>
+    internal readonly DescriptorFlags AvailableFlags => Wrap ? PackedLayout.Available : PackedLayout.Used;
+
+    /// <summary>What the device writes to make an entry of this lap used.</summary>
+    internal readonly DescriptorFlags UsedFlags => Wrap ? PackedLayout.Available | PackedLayout.Used : 0;
+
+    internal readonly bool IsAvailable(DescriptorFlags flags) => (flags & (PackedLayout.Available | PackedLayout.Used)) == AvailableFlags;
+
+    internal readonly bool IsUsed(DescriptorFlags flags) => (flags & (PackedLayout.Available | PackedLayout.Used)) == UsedFlags;
+
+    /// <param name="slots">At most the ring's size.</param>
+    internal void Advance(int slots)
+    {
+        Index += slots;
+        if (Index < _size) return;
+        Index -= _size;
+        Wrap = !Wrap;
+    }
+}
