@@ -16,7 +16,7 @@ public class RingOperations
     private ChainLoop _loop = null!;
 
     /// <summary>The ring's layout.</summary>
-    [Params(RingLayout.Split)]
+    [Params(RingLayout.Split, RingLayout.Packed)]
     public RingLayout Layout { get; set; }
 
     /// <summary>Whether the three buffers stand in an indirect table.</summary>

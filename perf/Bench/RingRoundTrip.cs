@@ -17,7 +17,7 @@ public class RingRoundTrip
     private RingMemory _memory = null!;
     private Peer _peer = null!;
     private CacheLine _line = null!;
-    private DriverEnd<SplitDriverQueue> _driver = null!;
+    private DriverEnd? _driver;
 
     /// <summary>Where the other end runs.</summary>
     [Params(PeerPlace.Thread, PeerPlace.Process)]
@@ -37,10 +37,16 @@ public class RingRoundTrip
     {
         _memory = RingMemory.Create(dataBytes: 4096);
         // The driver first: it clears the ring.
-        var queue = _memory.SplitDriver(indirect: true, eventIndex: true);
-        _peer = Ends.Peer.Start(Peer, PeerWork.SplitRing, _memory);
-        _driver = new DriverEnd<SplitDriverQueue>(queue, bell: null, WaitPolicy.Busy, _peer.Gone);
+        Start(_memory.SplitDriver(indirect: true, eventIndex: true), PeerWork.SplitRing);
         Tiering.Settle(SplitRing);
+    }
+
+    [GlobalSetup(Target = nameof(PackedRing))]
+    public void StartPackedRing()
+    {
+        _memory = RingMemory.Create(dataBytes: 4096);
+        Start(_memory.PackedDriver(indirect: true, eventIndex: true), PeerWork.PackedRing);
+        Tiering.Settle(PackedRing);
     }
 
     [GlobalCleanup]
@@ -58,8 +64,14 @@ public class RingRoundTrip
     }
 
     [Benchmark(OperationsPerInvoke = RoundTrips)]
-    public void SplitRing()
+    public void SplitRing() => _driver!.RoundTrips(RoundTrips);
+
+    [Benchmark(OperationsPerInvoke = RoundTrips)]
+    public void PackedRing() => _driver!.RoundTrips(RoundTrips);
+
+    private void Start<TQueue>(TQueue queue, PeerWork device) where TQueue : struct, IDriverQueue
     {
-        for (var i = 0; i < RoundTrips; i++) _driver.RoundTrip();
+        _peer = Ends.Peer.Start(Peer, device, _memory);
+        _driver = new DriverEnd<TQueue>(queue, bell: null, WaitPolicy.Busy, _peer.Gone);
     }
 }

@@ -20,7 +20,7 @@ public class WaitStrategies
     private RingMemory _memory = null!;
     private Bell _bell = null!;
     private Peer _peer = null!;
-    private DriverEnd<SplitDriverQueue> _driver = null!;
+    private DriverEnd _driver = null!;
     private long _requests, _kicksBefore, _sleepsBefore;
 
     /// <summary>How both ends wait.</summary>
@@ -57,7 +57,7 @@ public class WaitStrategies
     [Benchmark(OperationsPerInvoke = RoundTrips)]
     public void AtOnce()
     {
-        for (var i = 0; i < RoundTrips; i++) _driver.RoundTrip();
+        _driver.RoundTrips(RoundTrips);
         _requests += RoundTrips;
     }
 
@@ -69,7 +69,7 @@ public class WaitStrategies
         {
             var start = Stopwatch.GetTimestamp();
             while (Stopwatch.GetElapsedTime(start) < Pause) Thread.SpinWait(16);
-            _driver.RoundTrip();
+            _driver.RoundTrips(1);
         }
         _requests += Pauses;
     }

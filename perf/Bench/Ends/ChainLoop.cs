@@ -9,6 +9,8 @@ internal abstract class ChainLoop
     {
         RingLayout.Split => new ChainLoop<SplitDriverQueue, SplitDeviceQueue>(
             memory.SplitDriver(indirect, eventIndex: true), memory.SplitDevice(indirect, eventIndex: true), batch),
+        RingLayout.Packed => new ChainLoop<PackedDriverQueue, PackedDeviceQueue>(
+            memory.PackedDriver(indirect, eventIndex: true), memory.PackedDevice(indirect, eventIndex: true), batch),
         _ => throw new ArgumentOutOfRangeException(nameof(layout), layout, "no such layout"),
     };
 

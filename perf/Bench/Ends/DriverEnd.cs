@@ -5,8 +5,21 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Perf.Bench.Ends;
 
-/// <summary>The driver's end of a ring with one request in flight; waits as the guest's queue thread does.</summary>
-internal sealed class DriverEnd<TQueue> : IDisposable where TQueue : struct, IDriverQueue
+/// <summary>The driver's end of a ring, whatever its layout, with one request in flight.</summary>
+internal abstract class DriverEnd : IDisposable
+{
+    internal long Kicks { get; private protected set; }
+
+    internal long Sleeps { get; private protected set; }
+
+    /// <summary>Sends a request and waits until it is back, again and again.</summary>
+    internal abstract void RoundTrips(int count);
+
+    public abstract void Dispose();
+}
+
+/// <summary>Waits as the guest's queue thread does.</summary>
+internal sealed class DriverEnd<TQueue> : DriverEnd where TQueue : struct, IDriverQueue
 {
     private readonly QueueBuffer[] _buffers = RequestShape.Read(RingMemory.Slot(0), RingMemory.Data, 4096);
     private readonly Bell? _bell;
@@ -29,12 +42,14 @@ internal sealed class DriverEnd<TQueue> : IDisposable where TQueue : struct, IDr
         _queue.Disarm();
     }
 
-    internal long Kicks { get; private set; }
+    internal override void RoundTrips(int count)
+    {
+        for (var i = 0; i < count; i++) RoundTrip();
+    }
 
-    internal long Sleeps { get; private set; }
+    public override void Dispose() => _sleep?.Dispose();
 
-    /// <summary>Sends one request and waits until it is back.</summary>
-    internal void RoundTrip()
+    private void RoundTrip()
     {
         if (!_queue.TryAdd(_buffers, RequestShape.Readable, 0)) throw new InvalidOperationException(_queue.Fault ?? "the ring is full");
         if (_queue.Publish() && _bell is not null)
@@ -53,8 +68,6 @@ internal sealed class DriverEnd<TQueue> : IDisposable where TQueue : struct, IDr
         }
         if (found == QueueTake.Broken) throw new InvalidOperationException(_queue.Fault);
     }
-
-    public void Dispose() => _sleep?.Dispose();
 
     private void Sleep()
     {

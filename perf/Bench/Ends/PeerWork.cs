@@ -11,6 +11,9 @@ internal enum PeerWork
 
     /// <summary>Is the device of a split ring.</summary>
     SplitRing,
+
+    /// <summary>Is the device of a packed ring.</summary>
+    PackedRing,
 }
 
 /// <summary>The same work on a thread of this process or in a process of its own.</summary>
@@ -26,6 +29,9 @@ internal static class PeerWorkLoop
                 break;
             case PeerWork.SplitRing:
                 EchoDevice.Serve(memory.SplitDevice(indirect: true, eventIndex: true), bell: null, WaitPolicy.Busy, stopping);
+                break;
+            case PeerWork.PackedRing:
+                EchoDevice.Serve(memory.PackedDevice(indirect: true, eventIndex: true), bell: null, WaitPolicy.Busy, stopping);
                 break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(work), work, "no such work");

@@ -5,4 +5,7 @@ public enum RingLayout
 {
     /// <summary>Virtio 1.3 §2.7.</summary>
     Split,
+
+    /// <summary>Virtio 1.3 §2.8.</summary>
+    Packed,
 }

@@ -14,7 +14,7 @@ internal sealed class RingMemory : IDisposable
     internal const int QueueSize = 128;
 
     private const int TableEntries = 4, PageBytes = 4096;
-    private const ulong BallAddress = 0, DescriptorsAddress = PageBytes, AvailableAddress = 2 * PageBytes, UsedAddress = 3 * PageBytes;
+    private const ulong BallAddress = 0, DescriptorsAddress = PageBytes, DriverAddress = 2 * PageBytes, DeviceAddress = 3 * PageBytes;
     private const ulong TablesAddress = 4 * PageBytes, SlotsAddress = 6 * PageBytes, DataAddress = 16 * PageBytes;
 
     private readonly SafeFileHandle _file;
@@ -46,12 +46,17 @@ internal sealed class RingMemory : IDisposable
     internal static RingMemory Open(string path) => new(File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite));
 
     /// <summary>The driver's end; clears the ring.</summary>
-    internal SplitDriverQueue SplitDriver(bool indirect, bool eventIndex) => new(
-        SplitAreas, QueueSize, eventIndex,
-        indirect ? Window(TablesAddress, QueueSize * TableEntries * SplitDescriptor.Bytes) : default, indirect ? TablesAddress : 0);
+    internal SplitDriverQueue SplitDriver(bool indirect, bool eventIndex) => new(SplitAreas, QueueSize, eventIndex, Tables(indirect), TablesAddress);
 
-    /// <summary>The device's end; goes on where the ring is.</summary>
+    /// <summary>The device's end of a new ring.</summary>
     internal SplitDeviceQueue SplitDevice(bool indirect, bool eventIndex) => new(Memory, SplitAreas, QueueSize, 0, indirect, eventIndex);
+
+    /// <summary>The driver's end; clears the ring.</summary>
+    internal PackedDriverQueue PackedDriver(bool indirect, bool eventIndex) => new(PackedAreas, QueueSize, eventIndex, Tables(indirect), TablesAddress);
+
+    /// <summary>The device's end of a new ring.</summary>
+    internal PackedDeviceQueue PackedDevice(bool indirect, bool eventIndex) =>
+        new(Memory, PackedAreas, QueueSize, PackedLayout.StartPosition, indirect, eventIndex);
 
     public void Dispose()
     {
@@ -62,8 +67,15 @@ internal sealed class RingMemory : IDisposable
 
     private SplitAreas SplitAreas => new(
         Window(DescriptorsAddress, SplitLayout.DescriptorBytes(QueueSize)),
-        Window(AvailableAddress, SplitLayout.AvailableBytes(QueueSize)),
-        Window(UsedAddress, SplitLayout.UsedBytes(QueueSize)));
+        Window(DriverAddress, SplitLayout.AvailableBytes(QueueSize)),
+        Window(DeviceAddress, SplitLayout.UsedBytes(QueueSize)));
+
+    private PackedAreas PackedAreas => new(
+        Window(DescriptorsAddress, PackedLayout.DescriptorBytes(QueueSize)),
+        Window(DriverAddress, PackedLayout.EventBytes),
+        Window(DeviceAddress, PackedLayout.EventBytes));
+
+    private MemoryWindow Tables(bool indirect) => indirect ? Window(TablesAddress, QueueSize * TableEntries * SplitDescriptor.Bytes) : default;
 
     private MemoryWindow Window(ulong address, int bytes) =>
         Memory.TryGetWindow(address, bytes, out var window) ? window : throw new InvalidOperationException($"no {bytes} bytes at {address:x}");

@@ -21,8 +21,8 @@ public sealed class BenchTests : IDisposable
     private static string[] Find(string? filter) => [.. Suites.Find(filter).Select(static one => $"{one.Suite.Name}.{one.Benchmark}")];
 
     [Theory]
-    [InlineData("RingRoundTrip", "RingRoundTrip.CacheLinePingPong", "RingRoundTrip.SplitRing")]
-    [InlineData("ringroundtrip", "RingRoundTrip.CacheLinePingPong", "RingRoundTrip.SplitRing")]
+    [InlineData("RingRoundTrip", "RingRoundTrip.CacheLinePingPong", "RingRoundTrip.SplitRing", "RingRoundTrip.PackedRing")]
+    [InlineData("ringroundtrip", "RingRoundTrip.CacheLinePingPong", "RingRoundTrip.SplitRing", "RingRoundTrip.PackedRing")]
     [InlineData("SplitRing", "RingRoundTrip.SplitRing")]
     [InlineData("AgainstTrap.R", "RingAgainstTrap.Ring")]
     [InlineData("*.Ring", "RingAgainstTrap.Ring")]
@@ -48,7 +48,7 @@ public sealed class BenchTests : IDisposable
     public void A_list_names_suites_and_benchmarks_and_runs_nothing()
     {
         Assert.Equal(0, Run("RoundTrip", list: true));
-        Assert.Equal("  RingRoundTrip: CacheLinePingPong, SplitRing" + Environment.NewLine, _output.ToString());
+        Assert.Equal("  RingRoundTrip: CacheLinePingPong, SplitRing, PackedRing" + Environment.NewLine, _output.ToString());
         Assert.Empty(_errors.ToString());
     }
 
@@ -56,8 +56,8 @@ public sealed class BenchTests : IDisposable
     [Theory]
     [InlineData("CopyAgainstZeroCopy", 6)]
     [InlineData("GuestMemoryTranslation", 5)]
-    [InlineData("RingOperations", 6)]
-    [InlineData("RingRoundTrip", 4)]
+    [InlineData("RingOperations", 12)]
+    [InlineData("RingRoundTrip", 6)]
     [InlineData("WaitStrategies", 6)]
     public async Task Every_benchmark_of_a_suite_gives_a_result_and_allocates_nothing(string suite, int cases)
     {
