@@ -20,6 +20,7 @@ internal sealed class BackendVring(int index) : IDisposable
     private EventFd? _call;
     private EventFd? _error;
     private IRunningVring? _running;
+    private MemoryWindow _inflight;
 
     internal bool IsRunning => _running is not null;
 
@@ -68,7 +69,7 @@ internal sealed class BackendVring(int index) : IDisposable
 
     /// <summary>Serves the ring if everything it needs is known and it is not served already.</summary>
     /// <returns>Null, or why a ring that should run cannot.</returns>
-    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, ulong features)
+    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, BackendInflight inflight, ulong features)
     {
         if (IsRunning || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
         var packed = (features & PackedRing) != 0;
@@ -81,7 +82,8 @@ internal sealed class BackendVring(int index) : IDisposable
         {
             return $"ring {index}: a part of it is outside the guest's memory";
         }
-        _running = device.Start(new VringSetup(index, _size, Position, features, memory, descriptors, driver, used, _kick, _call, _error));
+        if (inflight.Find(index, _size, packed, out _inflight) is { } fault) return fault;
+        _running = device.Start(new VringSetup(index, _size, Position, features, memory, descriptors, driver, used, _kick, _call, _error, _inflight));
         return null;
     }
 
@@ -91,6 +93,8 @@ internal sealed class BackendVring(int index) : IDisposable
         if (_running is null) return;
         Position = _running.Stop();
         _running = null;
+        // Nothing is in flight in a ring that was stopped in order: its next driver starts with a clean record.
+        _inflight.Span.Clear();
     }
 
     /// <summary>Stops serving and forgets what started it: the next kick descriptor starts it again.</summary>
