@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using VmShunt.Perf.Bench;
+using VmShunt.Perf.Bench.Ends;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
 
@@ -11,11 +12,8 @@ var launch = new Command("launch", "The same as no command.");
 LaunchCommand.AddTo(launch);
 root.Subcommands.Add(launch);
 
-var filter = new Argument<string?>("filter") { Arity = ArgumentArity.ZeroOrOne, Description = "A part of a benchmark's name, or a pattern with *." };
-var bench = new Command("bench", "Runs the BenchmarkDotNet suites; further options go to BenchmarkDotNet.") { TreatUnmatchedTokensAsErrors = false };
-bench.Arguments.Add(filter);
-bench.SetAction(parse => Suites.Run(parse.GetValue(filter), parse.UnmatchedTokens));
-root.Subcommands.Add(bench);
+root.Subcommands.Add(BenchCommand.Build());
+root.Subcommands.Add(PeerCommand.Build());
 
 var path = new Argument<string>("file") { Description = "The image to make; it must not exist." };
 var makeDisk = new Command("make-disk", "Makes the disk that a launch without --disk makes for itself.");

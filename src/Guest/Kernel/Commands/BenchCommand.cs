@@ -15,6 +15,7 @@ internal static class BenchCommand
         var block = new Option<int>("--block-size") { DefaultValueFactory = _ => 4096, Description = "bytes a request, a multiple of 512" };
         var depth = new Option<int>("--depth") { DefaultValueFactory = _ => 1, Description = "requests in flight, 1 to 1024" };
         var seconds = new Option<double>("--seconds") { DefaultValueFactory = _ => 1, Description = "how long" };
+        var requests = new Option<long?>("--requests") { Description = "how many requests, instead of --seconds" };
         var first = new Option<ulong>("--first-sector") { Description = "where the range starts" };
         var sectors = new Option<ulong?>("--sectors") { Description = "how long the range is; by default to the end of the disk" };
         block.Validators.Add(r =>
@@ -29,8 +30,12 @@ internal static class BenchCommand
         {
             if (r.GetValue(seconds) is not (> 0 and < 1e5)) r.AddError("--seconds takes a positive number");
         });
+        requests.Validators.Add(r =>
+        {
+            if (r.GetValue(requests) is < 1) r.AddError("--requests takes a positive number");
+        });
 
-        var command = new Command("bench", "measure a stack") { stack, operation, block, depth, seconds, first, sectors };
+        var command = new Command("bench", "measure a stack") { stack, operation, block, depth, seconds, requests, first, sectors };
         command.SetAction(r => runner.Run("bench", session =>
         {
             var disk = session.Disk(r.GetValue(stack));
@@ -39,7 +44,7 @@ internal static class BenchCommand
             var length = r.GetValue(sectors) ?? all - Math.Min(from, all);
             if (length > all || from > all - length || length < (ulong)r.GetValue(block) / 512)
                 throw new ArgumentException($"{length} sectors from sector {from} on a disk of {all} are no range for blocks of {r.GetValue(block)} bytes");
-            var plan = new BenchPlan(r.GetValue(operation), r.GetValue(block), r.GetValue(depth), r.GetValue(seconds), from, length);
+            var plan = new BenchPlan(r.GetValue(operation), r.GetValue(block), r.GetValue(depth), r.GetValue(seconds), from, length, r.GetValue(requests));
             var before = Ring(session.Kernel);
             var result = Bench.Run(disk, session.Kernel.Pages, plan);
             var after = Ring(session.Kernel);

@@ -7,7 +7,7 @@ namespace VmShunt.Guest.Workloads;
 /// <summary>
 /// Measures one stack: keeps <see cref="BenchPlan.Depth"/> requests in flight through the public block API and records
 /// each one's latency. What it allocates is counted on the thread that completes, between a tenth and nine tenths of the
-/// time, so that neither the start nor the end of the run counts as the requests' cost.
+/// run, so that neither the start nor the end of the run counts as the requests' cost.
 /// </summary>
 internal sealed class Bench
 {
@@ -18,7 +18,7 @@ internal sealed class Bench
     private readonly long _start, _end, _steadyStart, _steadyEnd;
     private readonly LatencyHistogram[] _histograms;
     private readonly AllocationWindow _allocation = new();
-    private long _next;
+    private long _next, _started;
 
     private Bench(DiskClassDriver disk, GuestBuffer memory, BenchPlan plan)
     {
@@ -77,7 +77,7 @@ internal sealed class Bench
         var buffer = _memory.Slice(worker * _plan.BlockBytes, _plan.BlockBytes);
         var histogram = _histograms[worker];
         var sectors = (ulong)_plan.BlockBytes / 512;
-        for (var now = Stopwatch.GetTimestamp(); now < _end;)
+        for (var now = Stopwatch.GetTimestamp(); MayStart(now);)
         {
             var block = _plan.IsRandom ? random.NextInt64(_blocks) : Interlocked.Increment(ref _next) % _blocks;
             var sector = _plan.FirstSector + (ulong)block * sectors;
@@ -86,7 +86,13 @@ internal sealed class Bench
             var then = now;
             now = Stopwatch.GetTimestamp();
             histogram.Record(now - then);
-            if (now >= _steadyStart && now < _steadyEnd) _allocation.Note();
+            if (IsSteady(now)) _allocation.Note();
         }
     }
+
+    private bool MayStart(long now) => _plan.Requests is { } all ? Interlocked.Increment(ref _started) <= all : now < _end;
+
+    private bool IsSteady(long now) => _plan.Requests is { } all
+        ? Interlocked.Read(ref _started) is var started && started >= all / 10 && started < all * 9 / 10
+        : now >= _steadyStart && now < _steadyEnd;
 }

@@ -16,7 +16,8 @@ internal enum BenchOperation
 /// <param name="Seconds">How long.</param>
 /// <param name="FirstSector">Where the range starts.</param>
 /// <param name="Sectors">How long the range is.</param>
-internal sealed record BenchPlan(BenchOperation Operation, int BlockBytes, int Depth, double Seconds, ulong FirstSector, ulong Sectors)
+/// <param name="Requests">How many requests, instead of a time; null for the time.</param>
+internal sealed record BenchPlan(BenchOperation Operation, int BlockBytes, int Depth, double Seconds, ulong FirstSector, ulong Sectors, long? Requests = null)
 {
     internal bool Writes => Operation is BenchOperation.RandWrite or BenchOperation.Write;
 

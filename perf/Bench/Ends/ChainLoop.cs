@@ -1,0 +1,48 @@
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Perf.Bench.Ends;
+
+/// <summary>Both ends of a ring on one thread, for the cost of the ring's code without any waiting.</summary>
+internal abstract class ChainLoop
+{
+    internal static ChainLoop Create(RingLayout layout, RingMemory memory, bool indirect, int batch) => layout switch
+    {
+        RingLayout.Split => new ChainLoop<SplitDriverQueue, SplitDeviceQueue>(
+            memory.SplitDriver(indirect, eventIndex: true), memory.SplitDevice(indirect, eventIndex: true), batch),
+        _ => throw new ArgumentOutOfRangeException(nameof(layout), layout, "no such layout"),
+    };
+
+    /// <summary>Takes chains to the device and back, a batch after another.</summary>
+    internal abstract void Run(int chains);
+}
+
+/// <summary>Generic over the ends, so that it is compiled whole for each layout, as the product's own loops are.</summary>
+internal sealed class ChainLoop<TDriver, TDevice>(TDriver driver, TDevice device, int batch) : ChainLoop
+    where TDriver : struct, IDriverQueue
+    where TDevice : struct, IDeviceQueue
+{
+    private readonly QueueBuffer[] _buffers = RequestShape.Read(RingMemory.Slot(0), RingMemory.Data, 4096);
+    private readonly DescriptorChain _chain = new();
+    private TDriver _driver = driver;
+    private TDevice _device = device;
+
+    internal override void Run(int chains)
+    {
+        for (var done = 0; done < chains; done += batch)
+        {
+            for (var i = 0; i < batch; i++)
+                if (!_driver.TryAdd(_buffers, RequestShape.Readable, (ushort)i)) Fail("the ring is full");
+            _driver.Publish();
+            for (var i = 0; i < batch; i++)
+            {
+                if (_device.TryTake(_chain) != QueueTake.Taken || _chain.Count != RequestShape.Buffers) Fail(_device.Fault ?? "the device finds no chain");
+                _device.Return(_chain.Handle, 1);
+            }
+            _device.Publish();
+            for (var i = 0; i < batch; i++)
+                if (_driver.TryTakeUsed(out _, out _) != QueueTake.Taken) Fail(_driver.Fault ?? "the driver finds no completion");
+        }
+    }
+
+    private static void Fail(string why) => throw new InvalidOperationException(why);
+}

@@ -1,0 +1,69 @@
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Perf.Bench.Ends;
+
+/// <summary>The driver's end of a ring with one request in flight; waits as the guest's queue thread does.</summary>
+internal sealed class DriverEnd<TQueue> : IDisposable where TQueue : struct, IDriverQueue
+{
+    private readonly QueueBuffer[] _buffers = RequestShape.Read(RingMemory.Slot(0), RingMemory.Data, 4096);
+    private readonly Bell? _bell;
+    private readonly WaitSet? _sleep;
+    private readonly SharedFlag _peerGone;
+    private TQueue _queue;
+    private SpinBudget _spin;
+
+    /// <param name="queue">The ring, clean.</param>
+    /// <param name="bell">What wakes either end; null when neither ever sleeps.</param>
+    /// <param name="policy">How the driver waits.</param>
+    /// <param name="peerGone">Raised when there is nobody left to wait for.</param>
+    internal DriverEnd(TQueue queue, Bell? bell, WaitPolicy policy, SharedFlag peerGone)
+    {
+        _queue = queue;
+        _bell = bell;
+        _sleep = bell is null ? null : new WaitSet(bell.Call.Handle);
+        _peerGone = peerGone;
+        _spin = new SpinBudget(policy, SpinBudget.DefaultSpin, mayMove: false);
+        _queue.Disarm();
+    }
+
+    internal long Kicks { get; private set; }
+
+    internal long Sleeps { get; private set; }
+
+    /// <summary>Sends one request and waits until it is back.</summary>
+    internal void RoundTrip()
+    {
+        if (!_queue.TryAdd(_buffers, RequestShape.Readable, 0)) throw new InvalidOperationException(_queue.Fault ?? "the ring is full");
+        if (_queue.Publish() && _bell is not null)
+        {
+            _bell.Kick.Signal();
+            Kicks++;
+        }
+        _spin.Refill();
+        QueueTake found;
+        while ((found = _queue.TryTakeUsed(out _, out _)) == QueueTake.Empty)
+        {
+            if (_peerGone.IsRaised) throw new InvalidOperationException("the other end of the ring is gone");
+            if (_spin.TrySpin()) continue;
+            Sleep();
+            _spin.Refill();
+        }
+        if (found == QueueTake.Broken) throw new InvalidOperationException(_queue.Fault);
+    }
+
+    public void Dispose() => _sleep?.Dispose();
+
+    private void Sleep()
+    {
+        if (!_queue.Arm())
+        {
+            Sleeps++;
+            _sleep!.Wait();
+            _bell!.Call.TryDrain();
+        }
+        _queue.Disarm();
+    }
+}

@@ -1,0 +1,8 @@
+namespace VmShunt.Perf.Bench.Ends;
+
+/// <summary>The layouts of a virtqueue that the suites measure.</summary>
+public enum RingLayout
+{
+    /// <summary>Virtio 1.3 §2.7.</summary>
+    Split,
+}

@@ -1,0 +1,70 @@
+using System.Globalization;
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Perf.Bench.Ends;
+
+/// <summary>
+/// Memory that two ends of a ring share, each area on pages of its own as the guest lays it out, and room for data. The
+/// file is anonymous; another process of the same user opens it by its path.
+/// </summary>
+internal sealed class RingMemory : IDisposable
+{
+    internal const int QueueSize = 128;
+
+    private const int TableEntries = 4, PageBytes = 4096;
+    private const ulong BallAddress = 0, DescriptorsAddress = PageBytes, AvailableAddress = 2 * PageBytes, UsedAddress = 3 * PageBytes;
+    private const ulong TablesAddress = 4 * PageBytes, SlotsAddress = 6 * PageBytes, DataAddress = 16 * PageBytes;
+
+    private readonly SafeFileHandle _file;
+    private readonly MemoryRegion _region;
+
+    private RingMemory(SafeFileHandle file)
+    {
+        _file = file;
+        _region = MemoryRegion.Map(file, 0, (ulong)RandomAccess.GetLength(file), 0);
+        Memory = new GuestMemory(_region);
+    }
+
+    internal GuestMemory Memory { get; }
+
+    /// <summary>Where data may lie, by guest-physical address.</summary>
+    internal static ulong Data => DataAddress;
+
+    /// <summary>Another process of the same user finds the memory here as long as this object lives.</summary>
+    internal string Path => string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/fd/{_file.DangerousGetHandle()}");
+
+    /// <summary>Where a request's header and status lie, on cache lines of their own.</summary>
+    internal static ulong Slot(int index) => SlotsAddress + (ulong)index * 128;
+
+    /// <summary>A cache line that holds nothing but what is thrown to and fro.</summary>
+    internal MemoryWindow Ball => Window(BallAddress, 64);
+
+    internal static RingMemory Create(int dataBytes) => new(SharedMemoryFile.Create("vmshunt-bench", (long)DataAddress + dataBytes));
+
+    internal static RingMemory Open(string path) => new(File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite));
+
+    /// <summary>The driver's end; clears the ring.</summary>
+    internal SplitDriverQueue SplitDriver(bool indirect, bool eventIndex) => new(
+        SplitAreas, QueueSize, eventIndex,
+        indirect ? Window(TablesAddress, QueueSize * TableEntries * SplitDescriptor.Bytes) : default, indirect ? TablesAddress : 0);
+
+    /// <summary>The device's end; goes on where the ring is.</summary>
+    internal SplitDeviceQueue SplitDevice(bool indirect, bool eventIndex) => new(Memory, SplitAreas, QueueSize, 0, indirect, eventIndex);
+
+    public void Dispose()
+    {
+        Memory.Dispose();
+        _region.Dispose();
+        _file.Dispose();
+    }
+
+    private SplitAreas SplitAreas => new(
+        Window(DescriptorsAddress, SplitLayout.DescriptorBytes(QueueSize)),
+        Window(AvailableAddress, SplitLayout.AvailableBytes(QueueSize)),
+        Window(UsedAddress, SplitLayout.UsedBytes(QueueSize)));
+
+    private MemoryWindow Window(ulong address, int bytes) =>
+        Memory.TryGetWindow(address, bytes, out var window) ? window : throw new InvalidOperationException($"no {bytes} bytes at {address:x}");
+}

@@ -1,0 +1,77 @@
+using System.Text.Json;
+using BenchmarkDotNet.Loggers;
+using VmShunt.Perf.Bench;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.Tests.Perf;
+
+public sealed class BenchTests : IDisposable
+{
+    private static readonly string[] s_suites =
+        ["CopyAgainstZeroCopy", "GuestMemoryTranslation", "RingAgainstTrap", "RingOperations", "RingRoundTrip", "WaitStrategies"];
+
+    private readonly StringWriter _output = new(), _errors = new();
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vmshunt-test-");
+
+    public void Dispose() => _folder.Delete(recursive: true);
+
+    private int Run(string? filter, bool list = false) =>
+        new SuiteRunner(_output, _errors, NullLogger.Instance).Run(new BenchOptions(filter, list, Full: false, Options: []));
+
+    private static string[] Find(string? filter) => [.. Suites.Find(filter).Select(static one => $"{one.Suite.Name}.{one.Benchmark}")];
+
+    [Theory]
+    [InlineData("RingRoundTrip", "RingRoundTrip.CacheLinePingPong", "RingRoundTrip.SplitRing")]
+    [InlineData("ringroundtrip", "RingRoundTrip.CacheLinePingPong", "RingRoundTrip.SplitRing")]
+    [InlineData("SplitRing", "RingRoundTrip.SplitRing")]
+    [InlineData("AgainstTrap.R", "RingAgainstTrap.Ring")]
+    [InlineData("*.Ring", "RingAgainstTrap.Ring")]
+    [InlineData("ring*.t?ap", "RingAgainstTrap.Trap")]
+    [InlineData("Wait*", "WaitStrategies.AtOnce", "WaitStrategies.AfterPause")]
+    public void A_filter_means_a_part_of_a_name_or_with_a_wildcard_the_whole(string filter, params string[] meant) => Assert.Equal(meant, Find(filter));
+
+    [Fact]
+    public void No_filter_means_every_suite() => Assert.Equal(s_suites, Suites.Find(null).Select(static one => one.Suite.Name).Distinct());
+
+    [Theory]
+    [InlineData("Nothing")]
+    [InlineData("*.Trap.Nothing")]
+    [InlineData("VmShunt.Perf.Bench")]
+    public void A_filter_that_means_nothing_is_answered_with_what_there_is(string filter)
+    {
+        Assert.Equal(1, Run(filter));
+        Assert.Contains($"'{filter}'", _errors.ToString(), StringComparison.Ordinal);
+        Assert.All(s_suites, suite => Assert.Contains($"{suite}: ", _errors.ToString(), StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_list_names_suites_and_benchmarks_and_runs_nothing()
+    {
+        Assert.Equal(0, Run("RoundTrip", list: true));
+        Assert.Equal("  RingRoundTrip: CacheLinePingPong, SplitRing" + Environment.NewLine, _output.ToString());
+        Assert.Empty(_errors.ToString());
+    }
+
+    // A process of its own, because allocation is counted by process. RingAgainstTrap is an end-to-end test.
+    [Theory]
+    [InlineData("CopyAgainstZeroCopy", 6)]
+    [InlineData("GuestMemoryTranslation", 5)]
+    [InlineData("RingOperations", 6)]
+    [InlineData("RingRoundTrip", 4)]
+    [InlineData("WaitStrategies", 6)]
+    public async Task Every_benchmark_of_a_suite_gives_a_result_and_allocates_nothing(string suite, int cases)
+    {
+        await using var bench = ChildProcess.Start(
+            "vmshunt-perf", Path.Combine(AppContext.BaseDirectory, "vmshunt-perf"),
+            ["bench", suite, "--job", "dry", "--artifacts", _folder.FullName], keptLines: 200);
+        await bench.Ended.WaitAsync(TimeSpan.FromMinutes(2));
+        Assert.True(bench.ExitCode == 0, string.Join('\n', bench.LastOutput));
+
+        using var report = JsonDocument.Parse(File.ReadAllText(Directory.EnumerateFiles(_folder.FullName, "*-full.json", SearchOption.AllDirectories).Single()));
+        JsonElement[] benchmarks = [.. report.RootElement.GetProperty("Benchmarks").EnumerateArray()];
+        Assert.Equal(cases, benchmarks.Length);
+        Assert.All(benchmarks, static benchmark => Assert.True(benchmark.GetProperty("Statistics").GetProperty("Mean").GetDouble() > 0));
+        Assert.All(benchmarks, static benchmark => Assert.Equal(0, benchmark.GetProperty("Memory").GetProperty("BytesAllocatedPerOperation").GetInt64()));
+        Assert.NotEmpty(Directory.EnumerateFiles(_folder.FullName, "*.md", SearchOption.AllDirectories));
+    }
+}
