@@ -1,0 +1,9 @@
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Tests.Ring.Virtqueue;
+
+public sealed class SplitQueueTests : QueueContractTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;
+
+public sealed class SplitNotificationTests : NotificationContractTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;
+
+public sealed class SplitModelTests : QueueModelTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;
