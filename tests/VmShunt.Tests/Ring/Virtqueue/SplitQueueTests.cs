@@ -7,3 +7,5 @@ public sealed class SplitQueueTests : QueueContractTests<SplitRing, SplitDriverQ
 public sealed class SplitNotificationTests : NotificationContractTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;
 
 public sealed class SplitModelTests : QueueModelTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;
+
+public sealed class SplitThreadsTests : QueueThreadsTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;
