@@ -66,7 +66,7 @@ public sealed unsafe class MemoryRegion : IDisposable
         if ((ulong)length < fileOffset + size)
             throw new InvalidDataException($"a memory region ends at byte {fileOffset + size:n0} of a file of {length:n0} bytes");
 
-        // The duplicate lets the caller close its descriptor; the mapping itself needs none.
+        // Nothing is duplicated: the mapping itself needs no descriptor, so the caller may close its own.
         MemoryMappedFile? mapped = null;
         try
         {
