@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
@@ -57,15 +56,18 @@ internal sealed class BackendVring(int index) : IDisposable
         return null;
     }
 
-    internal void SetKick(SafeFileHandle? handle)
+    internal void SetKick(EventFd? kick)
     {
-        Replace(ref _kick, handle);
+        Replace(ref _kick, kick);
         _hasKick = true;
     }
 
-    internal void SetCall(SafeFileHandle? handle) => Replace(ref _call, handle);
+    internal void SetCall(EventFd? call) => Replace(ref _call, call);
 
-    internal void SetError(SafeFileHandle? handle) => Replace(ref _error, handle);
+    internal void SetError(EventFd? error) => Replace(ref _error, error);
+
+    /// <summary>Tells the front-end that the ring is not served although it should be.</summary>
+    internal void SignalError() => _error?.Signal();
 
     /// <summary>Serves the ring if everything it needs is known and it is not served already.</summary>
     /// <returns>Null, or why a ring that should run cannot.</returns>
@@ -112,9 +114,9 @@ internal sealed class BackendVring(int index) : IDisposable
         Replace(ref _error, null);
     }
 
-    private static void Replace(ref EventFd? target, SafeFileHandle? handle)
+    private static void Replace(ref EventFd? target, EventFd? value)
     {
         target?.Dispose();
-        target = handle is null ? null : EventFd.FromPeer(handle);
+        target = value;
     }
 }

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
 
 namespace VmShunt.Ring.VhostUser;
 
@@ -107,9 +107,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.SetVringBase => OnState((vring, value) => vring.SetPosition(value, _features)),
         VhostUserRequest.SetVringAddr => SetVringAddress(connection.PayloadAs<VringAddress>()),
         VhostUserRequest.SetVringEnable => OnState(Enable),
-        VhostUserRequest.SetVringKick => OnDescriptor((vring, handle) => vring.SetKick(handle)),
-        VhostUserRequest.SetVringCall => OnDescriptor((vring, handle) => vring.SetCall(handle)),
-        VhostUserRequest.SetVringErr => OnDescriptor((vring, handle) => vring.SetError(handle)),
+        VhostUserRequest.SetVringKick => OnDescriptor((vring, kick) => vring.SetKick(kick)),
+        VhostUserRequest.SetVringCall => OnDescriptor((vring, call) => vring.SetCall(call)),
+        VhostUserRequest.SetVringErr => OnDescriptor((vring, error) => vring.SetError(error)),
         VhostUserRequest.SetConfig => SetConfig(),
         VhostUserRequest.SetInflightFd => SetInflight(),
         VhostUserRequest.SetStatus => SetStatus(connection.PayloadAs<ulong>()),
@@ -183,15 +183,19 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         });
     }
 
-    /// <summary>Memory changes between requests, never under one: rings pause, and go on where they stopped.</summary>
+    /// <summary>
+    /// Memory changes between requests, never under one: rings pause, and go on where they stopped. The answer is about
+    /// the memory; a ring that is no longer inside it waits for memory that is.
+    /// </summary>
     private string? ChangeMemory(Func<string?> change)
     {
         foreach (var vring in _vrings) vring.Pause();
         var fault = change();
         foreach (var vring in _vrings)
         {
-            var notStarted = Start(vring);
-            fault ??= notStarted;
+            if (Start(vring) is not { } notStarted) continue;
+            report($"{connection.Header.Request}: {notStarted}");
+            vring.SignalError();
         }
         return fault;
     }
@@ -202,7 +206,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         return state.Index < _vrings.Length ? action(_vrings[state.Index], state.Value) : NoSuchRing(state.Index);
     }
 
-    private string? OnDescriptor(Action<BackendVring, SafeFileHandle?> action)
+    private string? OnDescriptor(Action<BackendVring, EventFd?> action)
     {
         var word = connection.PayloadAs<ulong>();
         var index = word & VringDescriptorWord.IndexMask;
@@ -210,10 +214,12 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         var without = (word & VringDescriptorWord.NoDescriptor) != 0;
         var handle = without ? null : connection.TakeDescriptor();
         if (!without && handle is null) return $"ring {index}: no descriptor came along and the no-descriptor bit is not set";
+        EventFd? eventFd = null;
+        if (handle is not null && !EventFd.TryFromPeer(handle, out eventFd)) return $"ring {index}: the descriptor is no eventfd";
         var vring = _vrings[index];
         // A ring being served holds its descriptors: it pauses for the exchange.
         vring.Pause();
-        action(vring, handle);
+        action(vring, eventFd);
         return Start(vring);
     }
 
