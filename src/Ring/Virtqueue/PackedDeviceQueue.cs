@@ -89,9 +89,18 @@ public struct PackedDeviceQueue : IDeviceQueue
         _areas.Descriptors.Write(offset + 8, written);
         _areas.Descriptors.Write(offset + 12, handle.Id);
         var flags = _used.UsedFlags | (written > 0 ? DescriptorFlags.Write : 0);
-        // The driver stops at the first entry that is not used: while that one is held back, it sees none of the rest.
-        if (_heldOffset == NothingHeld)
+        _used.Advance(handle.Slots);
+        _unsignalled += handle.Slots;
+        if (_inflight is not null)
         {
+            // Recorded one by one: a batch that is half written when the process dies would be taken for finished later.
+            _inflight.Returning(handle.Id, _used.Word);
+            _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
+            _inflight.Returned();
+        }
+        else if (_heldOffset == NothingHeld)
+        {
+            // The driver stops at the first entry that is not used: while that one is held back, it sees none of the rest.
             _heldOffset = offset;
             _heldFlags = flags;
         }
@@ -99,19 +108,18 @@ public struct PackedDeviceQueue : IDeviceQueue
         {
             _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
         }
-        _used.Advance(handle.Slots);
-        _unsignalled += handle.Slots;
-        _inflight?.Returning(handle.Id, _used.Word);
     }
 
     /// <inheritdoc/>
     public bool Publish()
     {
-        if (_heldOffset == NothingHeld) return false;
-        // Release: the entries, and the data and status that they announce, are visible before the flags.
-        _areas.Descriptors.WriteUInt16Release(_heldOffset + PackedLayout.Flags, (ushort)_heldFlags);
-        _heldOffset = NothingHeld;
-        _inflight?.Published();
+        if (_unsignalled == 0) return false;
+        if (_heldOffset != NothingHeld)
+        {
+            // Release: the entries, and the data and status that they announce, are visible before the flags.
+            _areas.Descriptors.WriteUInt16Release(_heldOffset + PackedLayout.Flags, (ushort)_heldFlags);
+            _heldOffset = NothingHeld;
+        }
         // The flags must be visible before the driver's suppression word is read, or a driver that arms now is missed.
         Fence.StoreBeforeLoad();
         var slots = _unsignalled;

@@ -21,12 +21,11 @@ internal sealed class PackedInflight
     private readonly MemoryWindow _region;
     private readonly int _size;
     private readonly ushort[] _headOfId;
-    private readonly ushort[] _batch;
     private readonly ushort[] _resubmit;
-    private int _batchCount;
     private int _resubmitted;
     private ulong _counter;
     private ushort _head;
+    private ushort _returning;
 
     /// <param name="region">At least <see cref="RequiredBytes"/>; zeros for a new ring.</param>
     /// <param name="ring">The descriptor ring.</param>
@@ -38,7 +37,6 @@ internal sealed class PackedInflight
         _size = size;
         _headOfId = new ushort[size];
         Array.Fill(_headOfId, None);
-        _batch = new ushort[size];
         if (region.Read<ushort>(VersionOffset) != Version || region.Read<ushort>(SizeOffset) != size) Initialize(used);
         else Recover(ring);
         Used = _region.Read<ushort>(UsedOffset);
@@ -119,23 +117,21 @@ internal sealed class PackedInflight
     /// <summary>The chain will be returned next; the driver does not yet see it.</summary>
     internal void Returning(ushort id, ushort usedAfter)
     {
-        var head = _headOfId[id];
+        _returning = _headOfId[id];
         _headOfId[id] = None;
-        if (head != None && _batchCount < _batch.Length)
+        if (_returning != None)
         {
-            _batch[_batchCount++] = head;
-            var last = _region.Read<ushort>(Entry(head) + LastOffset);
-            _region.Write(Entry(last < _size ? last : head) + NextOffset, _region.Read<ushort>(FreeOffset));
-            _region.WriteUInt16Release(FreeOffset, head);
+            var last = _region.Read<ushort>(Entry(_returning) + LastOffset);
+            _region.Write(Entry(last < _size ? last : _returning) + NextOffset, _region.Read<ushort>(FreeOffset));
+            _region.WriteUInt16Release(FreeOffset, _returning);
         }
         _region.WriteUInt16Release(UsedOffset, usedAfter);
     }
 
     /// <summary>The driver sees it.</summary>
-    internal void Published()
+    internal void Returned()
     {
-        for (var i = 0; i < _batchCount; i++) _region.Write(Entry(_batch[i]), (byte)0);
-        _batchCount = 0;
+        if (_returning != None) _region.Write(Entry(_returning), (byte)0);
         _region.WriteUInt16Release(OldFreeOffset, _region.Read<ushort>(FreeOffset));
         _region.WriteUInt16Release(OldUsedOffset, _region.Read<ushort>(UsedOffset));
     }
@@ -153,7 +149,7 @@ internal sealed class PackedInflight
     private void Recover(MemoryWindow ring)
     {
         var old = new PackedPosition(_size, _region.Read<ushort>(OldUsedOffset));
-        // A batch was being returned. If its first entry is no longer available, the driver could see all of it.
+        // A chain was being returned. If its entry is no longer available, the driver could see it.
         var published = _region.Read<ushort>(UsedOffset) != _region.Read<ushort>(OldUsedOffset)
             && !old.IsAvailable(ring.Read<DescriptorFlags>(old.Offset + PackedLayout.Flags));
         if (published)

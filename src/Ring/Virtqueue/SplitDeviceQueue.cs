@@ -42,7 +42,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         if (inflight.Length == 0) return;
         _inflight = new SplitInflight(inflight, size, _nextUsed);
         // The front-end only knows what was used; what is in flight was available before.
-        if (_inflight.Pending > 0) _nextAvailable = _knownAvailable = (ushort)(_nextUsed + _inflight.Pending);
+        _nextAvailable = _knownAvailable = (ushort)(_nextUsed + _inflight.Pending);
     }
 
     /// <summary>The memory that remembers what is in flight in a ring of this size.</summary>

@@ -36,7 +36,7 @@ internal sealed class EchoClient : IDisposable
     internal VringAddress Address =>
         new() { Index = (uint)_index, Descriptors = Base, Available = Base + Available, Used = Base + Used };
 
-    internal void Start(VhostUserFrontend frontend, ushort position) =>
+    internal void Start(VhostUserFrontend frontend, uint position) =>
         frontend.StartRing(_index, Size, position, Base, Base + Available, Base + Used, Kick, Call);
 
     /// <summary>Sends a text through the ring and waits for it to come back.</summary>

@@ -67,14 +67,14 @@ internal sealed class EchoDevice : IVhostUserDevice
                 setup.Memory,
                 new SplitAreas(setup.Descriptors, setup.Driver, setup.Device),
                 setup.Size,
-                setup.Position,
+                (ushort)setup.Position,
                 features.HasFlag(VirtioBlkFeatures.IndirectDescriptors),
                 features.HasFlag(VirtioBlkFeatures.EventIndex));
             _thread = new Thread(Run) { IsBackground = true };
             _thread.Start();
         }
 
-        public ushort Stop()
+        public uint Stop()
         {
             _stopping.Raise();
             _wake.Signal();

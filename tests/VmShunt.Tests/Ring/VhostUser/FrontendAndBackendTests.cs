@@ -65,13 +65,13 @@ public sealed class FrontendAndBackendTests : IDisposable
         using var frontend = Open(wanted);
         Share(frontend);
         using var client = new EchoClient(_ram, 0, wanted == Wanted);
-        ushort position = 0;
+        uint position = 0;
         for (var round = 0; round < 5; round++)
         {
             client.Start(frontend, position);
             for (var i = 0; i < 20; i++) client.Echo($"round {round}, {i}");
             position = frontend.StopRing(0);
-            Assert.Equal((round + 1) * 20, position);
+            Assert.Equal((uint)((round + 1) * 20), position);
             Assert.Equal(0, _backend.Device.Running);
         }
         // What is submitted while the ring is stopped is served once it runs again.
@@ -94,9 +94,9 @@ public sealed class FrontendAndBackendTests : IDisposable
             second.Echo($"second {i}");
             first.Complete($"first {i}");
         }
-        Assert.Equal(50, frontend.StopRing(1));
+        Assert.Equal(50u, frontend.StopRing(1));
         first.Echo("the other ring goes on");
-        Assert.Equal(51, frontend.StopRing(0));
+        Assert.Equal(51u, frontend.StopRing(0));
     }
 
     [Fact]

@@ -113,8 +113,6 @@ public sealed class HostileFrontendTests : IDisposable
     [InlineData(20u)]
     [InlineData(21u)]
     [InlineData(23u)]
-    [InlineData(31u)]
-    [InlineData(32u)]
     [InlineData(33u)]
     [InlineData(41u)]
     [InlineData(0x7fff_ffffu)]

@@ -320,7 +320,7 @@ public sealed class HostileSplitDriverTests : IDisposable
         Assert.True(_ring.Device.Publish());
         Assert.Equal((ushort)1, _ring.Used.Read<ushort>(SplitLayout.Index));
         // A driver that sets the ring up anew goes on.
-        var anew = new SplitDeviceQueue(_ring.Ram.Memory, SplitRing.Areas(_ring.Ram, 8), 8, _ring.Device.Position, true, false);
+        var anew = new SplitDeviceQueue(_ring.Ram.Memory, SplitRing.Areas(_ring.Ram, 8), 8, (ushort)_ring.Device.Position, true, false);
         _ring.SetAvailable(2);
         _ring.Available.Write<ushort>(SplitLayout.Ring + 2, 0);
         Assert.Equal(QueueTake.Taken, anew.TryTake(_ring.Chain));

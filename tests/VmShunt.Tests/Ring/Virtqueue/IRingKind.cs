@@ -17,6 +17,9 @@ public interface IRingKind<TDriver, TDevice>
     /// <summary>The driver's end; <paramref name="tables"/> is memory for indirect tables, empty when those are not agreed on.</summary>
     static abstract TDriver CreateDriver(GuestRam ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress);
 
+    /// <summary>Where a new ring's device starts.</summary>
+    static abstract uint StartPosition { get; }
+
     /// <summary>The device's end.</summary>
-    static abstract TDevice CreateDevice(GuestRam ram, QueueOptions options, ushort position);
+    static abstract TDevice CreateDevice(GuestRam ram, QueueOptions options, uint position);
 }

@@ -26,7 +26,7 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
         Data = GuestRam.Start + (ulong)(ring + tables);
         var tablesAddress = GuestRam.Start + (ulong)ring;
         Driver = TKind.CreateDriver(Ram, options, tables == 0 ? default : Ram.Window(tablesAddress, tables), tablesAddress);
-        Device = TKind.CreateDevice(Ram, options, 0);
+        Device = TKind.CreateDevice(Ram, options, TKind.StartPosition);
     }
 
     public GuestRam Ram { get; }

@@ -128,7 +128,7 @@ public sealed class SplitLayoutTests : IDisposable
         Bytes(Used, "0000 0000 02000000 04030201 00000000 05000000");
         device.Publish();
         Bytes(Used, "0000 0200 02000000 04030201 00000000 05000000");
-        Assert.Equal(2, device.Position);
+        Assert.Equal(2u, device.Position);
     }
 
     [Fact]
@@ -194,12 +194,12 @@ public sealed class SplitLayoutTests : IDisposable
         Assert.Equal(QueueTake.Taken, device.TryTake(chain));
         Assert.Equal([new DescriptorChain.Segment(0x22, 2)], chain.Readable);
         device.Return(chain.Handle, 0x22);
-        Assert.Equal(0, device.Position);
+        Assert.Equal(0u, device.Position);
         Assert.Equal(QueueTake.Taken, device.TryTake(chain));
         Assert.Equal([new DescriptorChain.Segment(0x11, 1)], chain.Readable);
         device.Return(chain.Handle, 0x11);
         device.Publish();
-        Assert.Equal(1, device.Position);
+        Assert.Equal(1u, device.Position);
         Bytes(Used, "0000 0100 01000000 11000000 00000000 00000000 00000000 00000000 02000000 22000000 0000");
         Assert.Null(driver.Fault);
     }

@@ -10,13 +10,15 @@ public sealed class SplitRing : IRingKind<SplitDriverQueue, SplitDeviceQueue>
     {
     }
 
+    public static uint StartPosition => 0;
+
     public static int RingBytes(int size) => UsedOffset(size) + SplitLayout.UsedBytes(size);
 
     public static SplitDriverQueue CreateDriver(GuestRam ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress) =>
         new(Areas(ram, options.Size), options.Size, options.EventIndex, tables, tablesAddress);
 
-    public static SplitDeviceQueue CreateDevice(GuestRam ram, QueueOptions options, ushort position) =>
-        new(ram.Memory, Areas(ram, options.Size), options.Size, position, options.Indirect, options.EventIndex);
+    public static SplitDeviceQueue CreateDevice(GuestRam ram, QueueOptions options, uint position) =>
+        new(ram.Memory, Areas(ram, options.Size), options.Size, (ushort)position, options.Indirect, options.EventIndex);
 
     public static SplitAreas Areas(GuestRam ram, int size)
     {
