@@ -24,6 +24,7 @@ internal sealed class Kernel : IDisposable
     private readonly VirtualProcessor? _boot;
     private readonly EmulatedDisk? _emulated;
     private BusChannel? _channel;
+    private ReconnectingPortDriver? _remote;
 
     private Kernel(KernelOptions options, BootParameters boot, GuestRam ram)
     {
@@ -56,7 +57,7 @@ internal sealed class Kernel : IDisposable
     internal ShuntDriver? Shunt => _emulated?.Shunt;
 
     /// <summary>The channel to VM-H, whoever uses it, or null.</summary>
-    internal BusChannel? Channel => _channel;
+    internal BusChannel? Channel => _remote?.Channel ?? _channel;
 
     /// <summary>The partitions of the emulated disk.</summary>
     internal IReadOnlyList<GptPartition> Partitions => _emulated?.Partitions ?? [];
@@ -66,6 +67,9 @@ internal sealed class Kernel : IDisposable
 
     internal GptPartition? DumpPartition => Partitions.FirstOrDefault(p => p.Type == PartitionTypes.Dump);
 
+    /// <summary>How often the back-end of a bus without hypervisor went and came back.</summary>
+    internal int Reconnects => _remote?.Reconnects ?? 0;
+
     /// <summary>Requests in flight on either stack.</summary>
     internal int InFlight => (int)((EmulatingDisk?.Counters.InFlight ?? 0) + (EnlightenedDisk?.Counters.InFlight ?? 0));
 
@@ -74,7 +78,7 @@ internal sealed class Kernel : IDisposable
     internal static Kernel Start(BootParameters boot, KernelOptions options)
     {
         var kernel = new Kernel(options, boot, boot.Machine is { } machine ? GuestRam.Of(machine) : GuestRam.Create(options.MemoryBytes));
-        if (options.BusSocket is { } socket) kernel.BringUpEnlightenedStack(UnixConnection.Connect(socket));
+        if (options.BusSocket is { } socket) kernel.BringUpRemoteDisk(socket);
         else if (options.Mode is { } mode) kernel.ChangeMode(mode);
         else if (kernel.IsBusOffered()) kernel.ChangeMode(GuestMode.Enlightened);
         return kernel;
@@ -148,6 +152,14 @@ internal sealed class Kernel : IDisposable
         }
     }
 
+    private void BringUpRemoteDisk(string socket)
+    {
+        _remote = new ReconnectingPortDriver(
+            lost => OpenChannel(UnixConnection.Connect(socket), lost), static what => Console.Error.WriteLine($"vmshunt-guest: {what}"));
+        EnlightenedDisk = new DiskClassDriver(_remote, Crash);
+        Mode = GuestMode.Enlightened;
+    }
+
     private VirtioBlkPortDriver BringUpEnlightenedStack(UnixConnection socket)
     {
         _channel = OpenChannel(socket);
@@ -166,18 +178,22 @@ internal sealed class Kernel : IDisposable
             : throw new IOException($"the hypervisor did not open the bus: {status}");
     }
 
-    private BusChannel OpenChannel(UnixConnection socket) =>
+    private BusChannel OpenChannel(UnixConnection socket) => OpenChannel(socket, OnChannelLost);
+
+    private BusChannel OpenChannel(UnixConnection socket, Action<string> lost) =>
         BusChannel.Open(socket, Ram, Pages, _options.Bus, new RingThread(
             _options.Bus.Wait,
             Crash,
             Enter: () => _emulated?.Processors.Enter(),
             Leave: () => _emulated?.Processors.Leave(),
-            OnChannelLost,
+            lost,
             Die));
 
     private void TearDownChannel()
     {
         EnlightenedDisk = null;
+        _remote?.Dispose();
+        _remote = null;
         if (_channel is null) return;
         _channel.Dispose();
         _channel = null;
@@ -188,8 +204,6 @@ internal sealed class Kernel : IDisposable
     {
         _emulated?.Shunt.PassDown();
         Mode = GuestMode.Emulating;
-        Console.Error.WriteLine(_emulated is null
-            ? $"vmshunt-guest: the bus is lost: {why}"
-            : $"vmshunt-guest: the bus is lost: {why}; requests take the trap");
+        Console.Error.WriteLine($"vmshunt-guest: the bus is lost: {why}; requests take the trap");
     }
 }

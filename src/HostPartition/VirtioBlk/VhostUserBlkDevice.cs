@@ -31,13 +31,13 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
         if (features.HasFlag(VirtioBlkFeatures.PackedRing))
         {
             var areas = new PackedAreas(setup.Descriptors, setup.Driver, setup.Device);
-            var queue = new PackedDeviceQueue(setup.Memory, areas, setup.Size, setup.Position, indirect, eventIndex);
+            var queue = new PackedDeviceQueue(setup.Memory, areas, setup.Size, setup.Position, indirect, eventIndex, setup.Inflight);
             return new QueueWorker<PackedDeviceQueue>(queue, setup, device, policy, log);
         }
         else
         {
             var areas = new SplitAreas(setup.Descriptors, setup.Driver, setup.Device);
-            var queue = new SplitDeviceQueue(setup.Memory, areas, setup.Size, (ushort)setup.Position, indirect, eventIndex);
+            var queue = new SplitDeviceQueue(setup.Memory, areas, setup.Size, (ushort)setup.Position, indirect, eventIndex, setup.Inflight);
             return new QueueWorker<SplitDeviceQueue>(queue, setup, device, policy, log);
         }
     }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Microsoft.Win32.SafeHandles;
 
 namespace VmShunt.Ring.Interop;
@@ -24,16 +25,23 @@ public sealed unsafe class EventFd : IDisposable
     }
 
     /// <summary>
-    /// Takes ownership of a descriptor that a peer sent. A peer may send something that is no eventfd, so reads and
-    /// writes that fail are ignored, and the descriptor is made non-blocking so that none can hang.
+    /// Takes ownership of a descriptor that a peer sent, and makes it non-blocking so that nothing can hang on it.
+    /// Anything but an eventfd is closed: a peer that sent its own end of our socket would keep it open beyond its death.
     /// </summary>
-    public static EventFd FromPeer(SafeFileHandle handle)
+    /// <returns>False when it is no eventfd.</returns>
+    public static bool TryFromPeer(SafeFileHandle handle, [NotNullWhen(true)] out EventFd? eventFd)
     {
         ArgumentNullException.ThrowIfNull(handle);
         const int F_GETFL = 3, F_SETFL = 4;
         var flags = Libc.Fcntl(handle, F_GETFL, 0);
-        if (flags >= 0) _ = Libc.Fcntl(handle, F_SETFL, flags | Libc.EFD_NONBLOCK);
-        return new EventFd(handle);
+        if (flags < 0 || !IsEventFd(handle) || Libc.Fcntl(handle, F_SETFL, flags | Libc.EFD_NONBLOCK) < 0)
+        {
+            handle.Dispose();
+            eventFd = null;
+            return false;
+        }
+        eventFd = new EventFd(handle);
+        return true;
     }
 
     /// <summary>Adds one to the count and wakes whoever waits. A full counter is already a signal.</summary>
@@ -53,4 +61,8 @@ public sealed unsafe class EventFd : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
+
+    // No call tells an eventfd from other anonymous inodes; its name does.
+    private static bool IsEventFd(SafeFileHandle handle) =>
+        new FileInfo($"/proc/self/fd/{handle.DangerousGetHandle()}").LinkTarget == "anon_inode:[eventfd]";
 }

@@ -17,6 +17,7 @@ internal static unsafe partial class Libc
 
     internal const int MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000, MSG_CTRUNC = 8;
     internal const int SHUT_WR = 1, SHUT_RDWR = 2;
+    internal const int AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0x80000;
     internal const int SOL_SOCKET = 1, SCM_RIGHTS = 1;
 
     internal const nuint BLKGETSIZE64 = 0x80081272;
@@ -55,6 +56,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
     internal static partial nint Write(SafeHandle fd, void* buffer, nuint count);
+
+    [LibraryImport("libc", EntryPoint = "socketpair", SetLastError = true)]
+    internal static partial int SocketPair(int domain, int type, int protocol, int* pair);
 
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
     internal static partial int Poll(PollFd* fds, nuint count, int timeoutMilliseconds);

@@ -12,20 +12,16 @@ public static class ByteSize
         ArgumentNullException.ThrowIfNull(text);
         var digits = text.AsSpan().Trim();
         var shift = 0;
-        foreach (var suffix in (string[])["iB", "B"])
-        {
-            if (digits.EndsWith(suffix, StringComparison.OrdinalIgnoreCase))
-            {
-                digits = digits[..^suffix.Length];
-                break;
-            }
-        }
+        var needsUnit = digits.EndsWith("iB", StringComparison.OrdinalIgnoreCase);
+        if (needsUnit) digits = digits[..^2];
+        else if (digits.EndsWith("B", StringComparison.OrdinalIgnoreCase)) digits = digits[..^1];
         if (digits.Length > 0 && "KMGT".IndexOf(char.ToUpperInvariant(digits[^1]), StringComparison.Ordinal) is >= 0 and var unit)
         {
             shift = 10 * (unit + 1);
             digits = digits[..^1];
         }
         bytes = 0;
+        if (needsUnit && shift == 0) return false;
         if (!long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number > long.MaxValue >> shift) return false;
         bytes = number << shift;
         return true;

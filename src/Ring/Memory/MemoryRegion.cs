@@ -10,14 +10,12 @@ namespace VmShunt.Ring.Memory;
 /// </summary>
 public sealed unsafe class MemoryRegion : IDisposable
 {
-    private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
     private readonly byte* _base;
     private int _disposed;
 
-    private MemoryRegion(MemoryMappedFile file, MemoryMappedViewAccessor view, ulong guestAddress, ulong size, ulong userAddress, bool writable)
+    private MemoryRegion(MemoryMappedViewAccessor view, ulong guestAddress, ulong size, ulong userAddress, bool writable)
     {
-        _file = file;
         _view = view;
         byte* pointer = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
@@ -66,18 +64,16 @@ public sealed unsafe class MemoryRegion : IDisposable
         if ((ulong)length < fileOffset + size)
             throw new InvalidDataException($"a memory region ends at byte {fileOffset + size:n0} of a file of {length:n0} bytes");
 
-        // The duplicate lets the caller close its descriptor; the mapping itself needs none.
-        MemoryMappedFile? mapped = null;
         try
         {
             var access = writable ? MemoryMappedFileAccess.ReadWrite : MemoryMappedFileAccess.Read;
-            mapped = MemoryMappedFile.CreateFromFile(file, null, 0, access, HandleInheritability.None, leaveOpen: true);
+            // It holds a duplicate of the descriptor, which the mapping itself does not need.
+            using var mapped = MemoryMappedFile.CreateFromFile(file, null, 0, access, HandleInheritability.None, leaveOpen: true);
             var view = mapped.CreateViewAccessor((long)fileOffset, (long)size, access);
-            return new MemoryRegion(mapped, view, guestAddress, size, userAddress, writable);
+            return new MemoryRegion(view, guestAddress, size, userAddress, writable);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            mapped?.Dispose();
             throw new InvalidDataException($"a memory region of {size:n0} bytes cannot be mapped: {e.Message}", e);
         }
     }
@@ -88,7 +84,6 @@ public sealed unsafe class MemoryRegion : IDisposable
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         _view.SafeMemoryMappedViewHandle.ReleasePointer();
         _view.Dispose();
-        _file.Dispose();
     }
 
     private static long FileLength(SafeFileHandle file)

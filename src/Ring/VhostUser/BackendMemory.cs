@@ -14,9 +14,11 @@ internal sealed class BackendMemory : IDisposable
     /// <summary>The memory as it is now; replaced, never changed.</summary>
     internal GuestMemory Current { get; private set; } = new();
 
-    internal string? Add(in VhostUserMemoryRegion region, SafeFileHandle? file)
+    /// <summary>Maps a region. The descriptor is closed: the mapping needs it no longer.</summary>
+    internal string? Add(in VhostUserMemoryRegion region, SafeFileHandle? descriptor)
     {
-        if (file is null) return "a memory region came without a descriptor";
+        if (descriptor is null) return "a memory region came without a descriptor";
+        using var file = descriptor;
         if (_regions.Count == MaxRegions) return $"there are {MaxRegions} memory regions already";
         MemoryRegion mapped;
         try

@@ -1,4 +1,3 @@
-using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
@@ -20,6 +19,7 @@ internal sealed class BackendVring(int index) : IDisposable
     private EventFd? _call;
     private EventFd? _error;
     private IRunningVring? _running;
+    private MemoryWindow _inflight;
 
     internal bool IsRunning => _running is not null;
 
@@ -56,19 +56,22 @@ internal sealed class BackendVring(int index) : IDisposable
         return null;
     }
 
-    internal void SetKick(SafeFileHandle? handle)
+    internal void SetKick(EventFd? kick)
     {
-        Replace(ref _kick, handle);
+        Replace(ref _kick, kick);
         _hasKick = true;
     }
 
-    internal void SetCall(SafeFileHandle? handle) => Replace(ref _call, handle);
+    internal void SetCall(EventFd? call) => Replace(ref _call, call);
 
-    internal void SetError(SafeFileHandle? handle) => Replace(ref _error, handle);
+    internal void SetError(EventFd? error) => Replace(ref _error, error);
+
+    /// <summary>Tells the front-end that the ring is not served although it should be.</summary>
+    internal void SignalError() => _error?.Signal();
 
     /// <summary>Serves the ring if everything it needs is known and it is not served already.</summary>
     /// <returns>Null, or why a ring that should run cannot.</returns>
-    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, ulong features)
+    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, BackendInflight inflight, ulong features)
     {
         if (IsRunning || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
         var packed = (features & PackedRing) != 0;
@@ -81,7 +84,8 @@ internal sealed class BackendVring(int index) : IDisposable
         {
             return $"ring {index}: a part of it is outside the guest's memory";
         }
-        _running = device.Start(new VringSetup(index, _size, Position, features, memory, descriptors, driver, used, _kick, _call, _error));
+        if (inflight.Find(index, _size, packed, out _inflight) is { } fault) return fault;
+        _running = device.Start(new VringSetup(index, _size, Position, features, memory, descriptors, driver, used, _kick, _call, _error, _inflight));
         return null;
     }
 
@@ -91,6 +95,8 @@ internal sealed class BackendVring(int index) : IDisposable
         if (_running is null) return;
         Position = _running.Stop();
         _running = null;
+        // Nothing is in flight in a ring that was stopped in order: its next driver starts with a clean record.
+        _inflight.Span.Clear();
     }
 
     /// <summary>Stops serving and forgets what started it: the next kick descriptor starts it again.</summary>
@@ -108,9 +114,9 @@ internal sealed class BackendVring(int index) : IDisposable
         Replace(ref _error, null);
     }
 
-    private static void Replace(ref EventFd? target, SafeFileHandle? handle)
+    private static void Replace(ref EventFd? target, EventFd? value)
     {
         target?.Dispose();
-        target = handle is null ? null : EventFd.FromPeer(handle);
+        target = value;
     }
 }

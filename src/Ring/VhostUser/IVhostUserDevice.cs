@@ -52,6 +52,7 @@ public interface IRunningVring
 /// <param name="Kick">The driver's eventfd, or null: poll.</param>
 /// <param name="Call">The device's eventfd, or null: the driver polls.</param>
 /// <param name="Error">Signalled when the ring breaks, or null.</param>
+/// <param name="Inflight">Where the ring remembers what is in flight, or an empty window.</param>
 public sealed record VringSetup(
     int Index,
     int Size,
@@ -63,4 +64,5 @@ public sealed record VringSetup(
     MemoryWindow Device,
     EventFd? Kick,
     EventFd? Call,
-    EventFd? Error);
+    EventFd? Error,
+    MemoryWindow Inflight);

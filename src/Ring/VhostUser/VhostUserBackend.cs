@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
 
 namespace VmShunt.Ring.VhostUser;
 
@@ -17,9 +17,11 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
 
     private const VhostUserProtocolFeatures OfferedProtocol =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config
-        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status;
+        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
+        | VhostUserProtocolFeatures.InflightSharedMemory;
 
     private readonly BackendMemory _memory = new();
+    private readonly BackendInflight _inflight = new();
     private readonly BackendVring[] _vrings = [.. Enumerable.Range(0, device.QueueCount).Select(i => new BackendVring(i))];
     private ulong _features;
     private ulong _status;
@@ -54,6 +56,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         foreach (var vring in _vrings) vring.Dispose();
         _memory.Dispose();
+        _inflight.Dispose();
     }
 
     private void Handle(VhostUserHeader header)
@@ -82,6 +85,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
             case VhostUserRequest.GetVringBase:
                 ReplyVringBase();
                 return;
+            case VhostUserRequest.GetInflightFd:
+                ReplyInflight();
+                return;
         }
 
         var refusal = Apply(header.Request);
@@ -101,10 +107,11 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.SetVringBase => OnState((vring, value) => vring.SetPosition(value, _features)),
         VhostUserRequest.SetVringAddr => SetVringAddress(connection.PayloadAs<VringAddress>()),
         VhostUserRequest.SetVringEnable => OnState(Enable),
-        VhostUserRequest.SetVringKick => OnDescriptor((vring, handle) => vring.SetKick(handle)),
-        VhostUserRequest.SetVringCall => OnDescriptor((vring, handle) => vring.SetCall(handle)),
-        VhostUserRequest.SetVringErr => OnDescriptor((vring, handle) => vring.SetError(handle)),
+        VhostUserRequest.SetVringKick => OnDescriptor((vring, kick) => vring.SetKick(kick)),
+        VhostUserRequest.SetVringCall => OnDescriptor((vring, call) => vring.SetCall(call)),
+        VhostUserRequest.SetVringErr => OnDescriptor((vring, error) => vring.SetError(error)),
         VhostUserRequest.SetConfig => SetConfig(),
+        VhostUserRequest.SetInflightFd => SetInflight(),
         VhostUserRequest.SetStatus => SetStatus(connection.PayloadAs<ulong>()),
         VhostUserRequest.ResetDevice or VhostUserRequest.ResetOwner => Reset(),
         _ => "the message is unknown here",
@@ -176,15 +183,19 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         });
     }
 
-    /// <summary>Memory changes between requests, never under one: rings pause, and go on where they stopped.</summary>
+    /// <summary>
+    /// Memory changes between requests, never under one: rings pause, and go on where they stopped. The answer is about
+    /// the memory; a ring that is no longer inside it waits for memory that is.
+    /// </summary>
     private string? ChangeMemory(Func<string?> change)
     {
         foreach (var vring in _vrings) vring.Pause();
         var fault = change();
         foreach (var vring in _vrings)
         {
-            var notStarted = Start(vring);
-            fault ??= notStarted;
+            if (Start(vring) is not { } notStarted) continue;
+            report($"{connection.Header.Request}: {notStarted}");
+            vring.SignalError();
         }
         return fault;
     }
@@ -195,7 +206,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         return state.Index < _vrings.Length ? action(_vrings[state.Index], state.Value) : NoSuchRing(state.Index);
     }
 
-    private string? OnDescriptor(Action<BackendVring, SafeFileHandle?> action)
+    private string? OnDescriptor(Action<BackendVring, EventFd?> action)
     {
         var word = connection.PayloadAs<ulong>();
         var index = word & VringDescriptorWord.IndexMask;
@@ -203,10 +214,12 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         var without = (word & VringDescriptorWord.NoDescriptor) != 0;
         var handle = without ? null : connection.TakeDescriptor();
         if (!without && handle is null) return $"ring {index}: no descriptor came along and the no-descriptor bit is not set";
+        EventFd? eventFd = null;
+        if (handle is not null && !EventFd.TryFromPeer(handle, out eventFd)) return $"ring {index}: the descriptor is no eventfd";
         var vring = _vrings[index];
         // A ring being served holds its descriptors: it pauses for the exchange.
         vring.Pause();
-        action(vring, handle);
+        action(vring, eventFd);
         return Start(vring);
     }
 
@@ -229,7 +242,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         // Without the protocol-features bit there is no SET_VRING_ENABLE: a ring with a kick is on.
         if ((_features & ProtocolFeaturesBit) == 0) vring.IsEnabled = true;
-        return vring.StartIfReady(device, _memory.Current, _features);
+        return vring.StartIfReady(device, _memory.Current, _inflight, _features);
     }
 
     private string? SetConfig()
@@ -265,6 +278,37 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         var vring = _vrings[state.Index];
         vring.Stop();
         connection.Send(VhostUserRequest.GetVringBase, VhostUserHeader.Reply, new VringState { Index = state.Index, Value = vring.Position });
+    }
+
+    private VhostUserInflight InflightPayload()
+    {
+        var payload = connection.Payload;
+        return payload.Length is VhostUserInflight.Bytes or VhostUserInflight.Bytes + sizeof(uint)
+            ? MemoryMarshal.Read<VhostUserInflight>(payload)
+            : throw new VhostUserException($"{connection.Header.Request} carries {payload.Length} bytes, not {VhostUserInflight.Bytes}");
+    }
+
+    private string? SetInflight()
+    {
+        var inflight = InflightPayload();
+        using var file = connection.TakeDescriptor();
+        return ChangeMemory(() => _inflight.Attach(inflight, file, _vrings.Length));
+    }
+
+    private void ReplyInflight()
+    {
+        var inflight = InflightPayload();
+        Span<byte> reply = stackalloc byte[connection.Payload.Length];
+        reply.Clear();
+        if (inflight.QueueCount == 0 || inflight.QueueCount > _vrings.Length)
+        {
+            report($"GetInflightFd refused: {inflight.QueueCount} rings; the device has {_vrings.Length}");
+            connection.Send(VhostUserRequest.GetInflightFd, VhostUserHeader.Reply, reply);
+            return;
+        }
+        using var file = BackendInflight.Create(inflight.QueueCount, device.MaxQueueSize, out var bytes);
+        MemoryMarshal.Write(reply, inflight with { MmapSize = (ulong)bytes, MmapOffset = 0 });
+        connection.Send(VhostUserRequest.GetInflightFd, VhostUserHeader.Reply, reply, [file]);
     }
 
     private void Reply(ulong value) => connection.Send(connection.Header.Request, VhostUserHeader.Reply, value);

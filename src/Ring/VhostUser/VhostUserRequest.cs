@@ -107,6 +107,9 @@ public enum VhostUserProtocolFeatures : ulong
     /// <summary>GET_CONFIG and SET_CONFIG.</summary>
     Config = 1UL << 9,
 
+    /// <summary>GET_INFLIGHT_FD and SET_INFLIGHT_FD.</summary>
+    InflightSharedMemory = 1UL << 12,
+
     /// <summary>RESET_DEVICE.</summary>
     ResetDevice = 1UL << 13,
 

@@ -91,6 +91,26 @@ public struct VhostUserMemoryRegion
     public const int Bytes = 32;
 }
 
+/// <summary>Payload of GET_INFLIGHT_FD and SET_INFLIGHT_FD; some front-ends send four bytes of padding after it.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct VhostUserInflight
+{
+    /// <summary>Bytes of the memory.</summary>
+    public ulong MmapSize;
+
+    /// <summary>Where in the descriptor's file it starts.</summary>
+    public ulong MmapOffset;
+
+    /// <summary>How many rings.</summary>
+    public ushort QueueCount;
+
+    /// <summary>Their size.</summary>
+    public ushort QueueSize;
+
+    /// <summary>The size on the wire, without padding.</summary>
+    public const int Bytes = 20;
+}
+
 /// <summary>Payload of SET_VRING_KICK, CALL and ERR: the ring's index and whether no descriptor comes along.</summary>
 public static class VringDescriptorWord
 {

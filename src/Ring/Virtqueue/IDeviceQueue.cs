@@ -13,7 +13,7 @@ public interface IDeviceQueue
     /// <summary>Takes the next available chain, copying every descriptor exactly once.</summary>
     QueueTake TryTake(DescriptorChain chain);
 
-    /// <summary>Puts a finished chain into the ring; the driver sees it after <see cref="Publish"/>.</summary>
+    /// <summary>Puts a finished chain into the ring; the driver sees it after <see cref="Publish"/> at the latest.</summary>
     /// <param name="handle">From <see cref="DescriptorChain.Handle"/>.</param>
     /// <param name="written">Bytes that the device wrote into the chain's writable buffers, from their start.</param>
     void Return(ChainHandle handle, uint written);

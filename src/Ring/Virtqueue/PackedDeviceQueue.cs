@@ -12,6 +12,7 @@ public struct PackedDeviceQueue : IDeviceQueue
     private readonly int _size;
     private readonly bool _indirect;
     private readonly bool _eventIndex;
+    private readonly PackedInflight? _inflight;
     private PackedPosition _available;
     private PackedPosition _used;
     private int _heldOffset = NothingHeld;
@@ -25,7 +26,12 @@ public struct PackedDeviceQueue : IDeviceQueue
     /// <param name="position">Where to go on: SET_VRING_BASE; <see cref="PackedLayout.StartPosition"/> for a new ring.</param>
     /// <param name="indirect">VIRTIO_F_INDIRECT_DESC was negotiated.</param>
     /// <param name="eventIndex">VIRTIO_F_EVENT_IDX was negotiated.</param>
-    public PackedDeviceQueue(GuestMemory memory, PackedAreas areas, int size, uint position, bool indirect, bool eventIndex)
+    /// <param name="inflight">
+    /// Memory that remembers what is in flight, of <see cref="InflightBytes"/>, or an empty window. What a process before
+    /// this one took and did not return is taken first.
+    /// </param>
+    public PackedDeviceQueue(
+        GuestMemory memory, PackedAreas areas, int size, uint position, bool indirect, bool eventIndex, MemoryWindow inflight = default)
     {
         if (!PackedLayout.IsValidSize(size)) throw new ArgumentOutOfRangeException(nameof(size), size, "a packed queue has 1 to 32768 entries");
         _memory = memory;
@@ -35,7 +41,15 @@ public struct PackedDeviceQueue : IDeviceQueue
         _eventIndex = eventIndex;
         _available = new PackedPosition(size, (ushort)position);
         _used = new PackedPosition(size, (ushort)(position >> 16));
+        if (inflight.Length == 0) return;
+        _inflight = new PackedInflight(inflight, areas.Descriptors, size, _used.Word);
+        // The front-end only knows what was used; what is in flight was available before.
+        _available = _used = new PackedPosition(size, _inflight.Used);
+        _available.Advance(Math.Min(_inflight.PendingSlots, size));
     }
+
+    /// <summary>The memory that remembers what is in flight in a ring of this size.</summary>
+    public static int InflightBytes(int size) => PackedInflight.RequiredBytes(size);
 
     /// <inheritdoc/>
     public readonly uint Position => (uint)_used.Word << 16 | _available.Word;
@@ -47,22 +61,21 @@ public struct PackedDeviceQueue : IDeviceQueue
     public QueueTake TryTake(DescriptorChain chain)
     {
         if (Fault is not null) return QueueTake.Broken;
+        if (_inflight is { Pending: > 0 }) return TakeAgain(chain, _inflight);
         // Acquire: the descriptors are read after the flags of the first, which the driver writes last.
         if (!IsAvailable()) return QueueTake.Empty;
         var next = _available;
         chain.Begin(default);
+        _inflight?.Begin();
         for (var slots = 1; slots <= _size; slots++)
         {
             var descriptor = _areas.Descriptors.Read<PackedDescriptor>(next.Offset);
             next.Advance(1);
-            var more = (descriptor.Flags & DescriptorFlags.Next) != 0;
-            var fault = (descriptor.Flags & DescriptorFlags.Indirect) != 0
-                ? more ? "an indirect descriptor with NEXT (virtio 1.3 §2.8.19)" : ReadIndirect(descriptor.Address, descriptor.Length, chain)
-                : chain.Add(descriptor.Address, descriptor.Length, (descriptor.Flags & DescriptorFlags.Write) != 0);
-            if (fault is not null) return Break(fault);
-            if (more) continue;
-            if (descriptor.Id >= _size) return Break("a buffer id beyond the queue's size");
+            _inflight?.Add(descriptor);
+            if (AddTo(chain, descriptor) is { } fault) return Break(fault);
+            if ((descriptor.Flags & DescriptorFlags.Next) != 0) continue;
             chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
+            _inflight?.Taken(descriptor.Id);
             _available = next;
             return QueueTake.Taken;
         }
@@ -76,9 +89,18 @@ public struct PackedDeviceQueue : IDeviceQueue
         _areas.Descriptors.Write(offset + 8, written);
         _areas.Descriptors.Write(offset + 12, handle.Id);
         var flags = _used.UsedFlags | (written > 0 ? DescriptorFlags.Write : 0);
-        // The driver stops at the first entry that is not used: while that one is held back, it sees none of the rest.
-        if (_heldOffset == NothingHeld)
+        _used.Advance(handle.Slots);
+        _unsignalled += handle.Slots;
+        if (_inflight is not null)
         {
+            // Recorded one by one: a batch that is half written when the process dies would be taken for finished later.
+            _inflight.Returning(handle.Id, _used.Word);
+            _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
+            _inflight.Returned();
+        }
+        else if (_heldOffset == NothingHeld)
+        {
+            // The driver stops at the first entry that is not used: while that one is held back, it sees none of the rest.
             _heldOffset = offset;
             _heldFlags = flags;
         }
@@ -86,17 +108,18 @@ public struct PackedDeviceQueue : IDeviceQueue
         {
             _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
         }
-        _used.Advance(handle.Slots);
-        _unsignalled += handle.Slots;
     }
 
     /// <inheritdoc/>
     public bool Publish()
     {
-        if (_heldOffset == NothingHeld) return false;
-        // Release: the entries, and the data and status that they announce, are visible before the flags.
-        _areas.Descriptors.WriteUInt16Release(_heldOffset + PackedLayout.Flags, (ushort)_heldFlags);
-        _heldOffset = NothingHeld;
+        if (_unsignalled == 0) return false;
+        if (_heldOffset != NothingHeld)
+        {
+            // Release: the entries, and the data and status that they announce, are visible before the flags.
+            _areas.Descriptors.WriteUInt16Release(_heldOffset + PackedLayout.Flags, (ushort)_heldFlags);
+            _heldOffset = NothingHeld;
+        }
         // The flags must be visible before the driver's suppression word is read, or a driver that arms now is missed.
         Fence.StoreBeforeLoad();
         var slots = _unsignalled;
@@ -115,6 +138,33 @@ public struct PackedDeviceQueue : IDeviceQueue
 
     /// <inheritdoc/>
     public readonly void Disarm() => PackedEvent.Disarm(_areas.Device);
+
+    private QueueTake TakeAgain(DescriptorChain chain, PackedInflight inflight)
+    {
+        var (entry, count) = inflight.TakePending();
+        var head = entry;
+        chain.Begin(default);
+        for (var slots = 1; slots <= count; slots++)
+        {
+            var descriptor = inflight.Read(entry, out entry);
+            if (AddTo(chain, descriptor) is { } fault) return Break(fault);
+            if ((descriptor.Flags & DescriptorFlags.Next) != 0) continue;
+            chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
+            inflight.Named(head, descriptor.Id);
+            return QueueTake.Taken;
+        }
+        return Break("a request in flight without its last descriptor");
+    }
+
+    /// <returns>Null, or what is wrong with the descriptor.</returns>
+    private readonly string? AddTo(DescriptorChain chain, in PackedDescriptor descriptor)
+    {
+        var isLast = (descriptor.Flags & DescriptorFlags.Next) == 0;
+        if (isLast && descriptor.Id >= _size) return "a buffer id beyond the queue's size";
+        if ((descriptor.Flags & DescriptorFlags.Indirect) == 0)
+            return chain.Add(descriptor.Address, descriptor.Length, (descriptor.Flags & DescriptorFlags.Write) != 0);
+        return isLast ? ReadIndirect(descriptor.Address, descriptor.Length, chain) : "an indirect descriptor with NEXT (virtio 1.3 §2.8.19)";
+    }
 
     private readonly bool IsAvailable() =>
         _available.IsAvailable((DescriptorFlags)_areas.Descriptors.ReadUInt16Acquire(_available.Offset + PackedLayout.Flags));

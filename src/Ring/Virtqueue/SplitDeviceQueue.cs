@@ -10,6 +10,7 @@ public struct SplitDeviceQueue : IDeviceQueue
     private readonly int _size;
     private readonly bool _indirect;
     private readonly bool _eventIndex;
+    private readonly SplitInflight? _inflight;
     private ushort _nextAvailable;
     private ushort _knownAvailable;
     private ushort _nextUsed;
@@ -22,7 +23,12 @@ public struct SplitDeviceQueue : IDeviceQueue
     /// <param name="position">The index at which to go on: SET_VRING_BASE; 0 for a new ring.</param>
     /// <param name="indirect">VIRTIO_F_INDIRECT_DESC was negotiated.</param>
     /// <param name="eventIndex">VIRTIO_F_EVENT_IDX was negotiated.</param>
-    public SplitDeviceQueue(GuestMemory memory, SplitAreas areas, int size, ushort position, bool indirect, bool eventIndex)
+    /// <param name="inflight">
+    /// Memory that remembers what is in flight, of <see cref="InflightBytes"/>, or an empty window. What a process before
+    /// this one took and did not return is taken first.
+    /// </param>
+    public SplitDeviceQueue(
+        GuestMemory memory, SplitAreas areas, int size, ushort position, bool indirect, bool eventIndex, MemoryWindow inflight = default)
     {
         if (!SplitLayout.IsValidSize(size)) throw new ArgumentOutOfRangeException(nameof(size), size, "a split queue's size is a power of two");
         _memory = memory;
@@ -33,7 +39,14 @@ public struct SplitDeviceQueue : IDeviceQueue
         _nextAvailable = _knownAvailable = position;
         // The used index in memory is where the last device stopped; it equals position unless requests were in flight.
         _nextUsed = _calledUsed = areas.Used.ReadUInt16Acquire(SplitLayout.Index);
+        if (inflight.Length == 0) return;
+        _inflight = new SplitInflight(inflight, size, _nextUsed);
+        // The front-end only knows what was used; what is in flight was available before.
+        _nextAvailable = _knownAvailable = (ushort)(_nextUsed + _inflight.Pending);
     }
+
+    /// <summary>The memory that remembers what is in flight in a ring of this size.</summary>
+    public static int InflightBytes(int size) => SplitInflight.RequiredBytes(size);
 
     /// <inheritdoc/>
     public readonly uint Position => _nextAvailable;
@@ -44,6 +57,7 @@ public struct SplitDeviceQueue : IDeviceQueue
     /// <inheritdoc/>
     public QueueTake TryTake(DescriptorChain chain)
     {
+        if (_inflight is { Pending: > 0 } && Fault is null) return TakeAgain(_inflight.TakePending(), chain);
         if (_nextAvailable == _knownAvailable)
         {
             if (Fault is not null) return QueueTake.Broken;
@@ -59,6 +73,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         var fault = ReadChain(head, chain);
         if (fault is not null) return Break(fault);
         _nextAvailable++;
+        _inflight?.Taken(head);
         return QueueTake.Taken;
     }
 
@@ -68,6 +83,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         var entry = SplitLayout.Ring + 8 * (_nextUsed & (_size - 1));
         _areas.Used.Write(entry, handle.Id | (ulong)written << 32);
         _nextUsed++;
+        _inflight?.Returned(handle.Id);
     }
 
     /// <inheritdoc/>
@@ -75,6 +91,7 @@ public struct SplitDeviceQueue : IDeviceQueue
     {
         // Release: the entries, and the data and status that they announce, are visible before the index.
         _areas.Used.WriteUInt16Release(SplitLayout.Index, _nextUsed);
+        _inflight?.Published(_nextUsed);
         // The index must be visible before the driver's suppression word is read, or a driver that arms now is missed.
         Fence.StoreBeforeLoad();
         var before = _calledUsed;
@@ -100,6 +117,8 @@ public struct SplitDeviceQueue : IDeviceQueue
         // With EVENT_IDX the old avail_event is behind the driver already: nothing to write.
         if (!_eventIndex) _areas.Used.WriteUInt16Release(0, SplitLayout.NoNotify);
     }
+
+    private QueueTake TakeAgain(ushort head, DescriptorChain chain) => ReadChain(head, chain) is { } fault ? Break(fault) : QueueTake.Taken;
 
     private readonly string? ReadChain(ushort head, DescriptorChain chain)
     {

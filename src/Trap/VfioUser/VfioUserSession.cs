@@ -178,7 +178,9 @@ public sealed class VfioUserSession : IDisposable
             if (action != IrqSetFlags.Trigger) return Errno.ENOTSUP;
             if (set.Count == 0) return Errno.EINVAL;
             _connection.Descriptors.TryTake(out var descriptor);
-            _interrupt.SetEvent(index, descriptor is null ? null : EventFd.FromPeer(descriptor));
+            EventFd? eventFd = null;
+            if (descriptor is not null && !EventFd.TryFromPeer(descriptor, out eventFd)) return Errno.EINVAL;
+            _interrupt.SetEvent(index, eventFd);
             return Errno.None;
         }
         if (kind is not (IrqSetFlags.DataNone or IrqSetFlags.DataBool)) return Errno.EINVAL;

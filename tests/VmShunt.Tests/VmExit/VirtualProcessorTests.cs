@@ -67,7 +67,8 @@ public sealed class VirtualProcessorTests
         using var processor = partition.StartProcessor(0);
         Assert.Equal(33, processor.Halt());
         processor.Invoke(Hypercall.OpenBus, 0, out var descriptor);
-        using var received = EventFd.FromPeer(descriptor!);
+        Assert.True(EventFd.TryFromPeer(descriptor!, out var eventFd));
+        using var received = eventFd;
         received.Signal();
         Assert.True(passed.TryDrain());
     }

@@ -57,9 +57,12 @@ public sealed class AhciCommandMemory
     /// <param name="bytes">Its length; even; 0 for commands without data.</param>
     /// <param name="deviceReads">The device reads the buffer: a write to the disk.</param>
     /// <param name="features">The features field.</param>
-    public void Fill(int slot, AtaCommand command, ulong sector, int count, ulong buffer, int bytes, bool deviceReads, byte features = 0)
+    /// <param name="repeat">The buffer's own length, if it is shorter than the data and stands for it again and again.</param>
+    public void Fill(
+        int slot, AtaCommand command, ulong sector, int count, ulong buffer, int bytes, bool deviceReads, byte features = 0, int repeat = 0)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, MaxPrdtEntries * PrdtEntry.MaxBytes);
+        var most = repeat > 0 ? repeat : PrdtEntry.MaxBytes;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, (long)MaxPrdtEntries * most);
         var table = TablesOffset + slot * TableStride;
         var fis = new HostToDeviceFis
         {
@@ -76,8 +79,8 @@ public sealed class AhciCommandMemory
         var entries = 0;
         for (var done = 0; done < bytes; entries++)
         {
-            var here = Math.Min(bytes - done, PrdtEntry.MaxBytes);
-            var entry = new PrdtEntry { Address = buffer + (ulong)done, ByteCount = here };
+            var here = Math.Min(bytes - done, most);
+            var entry = new PrdtEntry { Address = repeat > 0 ? buffer : buffer + (ulong)done, ByteCount = here };
             _window.Write(table + CommandTable.PRDT + entries * PrdtEntry.SizeInBytes, entry);
             done += here;
         }

@@ -14,6 +14,9 @@ public enum BlockOperation : byte
 
     /// <summary>Gives a range back to the device.</summary>
     Discard,
+
+    /// <summary>Makes a range read as zeros.</summary>
+    WriteZeroes,
 }
 
 /// <summary>How a request ended.</summary>

@@ -17,6 +17,9 @@ public sealed class DiskClassDriver
     /// <summary>The unit of sector numbers.</summary>
     public const int SectorBytes = 512;
 
+    /// <summary>The most bytes of one <see cref="WriteZeroesAsync"/>; what every road can do in one request.</summary>
+    public const int MaxWriteZeroesBytes = 1 << 20;
+
     private readonly IBlockDriver _lower;
     private readonly CrashStop _crash;
     private readonly ObjectPool<BlockRequest> _pool = new DefaultObjectPool<BlockRequest>(new DefaultPooledObjectPolicy<BlockRequest>(), 1024);
@@ -59,6 +62,11 @@ public sealed class DiskClassDriver
     /// <exception cref="BlockIoException">When awaited: the device failed, or the disk is read-only.</exception>
     public ValueTask DiscardAsync(ulong sector, int bytes) => Submit(BlockOperation.Discard, sector, bytes, 0);
 
+    /// <summary>Makes a range read as zeros and keeps its space; at most 1 MiB at once.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <exception cref="BlockIoException">When awaited: the device failed or cannot do it, or the disk is read-only.</exception>
+    public ValueTask WriteZeroesAsync(ulong sector, int bytes) => Submit(BlockOperation.WriteZeroes, sector, bytes, 0);
+
     internal void NoteCompletion(Road road, BlockStatus status)
     {
         if (road == Road.Ring) Interlocked.Increment(ref _ringed);
@@ -86,7 +94,12 @@ public sealed class DiskClassDriver
     {
         if (operation == BlockOperation.Flush) return;
         var geometry = Geometry;
-        var most = operation == BlockOperation.Discard ? 1 << 30 : geometry.MaxTransferBytes;
+        var most = operation switch
+        {
+            BlockOperation.Discard => 1 << 30,
+            BlockOperation.WriteZeroes => MaxWriteZeroesBytes,
+            _ => geometry.MaxTransferBytes,
+        };
         if (bytes <= 0 || bytes % SectorBytes != 0 || bytes > most)
             throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"a {operation} takes a multiple of 512 bytes up to {most:n0}");
         var sectors = (ulong)(bytes / SectorBytes);

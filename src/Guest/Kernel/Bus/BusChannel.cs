@@ -17,7 +17,7 @@ internal sealed class BusChannel : IDisposable
     private const VirtioBlkFeatures Wanted =
         VirtioBlkFeatures.Version1 | VirtioBlkFeatures.IndirectDescriptors | VirtioBlkFeatures.EventIndex | VirtioBlkFeatures.ReadOnly
         | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Flush | VirtioBlkFeatures.MultiQueue | VirtioBlkFeatures.Discard
-        | VirtioBlkFeatures.SizeMax | VirtioBlkFeatures.SegMax;
+        | VirtioBlkFeatures.WriteZeroes | VirtioBlkFeatures.SizeMax | VirtioBlkFeatures.SegMax;
 
     private const int QueueSize = 128;
     private const int DescriptorsPerTable = 4;
@@ -30,6 +30,7 @@ internal sealed class BusChannel : IDisposable
     private readonly List<GuestBuffer> _memory = [];
     private readonly Lock _closing = new();
     private bool _closed;
+    private bool _letGo;
 
     private BusChannel(VhostUserFrontend frontend, GuestPages pages)
     {
@@ -82,6 +83,13 @@ internal sealed class BusChannel : IDisposable
     /// <summary>Gives a request to a queue. Any thread; a thread keeps to its queue.</summary>
     internal void Submit(BlockRequest request)
     {
+        if ((int)request.Operation >= (int)BlockOperation.Flush && !IsPossible(request.Operation))
+        {
+            request.Road = Road.Ring;
+            // A device without FLUSH keeps every write at once (virtio 1.3 §5.2.5).
+            request.Complete(request.Operation == BlockOperation.Flush ? BlockStatus.Ok : BlockStatus.Unsupported);
+            return;
+        }
         var pumps = _pumps;
         var pump = pumps.Count == 1 ? pumps[0] : pumps[Environment.CurrentManagedThreadId % pumps.Count];
         pump.Submit(request);
@@ -100,10 +108,25 @@ internal sealed class BusChannel : IDisposable
         }
         CloseSession();
         foreach (var pump in _pumps) pump.Dispose();
-        foreach (var buffer in _memory) _pages.Free(buffer);
-        _pumps.Clear();
+        // A back-end that does not let go may still write to its rings: their memory is not used again.
+        if (_letGo) foreach (var buffer in _memory) _pages.Free(buffer);
         _memory.Clear();
     }
+
+    /// <summary>The back-end is gone, or will be dealt with no more: what it has is rejected.</summary>
+    internal void Abandon()
+    {
+        CloseSession();
+        foreach (var pump in _pumps) pump.Abandon();
+        Dispose();
+    }
+
+    private bool IsPossible(BlockOperation operation) => Features.HasFlag(operation switch
+    {
+        BlockOperation.Flush => VirtioBlkFeatures.Flush,
+        BlockOperation.Discard => VirtioBlkFeatures.Discard,
+        _ => VirtioBlkFeatures.WriteZeroes,
+    });
 
     private void CloseSession()
     {
@@ -111,7 +134,7 @@ internal sealed class BusChannel : IDisposable
         {
             if (_closed) return;
             _closed = true;
-            _frontend.Close(CloseMilliseconds);
+            _letGo = _frontend.Close(CloseMilliseconds);
         }
     }
 

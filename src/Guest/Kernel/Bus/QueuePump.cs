@@ -20,6 +20,9 @@ internal abstract class QueuePump : IDisposable
     /// <summary>Lets requests in flight end, then stops the thread and waits for it.</summary>
     internal abstract void Drain();
 
+    /// <summary>The device is gone: requests with it are rejected, and the thread ends.</summary>
+    internal abstract void Abandon();
+
     public abstract void Dispose();
 }
 
@@ -37,6 +40,9 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
 {
     private const int MaxBuffers = 3;
 
+    // Who never sleeps looks now and then whether the device's process still lives.
+    private const int LooksPerPeer = 1 << 16;
+
     [ThreadStatic]
     private static QueuePump<TQueue>? t_here;
 
@@ -47,6 +53,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     private readonly WaitSet _sleep;
     private readonly SubmissionInbox _inbox = new();
     private readonly SharedFlag _draining = new();
+    private readonly SharedFlag _abandoned = new();
     private readonly RingThread _settings;
     private readonly CrashStop _crash;
     private readonly Thread _thread;
@@ -54,6 +61,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     private BlockRequestList _backlog;
     private bool _unpublished;
     private int _sleeping;
+    private int _idleLooks;
     private long _requests, _kicks, _calls;
 
     /// <param name="queue">The ring, clean.</param>
@@ -98,11 +106,17 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
         _thread.Join();
     }
 
+    internal override void Abandon()
+    {
+        _abandoned.Raise();
+        _wake.Signal();
+    }
+
     public override void Dispose()
     {
         Drain();
+        // Not the wake-up's descriptor: who has just handed a request over may be about to signal it.
         _sleep.Dispose();
-        _wake.Dispose();
         _kick.Dispose();
         _call.Dispose();
     }
@@ -137,10 +151,14 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
             var worked = TakeSubmissions() | TakeCompletions();
             RefillRing();
             PublishIfNeeded();
-            if (_queue.Fault is not null) break;
+            if (_queue.Fault is not null || _abandoned.IsRaised) break;
             if (worked)
             {
                 spin.Refill();
+            }
+            else if (++_idleLooks % LooksPerPeer == 0 && IsPeerGone())
+            {
+                break;
             }
             else if (_draining.IsRaised && _queue.InFlight == 0)
             {
@@ -239,6 +257,12 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
         Interlocked.Exchange(ref _sleeping, 0);
         _queue.Disarm();
         return gone;
+    }
+
+    private bool IsPeerGone()
+    {
+        _sleep.Wait(0);
+        return _sleep.IsReady(2);
     }
 
     private void Lose(string why)

@@ -58,7 +58,7 @@ internal sealed class RingSlots
                 buffers[1] = new QueueBuffer(request.Address, (uint)request.Bytes);
                 buffers[2] = status;
                 return (slot, 3, 2);
-            case BlockOperation.Discard:
+            case BlockOperation.Discard or BlockOperation.WriteZeroes:
                 _window.Write(at + RangeOffset, new VirtioBlkRange { Sector = request.Sector, SectorCount = (uint)(request.Bytes / DiskClassDriver.SectorBytes) });
                 buffers[1] = new QueueBuffer(_address + (ulong)(at + RangeOffset), VirtioBlkRange.Bytes);
                 buffers[2] = status;
@@ -107,6 +107,7 @@ internal sealed class RingSlots
         BlockOperation.Read => VirtioBlkRequestType.In,
         BlockOperation.Write => VirtioBlkRequestType.Out,
         BlockOperation.Flush => VirtioBlkRequestType.Flush,
-        _ => VirtioBlkRequestType.Discard,
+        BlockOperation.Discard => VirtioBlkRequestType.Discard,
+        _ => VirtioBlkRequestType.WriteZeroes,
     };
 }

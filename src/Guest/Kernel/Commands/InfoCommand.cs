@@ -47,6 +47,7 @@ internal static class InfoCommand
                 ["ring"] = (kernel.EmulatingDisk?.Counters.Ringed ?? 0) + (kernel.EnlightenedDisk?.Counters.Ringed ?? 0),
                 ["shunted"] = kernel.Shunt?.Diverted ?? 0,
                 ["inFlight"] = kernel.InFlight,
+                ["reconnects"] = kernel.Reconnects,
             },
             ["dump"] = DumpOf(kernel),
         };

@@ -15,12 +15,14 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private const PortInterrupt Errors = PortInterrupt.TFES | PortInterrupt.HBFS | PortInterrupt.HBDS | PortInterrupt.IFS | PortInterrupt.OFS | PortInterrupt.INFS;
     private const int TrimBytes = 512;
     private const int TrimRangeSectors = 65535;
+    private const int ZeroBytes = DiskClassDriver.MaxWriteZeroesBytes / AhciCommandMemory.MaxPrdtEntries;
 
     private readonly AhciPortRegisters _registers;
     private readonly AhciCommandMemory _commands;
     private readonly GuestPages _pages;
     private readonly GuestBuffer _commandPages;
     private readonly GuestBuffer _trimPages;
+    private readonly GuestBuffer _zeroPages;
     private readonly BlockRequest?[] _slots = new BlockRequest?[AhciCommandMemory.Slots];
     private readonly BlockRequest?[] _ended = new BlockRequest?[AhciCommandMemory.Slots];
     private readonly BlockStatus[] _endedStatus = new BlockStatus[AhciCommandMemory.Slots];
@@ -37,6 +39,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         _pages = pages;
         _commandPages = pages.Allocate(AhciCommandMemory.RequiredBytes(AhciCommandMemory.Slots));
         _trimPages = pages.Allocate(AhciCommandMemory.Slots * TrimBytes);
+        _zeroPages = pages.Allocate(ZeroBytes);
         _commands = new AhciCommandMemory(ram.Memory, _commandPages.Address, AhciCommandMemory.Slots);
         Geometry = geometry;
     }
@@ -114,6 +117,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         _registers.StopPort();
         _pages.Free(_commandPages);
         _pages.Free(_trimPages);
+        _pages.Free(_zeroPages);
     }
 
     private void Fill(BlockRequest request)
@@ -129,6 +133,10 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
                 break;
             case BlockOperation.Write:
                 _commands.Fill(slot, AtaCommand.WriteDmaExt, request.Sector, request.Bytes / 512, request.Address, request.Bytes, deviceReads: true);
+                break;
+            case BlockOperation.WriteZeroes:
+                // ATA has no command for it that every disk knows: zeros are written.
+                _commands.Fill(slot, AtaCommand.WriteDmaExt, request.Sector, request.Bytes / 512, _zeroPages.Address, request.Bytes, deviceReads: true, repeat: ZeroBytes);
                 break;
             case BlockOperation.Discard:
                 var range = FillTrim(slot, request.Sector, request.Bytes / 512);
@@ -172,7 +180,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         {
             var slot = BitOperations.TrailingZeroCount(slots);
             var request = _slots[slot]!;
-            var moved = request.Operation is BlockOperation.Read or BlockOperation.Write ? request.Bytes : 0;
+            var moved = request.Operation is BlockOperation.Read or BlockOperation.Write or BlockOperation.WriteZeroes ? request.Bytes : 0;
             End(slot, moved == 0 || _commands.BytesMoved(slot) == moved ? BlockStatus.Ok : BlockStatus.IoError, ref count);
         }
         return count;

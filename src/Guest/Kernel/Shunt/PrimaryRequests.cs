@@ -11,9 +11,10 @@ internal enum PrimaryRequests
     Write = 1 << BlockOperation.Write,
     Flush = 1 << BlockOperation.Flush,
     Discard = 1 << BlockOperation.Discard,
+    WriteZeroes = 1 << BlockOperation.WriteZeroes,
 
     /// <summary>What is most frequent and takes most effort.</summary>
     Data = Read | Write,
 
-    All = Read | Write | Flush | Discard,
+    All = Read | Write | Flush | Discard | WriteZeroes,
 }

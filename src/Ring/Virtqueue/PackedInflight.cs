@@ -1,0 +1,178 @@
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Ring.Virtqueue;
+
+/// <summary>
+/// Which requests of a packed ring a device holds, with their descriptors, which the ring itself does not keep
+/// (vhost-user, "Inflight I/O tracking", <c>QueueRegionPacked</c>). Memory that outlives the device's process; its content
+/// is not trusted. The thread that owns the queue.
+/// </summary>
+internal sealed class PackedInflight
+{
+    private const int VersionOffset = 8, SizeOffset = 10, FreeOffset = 12, OldFreeOffset = 14;
+    private const int UsedOffset = 16, OldUsedOffset = 18, HeaderBytes = 32;
+    private const int EntryBytes = 32, NextOffset = 2, LastOffset = 4, CountOffset = 6, CounterOffset = 8;
+    private const int IdOffset = 16, FlagsOffset = 18, LengthOffset = 20, AddressOffset = 24;
+    private const ushort Version = 1;
+
+    // Stands for no entry where one is expected; as a list's end it is any number past the last entry.
+    private const ushort None = ushort.MaxValue;
+
+    private readonly MemoryWindow _region;
+    private readonly int _size;
+    private readonly ushort[] _headOfId;
+    private readonly ushort[] _resubmit;
+    private int _resubmitted;
+    private ulong _counter;
+    private ushort _head;
+    private ushort _returning;
+
+    /// <param name="region">At least <see cref="RequiredBytes"/>; zeros for a new ring.</param>
+    /// <param name="ring">The descriptor ring.</param>
+    /// <param name="size">The ring's size.</param>
+    /// <param name="used">Where the device returns next, if the region is new.</param>
+    internal PackedInflight(MemoryWindow region, MemoryWindow ring, int size, ushort used)
+    {
+        _region = region;
+        _size = size;
+        _headOfId = new ushort[size];
+        Array.Fill(_headOfId, None);
+        if (region.Read<ushort>(VersionOffset) != Version || region.Read<ushort>(SizeOffset) != size) Initialize(used);
+        else Recover(ring);
+        Used = _region.Read<ushort>(UsedOffset);
+        _resubmit = [.. Enumerable.Range(0, size).Where(i => region.Read<byte>(Entry(i)) == 1)
+            .OrderBy(i => region.Read<ulong>(Entry(i) + CounterOffset)).Select(i => (ushort)i)];
+        _counter = _resubmit.Length == 0 ? 0 : region.Read<ulong>(Entry(_resubmit[^1]) + CounterOffset) + 1;
+        foreach (var head in _resubmit) PendingSlots += Math.Min((int)_region.Read<ushort>(Entry(head) + CountOffset), size);
+    }
+
+    /// <summary>Where the device returns next: index and wrap counter.</summary>
+    internal ushort Used { get; }
+
+    /// <summary>Ring entries of all requests that the last process took.</summary>
+    internal int PendingSlots { get; }
+
+    /// <summary>Requests that the last process took and this one has not yet taken again.</summary>
+    internal int Pending => _resubmit.Length - _resubmitted;
+
+    internal static int RequiredBytes(int size) => HeaderBytes + EntryBytes * size;
+
+    /// <summary>The oldest of <see cref="Pending"/>: its first entry here, and how many there are.</summary>
+    internal (ushort Entry, int Count) TakePending()
+    {
+        var head = _resubmit[_resubmitted++];
+        return (head, Math.Min((int)_region.Read<ushort>(Entry(head) + CountOffset), _size));
+    }
+
+    /// <summary>A descriptor as it was taken, and the entry after it.</summary>
+    internal PackedDescriptor Read(ushort entry, out ushort next)
+    {
+        var at = Entry(entry < _size ? entry : 0);
+        next = _region.Read<ushort>(at + NextOffset);
+        return new PackedDescriptor
+        {
+            Address = _region.Read<ulong>(at + AddressOffset),
+            Length = _region.Read<uint>(at + LengthOffset),
+            Id = _region.Read<ushort>(at + IdOffset),
+            Flags = _region.Read<DescriptorFlags>(at + FlagsOffset),
+        };
+    }
+
+    /// <summary>A request of <see cref="TakePending"/> goes by this id.</summary>
+    internal void Named(ushort head, ushort id) => _headOfId[id] = head;
+
+    /// <summary>Begins to note a chain.</summary>
+    internal void Begin()
+    {
+        // A driver that gives more at a time than the ring holds is served, but not remembered.
+        _head = FreeEntry();
+        if (_head != None) _region.Write(Entry(_head) + CountOffset, (ushort)0);
+    }
+
+    /// <summary>Notes one descriptor of it.</summary>
+    internal void Add(in PackedDescriptor descriptor)
+    {
+        var free = FreeEntry();
+        if (free == None || _head == None) return;
+        var at = Entry(free);
+        _region.Write(at + IdOffset, descriptor.Id);
+        _region.Write(at + FlagsOffset, descriptor.Flags);
+        _region.Write(at + LengthOffset, descriptor.Length);
+        _region.Write(at + AddressOffset, descriptor.Address);
+        _region.Write(Entry(_head) + LastOffset, free);
+        _region.Write(Entry(_head) + CountOffset, (ushort)(_region.Read<ushort>(Entry(_head) + CountOffset) + 1));
+        _region.WriteUInt16Release(FreeOffset, _region.Read<ushort>(at + NextOffset));
+    }
+
+    /// <summary>The chain is taken, before anything is done with it.</summary>
+    internal void Taken(ushort id)
+    {
+        _headOfId[id] = _head;
+        if (_head == None) return;
+        _region.Write(Entry(_head) + CounterOffset, _counter++);
+        _region.Write(Entry(_head), (byte)1);
+        _region.WriteUInt16Release(OldFreeOffset, _region.Read<ushort>(FreeOffset));
+    }
+
+    /// <summary>The chain will be returned next; the driver does not yet see it.</summary>
+    internal void Returning(ushort id, ushort usedAfter)
+    {
+        _returning = _headOfId[id];
+        _headOfId[id] = None;
+        if (_returning != None)
+        {
+            var last = _region.Read<ushort>(Entry(_returning) + LastOffset);
+            _region.Write(Entry(last < _size ? last : _returning) + NextOffset, _region.Read<ushort>(FreeOffset));
+            _region.WriteUInt16Release(FreeOffset, _returning);
+        }
+        _region.WriteUInt16Release(UsedOffset, usedAfter);
+    }
+
+    /// <summary>The driver sees it.</summary>
+    internal void Returned()
+    {
+        if (_returning != None) _region.Write(Entry(_returning), (byte)0);
+        _region.WriteUInt16Release(OldFreeOffset, _region.Read<ushort>(FreeOffset));
+        _region.WriteUInt16Release(OldUsedOffset, _region.Read<ushort>(UsedOffset));
+    }
+
+    private void Initialize(ushort used)
+    {
+        _region.Span[..RequiredBytes(_size)].Clear();
+        for (var i = 0; i < _size; i++) _region.Write(Entry(i) + NextOffset, (ushort)(i + 1));
+        _region.Write(SizeOffset, (ushort)_size);
+        _region.Write(UsedOffset, used);
+        _region.Write(OldUsedOffset, used);
+        _region.WriteUInt16Release(VersionOffset, Version);
+    }
+
+    private void Recover(MemoryWindow ring)
+    {
+        var old = new PackedPosition(_size, _region.Read<ushort>(OldUsedOffset));
+        // A chain was being returned. If its entry is no longer available, the driver could see it.
+        var published = _region.Read<ushort>(UsedOffset) != _region.Read<ushort>(OldUsedOffset)
+            && !old.IsAvailable(ring.Read<DescriptorFlags>(old.Offset + PackedLayout.Flags));
+        if (published)
+        {
+            _region.Write(OldFreeOffset, _region.Read<ushort>(FreeOffset));
+            _region.Write(OldUsedOffset, _region.Read<ushort>(UsedOffset));
+        }
+        _region.Write(FreeOffset, _region.Read<ushort>(OldFreeOffset));
+        _region.Write(UsedOffset, _region.Read<ushort>(OldUsedOffset));
+        // What is free is not in flight; a hostile list is walked no longer than a true one can be.
+        var entry = FreeEntry();
+        for (var steps = 0; steps < _size && entry < _size; steps++)
+        {
+            _region.Write(Entry(entry), (byte)0);
+            entry = _region.Read<ushort>(Entry(entry) + NextOffset);
+        }
+    }
+
+    private ushort FreeEntry()
+    {
+        var entry = _region.Read<ushort>(FreeOffset);
+        return entry < _size ? entry : None;
+    }
+
+    private static int Entry(int index) => HeaderBytes + EntryBytes * index;
+}

@@ -1,0 +1,96 @@
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Tests.Ring.Memory;
+
+public sealed class MemoryRegionTests : IDisposable
+{
+    private readonly SafeFileHandle _file = SharedMemoryFile.Create("test", 10_000);
+
+    public void Dispose() => _file.Dispose();
+
+    [Theory]
+    [InlineData(0ul, 0ul, 0ul, 0ul)]
+    [InlineData(0ul, 10_001ul, 0ul, 0ul)]
+    [InlineData(1ul, 10_000ul, 0ul, 0ul)]
+    [InlineData(10_000ul, 1ul, 0ul, 0ul)]
+    [InlineData(ulong.MaxValue, 1ul, 0ul, 0ul)]
+    [InlineData(ulong.MaxValue, 2ul, 0ul, 0ul)]
+    [InlineData(1ul, ulong.MaxValue, 0ul, 0ul)]
+    [InlineData(0ul, ulong.MaxValue, 0ul, 0ul)]
+    [InlineData(0ul, 1ul << 63, 0ul, 0ul)]
+    [InlineData(1ul << 62, 1ul << 62, 0ul, 0ul)]
+    [InlineData(0ul, 4096ul, ulong.MaxValue, 0ul)]
+    [InlineData(0ul, 4096ul, ulong.MaxValue - 4095, 0ul)]
+    [InlineData(0ul, 4096ul, 0ul, ulong.MaxValue - 4095)]
+    public void A_region_that_cannot_be_is_not_mapped(ulong offset, ulong size, ulong guestAddress, ulong userAddress) =>
+        Assert.Throws<InvalidDataException>(() => MemoryRegion.Map(_file, offset, size, guestAddress, userAddress));
+
+    [Theory]
+    [InlineData(0ul, 10_000ul)]
+    [InlineData(9_999ul, 1ul)]
+    [InlineData(4096ul, 4096ul)]
+    [InlineData(5000ul, 5000ul)]
+    public void A_region_may_start_anywhere_in_its_file(ulong offset, ulong size)
+    {
+        var content = new byte[10_000];
+        Random.Shared.NextBytes(content);
+        using (var whole = MemoryRegion.Map(_file, 0, 10_000, 0))
+        using (var all = new GuestMemory(whole))
+        {
+            content.CopyTo(all.GetSpan(0, 10_000));
+        }
+        using var region = MemoryRegion.Map(_file, offset, size, 0);
+        using var memory = new GuestMemory(region);
+        Assert.Equal(content.AsSpan((int)offset, (int)size), memory.GetSpan(0, (int)size));
+    }
+
+    [Fact]
+    public void What_is_no_file_is_not_mapped()
+    {
+        using var eventFd = EventFd.Create();
+        Assert.Throws<InvalidDataException>(() => MemoryRegion.Map(eventFd.Handle, 0, 1, 0));
+        using var pipe = new System.IO.Pipes.AnonymousPipeServerStream();
+        using var pipeHandle = new SafeFileHandle(pipe.SafePipeHandle.DangerousGetHandle(), ownsHandle: false);
+        Assert.Throws<InvalidDataException>(() => MemoryRegion.Map(pipeHandle, 0, 1, 0));
+        using var device = File.OpenHandle("/dev/zero", FileMode.Open, FileAccess.ReadWrite);
+        Assert.Throws<InvalidDataException>(() => MemoryRegion.Map(device, 0, 1, 0));
+    }
+
+    [Fact]
+    public void A_file_opened_for_reading_is_mapped_for_reading_only()
+    {
+        var path = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllBytes(path, new byte[4096]);
+            using var file = File.OpenHandle(path);
+            Assert.Throws<InvalidDataException>(() => MemoryRegion.Map(file, 0, 4096, 0));
+            using var region = MemoryRegion.Map(file, 0, 4096, 0, writable: false);
+            Assert.False(region.IsWritable);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void Shared_memory_cannot_shrink_under_a_mapping()
+    {
+        Assert.True(SharedMemoryFile.CannotShrink(_file));
+        Assert.ThrowsAny<Exception>(() => RandomAccess.SetLength(_file, 4096));
+        Assert.Equal(10_000, RandomAccess.GetLength(_file));
+        var path = Path.GetTempFileName();
+        try
+        {
+            using var plain = File.OpenHandle(path);
+            Assert.False(SharedMemoryFile.CannotShrink(plain));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+}

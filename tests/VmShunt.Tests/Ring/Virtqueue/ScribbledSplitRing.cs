@@ -1,0 +1,65 @@
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Tests.Ring.Virtqueue;
+
+/// <summary>A split ring of eight that a test writes by hand, as a driver of ill will would, and the device's end of it.</summary>
+internal sealed class ScribbledSplitRing : IDisposable
+{
+    internal const int Size = 8;
+
+    /// <summary>Where indirect tables go.</summary>
+    internal const ulong Table = GuestRam.Start + 0x1_0000;
+
+    internal SplitDeviceQueue Device;
+
+    private readonly SplitAreas _areas;
+    private ushort _available;
+
+    internal ScribbledSplitRing(bool indirect = true, bool eventIndex = false)
+    {
+        _areas = SplitRing.Areas(Ram, Size);
+        Device = new SplitDeviceQueue(Ram.Memory, _areas, Size, 0, indirect, eventIndex);
+    }
+
+    internal GuestRam Ram { get; } = new(0x2_0000);
+
+    internal DescriptorChain Chain { get; } = new();
+
+    internal MemoryWindow Available => _areas.Available;
+
+    internal MemoryWindow Used => _areas.Used;
+
+    internal void Descriptor(int index, ulong address, uint length, DescriptorFlags flags = 0, ushort next = 0) =>
+        _areas.Descriptors.Write(SplitDescriptor.Bytes * index, new SplitDescriptor { Address = address, Length = length, Flags = flags, Next = next });
+
+    internal void Entry(int index, ulong address, uint length, DescriptorFlags flags = 0, ushort next = 0) =>
+        Ram.Window(Table + (ulong)(SplitDescriptor.Bytes * index), SplitDescriptor.Bytes)
+            .Write(0, new SplitDescriptor { Address = address, Length = length, Flags = flags, Next = next });
+
+    /// <summary>Makes a chain available.</summary>
+    internal ScribbledSplitRing Offer(ushort head)
+    {
+        _areas.Available.Write(SplitLayout.Ring + 2 * (_available % Size), head);
+        SetAvailable(++_available);
+        return this;
+    }
+
+    internal void SetAvailable(ushort index) => _areas.Available.WriteUInt16Release(SplitLayout.Index, index);
+
+    internal QueueTake Take() => Device.TryTake(Chain);
+
+    /// <summary>The ring is broken now, says why, and stays so; where it stood does not change.</summary>
+    internal void AssertBroken(string why)
+    {
+        var position = Device.Position;
+        Assert.Equal(QueueTake.Broken, Take());
+        Assert.Contains(why, Device.Fault, StringComparison.Ordinal);
+        SetAvailable(++_available);
+        Assert.Equal(QueueTake.Broken, Take());
+        Assert.Contains(why, Device.Fault, StringComparison.Ordinal);
+        Assert.Equal(position, Device.Position);
+    }
+
+    public void Dispose() => Ram.Dispose();
+}

@@ -1,0 +1,33 @@
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.Tests.Ring.Virtqueue;
+
+/// <summary>The split ring, at the start of the memory: descriptor table, available ring, used ring.</summary>
+public sealed class SplitRing : IRingKind<SplitDriverQueue, SplitDeviceQueue>
+{
+    private SplitRing()
+    {
+    }
+
+    public static uint StartPosition => 0;
+
+    public static int RingBytes(int size) => UsedOffset(size) + SplitLayout.UsedBytes(size);
+
+    public static SplitDriverQueue CreateDriver(GuestRam ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress) =>
+        new(Areas(ram, options.Size), options.Size, options.EventIndex, tables, tablesAddress);
+
+    public static SplitDeviceQueue CreateDevice(GuestRam ram, QueueOptions options, uint position) =>
+        new(ram.Memory, Areas(ram, options.Size), options.Size, (ushort)position, options.Indirect, options.EventIndex);
+
+    public static SplitAreas Areas(GuestRam ram, int size)
+    {
+        ArgumentNullException.ThrowIfNull(ram);
+        return new SplitAreas(
+            ram.Window(GuestRam.Start, SplitLayout.DescriptorBytes(size)),
+            ram.Window(GuestRam.Start + (ulong)SplitLayout.DescriptorBytes(size), SplitLayout.AvailableBytes(size)),
+            ram.Window(GuestRam.Start + (ulong)UsedOffset(size), SplitLayout.UsedBytes(size)));
+    }
+
+    private static int UsedOffset(int size) => (SplitLayout.DescriptorBytes(size) + SplitLayout.AvailableBytes(size) + 3) & ~3;
+}
