@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using VmShunt.HostPartition.HardwareStack;
 using VmShunt.Ring.Notification;
 
 namespace VmShunt.HostPartition;
@@ -14,7 +15,8 @@ internal sealed record HostOptions(
     int QueueSize,
     int BlockBytes,
     string Serial,
-    bool WriteThrough,
+    CacheMode Cache,
+    FullDisk OnFull,
     WaitPolicy Poll,
     TimeSpan? Linger)
 {
@@ -25,13 +27,15 @@ internal sealed record HostOptions(
         var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, or null:SIZE" };
         var vhostUser = new Option<string?>("--vhost-user") { HelpName = "SOCKET", Description = "serve virtio-blk over vhost-user here (the ring)" };
         var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "serve an emulated AHCI controller over vfio-user here (the trap)" };
-        var readOnly = new Option<bool>("--read-only") { Description = "open the disk for reading only" };
+        var readOnly = new Option<bool>("--read-only") { Description = "open the disk for reading only; others may read it too then, but not write it" };
         var queues = new Option<int>("--queues") { DefaultValueFactory = _ => Environment.ProcessorCount, Description = "request queues offered, 1 to 64" };
         var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => 1024, Description = "the largest ring, a power of two up to 32768" };
         var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => 512, Description = "the block size that the disk prefers: 512 or 4096" };
         var serial = new Option<string>("--serial") { DefaultValueFactory = _ => "VMSHUNT0", HelpName = "TEXT", Description = "the serial number, up to 20 characters" };
-        var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush) or writethrough (at once)" };
-        cache.AcceptOnlyFromAmong("writeback", "writethrough");
+        var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush), writethrough (at once), or direct (at a flush, and past the page cache)" };
+        var onFull = new Option<string>("--on-full") { DefaultValueFactory = _ => "fail", Description = "what a write does when the host's disk is full: fail (an I/O error in the guest) or wait (until there is room)" };
+        cache.AcceptOnlyFromAmong("writeback", "writethrough", "direct");
+        onFull.AcceptOnlyFromAmong("fail", "wait");
         var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
         var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "end by itself when the last client has been gone this long" };
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 64, r, "--queues takes 1 to 64"));
@@ -42,7 +46,7 @@ internal sealed record HostOptions(
 
         var root = new RootCommand("VM-H: the host partition that owns a disk and serves it to guests over the ring (vhost-user) and the trap (vfio-user)")
         {
-            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, poll, linger,
+            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, onFull, poll, linger,
         };
         root.Validators.Add(r => Require(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null,
@@ -57,7 +61,8 @@ internal sealed record HostOptions(
             r.GetValue(queueSize),
             r.GetValue(blockSize),
             r.GetValue(serial)!,
-            r.GetValue(cache) == "writethrough",
+            Enum.Parse<CacheMode>(r.GetValue(cache)!, ignoreCase: true),
+            Enum.Parse<FullDisk>(r.GetValue(onFull)!, ignoreCase: true),
             r.GetValue(poll),
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null)));
         var parsed = root.Parse(args);

@@ -4,7 +4,8 @@ using Microsoft.Extensions.Logging;
 namespace VmShunt.HostPartition;
 
 /// <summary>
-/// When the process ends: at a signal, or, with a linger time, when its last client has been gone that long. Any thread.
+/// When the process ends: at a signal, or, with a linger time, when its last client has been gone that long. SIGHUP does not
+/// end it, but has it look at its disk again. Any thread.
 /// </summary>
 internal sealed class Lifetime : IDisposable
 {
@@ -15,7 +16,10 @@ internal sealed class Lifetime : IDisposable
     private readonly ILogger _log;
     private int _clients;
 
-    internal Lifetime(TimeSpan? linger, ILogger log)
+    /// <param name="linger">How long the process outlives its last client; without end if null.</param>
+    /// <param name="look">Looks at the outside world again; run at SIGHUP.</param>
+    /// <param name="log">Told why the process ends.</param>
+    internal Lifetime(TimeSpan? linger, Action look, ILogger log)
     {
         _linger = linger;
         _log = log;
@@ -24,6 +28,11 @@ internal sealed class Lifetime : IDisposable
         [
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal),
             PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal),
+            PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                look();
+            }),
         ];
     }
 

@@ -28,9 +28,10 @@ static int Run(HostOptions options)
 
 static int Serve(HostOptions options, ILogger log)
 {
-    var port = DiskSpec.Open(options.Disk, options.ReadOnly, options.WriteThrough);
-    using var disk = new VirtualizationDriver(new DiskClassDriver(port, log), options.Serial, options.BlockBytes);
-    using var lifetime = new Lifetime(options.Linger, log);
+    var port = DiskSpec.Open(options.Disk, options.ReadOnly, options.Cache, log);
+    using var disk = new VirtualizationDriver(
+        new DiskClassDriver(port, log, options.OnFull == FullDisk.Wait), options.Serial, options.BlockBytes, options.Cache != CacheMode.WriteThrough);
+    using var lifetime = new Lifetime(options.Linger, () => LookAtSize(disk, log), log);
     using var ring = options.VhostUser is { } path ? RingService.Listen(path, options, disk, lifetime, log) : null;
     using var trap = options.VfioUser is { } trapPath ? TrapService.Listen(trapPath, disk, lifetime, log) : null;
 
@@ -42,4 +43,16 @@ static int Serve(HostOptions options, ILogger log)
     }.Where(part => part is not null)));
     lifetime.WaitForEnd();
     return 0;
+}
+
+static void LookAtSize(VirtualizationDriver disk, ILogger log)
+{
+    try
+    {
+        disk.Refresh(log);
+    }
+    catch (IOException e)
+    {
+        log.DiskFailed(disk.Description, $"its size cannot be read: {e.Message}");
+    }
 }

@@ -9,7 +9,6 @@ internal static class RingService
 {
     internal static SessionListener Listen(string path, HostOptions options, VirtualizationDriver disk, Lifetime lifetime, ILogger log)
     {
-        var device = new VirtioBlkDevice(disk, options.Queues);
         var sessions = 0;
         return new SessionListener(
             path,
@@ -17,11 +16,20 @@ internal static class RingService
             {
                 var session = Interlocked.Increment(ref sessions);
                 log.SessionOpened(session);
+                using var device = new VirtioBlkDevice(disk, options.Queues, options.QueueSize);
                 var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, log);
                 using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => log.MessageRefused(session, refusal));
+                disk.CapacityChanged += TellCapacity;
                 var reason = backend.Run();
+                disk.CapacityChanged -= TellCapacity;
                 // Logged before the socket closes, which is what the hypervisor waits for: the lines of both are in order.
                 log.SessionClosed(session, reason ?? "the front-end closed it");
+
+                void TellCapacity()
+                {
+                    if (backend.TryNotifyConfigChange()) log.CapacityTold(session);
+                    else log.CapacityNotTold(session);
+                }
             },
             lifetime.ClientsChanged);
     }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using VmShunt.HostPartition.HardwareStack;
 using VmShunt.Ring.Memory;
 
@@ -10,13 +11,23 @@ namespace VmShunt.HostPartition;
 internal sealed class VirtualizationDriver : IDisposable
 {
     private readonly DiskClassDriver _disk;
+    private readonly WriteCache _cache;
+    private readonly Lock _refreshing = new();
 
-    internal VirtualizationDriver(DiskClassDriver disk, string serial, int blockBytes)
+    /// <param name="disk">The disk; owned.</param>
+    /// <param name="serial">At most 20 ASCII characters.</param>
+    /// <param name="blockBytes">512 or 4096.</param>
+    /// <param name="writeCache">Whether front ends start with a write cache; without one a write is durable when it completes.</param>
+    internal VirtualizationDriver(DiskClassDriver disk, string serial, int blockBytes, bool writeCache = true)
     {
         _disk = disk;
+        _cache = new WriteCache(writeCache);
         Serial = serial;
         BlockBytes = blockBytes;
     }
+
+    /// <summary>The capacity has changed. Raised on the thread of <see cref="Refresh"/>, which handlers must not hold up.</summary>
+    internal event Action? CapacityChanged;
 
     /// <summary>The capacity in sectors of 512 bytes.</summary>
     internal ulong SectorCount => _disk.SectorCount;
@@ -29,13 +40,23 @@ internal sealed class VirtualizationDriver : IDisposable
 
     internal bool IsReadOnly => _disk.IsReadOnly;
 
+    /// <summary>What sizes suit the disk; its physical block is no smaller than <see cref="BlockBytes"/>.</summary>
+    internal DiskTopology Topology =>
+        _disk.Topology with { PhysicalBlockBytes = Math.Max(_disk.Topology.PhysicalBlockBytes, BlockBytes), MinIoBytes = Math.Max(_disk.Topology.MinIoBytes, BlockBytes) };
+
+    /// <summary>Whether a range that was discarded reads as zeros, or as before; otherwise as anything.</summary>
+    internal bool DiscardIsDeterministic => _disk.DiscardIsDeterministic;
+
     internal string Description => _disk.Description;
 
     /// <summary>Fills the list from <paramref name="sector"/> on. Its total is a multiple of 512; it is used up.</summary>
     internal DiskStatus Read(ulong sector, IoVectors target) => _disk.Read(sector, target);
 
     /// <summary>Writes the list from <paramref name="sector"/> on. Its total is a multiple of 512; it is used up.</summary>
-    internal DiskStatus Write(ulong sector, IoVectors source) => _disk.Write(sector, source);
+    /// <param name="sector">Where.</param>
+    /// <param name="source">The bytes.</param>
+    /// <param name="stop">Raised when the front end can wait no longer; a write that waits for room then ends as <see cref="DiskStatus.Stopped"/>.</param>
+    internal DiskStatus Write(ulong sector, IoVectors source, SharedFlag stop) => Complete(_disk.Write(sector, source, stop));
 
     /// <summary>Returns when every write that was completed before, on any road, is durable.</summary>
     internal DiskStatus Flush() => _disk.Flush();
@@ -43,8 +64,33 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <summary>Gives a range back to the device; a hint.</summary>
     internal DiskStatus Discard(ulong sector, ulong sectors) => _disk.Discard(sector, sectors);
 
-    /// <summary>Makes a range read as zeros.</summary>
-    internal DiskStatus WriteZeroes(ulong sector, ulong sectors, bool mayUnmap) => _disk.WriteZeroes(sector, sectors, mayUnmap);
+    /// <summary>Makes a range read as zeros; for <paramref name="stop"/> see <see cref="Write"/>.</summary>
+    internal DiskStatus WriteZeroes(ulong sector, ulong sectors, bool mayUnmap, SharedFlag stop) =>
+        Complete(_disk.WriteZeroes(sector, sectors, mayUnmap, stop));
+
+    /// <summary>A new front end's switch of the write cache; the front end's own.</summary>
+    internal WriteCacheSwitch OpenWriteCache() => new(_cache, _disk);
+
+    /// <summary>Looks at the size of the disk again, and tells who wants to know of a change.</summary>
+    /// <exception cref="IOException">The device does not say; the capacity is as it was.</exception>
+    internal void Refresh(ILogger log)
+    {
+        lock (_refreshing)
+        {
+            var before = SectorCount;
+            _disk.Refresh();
+            if (SectorCount == before)
+            {
+                log.CapacityUnchanged(Description, before);
+                return;
+            }
+            log.CapacityChanged(Description, before, SectorCount);
+            CapacityChanged?.Invoke();
+        }
+    }
 
     public void Dispose() => _disk.Dispose();
+
+    // The cache is asked when the write is done: whoever turned it off before may count on this one.
+    private DiskStatus Complete(DiskStatus written) => written == DiskStatus.Ok && _cache.MustFlush ? _disk.Flush() : written;
 }

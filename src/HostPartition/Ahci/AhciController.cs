@@ -20,6 +20,7 @@ internal sealed class AhciController : IDisposable
 
     private readonly object _lock = new();
     private readonly SharedFlag _abandoned = new();
+    private readonly SharedFlag _stop = new();
     private readonly Action<bool> _setInterruptLevel;
     private readonly AtaDisk _device;
     private readonly CommandReader _commands;
@@ -35,9 +36,9 @@ internal sealed class AhciController : IDisposable
     internal AhciController(VirtualizationDriver disk, Action<bool> setInterruptLevel)
     {
         _setInterruptLevel = setInterruptLevel;
-        _device = new AtaDisk(disk);
+        _device = new AtaDisk(disk, _stop);
         _commands = new CommandReader(_device, _abandoned);
-        _port = new AhciPort(_abandoned);
+        _port = new AhciPort(_abandoned, _stop);
         _port.Reset();
         _worker = new Thread(Work) { IsBackground = true, Name = "AHCI worker" };
         _worker.Start();
@@ -98,6 +99,8 @@ internal sealed class AhciController : IDisposable
         lock (_lock)
         {
             _port.Memory = memory;
+            // A command that waits for room on a full disk may wait for ever: it is begun again, with the new memory.
+            if (_memoryInUse is not null && _memoryInUse != memory) _stop.Raise();
             while (_memoryInUse is not null && _memoryInUse != memory) Monitor.Wait(_lock);
         }
     }
@@ -128,6 +131,7 @@ internal sealed class AhciController : IDisposable
             Monitor.PulseAll(_lock);
         }
         _worker.Join();
+        _device.Dispose();
     }
 
     private static (int Register, int First, int Count) Slice(ulong offset, int done, int length)

@@ -10,7 +10,9 @@ namespace VmShunt.HostPartition.Ahci;
 /// any more, and whatever the driver waits for after a stop or a reset (CR, DET, HR) says so only when the worker has let
 /// go of guest memory.
 /// </summary>
-internal sealed class AhciPort(SharedFlag abandoned)
+/// <param name="abandoned">Raised while the worker has a command that is abandoned.</param>
+/// <param name="stop">Raised while the worker has a command that must not wait for room on a full disk, abandoned or not.</param>
+internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
 {
     private readonly IssueQueue _queue = new();
     private ulong _commandList, _fisBase;
@@ -130,6 +132,7 @@ internal sealed class AhciPort(SharedFlag abandoned)
         _slot = _queue.Take();
         IsRunning = true;
         abandoned.Lower();
+        stop.Lower();
         command = new AhciCommand(_slot, _commandList + (ulong)_slot * CommandHeader.SizeInBytes);
         return true;
     }
@@ -143,7 +146,8 @@ internal sealed class AhciPort(SharedFlag abandoned)
         IsRunning = false;
         if (!abandoned.IsRaised)
         {
-            Conclude(command, outcome, memory);
+            if (outcome is { Fault: PortInterrupt.None, Result.Report: AtaReport.Unfinished }) _queue.PutBack(command.Slot);
+            else Conclude(command, outcome, memory);
             return;
         }
         IsResetting = false;
@@ -172,7 +176,9 @@ internal sealed class AhciPort(SharedFlag abandoned)
     internal void Abandon()
     {
         _queue.Clear();
-        if (IsRunning) abandoned.Raise();
+        if (!IsRunning) return;
+        abandoned.Raise();
+        stop.Raise();
     }
 
     private void Issue(uint slots)

@@ -1,4 +1,5 @@
 using VmShunt.HostPartition.HardwareStack;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.HostPartition.Ahci;
@@ -7,21 +8,28 @@ namespace VmShunt.HostPartition.Ahci;
 /// The ATA device behind the port: takes a Register H2D FIS, moves data between the disk and the command's memory, and
 /// answers with its registers (ACS-2). Knows no HBA register. One command at a time, on the worker thread.
 /// </summary>
-internal sealed class AtaDisk(VirtualizationDriver disk)
+/// <param name="disk">The disk; stays the caller's.</param>
+/// <param name="stop">Raised when the running command must not wait for room on a full disk any longer.</param>
+internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDisposable
 {
     private const int SectorBytes = DiskClassDriver.SectorBytes;
     private readonly byte[] _sector = new byte[SectorBytes];
     private readonly AtaRanges _ranges = new(disk);
-    private bool _writeCache = true, _smart = true, _softwareReset;
+    private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();
+    private bool _smart = true, _softwareReset;
     private byte _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
 
     /// <summary>Power-on: what SET FEATURES and SMART changed is as at first. The caller sees to it that no command runs.</summary>
     internal void PowerOn()
     {
-        _writeCache = _smart = true;
+        _writeCache.Reset();
+        _smart = true;
         _softwareReset = false;
         _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
     }
+
+    /// <summary>Asks nothing of the disk any more.</summary>
+    public void Dispose() => _writeCache.Dispose();
 
     /// <summary>Does what a frame asks. Where <paramref name="data"/> has a fault afterwards, the result means nothing.</summary>
     internal AtaResult Execute(in HostToDeviceFis fis, PrdtCursor data)
@@ -35,8 +43,8 @@ internal sealed class AtaDisk(VirtualizationDriver disk)
             AtaCommand.ReadDmaExt => Read48(fis, data, AtaReport.Register),
             AtaCommand.ReadSectorsExt => Read48(fis, data, AtaReport.PioSetup),
             AtaCommand.WriteDma or AtaCommand.WriteSectors => Write28(fis, data),
-            AtaCommand.WriteDmaExt or AtaCommand.WriteSectorsExt => Write48(fis, data, durable: !_writeCache),
-            AtaCommand.WriteDmaFuaExt => Write48(fis, data, durable: true),
+            AtaCommand.WriteDmaExt or AtaCommand.WriteSectorsExt => Write48(fis, data, forceUnitAccess: false),
+            AtaCommand.WriteDmaFuaExt => Write48(fis, data, forceUnitAccess: true),
             AtaCommand.ReadVerifySectors => AtaExtent.TryDecode28(fis.Address, out var extent) ? Verify(fis, extent) : Abort(fis),
             AtaCommand.ReadVerifySectorsExt => Verify(fis, AtaExtent.Decode48(fis.Address)),
             AtaCommand.FlushCache or AtaCommand.FlushCacheExt => Flush(fis),
@@ -61,7 +69,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk)
 
     private AtaResult Identify(in HostToDeviceFis fis, PrdtCursor data)
     {
-        AtaIdentity.Describe(disk, _writeCache, _smart, _ultraDmaMode, new IdentifyData(_sector));
+        AtaIdentity.Describe(disk, _writeCache.IsOn, _smart, _ultraDmaMode, new IdentifyData(_sector));
         _ = data.TrySend(_sector);
         return AtaResult.Good(fis.Address) with { Report = AtaReport.PioSetup };
     }
@@ -88,12 +96,12 @@ internal sealed class AtaDisk(VirtualizationDriver disk)
     }
 
     private AtaResult Write28(in HostToDeviceFis fis, PrdtCursor data) =>
-        AtaExtent.TryDecode28(fis.Address, out var extent) ? Write(fis, extent, data, durable: !_writeCache) : Abort(fis);
+        AtaExtent.TryDecode28(fis.Address, out var extent) ? Write(fis, extent, data, forceUnitAccess: false) : Abort(fis);
 
-    private AtaResult Write48(in HostToDeviceFis fis, PrdtCursor data, bool durable) =>
-        Write(fis, AtaExtent.Decode48(fis.Address), data, durable);
+    private AtaResult Write48(in HostToDeviceFis fis, PrdtCursor data, bool forceUnitAccess) =>
+        Write(fis, AtaExtent.Decode48(fis.Address), data, forceUnitAccess);
 
-    private AtaResult Write(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, bool durable)
+    private AtaResult Write(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, bool forceUnitAccess)
     {
         if (disk.IsReadOnly) return Abort(fis);
         if (!extent.IsOn(disk)) return NotFound(fis, extent);
@@ -102,12 +110,13 @@ internal sealed class AtaDisk(VirtualizationDriver disk)
             if (!data.TryTake((long)(extent.Sectors - done) * SectorBytes, deviceWrites: false))
                 return AtaResult.Good(fis.Address);
             var bytes = data.Pieces.TotalBytes;
-            var status = disk.Write(extent.Lba + done, data.Pieces);
+            var status = disk.Write(extent.Lba + done, data.Pieces, stop);
+            if (status == DiskStatus.Stopped) return AtaResult.Unfinished;
             if (status != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done });
             data.Moved(bytes);
             done += (ulong)bytes / SectorBytes;
         }
-        return durable ? Flush(fis) : AtaResult.Good(fis.Address);
+        return forceUnitAccess ? Flush(fis) : AtaResult.Good(fis.Address);
     }
 
     // The range is checked; the medium is not: no part of the hardware stack reads without somewhere to read to.
@@ -135,12 +144,9 @@ internal sealed class AtaDisk(VirtualizationDriver disk)
     {
         switch ((AtaFeature)fis.Features)
         {
-            case AtaFeature.EnableWriteCache:
-                _writeCache = true;
-                return AtaResult.Good(fis.Address);
-            case AtaFeature.DisableWriteCache:
-                _writeCache = false;
-                return Flush(fis);
+            case AtaFeature.EnableWriteCache or AtaFeature.DisableWriteCache:
+                var on = (AtaFeature)fis.Features == AtaFeature.EnableWriteCache;
+                return _writeCache.Turn(on) == DiskStatus.Ok ? AtaResult.Good(fis.Address) : Fault(fis.Address);
             case AtaFeature.EnableReadLookAhead or AtaFeature.DisableReadLookAhead:
                 return AtaResult.Good(fis.Address);
             case AtaFeature.SetTransferMode:

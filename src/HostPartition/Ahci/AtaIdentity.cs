@@ -16,12 +16,13 @@ internal static class AtaIdentity
         id.Model = Model;
         id.Firmware = Firmware;
         id.Serial = disk.Serial;
-        id.Sectors = disk.SectorCount;
-        id.PhysicalSectorBytes = disk.BlockBytes;
+        var sectors = disk.SectorCount;
+        id.Sectors = sectors;
+        id.PhysicalSectorBytes = disk.Topology.PhysicalBlockBytes;
 
         id[IdentifyWord.GeneralConfiguration] = 0x0040; // fixed disk
         // Firmware that still thinks in cylinders gets the geometry that every large disk reports.
-        id[IdentifyWord.Cylinders] = (ushort)Math.Min(disk.SectorCount / (16 * 63), 16383);
+        id[IdentifyWord.Cylinders] = (ushort)Math.Min(sectors / (16 * 63), 16383);
         id[IdentifyWord.Heads] = 16;
         id[IdentifyWord.SectorsPerTrack] = 63;
         id[IdentifyWord.Multiple] = 0x8000;
@@ -47,7 +48,8 @@ internal static class AtaIdentity
         {
             id[IdentifyWord.DataSetManagement] = 1;
             id[IdentifyWord.DataSetManagementBlocks] = AtaRanges.MaxBlocks;
-            id[IdentifyWord.AdditionalSupported] = 1 << 14; // reads after TRIM are deterministic: the old data, or zeros
+            // Reads after TRIM are deterministic: the old data, or zeros.
+            id[IdentifyWord.AdditionalSupported] = (ushort)(disk.DiscardIsDeterministic ? 1 << 14 : 0);
         }
         id.Seal();
     }

@@ -16,6 +16,9 @@ internal enum AtaReport
 
     /// <summary>PIO Setup FIS before the data, and nothing after it.</summary>
     PioSetup,
+
+    /// <summary>None yet: the command was not finished and is to be done again from its start.</summary>
+    Unfinished,
 }
 
 /// <summary>What the ATA device answers: the registers, and the frame that carries them.</summary>
@@ -24,6 +27,9 @@ internal readonly record struct AtaResult(AtaReport Report, AtaStatus Status, At
     /// <summary>What a disk sends after power-on, COMRESET, software reset and diagnostic (ATA8-AST; AHCI 1.3.1 §3.3.9).</summary>
     internal static AtaResult Signature { get; } =
         new(AtaReport.Signature, AtaStatus.Ready, AtaError.DiagnosticPassed, new AtaAddress { Lba0 = 1, Count = 1 });
+
+    /// <summary>The disk is full, and the command was told not to wait.</summary>
+    internal static AtaResult Unfinished { get; } = new(AtaReport.Unfinished, AtaStatus.Ready, AtaError.None, default);
 
     internal bool Failed => (Status & AtaStatus.ERR) != 0;
 

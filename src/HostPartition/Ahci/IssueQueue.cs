@@ -26,5 +26,13 @@ internal sealed class IssueQueue
         return slot;
     }
 
+    /// <summary>Makes a slot that was just taken the next one again.</summary>
+    internal void PutBack(int slot)
+    {
+        _head = (_head + Slots - 1) % Slots;
+        _slots[_head] = slot;
+        _count++;
+    }
+
     internal void Clear() => _count = 0;
 }

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.HostPartition.HardwareStack;
@@ -13,21 +14,41 @@ internal sealed class DiskClassDriver : IDisposable
     internal const int SectorBytes = 512;
 
     private readonly PortDriver _port;
-    private readonly ILogger _log;
+    private readonly DiskErrorLog _errors;
+    private readonly RoomWait? _room;
+    private ulong _sectors;
 
-    internal DiskClassDriver(PortDriver port, ILogger log)
+    /// <param name="port">The device; owned.</param>
+    /// <param name="log">Where its errors go.</param>
+    /// <param name="waitForRoom">What a full device means: writes that wait until there is room, or writes that fail.</param>
+    /// <param name="time">The clock of the error log.</param>
+    internal DiskClassDriver(PortDriver port, ILogger log, bool waitForRoom = false, TimeProvider? time = null)
     {
         _port = port;
-        _log = log;
-        SectorCount = (ulong)((port.Bytes + SectorBytes - 1) / SectorBytes);
+        _errors = new DiskErrorLog(port.Description, log, time ?? TimeProvider.System);
+        _room = waitForRoom ? new RoomWait(port.Description, log) : null;
+        CountSectors();
     }
 
     /// <summary>The capacity. A partial last sector counts as a whole one; its missing part reads as zeros.</summary>
-    internal ulong SectorCount { get; }
+    internal ulong SectorCount => Interlocked.Read(ref _sectors);
 
     internal bool IsReadOnly => _port.IsReadOnly;
 
     internal string Description => _port.Description;
+
+    internal DiskTopology Topology => _port.Topology;
+
+    /// <summary>Whether a range that was discarded reads as zeros, or as before; otherwise as anything.</summary>
+    internal bool DiscardIsDeterministic => _port.DiscardIsDeterministic;
+
+    /// <summary>Looks at the size again. One thread at a time, beside requests.</summary>
+    /// <exception cref="IOException">The device does not say; the capacity is as it was.</exception>
+    internal void Refresh()
+    {
+        _port.Refresh();
+        CountSectors();
+    }
 
     /// <summary>Reads as many bytes as the list asks for. Its total must be a multiple of 512.</summary>
     internal DiskStatus Read(ulong sector, IoVectors target)
@@ -45,14 +66,22 @@ internal sealed class DiskClassDriver : IDisposable
     }
 
     /// <summary>Writes the list's bytes. Its total must be a multiple of 512.</summary>
-    internal DiskStatus Write(ulong sector, IoVectors source)
+    /// <param name="sector">Where.</param>
+    /// <param name="source">The bytes.</param>
+    /// <param name="stop">Ends a wait for room on a full disk.</param>
+    internal DiskStatus Write(ulong sector, IoVectors source, SharedFlag stop)
     {
         if (IsReadOnly) return DiskStatus.ReadOnly;
-        if (!IsOnDisk(sector, (ulong)source.TotalBytes / SectorBytes)) return DiskStatus.OutOfRange;
+        var bytes = source.TotalBytes;
+        if (!IsOnDisk(sector, (ulong)bytes / SectorBytes)) return DiskStatus.OutOfRange;
         try
         {
             _port.Write(source, (long)sector * SectorBytes);
             return DiskStatus.Ok;
+        }
+        catch (IOException e) when (_room is not null && DiskFile.IsFull(e))
+        {
+            return RetryWrite(e, _room, source, (long)sector * SectorBytes + bytes, stop);
         }
         catch (IOException e)
         {
@@ -83,17 +112,25 @@ internal sealed class DiskClassDriver : IDisposable
         return DiskStatus.Ok;
     }
 
-    /// <summary>Makes a range read as zeros; with <paramref name="mayUnmap"/> its space may go.</summary>
-    internal DiskStatus WriteZeroes(ulong sector, ulong sectors, bool mayUnmap)
+    /// <summary>Makes a range read as zeros.</summary>
+    /// <param name="sector">Where.</param>
+    /// <param name="sectors">How many.</param>
+    /// <param name="mayUnmap">Whether its space may go.</param>
+    /// <param name="stop">Ends a wait for room on a full disk.</param>
+    internal DiskStatus WriteZeroes(ulong sector, ulong sectors, bool mayUnmap, SharedFlag stop)
     {
         if (IsReadOnly) return DiskStatus.ReadOnly;
         if (!IsOnDisk(sector, sectors)) return DiskStatus.OutOfRange;
         long offset = (long)sector * SectorBytes, bytes = (long)sectors * SectorBytes;
-        if (bytes == 0 || (mayUnmap && _port.TryDiscard(offset, bytes))) return DiskStatus.Ok;
+        if (bytes == 0 || (mayUnmap && _port.TryUnmap(offset, bytes))) return DiskStatus.Ok;
         try
         {
             _port.WriteZeroes(offset, bytes);
             return DiskStatus.Ok;
+        }
+        catch (IOException e) when (_room is not null && DiskFile.IsFull(e))
+        {
+            return RetryZeroes(e, _room, offset, bytes, stop);
         }
         catch (IOException e)
         {
@@ -101,13 +138,55 @@ internal sealed class DiskClassDriver : IDisposable
         }
     }
 
-    public void Dispose() => _port.Dispose();
+    public void Dispose()
+    {
+        _errors.Dispose();
+        _port.Dispose();
+    }
 
-    private bool IsOnDisk(ulong sector, ulong sectors) => sectors <= SectorCount && sector <= SectorCount - sectors;
+    private void CountSectors() => Interlocked.Exchange(ref _sectors, (ulong)(_port.Bytes + SectorBytes - 1) / SectorBytes);
+
+    private bool IsOnDisk(ulong sector, ulong sectors)
+    {
+        // Read once: it may change at any time.
+        var count = SectorCount;
+        return sectors <= count && sector <= count - sectors;
+    }
+
+    // Of their own, so that what they capture is allocated here and not by every request.
+    private DiskStatus RetryWrite(IOException full, RoomWait room, IoVectors source, long end, SharedFlag stop) =>
+        Retry(full, room, stop, () => _port.Write(source, end - source.TotalBytes));
+
+    private DiskStatus RetryZeroes(IOException full, RoomWait room, long offset, long bytes, SharedFlag stop) =>
+        Retry(full, room, stop, () => _port.WriteZeroes(offset, bytes));
+
+    private DiskStatus Retry(IOException full, RoomWait room, SharedFlag stop, Action attempt)
+    {
+        room.Begin(full.Message);
+        var status = DiskStatus.Stopped;
+        while (status == DiskStatus.Stopped && RoomWait.TryAwait(stop))
+        {
+            try
+            {
+                attempt();
+                status = DiskStatus.Ok;
+            }
+            catch (IOException e) when (!DiskFile.IsFull(e))
+            {
+                status = Failed(e);
+            }
+            catch (IOException)
+            {
+                // Still full.
+            }
+        }
+        room.End(isDone: status == DiskStatus.Ok);
+        return status;
+    }
 
     private DiskStatus Failed(IOException e)
     {
-        _log.DiskFailed(Description, e.Message);
+        _errors.Failed(e.Message);
         return DiskStatus.IoError;
     }
 }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.HostPartition.HardwareStack;
@@ -8,11 +9,14 @@ internal static class DiskSpec
     /// <summary>Opens the disk.</summary>
     /// <exception cref="IOException">It cannot be opened; the message says why.</exception>
     /// <exception cref="FormatException">The text names no disk.</exception>
-    internal static PortDriver Open(string spec, bool readOnly, bool writeThrough)
+    internal static PortDriver Open(string spec, bool readOnly, CacheMode cache, ILogger log)
     {
+        var direct = cache == CacheMode.Direct;
+        if (direct && (spec.StartsWith("memory:", StringComparison.Ordinal) || spec.StartsWith("null:", StringComparison.Ordinal)))
+            throw new FormatException($"--cache direct goes past the page cache, which {spec} does not use; it is for files and block devices");
         if (spec.StartsWith("memory:", StringComparison.Ordinal)) return new MemoryPortDriver(Size(spec, "memory:"));
         if (spec.StartsWith("null:", StringComparison.Ordinal)) return new NullPortDriver(Size(spec, "null:"));
-        return FilePortDriver.Open(spec, readOnly, writeThrough);
+        return FilePortDriver.Open(spec, readOnly, direct, log);
     }
 
     private static long Size(string spec, string prefix) =>

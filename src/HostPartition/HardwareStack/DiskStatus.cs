@@ -17,4 +17,9 @@ internal enum DiskStatus
 
     /// <summary>This disk cannot do that.</summary>
     Unsupported,
+
+    /// <summary>
+    /// Neither done nor failed: the disk is full, and who waited for room was told to stop. It may be asked for again.
+    /// </summary>
+    Stopped,
 }

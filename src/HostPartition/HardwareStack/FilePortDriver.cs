@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
@@ -9,36 +10,52 @@ internal sealed class FilePortDriver : PortDriver
 {
     private static readonly byte[] s_zeros = new byte[64 * 1024];
     private readonly string _path;
+    private readonly ILogger _log;
     private readonly SafeFileHandle _file;
+    private readonly AlignedIo? _direct;
+    private readonly bool _isBlockDevice;
+    private long _bytes;
+    private IOException? _lost;
 
-    private FilePortDriver(string path, SafeFileHandle file, long bytes, bool readOnly)
+    private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log)
     {
         _path = path;
+        _log = log;
         _file = file;
-        Bytes = bytes;
         IsReadOnly = readOnly;
+        _bytes = DiskFile.GetSize(file);
+        if (_bytes == 0) throw new IOException($"the disk {path} holds 0 bytes; a disk needs at least one sector of 512");
+        ImageLock.Take(file, path, readOnly, log);
+        var limits = BlockLimits.Of(file);
+        _isBlockDevice = limits.IsBlockDevice;
+        Topology = DiskTopology.Of(limits);
+        if (direct) _direct = OpenDirect();
     }
 
     internal override string Description => _path;
 
-    internal override long Bytes { get; }
+    internal override long Bytes => Interlocked.Read(ref _bytes);
 
     internal override bool IsReadOnly { get; }
 
-    /// <summary>Opens an image or block device.</summary>
-    /// <exception cref="IOException">It does not exist, may not be opened, or holds nothing.</exception>
-    internal static FilePortDriver Open(string path, bool readOnly, bool writeThrough)
+    internal override DiskTopology Topology { get; }
+
+    // A file's hole is zeros; what a device makes of a discard is its own business.
+    internal override bool DiscardIsDeterministic => !_isBlockDevice;
+
+    /// <summary>Opens an image or block device, and locks it.</summary>
+    /// <param name="path">Where it is.</param>
+    /// <param name="readOnly">Whether it is never written to; others may read it then too.</param>
+    /// <param name="direct">Past the page cache.</param>
+    /// <param name="log">For what happens later.</param>
+    /// <exception cref="IOException">It does not exist, may not be opened, holds nothing, or another process uses it.</exception>
+    internal static FilePortDriver Open(string path, bool readOnly, bool direct, ILogger log)
     {
         if (Directory.Exists(path)) throw new IOException($"the disk {path} is a directory; name a raw image or a block device");
         SafeFileHandle file;
         try
         {
-            file = File.OpenHandle(
-                path,
-                FileMode.Open,
-                readOnly ? FileAccess.Read : FileAccess.ReadWrite,
-                FileShare.ReadWrite,
-                writeThrough ? FileOptions.WriteThrough : FileOptions.None);
+            file = OpenHandle(path, readOnly);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -46,9 +63,7 @@ internal sealed class FilePortDriver : PortDriver
         }
         try
         {
-            var bytes = DiskFile.GetSize(file);
-            if (bytes == 0) throw new IOException($"the disk {path} holds 0 bytes; a disk needs at least one sector of 512");
-            return new FilePortDriver(path, file, bytes, readOnly);
+            return new FilePortDriver(path, file, readOnly, direct, log);
         }
         catch
         {
@@ -57,29 +72,77 @@ internal sealed class FilePortDriver : PortDriver
         }
     }
 
+    internal override void Refresh()
+    {
+        var bytes = DiskFile.GetSize(_file);
+        _direct?.Resize(bytes);
+        Interlocked.Exchange(ref _bytes, bytes);
+    }
+
     internal override void Read(IoVectors target, long offset)
     {
         var asked = target.TotalBytes;
-        var read = DiskFile.Read(file: _file, target, offset);
-        // A short read ends at the end of the file: the rest of the last sector is zeros.
-        if (read < asked) target.Zero();
+        var read = _direct is null ? DiskFile.Read(_file, target, offset) : _direct.Read(target, offset);
+        if (read == asked) return;
+        // Past the end of the file lies the rest of the last sector, which is zeros. If more is missing, the file has shrunk.
+        if (offset + read < Bytes) throw new IOException($"reading {asked} bytes at {offset}: the file ends at {offset + read}; it was {Bytes} bytes long");
+        target.Zero();
     }
 
-    internal override void Write(IoVectors source, long offset) => DiskFile.Write(_file, source, offset);
+    internal override void Write(IoVectors source, long offset)
+    {
+        if (_direct is null) DiskFile.Write(_file, source, offset);
+        else _direct.Write(source, offset);
+    }
 
     internal override void Flush()
     {
-        if (!IsReadOnly) DiskFile.Flush(_file);
+        if (IsReadOnly) return;
+        // A flush that failed may have dropped what it should have kept, and the next one would not know (fsync(2)).
+        if (_lost is { } lost) throw new IOException($"an earlier flush failed and writes may be lost: {lost.Message}", lost.HResult);
+        try
+        {
+            DiskFile.Flush(_file);
+        }
+        catch (IOException e)
+        {
+            _lost = e;
+            throw;
+        }
     }
 
-    internal override bool TryDiscard(long offset, long bytes) => DiskFile.TryPunchHole(_file, offset, bytes);
+    internal override bool TryDiscard(long offset, long bytes) =>
+        _isBlockDevice ? DiskFile.TryDiscardBlocks(_file, offset, bytes) : DiskFile.TryPunchHole(_file, offset, bytes);
+
+    internal override bool TryUnmap(long offset, long bytes) => DiskFile.TryPunchHole(_file, offset, bytes);
 
     internal override void WriteZeroes(long offset, long bytes)
     {
-        if (DiskFile.TryZeroRange(_file, offset, bytes)) return;
+        if (_isBlockDevice ? DiskFile.TryZeroBlocks(_file, offset, bytes) : DiskFile.TryZeroRange(_file, offset, bytes)) return;
+        if (_direct is not null)
+        {
+            _direct.WriteZeroes(offset, bytes);
+            return;
+        }
         for (; bytes > 0; bytes -= s_zeros.Length, offset += s_zeros.Length)
-            RandomAccess.Write(_file, s_zeros.AsSpan(0, (int)Math.Min(bytes, s_zeros.Length)), offset);
+            DiskFile.Write(_file, s_zeros.AsSpan(0, (int)Math.Min(bytes, s_zeros.Length)), offset);
     }
 
-    public override void Dispose() => _file.Dispose();
+    public override void Dispose()
+    {
+        if (_direct is { CopiedRequests: > 0 }) _log.RequestsCopied(_path, _direct.CopiedRequests, _direct.CopiedBytes);
+        _direct?.Dispose();
+        _file.Dispose();
+    }
+
+    private static SafeFileHandle OpenHandle(string path, bool readOnly) =>
+        File.OpenHandle(path, FileMode.Open, readOnly ? FileAccess.Read : FileAccess.ReadWrite, FileShare.ReadWrite);
+
+    private AlignedIo OpenDirect()
+    {
+        if (!DirectIo.TryEnable(_file, out var alignment))
+            throw new IOException($"the disk {_path} cannot be opened with --cache direct: its file system refuses direct I/O (O_DIRECT); use --cache writeback or writethrough");
+        var hasTail = !IsReadOnly && !_isBlockDevice && alignment.BlockBytes > DiskClassDriver.SectorBytes;
+        return new AlignedIo(_file, alignment, _bytes, hasTail ? OpenHandle($"/proc/self/fd/{_file.DangerousGetHandle()}", readOnly: false) : null);
+    }
 }

@@ -28,6 +28,8 @@ internal sealed class NullPortDriver(long bytes) : PortDriver
 
     internal override bool TryDiscard(long offset, long bytes) => true;
 
+    internal override bool TryUnmap(long offset, long bytes) => true;
+
     internal override void WriteZeroes(long offset, long bytes)
     {
         // Nothing is kept.

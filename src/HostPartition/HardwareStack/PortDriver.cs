@@ -11,8 +11,18 @@ internal abstract class PortDriver : IDisposable
     /// <summary>What the device is, for people.</summary>
     internal abstract string Description { get; }
 
-    /// <summary>The size in bytes, which need not be a multiple of anything.</summary>
+    /// <summary>The size in bytes, which need not be a multiple of anything. Changes with <see cref="Refresh"/> alone.</summary>
     internal abstract long Bytes { get; }
+
+    /// <summary>Looks at the size again. One thread at a time, beside requests.</summary>
+    /// <exception cref="IOException">The device does not say; the size is as it was.</exception>
+    internal virtual void Refresh()
+    {
+        // Most devices stay as large as they are.
+    }
+
+    /// <summary>What sizes suit the device.</summary>
+    internal virtual DiskTopology Topology => DiskTopology.None;
 
     /// <summary>Whether writes are impossible.</summary>
     internal abstract bool IsReadOnly { get; }
@@ -21,17 +31,24 @@ internal abstract class PortDriver : IDisposable
     /// <exception cref="IOException">The device failed.</exception>
     internal abstract void Read(IoVectors target, long offset);
 
-    /// <summary>Writes the pieces. The list is used up.</summary>
-    /// <exception cref="IOException">The device failed.</exception>
+    /// <summary>Writes the pieces. When that fails, the list holds those that were not written.</summary>
+    /// <exception cref="IOException">The device failed, or is full.</exception>
     internal abstract void Write(IoVectors source, long offset);
 
     /// <summary>Returns when every write that was completed before is durable.</summary>
     /// <exception cref="IOException">The device failed.</exception>
     internal abstract void Flush();
 
-    /// <summary>Gives space back; the range reads as zeros afterwards.</summary>
+    /// <summary>Gives space back. What the range reads as afterwards: <see cref="DiscardIsDeterministic"/>.</summary>
     /// <returns>False where the device cannot.</returns>
     internal abstract bool TryDiscard(long offset, long bytes);
+
+    /// <summary>Whether a range that was discarded reads as zeros, or as before; otherwise as anything.</summary>
+    internal virtual bool DiscardIsDeterministic => true;
+
+    /// <summary>Makes a range read as zeros by giving its space back.</summary>
+    /// <returns>False where the device cannot.</returns>
+    internal virtual bool TryUnmap(long offset, long bytes) => false;
 
     /// <summary>Makes a range read as zeros and keeps its space.</summary>
     /// <exception cref="IOException">The device failed.</exception>

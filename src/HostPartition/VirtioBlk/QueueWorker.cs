@@ -27,7 +27,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
     {
         _queue = queue;
         _setup = setup;
-        _processor = new VirtioBlkRequestProcessor(device, setup.Memory);
+        _processor = new VirtioBlkRequestProcessor(device, setup.Memory, _stopping);
         _log = log;
         // Without a kick descriptor there is nothing to sleep on: the ring is polled.
         _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
@@ -50,12 +50,18 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         using var stopped = new WaitSet(_wake.Handle);
         var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin, mayMove: true);
         _queue.Disarm();
-        while (!_stopping.IsRaised)
+        // What a process before this one took cannot be left to another: nobody but this queue knows of it.
+        while (!_stopping.IsRaised || _queue.HasPending)
         {
             var found = _queue.TryTake(_chain);
             if (found == QueueTake.Taken)
             {
-                var written = _processor.Process(_chain);
+                if (!_processor.TryProcess(_chain, out var written))
+                {
+                    // It waited for room on a full disk until the ring was stopped: it is still the driver's to ask for.
+                    if (_queue.TryUntake(_chain.Handle)) continue;
+                    written = _processor.Fail(_chain);
+                }
                 _queue.Return(_chain.Handle, written);
                 if (_queue.Publish()) _setup.Call?.Signal();
                 spin.Refill();

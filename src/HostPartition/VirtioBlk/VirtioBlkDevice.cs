@@ -1,78 +1,84 @@
 using System.Runtime.InteropServices;
 using System.Text;
 using VmShunt.HostPartition.HardwareStack;
+using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.HostPartition.VirtioBlk;
 
 /// <summary>
-/// The virtio block device (virtio 1.3 §5.2): what it offers, its configuration space, and what a request means. It knows
-/// no ring and no socket. Immutable; requests are processed by a <see cref="VirtioBlkRequestProcessor"/> each.
+/// A virtio block device (virtio 1.3 §5.2) of one guest: what it offers, its configuration space and cache mode, and what
+/// a request means. It knows no ring and no socket. Configuration is one thread's; requests are processed by a
+/// <see cref="VirtioBlkRequestProcessor"/> each, on any thread.
 /// </summary>
-internal sealed class VirtioBlkDevice
+internal sealed class VirtioBlkDevice : IDisposable
 {
-    private const uint MaxRangeSectors = 1 << 22;
-    private const uint MaxRanges = 16;
+    private readonly VirtioBlkConfigSpace _config;
+    private readonly WriteCacheSwitch _writeCache;
 
-    private readonly VirtioBlkConfig _config;
-
-    internal VirtioBlkDevice(VirtualizationDriver disk, int queues)
+    internal VirtioBlkDevice(VirtualizationDriver disk, int queues, int maxQueueSize)
     {
         Disk = disk;
         Features = VirtioBlkFeatures.Version1 | VirtioBlkFeatures.IndirectDescriptors | VirtioBlkFeatures.EventIndex
-            | VirtioBlkFeatures.PackedRing | VirtioBlkFeatures.InOrder | VirtioBlkFeatures.SegMax | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Flush | VirtioBlkFeatures.MultiQueue
+            | VirtioBlkFeatures.PackedRing | VirtioBlkFeatures.InOrder | VirtioBlkFeatures.MultiQueue
+            | VirtioBlkFeatures.SizeMax | VirtioBlkFeatures.SegMax | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Topology
+            | VirtioBlkFeatures.Flush | VirtioBlkFeatures.ConfigWriteCache
             | (disk.IsReadOnly ? VirtioBlkFeatures.ReadOnly : VirtioBlkFeatures.Discard | VirtioBlkFeatures.WriteZeroes);
-        _config = new VirtioBlkConfig
-        {
-            Capacity = disk.SectorCount,
-            SegMax = 254,
-            BlockSize = (uint)disk.BlockBytes,
-            WriteCache = 1,
-            NumQueues = (ushort)queues,
-            MaxDiscardSectors = MaxRangeSectors,
-            MaxDiscardSeg = MaxRanges,
-            DiscardSectorAlignment = (uint)disk.BlockBytes / DiskClassDriver.SectorBytes,
-            MaxWriteZeroesSectors = MaxRangeSectors,
-            MaxWriteZeroesSeg = MaxRanges,
-            WriteZeroesMayUnmap = 1,
-        };
+        _config = new VirtioBlkConfigSpace(disk, queues, maxQueueSize);
+        _writeCache = disk.OpenWriteCache();
+        Negotiated = Features;
     }
 
     internal VirtualizationDriver Disk { get; }
 
     internal VirtioBlkFeatures Features { get; }
 
-    /// <summary>Copies configuration space; past its end there are zeros (virtio 1.3 §2.5: reads there are undefined).</summary>
-    internal void ReadConfig(int offset, Span<byte> target)
+    /// <summary>What the driver chose of them.</summary>
+    internal VirtioBlkFeatures Negotiated { get; private set; }
+
+    /// <summary>
+    /// The driver has chosen its features. One that cannot flush may rely on every write being durable when it completes
+    /// (virtio 1.3 §5.2.5, §5.2.6.2), so it gets no write cache.
+    /// </summary>
+    internal void Negotiate(VirtioBlkFeatures chosen)
     {
-        target.Clear();
-        var bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<VirtioBlkConfig>(in _config));
-        if (offset < bytes.Length) bytes[offset..Math.Min(bytes.Length, offset + target.Length)].CopyTo(target);
+        Negotiated = chosen;
+        if (!chosen.HasFlag(VirtioBlkFeatures.Flush)) _writeCache.TurnOff();
     }
 
+    /// <summary>Copies configuration space.</summary>
+    internal void ReadConfig(int offset, Span<byte> target) => _config.Read(offset, target, _writeCache.IsOn);
+
+    /// <summary>Writes configuration space: the cache mode, and nothing else (virtio 1.3 §5.2.5).</summary>
+    /// <returns>False when the range is not writable, or the disk could not make durable what was written until now.</returns>
+    internal bool TryWriteConfig(int offset, ReadOnlySpan<byte> source) =>
+        offset == VirtioBlkConfig.WriteCacheOffset && source.Length == 1 && _writeCache.Turn(on: source[0] != 0) == DiskStatus.Ok;
+
     /// <summary>DISCARD and WRITE_ZEROES: checks every range before the first is done (virtio 1.3 §5.2.6.2).</summary>
-    internal VirtioBlkStatus ApplyRanges(VirtioBlkRequestType type, ReadOnlySpan<byte> bytes)
+    internal DiskStatus ApplyRanges(VirtioBlkRequestType type, ReadOnlySpan<byte> bytes, SharedFlag stop)
     {
-        if (Disk.IsReadOnly) return VirtioBlkStatus.IoError;
-        if (bytes.Length == 0 || bytes.Length % VirtioBlkRange.Bytes != 0) return VirtioBlkStatus.IoError;
-        var ranges = MemoryMarshal.Cast<byte, VirtioBlkRange>(bytes);
-        if (ranges.Length > MaxRanges) return VirtioBlkStatus.IoError;
         var zeroes = type == VirtioBlkRequestType.WriteZeroes;
+        if (Disk.IsReadOnly) return DiskStatus.ReadOnly;
+        if (!Negotiated.HasFlag(zeroes ? VirtioBlkFeatures.WriteZeroes : VirtioBlkFeatures.Discard)) return DiskStatus.Unsupported;
+        if (bytes.Length == 0 || bytes.Length % VirtioBlkRange.Bytes != 0) return DiskStatus.OutOfRange;
+        var ranges = MemoryMarshal.Cast<byte, VirtioBlkRange>(bytes);
+        if (ranges.Length > VirtioBlkConfigSpace.MaxRanges) return DiskStatus.OutOfRange;
+        var sectors = Disk.SectorCount;
         foreach (var range in ranges)
         {
             // Unknown flags, and UNMAP on a discard, are answered with UNSUPP (virtio 1.3 §5.2.6.2).
-            if ((range.Flags & ~(zeroes ? VirtioBlkRange.Unmap : 0)) != 0) return VirtioBlkStatus.Unsupported;
-            if (range.SectorCount is 0 or > MaxRangeSectors) return VirtioBlkStatus.IoError;
-            if (range.SectorCount > Disk.SectorCount || range.Sector > Disk.SectorCount - range.SectorCount) return VirtioBlkStatus.IoError;
+            if ((range.Flags & ~(zeroes ? VirtioBlkRange.Unmap : 0)) != 0) return DiskStatus.Unsupported;
+            if (range.SectorCount is 0 or > VirtioBlkConfigSpace.MaxRangeSectors) return DiskStatus.OutOfRange;
+            if (range.SectorCount > sectors || range.Sector > sectors - range.SectorCount) return DiskStatus.OutOfRange;
         }
         foreach (var range in ranges)
         {
             var status = zeroes
-                ? Disk.WriteZeroes(range.Sector, range.SectorCount, (range.Flags & VirtioBlkRange.Unmap) != 0)
+                ? Disk.WriteZeroes(range.Sector, range.SectorCount, (range.Flags & VirtioBlkRange.Unmap) != 0, stop)
                 : Disk.Discard(range.Sector, range.SectorCount);
-            if (status != DiskStatus.Ok) return ToVirtio(status);
+            if (status != DiskStatus.Ok) return status;
         }
-        return VirtioBlkStatus.Ok;
+        return DiskStatus.Ok;
     }
 
     /// <summary>GET_ID: the serial, padded with zeros to 20 bytes.</summary>
@@ -82,10 +88,5 @@ internal sealed class VirtioBlkDevice
         Encoding.ASCII.GetBytes(Disk.Serial.AsSpan(0, Math.Min(Disk.Serial.Length, twenty.Length)), twenty);
     }
 
-    internal static VirtioBlkStatus ToVirtio(DiskStatus status) => status switch
-    {
-        DiskStatus.Ok => VirtioBlkStatus.Ok,
-        DiskStatus.Unsupported => VirtioBlkStatus.Unsupported,
-        _ => VirtioBlkStatus.IoError,
-    };
+    public void Dispose() => _writeCache.Dispose();
 }

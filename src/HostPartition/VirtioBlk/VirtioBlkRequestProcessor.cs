@@ -10,73 +10,87 @@ namespace VmShunt.HostPartition.VirtioBlk;
 /// Carries out one chain after another. Any layout of header, data and status over descriptors is understood (virtio 1.3
 /// §2.7.4.2). One a queue thread: it owns the scratch lists; nothing is allocated per request.
 /// </summary>
-internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMemory memory)
+/// <param name="device">The device.</param>
+/// <param name="memory">The guest's memory.</param>
+/// <param name="stop">Raised when requests must not wait for room on a full disk any longer.</param>
+internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMemory memory, SharedFlag stop)
 {
     private const int IdBytes = 20;
 
     private readonly IoVectors _out = new();
     private readonly IoVectors _in = new();
-    private readonly byte[] _ranges = new byte[VirtioBlkRange.Bytes * 17];
+    private readonly byte[] _ranges = new byte[VirtioBlkRange.Bytes * ((int)VirtioBlkConfigSpace.MaxRanges + 1)];
 
     /// <summary>Processes a chain and writes its status.</summary>
-    /// <returns>The bytes written into the guest's memory, counted from the start of the writable part (used.len).</returns>
-    internal uint Process(DescriptorChain chain)
+    /// <param name="chain">The chain.</param>
+    /// <param name="written">The bytes written into the guest's memory, counted from the start of the writable part (used.len).</param>
+    /// <returns>False when it was stopped while it waited for room: no status was written, and it may be processed again.</returns>
+    internal bool TryProcess(DescriptorChain chain, out uint written)
     {
+        written = 0;
         // No place for a status: the chain is given back with nothing written.
-        if (!TryFindStatus(chain, out var statusAddress)) return 0;
-        var (status, written) = Execute(chain);
-        return memory.TryWrite(statusAddress, (byte)status) ? written + 1 : 0;
+        if (!TryFindStatus(chain, out var statusAddress)) return true;
+        var status = Execute(chain, out var data);
+        if (status == DiskStatus.Stopped) return false;
+        if (memory.TryWrite(statusAddress, (byte)ToVirtio(status))) written = data + 1;
+        return true;
     }
 
-    private (VirtioBlkStatus Status, uint Written) Execute(DescriptorChain chain)
+    /// <summary>Writes the status of a chain that is not processed.</summary>
+    /// <returns>As of <see cref="TryProcess"/>.</returns>
+    internal uint Fail(DescriptorChain chain) =>
+        TryFindStatus(chain, out var statusAddress) && memory.TryWrite(statusAddress, (byte)VirtioBlkStatus.IoError) ? 1u : 0;
+
+    private static VirtioBlkStatus ToVirtio(DiskStatus status) => status switch
     {
+        DiskStatus.Ok => VirtioBlkStatus.Ok,
+        DiskStatus.Unsupported => VirtioBlkStatus.Unsupported,
+        _ => VirtioBlkStatus.IoError,
+    };
+
+    private DiskStatus Execute(DescriptorChain chain, out uint written)
+    {
+        written = 0;
         if (!TryCollect(chain.Readable, deviceWrites: false, _out) || !TryCollect(chain.Writable, deviceWrites: true, _in))
-            return (VirtioBlkStatus.IoError, 0);
+            return DiskStatus.IoError;
         _in.Truncate(_in.TotalBytes - 1);
 
         VirtioBlkRequestHeader header = default;
         if (_out.CopyTo(MemoryMarshal.AsBytes(new Span<VirtioBlkRequestHeader>(ref header))) < VirtioBlkRequestHeader.Bytes)
-            return (VirtioBlkStatus.IoError, 0);
+            return DiskStatus.IoError;
         _out.Skip(VirtioBlkRequestHeader.Bytes);
 
         switch (header.Type)
         {
             case VirtioBlkRequestType.In:
-                return Read(header.Sector);
+                return Read(header.Sector, out written);
             case VirtioBlkRequestType.Out:
-                return (Write(header.Sector), 0);
+                return _out.TotalBytes % DiskClassDriver.SectorBytes == 0 ? device.Disk.Write(header.Sector, _out, stop) : DiskStatus.IoError;
             case VirtioBlkRequestType.Flush:
-                return (VirtioBlkDevice.ToVirtio(device.Disk.Flush()), 0);
+                return device.Disk.Flush();
             case VirtioBlkRequestType.GetId:
-                return GetId();
+                Span<byte> id = stackalloc byte[IdBytes];
+                device.WriteId(id);
+                written = (uint)_in.CopyFrom(id);
+                return DiskStatus.Ok;
             case VirtioBlkRequestType.Discard:
             case VirtioBlkRequestType.WriteZeroes:
-                if (_out.TotalBytes >= _ranges.Length) return (VirtioBlkStatus.IoError, 0);
+                if (_out.TotalBytes >= _ranges.Length) return DiskStatus.IoError;
                 var bytes = _out.CopyTo(_ranges);
-                return (device.ApplyRanges(header.Type, _ranges.AsSpan(0, bytes)), 0);
+                return device.ApplyRanges(header.Type, _ranges.AsSpan(0, bytes), stop);
             default:
-                return (VirtioBlkStatus.Unsupported, 0);
+                return DiskStatus.Unsupported;
         }
     }
 
-    private (VirtioBlkStatus Status, uint Written) Read(ulong sector)
+    private DiskStatus Read(ulong sector, out uint written)
     {
+        written = 0;
         var bytes = _in.TotalBytes;
-        if (bytes % DiskClassDriver.SectorBytes != 0 || bytes >= uint.MaxValue) return (VirtioBlkStatus.IoError, 0);
+        if (bytes % DiskClassDriver.SectorBytes != 0 || bytes >= uint.MaxValue) return DiskStatus.IoError;
         var status = device.Disk.Read(sector, _in);
-        return (VirtioBlkDevice.ToVirtio(status), status == DiskStatus.Ok ? (uint)bytes : 0);
-    }
-
-    private VirtioBlkStatus Write(ulong sector) =>
-        _out.TotalBytes % DiskClassDriver.SectorBytes == 0
-            ? VirtioBlkDevice.ToVirtio(device.Disk.Write(sector, _out))
-            : VirtioBlkStatus.IoError;
-
-    private (VirtioBlkStatus Status, uint Written) GetId()
-    {
-        Span<byte> id = stackalloc byte[IdBytes];
-        device.WriteId(id);
-        return (VirtioBlkStatus.Ok, (uint)_in.CopyFrom(id));
+        if (status == DiskStatus.Ok) written = (uint)bytes;
+        return status;
     }
 
     /// <summary>The status is the last byte that the device may write.</summary>

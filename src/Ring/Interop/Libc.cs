@@ -6,7 +6,7 @@ namespace VmShunt.Ring.Interop;
 internal static unsafe partial class Libc
 {
     internal const int EINTR = 4;
-    internal const int EAGAIN = 11;
+    internal const int EAGAIN = 11, EACCES = 13, EINVAL = 22, ENOSPC = 28, EDQUOT = 122;
 
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
     internal const int F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_DUPFD_CLOEXEC = 1030;
@@ -15,12 +15,13 @@ internal static unsafe partial class Libc
     internal const int EFD_CLOEXEC = 0x80000, EFD_NONBLOCK = 0x800;
     internal const short POLLIN = 1, POLLERR = 8, POLLHUP = 0x10, POLLRDHUP = 0x2000;
 
-    internal const int MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000, MSG_CTRUNC = 8;
-    internal const int SHUT_WR = 1, SHUT_RDWR = 2;
+    internal const int MSG_DONTWAIT = 0x40, MSG_NOSIGNAL = 0x4000, MSG_CMSG_CLOEXEC = 0x40000000, MSG_CTRUNC = 8;
+    internal const int SHUT_RD = 0, SHUT_WR = 1, SHUT_RDWR = 2;
     internal const int AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0x80000;
     internal const int SOL_SOCKET = 1, SCM_RIGHTS = 1;
 
-    internal const nuint BLKGETSIZE64 = 0x80081272;
+    internal const nuint BLKGETSIZE64 = 0x80081272, BLKDISCARD = 0x1277, BLKZEROOUT = 0x127F;
+    internal const nuint BLKSSZGET = 0x1268, BLKIOMIN = 0x1278, BLKIOOPT = 0x1279, BLKALIGNOFF = 0x127A, BLKPBSZGET = 0x127B;
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct PollFd
@@ -92,6 +93,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     internal static partial int Ioctl(SafeHandle fd, nuint request, void* argument);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int StatX(SafeHandle folder, string path, int flags, uint mask, void* result);
 
     [LibraryImport("libc", EntryPoint = "sched_getaffinity", SetLastError = true)]
     internal static partial int SchedGetAffinity(int thread, nuint maskBytes, void* mask);

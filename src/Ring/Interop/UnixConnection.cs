@@ -88,6 +88,36 @@ public sealed unsafe class UnixConnection : IDisposable
         }
     }
 
+    /// <summary>Sends a short message if it goes out whole at once.</summary>
+    /// <returns>False when the peer has left so much unread that there is no room.</returns>
+    /// <exception cref="IOException">The peer is gone.</exception>
+    internal bool TrySendNow(ReadOnlySpan<byte> bytes)
+    {
+        fixed (byte* data = bytes)
+        {
+            var vector = new IoVector((nint)data, (nuint)bytes.Length);
+            var message = new Libc.MsgHdr { Iov = &vector, IovCount = 1 };
+            while (true)
+            {
+                var n = Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT);
+                if (n == bytes.Length) return true;
+                if (n >= 0) throw new IOException("a socket took a part of a message");
+                if (Marshal.GetLastPInvokeError() == Libc.EAGAIN) return false;
+                if (!LibcError.Interrupted) throw LibcError.Last("sending to a socket");
+            }
+        }
+    }
+
+    /// <summary>Whether this end may still send; an empty message asks.</summary>
+    internal bool CanSend
+    {
+        get
+        {
+            var message = default(Libc.MsgHdr);
+            return Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT) == 0;
+        }
+    }
+
     private nint SendPart(byte* data, int length, ReadOnlySpan<SafeHandle> descriptors)
     {
         var vector = new IoVector((nint)data, (nuint)length);
@@ -161,6 +191,10 @@ public sealed unsafe class UnixConnection : IDisposable
 
     /// <summary>Ends this end's sending; the peer reads end-of-file. Receiving goes on.</summary>
     public void ShutdownSend() => TryShutdown(Libc.SHUT_WR);
+
+    /// <summary>Ends this end's receiving; the peer can send no more. Sending goes on.</summary>
+    /// <returns>False when it is no connected socket.</returns>
+    internal bool TryShutdownReceive() => Libc.Shutdown(_handle, Libc.SHUT_RD) == 0;
 
     /// <summary>Ends both directions; threads blocked in <see cref="Receive"/> return. A connection that is down already stays so.</summary>
     public void Shutdown() => TryShutdown(Libc.SHUT_RDWR);

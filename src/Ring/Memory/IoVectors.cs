@@ -67,6 +67,18 @@ public sealed unsafe class IoVectors
         }
     }
 
+    /// <summary>Whether every piece starts at a multiple of one size and is a multiple of another long. Both are powers of two.</summary>
+    public bool IsAligned(int start, int length)
+    {
+        nuint starts = 0, lengths = 0;
+        foreach (var piece in _pieces.AsSpan(0, _count))
+        {
+            starts |= (nuint)piece.Address;
+            lengths |= piece.Length;
+        }
+        return (starts & (nuint)(start - 1)) == 0 && (lengths & (nuint)(length - 1)) == 0;
+    }
+
     /// <summary>Fills every byte with zero.</summary>
     public void Zero() => ZeroFrom(0);
 

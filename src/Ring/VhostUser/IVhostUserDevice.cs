@@ -12,6 +12,9 @@ public interface IVhostUserDevice
     /// <summary>The virtio feature bits offered, without the one that vhost-user adds.</summary>
     ulong Features { get; }
 
+    /// <summary>The driver has chosen its features, of those offered; perhaps again.</summary>
+    void FeaturesChosen(ulong features);
+
     /// <summary>How many rings there may be.</summary>
     int QueueCount { get; }
 

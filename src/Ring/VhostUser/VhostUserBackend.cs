@@ -16,15 +16,23 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private const ulong ProtocolFeaturesBit = 1UL << 30;
 
     private const VhostUserProtocolFeatures OfferedProtocol =
-        VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config
-        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
+        VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.BackendRequests
+        | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
         | VhostUserProtocolFeatures.InflightSharedMemory;
 
     private readonly BackendMemory _memory = new();
     private readonly BackendInflight _inflight = new();
+    private readonly BackendChannel _channel = new();
     private readonly BackendVring[] _vrings = [.. Enumerable.Range(0, device.QueueCount).Select(i => new BackendVring(i))];
     private ulong _features;
+    private VhostUserProtocolFeatures _protocolFeatures;
     private ulong _status;
+
+    /// <summary>
+    /// Tells the front-end that the configuration space has changed, if it wants to be told. Never waits for it; any thread.
+    /// </summary>
+    /// <returns>Whether it was told, or has yet to read that it was.</returns>
+    public bool TryNotifyConfigChange() => (_protocolFeatures & VhostUserProtocolFeatures.Config) != 0 && _channel.TryNotifyConfigChange();
 
     /// <summary>Serves the session until the front-end closes it or breaks the protocol.</summary>
     /// <returns>Null for an orderly end, or why it ended.</returns>
@@ -57,6 +65,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         foreach (var vring in _vrings) vring.Dispose();
         _memory.Dispose();
         _inflight.Dispose();
+        _channel.Dispose();
     }
 
     private void Handle(VhostUserHeader header)
@@ -111,6 +120,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.SetVringCall => OnDescriptor((vring, call) => vring.SetCall(call)),
         VhostUserRequest.SetVringErr => OnDescriptor((vring, error) => vring.SetError(error)),
         VhostUserRequest.SetConfig => SetConfig(),
+        VhostUserRequest.SetBackendReqFd => SetBackendChannel(),
         VhostUserRequest.SetInflightFd => SetInflight(),
         VhostUserRequest.SetStatus => SetStatus(connection.PayloadAs<ulong>()),
         VhostUserRequest.ResetDevice or VhostUserRequest.ResetOwner => Reset(),
@@ -122,13 +132,24 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         var unknown = features & ~(device.Features | ProtocolFeaturesBit);
         if (unknown != 0) return $"features {unknown:x} were not offered";
         _features = features;
+        device.FeaturesChosen(features & ~ProtocolFeaturesBit);
         return null;
     }
 
-    private static string? SetProtocolFeatures(ulong features)
+    private string? SetProtocolFeatures(ulong features)
     {
         var unknown = features & ~(ulong)OfferedProtocol;
-        return unknown == 0 ? null : $"protocol features {unknown:x} were not offered";
+        if (unknown != 0) return $"protocol features {unknown:x} were not offered";
+        _protocolFeatures = (VhostUserProtocolFeatures)features;
+        return null;
+    }
+
+    private string? SetBackendChannel()
+    {
+        if ((_protocolFeatures & VhostUserProtocolFeatures.BackendRequests) == 0) return "BACKEND_REQ was not negotiated";
+        if (connection.TakeDescriptor() is not { } socket) return "no descriptor came along";
+        if (_channel.Open(socket) is { } fault) return fault;
+        return connection.Socket.CanSend ? null : throw new VhostUserException("SET_BACKEND_REQ_FD gave an end of this very session");
     }
 
     private string? SetStatus(ulong status)

@@ -72,6 +72,9 @@ public struct VirtioBlkConfig
     /// <summary>Padding.</summary>
     public ushort Unused2;
 
+    /// <summary>Where <see cref="WriteCache"/> is: the only field that a driver may write.</summary>
+    public const int WriteCacheOffset = 32;
+
     /// <summary>The size on the wire.</summary>
     public const int Bytes = 60;
 }

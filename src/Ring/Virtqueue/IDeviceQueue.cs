@@ -30,6 +30,16 @@ public interface IDeviceQueue
     void Disarm();
 
     /// <summary>
+    /// Gives the chain that was taken last back to the ring as if it had not been taken. Possible when every chain taken
+    /// before it was returned, in the order of the ring.
+    /// </summary>
+    /// <returns>False when it is not possible: the chain must be returned.</returns>
+    bool TryUntake(ChainHandle handle);
+
+    /// <summary>Whether chains that a process before this one took are yet to be taken again.</summary>
+    bool HasPending { get; }
+
+    /// <summary>
     /// Where the next chain will be taken, as GET_VRING_BASE reports it: split, the available index; packed, the available
     /// index and wrap counter in the low half, the used ones in the high half.
     /// </summary>

@@ -58,10 +58,13 @@ public struct PackedDeviceQueue : IDeviceQueue
     public string? Fault { get; private set; }
 
     /// <inheritdoc/>
+    public readonly bool HasPending => Fault is null && _inflight is { Pending: > 0 };
+
+    /// <inheritdoc/>
     public QueueTake TryTake(DescriptorChain chain)
     {
         if (Fault is not null) return QueueTake.Broken;
-        if (_inflight is { Pending: > 0 }) return TakeAgain(chain, _inflight);
+        if (HasPending) return TakeAgain(chain, _inflight!);
         // Acquire: the descriptors are read after the flags of the first, which the driver writes last.
         if (!IsAvailable()) return QueueTake.Empty;
         var next = _available;
@@ -108,6 +111,20 @@ public struct PackedDeviceQueue : IDeviceQueue
         {
             _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
         }
+    }
+
+    /// <inheritdoc/>
+    public bool TryUntake(ChainHandle handle)
+    {
+        var last = _used;
+        last.Advance(handle.Slots - 1);
+        var after = _used;
+        after.Advance(handle.Slots);
+        // What was returned out of order has overwritten entries: the chain's id must still be where it was.
+        if (after.Word != _available.Word || _areas.Descriptors.Read<PackedDescriptor>(last.Offset).Id != handle.Id) return false;
+        _available = _used;
+        _inflight?.Untaken(handle.Id);
+        return true;
     }
 
     /// <inheritdoc/>

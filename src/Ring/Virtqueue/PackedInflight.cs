@@ -114,17 +114,17 @@ internal sealed class PackedInflight
         _region.WriteUInt16Release(OldFreeOffset, _region.Read<ushort>(FreeOffset));
     }
 
+    /// <summary>Nothing was done with the chain: it is available, not in flight.</summary>
+    internal void Untaken(ushort id)
+    {
+        Unlist(id);
+        Returned();
+    }
+
     /// <summary>The chain will be returned next; the driver does not yet see it.</summary>
     internal void Returning(ushort id, ushort usedAfter)
     {
-        _returning = _headOfId[id];
-        _headOfId[id] = None;
-        if (_returning != None)
-        {
-            var last = _region.Read<ushort>(Entry(_returning) + LastOffset);
-            _region.Write(Entry(last < _size ? last : _returning) + NextOffset, _region.Read<ushort>(FreeOffset));
-            _region.WriteUInt16Release(FreeOffset, _returning);
-        }
+        Unlist(id);
         _region.WriteUInt16Release(UsedOffset, usedAfter);
     }
 
@@ -134,6 +134,16 @@ internal sealed class PackedInflight
         if (_returning != None) _region.Write(Entry(_returning), (byte)0);
         _region.WriteUInt16Release(OldFreeOffset, _region.Read<ushort>(FreeOffset));
         _region.WriteUInt16Release(OldUsedOffset, _region.Read<ushort>(UsedOffset));
+    }
+
+    private void Unlist(ushort id)
+    {
+        _returning = _headOfId[id];
+        _headOfId[id] = None;
+        if (_returning == None) return;
+        var last = _region.Read<ushort>(Entry(_returning) + LastOffset);
+        _region.Write(Entry(last < _size ? last : _returning) + NextOffset, _region.Read<ushort>(FreeOffset));
+        _region.WriteUInt16Release(FreeOffset, _returning);
     }
 
     private void Initialize(ushort used)

@@ -55,9 +55,12 @@ public struct SplitDeviceQueue : IDeviceQueue
     public string? Fault { get; private set; }
 
     /// <inheritdoc/>
+    public readonly bool HasPending => Fault is null && _inflight is { Pending: > 0 };
+
+    /// <inheritdoc/>
     public QueueTake TryTake(DescriptorChain chain)
     {
-        if (_inflight is { Pending: > 0 } && Fault is null) return TakeAgain(_inflight.TakePending(), chain);
+        if (HasPending) return TakeAgain(_inflight!.TakePending(), chain);
         if (_nextAvailable == _knownAvailable)
         {
             if (Fault is not null) return QueueTake.Broken;
@@ -84,6 +87,16 @@ public struct SplitDeviceQueue : IDeviceQueue
         _areas.Used.Write(entry, handle.Id | (ulong)written << 32);
         _nextUsed++;
         _inflight?.Returned(handle.Id);
+    }
+
+    /// <inheritdoc/>
+    public bool TryUntake(ChainHandle handle)
+    {
+        var entry = SplitLayout.Ring + sizeof(ushort) * (_nextUsed & (_size - 1));
+        if (_nextAvailable != (ushort)(_nextUsed + 1) || _areas.Available.Read<ushort>(entry) != handle.Id) return false;
+        _nextAvailable = _knownAvailable = _nextUsed;
+        _inflight?.Untaken(handle.Id);
+        return true;
     }
 
     /// <inheritdoc/>

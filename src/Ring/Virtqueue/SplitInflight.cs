@@ -58,6 +58,9 @@ internal sealed class SplitInflight
         _region.WriteUInt16Release(Entry(head), 1);
     }
 
+    /// <summary>Nothing was done with a chain: it is available, not in flight.</summary>
+    internal void Untaken(ushort head) => _region.WriteUInt16Release(Entry(head), 0);
+
     /// <summary>A chain is in the used ring, whose index does not yet say so.</summary>
     internal void Returned(ushort head)
     {

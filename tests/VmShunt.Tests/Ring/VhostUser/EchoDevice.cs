@@ -19,6 +19,9 @@ internal sealed class EchoDevice : IVhostUserDevice
     public ulong Features { get; init; } =
         (ulong)(VirtioBlkFeatures.Version1 | VirtioBlkFeatures.EventIndex | VirtioBlkFeatures.IndirectDescriptors);
 
+    /// <summary>What the front-end chose last.</summary>
+    internal ulong Chosen { get; private set; }
+
     public int QueueCount => 2;
 
     public int MaxQueueSize => 256;
@@ -27,6 +30,8 @@ internal sealed class EchoDevice : IVhostUserDevice
     internal int Running => Volatile.Read(ref _running);
 
     private int _running;
+
+    public void FeaturesChosen(ulong features) => Chosen = features;
 
     public bool TryReadConfig(int offset, Span<byte> target)
     {

@@ -1,0 +1,23 @@
+namespace VmShunt.HostPartition.HardwareStack;
+
+/// <summary>
+/// Whether a completed write may wait for a flush to become durable. Each front end has a switch of its own (virtio:
+/// CONFIG_WCE; ATA: SET FEATURES), but they share one disk, and a request may move from one road to the other: as long as
+/// any of them wants every write durable, every write is. Any thread.
+/// </summary>
+internal sealed class WriteCache(bool on)
+{
+    private int _off;
+
+    /// <summary>What a front end starts with.</summary>
+    internal bool IsOnAtFirst { get; } = on;
+
+    /// <summary>Whether a write must be flushed before it completes.</summary>
+    internal bool MustFlush => _off != 0;
+
+    internal void Count(bool off)
+    {
+        if (off) Interlocked.Increment(ref _off);
+        else Interlocked.Decrement(ref _off);
+    }
+}

@@ -1,0 +1,59 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using VmShunt.HostPartition.HardwareStack;
+using VmShunt.Ring.VirtioBlk;
+
+namespace VmShunt.HostPartition.VirtioBlk;
+
+/// <summary>The configuration space (virtio 1.3 §5.2.4): what never changes of it, and the two fields that do.</summary>
+internal sealed class VirtioBlkConfigSpace
+{
+    /// <summary>The most sectors of one range of DISCARD or WRITE_ZEROES.</summary>
+    internal const uint MaxRangeSectors = 1 << 22;
+
+    /// <summary>The most ranges of one request.</summary>
+    internal const uint MaxRanges = 16;
+
+    // A request of that many segments of that size stays below the 4 GiB that used.len can say.
+    private const uint MaxSegments = 254, MaxSegmentBytes = 4 << 20;
+
+    // A chain is never longer than its ring (virtio 1.3 §2.7.5.3.1), and holds a header and a status besides data.
+    private const int SegmentsBesidesData = 2;
+
+    private readonly VirtualizationDriver _disk;
+    private readonly VirtioBlkConfig _fixed;
+
+    internal VirtioBlkConfigSpace(VirtualizationDriver disk, int queues, int maxQueueSize)
+    {
+        _disk = disk;
+        var topology = disk.Topology;
+        var block = disk.BlockBytes;
+        var physicalSectors = (uint)topology.PhysicalBlockBytes / DiskClassDriver.SectorBytes;
+        _fixed = new VirtioBlkConfig
+        {
+            SizeMax = MaxSegmentBytes,
+            SegMax = (uint)Math.Clamp(maxQueueSize - SegmentsBesidesData, 1, MaxSegments),
+            BlockSize = (uint)block,
+            PhysicalBlockExponent = (byte)BitOperations.Log2((uint)(topology.PhysicalBlockBytes / block)),
+            AlignmentOffset = (byte)Math.Min(topology.AlignmentOffset / block, byte.MaxValue),
+            MinIoSize = (ushort)Math.Min(topology.MinIoBytes / block, ushort.MaxValue),
+            OptIoSize = (uint)(topology.OptimalIoBytes / block),
+            NumQueues = (ushort)queues,
+            MaxDiscardSectors = MaxRangeSectors,
+            MaxDiscardSeg = MaxRanges,
+            DiscardSectorAlignment = physicalSectors,
+            MaxWriteZeroesSectors = MaxRangeSectors,
+            MaxWriteZeroesSeg = MaxRanges,
+            WriteZeroesMayUnmap = 1,
+        };
+    }
+
+    /// <summary>Copies it; past its end there are zeros (virtio 1.3 §2.5: reads there are undefined).</summary>
+    internal void Read(int offset, Span<byte> target, bool writeCache)
+    {
+        target.Clear();
+        var now = _fixed with { Capacity = _disk.SectorCount, WriteCache = writeCache ? (byte)1 : (byte)0 };
+        var bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<VirtioBlkConfig>(in now));
+        if (offset < bytes.Length) bytes[offset..Math.Min(bytes.Length, offset + target.Length)].CopyTo(target);
+    }
+}
