@@ -41,7 +41,7 @@ public class CopyAgainstZeroCopy
         _memory = RingMemory.Create(BufferBytes + MaxBlock);
         _disk = new VirtualizationDriver(new DiskClassDriver(new MemoryPortDriver(DiskBytes), NullLogger.Instance), "BENCH", 512);
         FillDisk();
-        _processor = new VirtioBlkRequestProcessor(new VirtioBlkDevice(_disk, queues: 1), _memory.Memory);
+        _processor = new VirtioBlkRequestProcessor(new VirtioBlkDevice(_disk, queues: 1, maxQueueSize: 1024), _memory.Memory, new SharedFlag());
         _driver = _memory.SplitDriver(indirect: true, eventIndex: true);
         _device = _memory.SplitDevice(indirect: true, eventIndex: true);
         Tiering.Settle(InPlace);
@@ -90,7 +90,8 @@ public class CopyAgainstZeroCopy
         _driver.Publish();
 
         if (_device.TryTake(_chain) != QueueTake.Taken) throw new InvalidOperationException(_device.Fault ?? "the device finds no chain");
-        _device.Return(_chain.Handle, _processor.Process(_chain));
+        if (!_processor.TryProcess(_chain, out var returned)) throw new InvalidOperationException("the request was stopped");
+        _device.Return(_chain.Handle, returned);
         _device.Publish();
 
         if (_driver.TryTakeUsed(out _, out var written) != QueueTake.Taken || written != BlockBytes + 1
@@ -105,7 +106,7 @@ public class CopyAgainstZeroCopy
     {
         new Random(1).NextBytes(_memory.Memory.GetSpan(RingMemory.Data, BufferBytes + MaxBlock));
         var content = new IoVectors();
-        if (!_memory.Memory.TryAppend(RingMemory.Data, DiskBytes, deviceWrites: false, content) || _disk.Write(0, content) != DiskStatus.Ok)
+        if (!_memory.Memory.TryAppend(RingMemory.Data, DiskBytes, deviceWrites: false, content) || _disk.Write(0, content, new SharedFlag()) != DiskStatus.Ok)
             throw new InvalidOperationException("the disk cannot be filled");
     }
 }
