@@ -89,12 +89,19 @@ public static unsafe class DiskFile
     public static bool TryZeroRange(SafeFileHandle file, long offset, long length) =>
         Libc.FAllocate(file, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length) == 0;
 
-    /// <summary>The size in bytes of a regular file or a block device.</summary>
-    /// <exception cref="IOException">It is neither.</exception>
+    /// <summary>The size in bytes of a regular file or a block device; 0 for a device that has none.</summary>
+    /// <exception cref="IOException">It is a pipe or a socket.</exception>
     public static long GetSize(SafeFileHandle file)
     {
         ulong bytes;
         if (Libc.Ioctl(file, Libc.BLKGETSIZE64, &bytes) == 0) return (long)bytes;
-        return RandomAccess.GetLength(file);
+        try
+        {
+            return RandomAccess.GetLength(file);
+        }
+        catch (NotSupportedException e)
+        {
+            throw new IOException("a pipe or a socket has no size", e);
+        }
     }
 }

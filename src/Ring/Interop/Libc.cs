@@ -6,6 +6,7 @@ namespace VmShunt.Ring.Interop;
 internal static unsafe partial class Libc
 {
     internal const int EINTR = 4;
+    internal const int ENXIO = 6;
     internal const int EAGAIN = 11;
 
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;

@@ -11,7 +11,7 @@ namespace VmShunt.Ring.VhostUser;
 /// </summary>
 public sealed class VhostUserFrontend : IDisposable
 {
-    private const ulong ProtocolFeaturesBit = 1UL << 30;
+    private const ulong ProtocolFeaturesBit = 1UL << 30, PackedRing = 1UL << 34;
 
     private const VhostUserProtocolFeatures WantedProtocol =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config
@@ -125,7 +125,11 @@ public sealed class VhostUserFrontend : IDisposable
     {
         _connection.Send(VhostUserRequest.GetVringBase, 0, new VringState { Index = (uint)index });
         ReceiveReply(VhostUserRequest.GetVringBase);
-        return _connection.PayloadAs<VringState>().Value;
+        var state = _connection.PayloadAs<VringState>();
+        // A packed ring's place has two halves, each with a wrap counter.
+        if (state.Index != (uint)index || (state.Value > ushort.MaxValue && (Features & PackedRing) == 0))
+            throw new VhostUserException($"the back-end says that ring {index} stopped with ring {state.Index} at {state.Value}");
+        return state.Value;
     }
 
     /// <summary>
@@ -136,9 +140,29 @@ public sealed class VhostUserFrontend : IDisposable
     {
         using var wait = new WaitSet(_connection.Socket.Handle);
         _connection.Socket.ShutdownSend();
-        var closed = wait.Wait(timeoutMilliseconds);
+        var closed = WaitForClose(wait, timeoutMilliseconds);
         Dispose();
         return closed;
+    }
+
+    private bool WaitForClose(WaitSet wait, int timeoutMilliseconds)
+    {
+        var deadline = Environment.TickCount64 + timeoutMilliseconds;
+        Span<byte> late = stackalloc byte[VhostUserHeader.Bytes];
+        try
+        {
+            for (long left = timeoutMilliseconds; left >= 0 && wait.Wait((int)left); left = deadline - Environment.TickCount64)
+            {
+                // A late answer is no close: the memory may still be in use.
+                if (_connection.Socket.Receive(late) == 0) return true;
+            }
+            return false;
+        }
+        catch (IOException)
+        {
+            // It closed without reading all that we had sent.
+            return true;
+        }
     }
 
     /// <inheritdoc/>
