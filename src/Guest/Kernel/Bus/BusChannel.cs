@@ -87,7 +87,8 @@ internal sealed class BusChannel : IDisposable
         {
             request.Road = Road.Ring;
             // A device without FLUSH keeps every write at once (virtio 1.3 §5.2.5).
-            request.Complete(request.Operation == BlockOperation.Flush ? BlockStatus.Ok : BlockStatus.Unsupported);
+            // A read-only one offers no way to change the disk, and would refuse as it refuses a write.
+            request.Complete(request.Operation == BlockOperation.Flush ? BlockStatus.Ok : Geometry.IsReadOnly ? BlockStatus.IoError : BlockStatus.Unsupported);
             return;
         }
         var pumps = _pumps;
