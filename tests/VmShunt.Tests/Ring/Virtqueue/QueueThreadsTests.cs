@@ -58,7 +58,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
     [InlineData(true)]
     public void Who_arms_and_who_publishes_at_the_same_moment_never_miss_each_other(bool eventIndex)
     {
-        const int rounds = 200_000;
+        const int rounds = 100_000;
         using var pair = new QueuePair<TKind, TDriver, TDevice>(new QueueOptions(8, Indirect: false, eventIndex));
         SharedCounter driverAt = new(), deviceAt = new();
         var noticed = false;
