@@ -8,6 +8,9 @@ internal static partial class HostLog
     [LoggerMessage(101, LogLevel.Error, "disk {Disk}: {Error}")]
     internal static partial void DiskFailed(this ILogger log, string disk, string error);
 
+    [LoggerMessage(102, LogLevel.Information, "disk {Disk}: its capacity went from {Before} to {Now} sectors")]
+    internal static partial void DiskResized(this ILogger log, string disk, ulong before, ulong now);
+
     [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
     internal static partial void SessionOpened(this ILogger log, int session);
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.HostPartition;
 using VmShunt.HostPartition.HardwareStack;
@@ -31,6 +32,11 @@ static int Serve(HostOptions options, ILogger log)
     var port = DiskSpec.Open(options.Disk, options.ReadOnly, options.WriteThrough);
     using var disk = new VirtualizationDriver(new DiskClassDriver(port, log), options.Serial, options.BlockBytes);
     using var lifetime = new Lifetime(options.Linger, log);
+    using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+    {
+        context.Cancel = true;
+        disk.Refresh();
+    });
     using var ring = options.VhostUser is { } path ? RingService.Listen(path, options, disk, lifetime, log) : null;
     using var trap = options.VfioUser is { } trapPath ? TrapService.Listen(trapPath, disk, lifetime, log) : null;
 

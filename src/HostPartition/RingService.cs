@@ -19,7 +19,9 @@ internal static class RingService
                 log.SessionOpened(session);
                 var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, log);
                 using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => log.MessageRefused(session, refusal));
+                disk.CapacityChanged += backend.NotifyConfigChanged;
                 var reason = backend.Run();
+                disk.CapacityChanged -= backend.NotifyConfigChanged;
                 // Logged before the socket closes, which is what the hypervisor waits for: the lines of both are in order.
                 log.SessionClosed(session, reason ?? "the front-end closed it");
             },

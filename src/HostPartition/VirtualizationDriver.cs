@@ -31,6 +31,15 @@ internal sealed class VirtualizationDriver : IDisposable
 
     internal string Description => _disk.Description;
 
+    /// <summary>Raised, on the thread of <see cref="Refresh"/>, when the capacity has changed.</summary>
+    internal event Action? CapacityChanged;
+
+    /// <summary>Looks at the disk's size again and tells front ends of a change.</summary>
+    internal void Refresh()
+    {
+        if (_disk.Refresh()) CapacityChanged?.Invoke();
+    }
+
     /// <summary>Fills the list from <paramref name="sector"/> on. Its total is a multiple of 512; it is used up.</summary>
     internal DiskStatus Read(ulong sector, IoVectors target) => _disk.Read(sector, target);
 

@@ -80,6 +80,25 @@ public sealed class BusOnlyTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task A_disk_that_grows_or_shrinks_does_so_in_a_running_guest()
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket);
+        await using var guest = await Programs.StartReadyAsync("vmshunt-guest", "--bus", socket, "--memory", "32M", "console");
+        var console = new GuestConsole(guest);
+        foreach (var bytes in new[] { 2 * DiskBytes, DiskBytes / 2 })
+        {
+            using (var file = new FileStream(disk, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength(bytes);
+            ProcessTable.Send(host.Id, Signal.HangUp);
+            await Until.TrueAsync(
+                async () => (await console.AskAsync("info", GuestAnswersJson.Default.GuestInfo, default, default)).Disk.Bytes == bytes, $"the guest sees {bytes} bytes");
+            await AskAsync(console, $"fill --sector {bytes / 512 - 8} --count 8 --seed 4");
+            Assert.Contains("not on", await RefusalAsync(console, $"fill --sector {bytes / 512} --count 8 --seed 4"), StringComparison.Ordinal);
+            Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+        }
+    }
+
     private static async Task<long> RingedAsync(GuestConsole console) =>
         (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64();
 

@@ -19,5 +19,9 @@ internal readonly record struct AtaExtent(ulong Lba, ulong Sectors)
     internal static AtaExtent Decode48(in AtaAddress address) => new(address.Lba, address.Count == 0 ? 65536u : address.Count);
 
     /// <summary>Whether all of it is on the disk.</summary>
-    internal bool IsOn(VirtualizationDriver disk) => Sectors <= disk.SectorCount && Lba <= disk.SectorCount - Sectors;
+    internal bool IsOn(VirtualizationDriver disk)
+    {
+        var capacity = disk.SectorCount;
+        return Sectors <= capacity && Lba <= capacity - Sectors;
+    }
 }

@@ -14,20 +14,41 @@ internal sealed class DiskClassDriver : IDisposable
 
     private readonly PortDriver _port;
     private readonly ILogger _log;
+    private ulong _sectorCount;
 
     internal DiskClassDriver(PortDriver port, ILogger log)
     {
         _port = port;
         _log = log;
-        SectorCount = (ulong)((port.Bytes + SectorBytes - 1) / SectorBytes);
+        _sectorCount = CountSectors();
     }
 
     /// <summary>The capacity. A partial last sector counts as a whole one; its missing part reads as zeros.</summary>
-    internal ulong SectorCount { get; }
+    internal ulong SectorCount => Interlocked.Read(ref _sectorCount);
 
     internal bool IsReadOnly => _port.IsReadOnly;
 
     internal string Description => _port.Description;
+
+    /// <summary>Looks at the device's size again. Requests past a new end fail; a device that shrank to nothing keeps its size.</summary>
+    /// <returns>Whether the capacity has changed.</returns>
+    internal bool Refresh()
+    {
+        try
+        {
+            _port.Refresh();
+        }
+        catch (IOException e)
+        {
+            Failed(e);
+            return false;
+        }
+        var now = CountSectors();
+        if (now == 0) return false;
+        var before = Interlocked.Exchange(ref _sectorCount, now);
+        if (before != now) _log.DiskResized(Description, before, now);
+        return before != now;
+    }
 
     /// <summary>Reads as many bytes as the list asks for. Its total must be a multiple of 512.</summary>
     internal DiskStatus Read(ulong sector, IoVectors target)
@@ -103,7 +124,13 @@ internal sealed class DiskClassDriver : IDisposable
 
     public void Dispose() => _port.Dispose();
 
-    private bool IsOnDisk(ulong sector, ulong sectors) => sectors <= SectorCount && sector <= SectorCount - sectors;
+    private ulong CountSectors() => (ulong)((_port.Bytes + SectorBytes - 1) / SectorBytes);
+
+    private bool IsOnDisk(ulong sector, ulong sectors)
+    {
+        var count = SectorCount;
+        return sectors <= count && sector <= count - sectors;
+    }
 
     private DiskStatus Failed(IOException e)
     {

@@ -10,18 +10,19 @@ internal sealed class FilePortDriver : PortDriver
     private static readonly byte[] s_zeros = new byte[64 * 1024];
     private readonly string _path;
     private readonly SafeFileHandle _file;
+    private long _bytes;
 
     private FilePortDriver(string path, SafeFileHandle file, long bytes, bool readOnly)
     {
         _path = path;
         _file = file;
-        Bytes = bytes;
+        _bytes = bytes;
         IsReadOnly = readOnly;
     }
 
     internal override string Description => _path;
 
-    internal override long Bytes { get; }
+    internal override long Bytes => Interlocked.Read(ref _bytes);
 
     internal override bool IsReadOnly { get; }
 
@@ -48,6 +49,7 @@ internal sealed class FilePortDriver : PortDriver
         {
             var bytes = DiskFile.GetSize(file);
             if (bytes == 0) throw new IOException($"the disk {path} holds 0 bytes; a disk needs at least one sector of 512");
+            if (!FileLock.TryTake(file, exclusive: !readOnly, out var holder)) throw new IOException(InUse(path, readOnly, holder));
             return new FilePortDriver(path, file, bytes, readOnly);
         }
         catch
@@ -56,6 +58,26 @@ internal sealed class FilePortDriver : PortDriver
             throw;
         }
     }
+
+    private static string InUse(string path, bool readOnly, int holder)
+    {
+        var who = holder == 0 ? "another process" : $"process {holder} ({NameOf(holder)})";
+        return $"the disk {path} is {(readOnly ? "written" : "used")} by {who}; stop that first{(readOnly ? "" : ", or open it --read-only on both sides")}";
+    }
+
+    private static string NameOf(int process)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{process}/comm").Trim();
+        }
+        catch (IOException)
+        {
+            return "gone by now";
+        }
+    }
+
+    internal override void Refresh() => Interlocked.Exchange(ref _bytes, DiskFile.GetSize(_file));
 
     internal override void Read(IoVectors target, long offset)
     {

@@ -14,6 +14,13 @@ internal abstract class PortDriver : IDisposable
     /// <summary>The size in bytes, which need not be a multiple of anything.</summary>
     internal abstract long Bytes { get; }
 
+    /// <summary>Looks at the device's size again.</summary>
+    /// <exception cref="IOException">The device does not say.</exception>
+    internal virtual void Refresh()
+    {
+        // Most devices keep their size.
+    }
+
     /// <summary>Whether writes are impossible.</summary>
     internal abstract bool IsReadOnly { get; }
 

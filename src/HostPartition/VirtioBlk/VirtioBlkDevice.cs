@@ -7,7 +7,7 @@ namespace VmShunt.HostPartition.VirtioBlk;
 
 /// <summary>
 /// The virtio block device (virtio 1.3 §5.2): what it offers, its configuration space, and what a request means. It knows
-/// no ring and no socket. Immutable; requests are processed by a <see cref="VirtioBlkRequestProcessor"/> each.
+/// no ring and no socket. Only its capacity changes; requests are processed by a <see cref="VirtioBlkRequestProcessor"/> each.
 /// </summary>
 internal sealed class VirtioBlkDevice
 {
@@ -46,7 +46,8 @@ internal sealed class VirtioBlkDevice
     internal void ReadConfig(int offset, Span<byte> target)
     {
         target.Clear();
-        var bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<VirtioBlkConfig>(in _config));
+        var config = _config with { Capacity = Disk.SectorCount };
+        var bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<VirtioBlkConfig>(in config));
         if (offset < bytes.Length) bytes[offset..Math.Min(bytes.Length, offset + target.Length)].CopyTo(target);
     }
 
@@ -63,7 +64,8 @@ internal sealed class VirtioBlkDevice
             // Unknown flags, and UNMAP on a discard, are answered with UNSUPP (virtio 1.3 §5.2.6.2).
             if ((range.Flags & ~(zeroes ? VirtioBlkRange.Unmap : 0)) != 0) return VirtioBlkStatus.Unsupported;
             if (range.SectorCount is 0 or > MaxRangeSectors) return VirtioBlkStatus.IoError;
-            if (range.SectorCount > Disk.SectorCount || range.Sector > Disk.SectorCount - range.SectorCount) return VirtioBlkStatus.IoError;
+            var capacity = Disk.SectorCount;
+            if (range.SectorCount > capacity || range.Sector > capacity - range.SectorCount) return VirtioBlkStatus.IoError;
         }
         foreach (var range in ranges)
         {

@@ -88,6 +88,18 @@ public sealed unsafe class UnixConnection : IDisposable
         }
     }
 
+    /// <summary>Sends a short message if it goes out at once and whole; never waits.</summary>
+    /// <returns>False when the peer does not read, is gone, or is no socket.</returns>
+    public bool TrySend(ReadOnlySpan<byte> bytes)
+    {
+        fixed (byte* data = bytes)
+        {
+            var vector = new IoVector((nint)data, (nuint)bytes.Length);
+            var message = new Libc.MsgHdr { Iov = &vector, IovCount = 1 };
+            return Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT) == bytes.Length;
+        }
+    }
+
     private nint SendPart(byte* data, int length, ReadOnlySpan<SafeHandle> descriptors)
     {
         var vector = new IoVector((nint)data, (nuint)length);

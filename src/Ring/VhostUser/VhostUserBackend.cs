@@ -18,12 +18,14 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private const VhostUserProtocolFeatures OfferedProtocol =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config
         | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
-        | VhostUserProtocolFeatures.InflightSharedMemory;
+        | VhostUserProtocolFeatures.InflightSharedMemory | VhostUserProtocolFeatures.BackendRequests;
 
     private readonly BackendMemory _memory = new();
     private readonly BackendInflight _inflight = new();
     private readonly BackendVring[] _vrings = [.. Enumerable.Range(0, device.QueueCount).Select(i => new BackendVring(i))];
     private ulong _features;
+    private readonly Lock _requestsLock = new();
+    private UnixConnection? _requests;
     private ulong _status;
 
     /// <summary>Serves the session until the front-end closes it or breaks the protocol.</summary>
@@ -57,6 +59,34 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         foreach (var vring in _vrings) vring.Dispose();
         _memory.Dispose();
         _inflight.Dispose();
+        SetRequests(null);
+    }
+
+    /// <summary>
+    /// Tells the front-end that configuration space has changed, if it gave a socket for that. Any thread; never waits: a
+    /// front-end that does not read is not told.
+    /// </summary>
+    public void NotifyConfigChanged()
+    {
+        Span<byte> message = stackalloc byte[VhostUserHeader.Bytes];
+        MemoryMarshal.Write(message, new VhostUserHeader { Request = (VhostUserRequest)VhostUserBackendRequest.ConfigChange, Flags = VhostUserHeader.Version });
+        lock (_requestsLock) _requests?.TrySend(message);
+    }
+
+    private void SetRequests(UnixConnection? requests)
+    {
+        lock (_requestsLock)
+        {
+            _requests?.Dispose();
+            _requests = requests;
+        }
+    }
+
+    private string? SetRequests()
+    {
+        if (connection.TakeDescriptor() is not { } handle) return "no descriptor came along";
+        SetRequests(UnixConnection.FromDescriptor(handle));
+        return null;
     }
 
     private void Handle(VhostUserHeader header)
@@ -112,6 +142,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.SetVringErr => OnDescriptor((vring, error) => vring.SetError(error)),
         VhostUserRequest.SetConfig => SetConfig(),
         VhostUserRequest.SetInflightFd => SetInflight(),
+        VhostUserRequest.SetBackendReqFd => SetRequests(),
         VhostUserRequest.SetStatus => SetStatus(connection.PayloadAs<ulong>()),
         VhostUserRequest.ResetDevice or VhostUserRequest.ResetOwner => Reset(),
         _ => "the message is unknown here",

@@ -15,7 +15,7 @@ public sealed class VhostUserFrontend : IDisposable
 
     private const VhostUserProtocolFeatures WantedProtocol =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config
-        | VhostUserProtocolFeatures.ConfigureMemSlots;
+        | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.BackendRequests;
 
     private readonly VhostUserConnection _connection;
 
@@ -96,6 +96,27 @@ public sealed class VhostUserFrontend : IDisposable
         if (reply.Length != payload.Length) return false;
         reply[VhostUserConfigHeader.Bytes..].CopyTo(target);
         return true;
+    }
+
+    /// <summary>Gives the back-end a socket for requests of its own (<see cref="VhostUserBackendRequest"/>).</summary>
+    /// <returns>The socket to read them from, the caller's; null when the back-end makes none.</returns>
+    public VhostUserConnection? OpenBackendRequests()
+    {
+        if ((ProtocolFeatures & VhostUserProtocolFeatures.BackendRequests) == 0) return null;
+        var (mine, its) = UnixConnection.CreatePair();
+        using (its)
+        {
+            try
+            {
+                Command(VhostUserRequest.SetBackendReqFd, [], its.Handle);
+                return new VhostUserConnection(mine);
+            }
+            catch
+            {
+                mine.Dispose();
+                throw;
+            }
+        }
     }
 
     /// <summary>Hands a ring to the back-end and switches it on.</summary>

@@ -91,6 +91,13 @@ public enum VhostUserRequest : uint
     GetStatus = 40,
 }
 
+/// <summary>Requests of the back-end, on the socket that SET_BACKEND_REQ_FD gave it.</summary>
+public enum VhostUserBackendRequest : uint
+{
+    /// <summary>Device configuration space has changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG).</summary>
+    ConfigChange = 2,
+}
+
 /// <summary>Protocol features: what the two ends may say to each other.</summary>
 [Flags]
 public enum VhostUserProtocolFeatures : ulong
@@ -103,6 +110,9 @@ public enum VhostUserProtocolFeatures : ulong
 
     /// <summary>Any message may ask for an acknowledgement.</summary>
     ReplyAck = 1UL << 3,
+
+    /// <summary>SET_BACKEND_REQ_FD: the back-end may make requests of its own.</summary>
+    BackendRequests = 1UL << 5,
 
     /// <summary>GET_CONFIG and SET_CONFIG.</summary>
     Config = 1UL << 9,

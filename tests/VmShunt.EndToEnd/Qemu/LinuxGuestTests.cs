@@ -49,6 +49,12 @@ public sealed class LinuxGuestTests(ITestOutputHelper output) : IDisposable
             await guest.RunAsync("umount /mnt && mount -t ext4 /dev/vda /mnt");
             Assert.Equal(hash, (await guest.RunAsync("sha256sum /mnt/file")).Split(' ')[0]);
             await guest.RunAsync("umount /mnt && sync");
+
+            // The disk grows under the running guest, and what is behind its old end can be used.
+            using (var file = new FileStream(disk, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength(2 * DiskBytes);
+            ProcessTable.Send(host.Id, Signal.HangUp);
+            await Until.TrueAsync(async () => await guest.RunAsync("cat /sys/block/vda/size") == $"{2 * DiskBytes / 512}", "the guest sees the disk grow");
+            await guest.RunAsync($"dd if=/dev/urandom of=/seed bs=1M count=1 && dd if=/seed of=/dev/vda bs=1M seek={(2 * DiskBytes >> 20) - 1} conv=fsync");
         }
         await CheckFileSystemAsync(disk);
         Assert.Equal(hash, await HashOfFileAsync(disk));
