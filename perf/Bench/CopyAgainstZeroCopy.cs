@@ -41,7 +41,7 @@ public class CopyAgainstZeroCopy
         _memory = RingMemory.Create(BufferBytes + MaxBlock);
         _disk = new VirtualizationDriver(new DiskClassDriver(new MemoryPortDriver(DiskBytes), NullLogger.Instance), "BENCH", 512);
         FillDisk();
-        _processor = new VirtioBlkRequestProcessor(new VirtioBlkDevice(_disk, queues: 1), _memory.Memory);
+        _processor = new VirtioBlkRequestProcessor(new VirtioBlkDevice(_disk, queues: 1, writeThrough: false), _memory.Memory);
         _driver = _memory.SplitDriver(indirect: true, eventIndex: true);
         _device = _memory.SplitDevice(indirect: true, eventIndex: true);
         Tiering.Settle(InPlace);

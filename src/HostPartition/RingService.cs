@@ -9,7 +9,6 @@ internal static class RingService
 {
     internal static SessionListener Listen(string path, HostOptions options, VirtualizationDriver disk, Lifetime lifetime, ILogger log)
     {
-        var device = new VirtioBlkDevice(disk, options.Queues);
         var sessions = 0;
         return new SessionListener(
             path,
@@ -17,6 +16,7 @@ internal static class RingService
             {
                 var session = Interlocked.Increment(ref sessions);
                 log.SessionOpened(session);
+                var device = new VirtioBlkDevice(disk, options.Queues, options.WriteThrough);
                 var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, log);
                 using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => log.MessageRefused(session, refusal));
                 disk.CapacityChanged += backend.NotifyConfigChanged;

@@ -21,7 +21,7 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
         return true;
     }
 
-    public bool TryWriteConfig(int offset, ReadOnlySpan<byte> source) => false;
+    public bool TryWriteConfig(int offset, ReadOnlySpan<byte> source) => device.TryWriteConfig(offset, source);
 
     public IRunningVring Start(VringSetup setup)
     {

@@ -67,10 +67,13 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         return (VirtioBlkDevice.ToVirtio(status), status == DiskStatus.Ok ? (uint)bytes : 0);
     }
 
-    private VirtioBlkStatus Write(ulong sector) =>
-        _out.TotalBytes % DiskClassDriver.SectorBytes == 0
-            ? VirtioBlkDevice.ToVirtio(device.Disk.Write(sector, _out))
-            : VirtioBlkStatus.IoError;
+    private VirtioBlkStatus Write(ulong sector)
+    {
+        if (_out.TotalBytes % DiskClassDriver.SectorBytes != 0) return VirtioBlkStatus.IoError;
+        var status = device.Disk.Write(sector, _out);
+        if (status == DiskStatus.Ok && device.IsWriteThrough) status = device.Disk.Flush();
+        return VirtioBlkDevice.ToVirtio(status);
+    }
 
     private (VirtioBlkStatus Status, uint Written) GetId()
     {

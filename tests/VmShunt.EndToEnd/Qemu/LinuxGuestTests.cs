@@ -38,6 +38,10 @@ public sealed class LinuxGuestTests(ITestOutputHelper output) : IDisposable
         {
             Assert.Equal($"{DiskBytes / 512}", await guest.RunAsync("cat /sys/block/vda/size"));
             Assert.Equal($"{queues}", await guest.RunAsync("ls /sys/block/vda/mq | wc -l"));
+            Assert.Equal("write back", await guest.RunAsync("cat /sys/block/vda/cache_type"));
+            await guest.RunAsync("echo 'write through' > /sys/block/vda/cache_type && dd if=/dev/zero of=/dev/vda bs=64k count=8 conv=fsync");
+            Assert.Equal("write through", await guest.RunAsync("cat /sys/block/vda/cache_type"));
+            await guest.RunAsync("echo 'write back' > /sys/block/vda/cache_type");
             Assert.Equal("VMSHUNT0", await guest.RunAsync("cat /sys/block/vda/serial"));
             await guest.RunAsync("/sbin/mke2fs -q -t ext4 -E nodiscard /dev/vda && mount -t ext4 /dev/vda /mnt");
             await guest.RunAsync("dd if=/dev/urandom of=/mnt/file bs=64k count=200 conv=fsync");
