@@ -102,7 +102,8 @@ public class HostileBackendTests
         using var frontend = VhostUserFrontend.Open(backend.Socket, 1ul << 32, 1ul << 32);
         Assert.Equal(1ul << 32, frontend.Features);
         Assert.Equal(
-            VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ConfigureMemSlots,
+            VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ConfigureMemSlots
+            | VhostUserProtocolFeatures.BackendRequests,
             frontend.ProtocolFeatures);
     }
 
