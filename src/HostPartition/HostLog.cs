@@ -8,6 +8,8 @@ internal static partial class HostLog
     [LoggerMessage(101, LogLevel.Error, "disk {Disk}: {Error}")]
     internal static partial void DiskFailed(this ILogger log, string disk, string error);
 
+    [LoggerMessage(107, LogLevel.Information, "disk {Disk}: its capacity went from {Before} to {Now} sectors")]
+    internal static partial void DiskResized(this ILogger log, string disk, ulong before, ulong now);
     [LoggerMessage(102, LogLevel.Error, "disk {Disk}: {Error} ({LeftOut} more errors since the last line)")]
     internal static partial void DiskFailedMore(this ILogger log, string disk, string error, long leftOut);
 
@@ -23,16 +25,10 @@ internal static partial class HostLog
     [LoggerMessage(106, LogLevel.Warning, "disk {Disk}: no write waits for room any more, after {Seconds:0.0} s, but none went through")]
     internal static partial void DiskFullGivenUp(this ILogger log, string disk, double seconds);
 
-    [LoggerMessage(107, LogLevel.Information, "disk {Disk}: capacity {Before} -> {Now} sectors")]
-    internal static partial void CapacityChanged(this ILogger log, string disk, ulong before, ulong now);
-
-    [LoggerMessage(108, LogLevel.Information, "disk {Disk}: capacity {Now} sectors, as before")]
-    internal static partial void CapacityUnchanged(this ILogger log, string disk, ulong now);
-
-    [LoggerMessage(109, LogLevel.Warning, "disk {Disk} cannot be locked, so nothing keeps another process from writing it: {Why}")]
+    [LoggerMessage(108, LogLevel.Warning, "disk {Disk} cannot be locked, so nothing keeps another process from writing it: {Why}")]
     internal static partial void ImageNotLocked(this ILogger log, string disk, string why);
 
-    [LoggerMessage(110, LogLevel.Information, "disk {Disk}: {Requests} requests ({Bytes} bytes) were copied, because direct I/O needs memory and sectors better aligned")]
+    [LoggerMessage(109, LogLevel.Information, "disk {Disk}: {Requests} requests ({Bytes} bytes) were copied, because direct I/O needs memory and sectors better aligned")]
     internal static partial void RequestsCopied(this ILogger log, string disk, long requests, long bytes);
 
     [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
@@ -46,12 +42,6 @@ internal static partial class HostLog
 
     [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} is broken by its driver and stopped: {Fault}")]
     internal static partial void RingBroken(this ILogger log, int index, string fault);
-
-    [LoggerMessage(205, LogLevel.Information, "ring: session {Session}: told of the new capacity")]
-    internal static partial void CapacityTold(this ILogger log, int session);
-
-    [LoggerMessage(206, LogLevel.Information, "ring: session {Session}: takes no word of the new capacity (BACKEND_REQ) and learns of it when it asks")]
-    internal static partial void CapacityNotTold(this ILogger log, int session);
 
     [LoggerMessage(301, LogLevel.Information, "trap: session {Session} opened")]
     internal static partial void TrapOpened(this ILogger log, int session);

@@ -4,8 +4,7 @@ using Microsoft.Extensions.Logging;
 namespace VmShunt.HostPartition;
 
 /// <summary>
-/// When the process ends: at a signal, or, with a linger time, when its last client has been gone that long. SIGHUP does not
-/// end it, but has it look at its disk again. Any thread.
+/// When the process ends: at a signal, or, with a linger time, when its last client has been gone that long. Any thread.
 /// </summary>
 internal sealed class Lifetime : IDisposable
 {
@@ -16,10 +15,7 @@ internal sealed class Lifetime : IDisposable
     private readonly ILogger _log;
     private int _clients;
 
-    /// <param name="linger">How long the process outlives its last client; without end if null.</param>
-    /// <param name="look">Looks at the outside world again; run at SIGHUP.</param>
-    /// <param name="log">Told why the process ends.</param>
-    internal Lifetime(TimeSpan? linger, Action look, ILogger log)
+    internal Lifetime(TimeSpan? linger, ILogger log)
     {
         _linger = linger;
         _log = log;
@@ -28,11 +24,6 @@ internal sealed class Lifetime : IDisposable
         [
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal),
             PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal),
-            PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
-            {
-                context.Cancel = true;
-                look();
-            }),
         ];
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.HostPartition;
 using VmShunt.HostPartition.HardwareStack;
@@ -31,7 +32,12 @@ static int Serve(HostOptions options, ILogger log)
     var port = DiskSpec.Open(options.Disk, options.ReadOnly, options.Cache, log);
     using var disk = new VirtualizationDriver(
         new DiskClassDriver(port, log, options.OnFull == FullDisk.Wait), options.Serial, options.BlockBytes, options.Cache != CacheMode.WriteThrough);
-    using var lifetime = new Lifetime(options.Linger, () => LookAtSize(disk, log), log);
+    using var lifetime = new Lifetime(options.Linger, log);
+    using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+    {
+        context.Cancel = true;
+        disk.Refresh();
+    });
     using var ring = options.VhostUser is { } path ? RingService.Listen(path, options, disk, lifetime, log) : null;
     using var trap = options.VfioUser is { } trapPath ? TrapService.Listen(trapPath, disk, lifetime, log) : null;
 
@@ -43,16 +49,4 @@ static int Serve(HostOptions options, ILogger log)
     }.Where(part => part is not null)));
     lifetime.WaitForEnd();
     return 0;
-}
-
-static void LookAtSize(VirtualizationDriver disk, ILogger log)
-{
-    try
-    {
-        disk.Refresh(log);
-    }
-    catch (IOException e)
-    {
-        log.DiskFailed(disk.Description, $"its size cannot be read: {e.Message}");
-    }
 }

@@ -19,17 +19,11 @@ internal static class RingService
                 using var device = new VirtioBlkDevice(disk, options.Queues, options.QueueSize);
                 var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, log);
                 using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => log.MessageRefused(session, refusal));
-                disk.CapacityChanged += TellCapacity;
+                disk.CapacityChanged += backend.NotifyConfigChanged;
                 var reason = backend.Run();
-                disk.CapacityChanged -= TellCapacity;
+                disk.CapacityChanged -= backend.NotifyConfigChanged;
                 // Logged before the socket closes, which is what the hypervisor waits for: the lines of both are in order.
                 log.SessionClosed(session, reason ?? "the front-end closed it");
-
-                void TellCapacity()
-                {
-                    if (backend.TryNotifyConfigChange()) log.CapacityTold(session);
-                    else log.CapacityNotTold(session);
-                }
             },
             lifetime.ClientsChanged);
     }

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using VmShunt.HostPartition.HardwareStack;
 using VmShunt.Ring.Memory;
 
@@ -17,7 +16,7 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <param name="disk">The disk; owned.</param>
     /// <param name="serial">At most 20 ASCII characters.</param>
     /// <param name="blockBytes">512 or 4096.</param>
-    /// <param name="writeCache">Whether front ends start with a write cache; without one a write is durable when it completes.</param>
+    /// <param name="writeCache">Whether front ends may have a write cache; without one every write is durable when it completes.</param>
     internal VirtualizationDriver(DiskClassDriver disk, string serial, int blockBytes, bool writeCache = true)
     {
         _disk = disk;
@@ -25,9 +24,6 @@ internal sealed class VirtualizationDriver : IDisposable
         Serial = serial;
         BlockBytes = blockBytes;
     }
-
-    /// <summary>The capacity has changed. Raised on the thread of <see cref="Refresh"/>, which handlers must not hold up.</summary>
-    internal event Action? CapacityChanged;
 
     /// <summary>The capacity in sectors of 512 bytes.</summary>
     internal ulong SectorCount => _disk.SectorCount;
@@ -48,6 +44,18 @@ internal sealed class VirtualizationDriver : IDisposable
     internal bool DiscardIsDeterministic => _disk.DiscardIsDeterministic;
 
     internal string Description => _disk.Description;
+
+    /// <summary>Raised, on the thread of <see cref="Refresh"/>, when the capacity has changed. Handlers do not wait.</summary>
+    internal event Action? CapacityChanged;
+
+    /// <summary>Looks at the disk's size again and tells front ends of a change.</summary>
+    internal void Refresh()
+    {
+        lock (_refreshing)
+        {
+            if (_disk.Refresh()) CapacityChanged?.Invoke();
+        }
+    }
 
     /// <summary>Fills the list from <paramref name="sector"/> on. Its total is a multiple of 512; it is used up.</summary>
     internal DiskStatus Read(ulong sector, IoVectors target) => _disk.Read(sector, target);
@@ -70,24 +78,6 @@ internal sealed class VirtualizationDriver : IDisposable
 
     /// <summary>A new front end's switch of the write cache; the front end's own.</summary>
     internal WriteCacheSwitch OpenWriteCache() => new(_cache, _disk);
-
-    /// <summary>Looks at the size of the disk again, and tells who wants to know of a change.</summary>
-    /// <exception cref="IOException">The device does not say; the capacity is as it was.</exception>
-    internal void Refresh(ILogger log)
-    {
-        lock (_refreshing)
-        {
-            var before = SectorCount;
-            _disk.Refresh();
-            if (SectorCount == before)
-            {
-                log.CapacityUnchanged(Description, before);
-                return;
-            }
-            log.CapacityChanged(Description, before, SectorCount);
-            CapacityChanged?.Invoke();
-        }
-    }
 
     public void Dispose() => _disk.Dispose();
 

@@ -109,6 +109,27 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
+    public async Task A_disk_is_written_by_one_process_and_the_second_hears_by_which()
+    {
+        var disk = _folder.RandomFile("disk.img", 1 << 20);
+        var writer = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"]);
+        foreach (var further in new[] { "--read-only", "--queues=1" })
+        {
+            var refused = await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["second"], further);
+            Assert.Equal(1, refused.ExitCode);
+            Assert.Contains($"by process {writer.Id} (vmshunt-host)", refused.ErrorText, StringComparison.Ordinal);
+        }
+
+        // The lock goes with its holder, however that ends; readers share.
+        ProcessTable.Send(writer.Id, 9);
+        await writer.Ended;
+        await writer.DisposeAsync();
+        foreach (var socket in new[] { "ring", "second" })
+            _running.Add(await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--read-only", "--vhost-user", _folder[socket]));
+        Assert.Equal(1, (await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["third"])).ExitCode);
+    }
+
+    [Fact]
     public async Task A_socket_that_a_dead_process_left_is_taken_over()
     {
         using (var left = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)) left.Bind(new UnixDomainSocketEndPoint(_folder["left"]));

@@ -63,7 +63,7 @@ public sealed class BothRoadsTests : IDisposable
         // ATA has no word for it; virtio has (VIRTIO_BLK_F_RO).
         await machine.ModeAsync("enlightened");
         Assert.True((await machine.InfoAsync()).Disk.ReadOnly);
-        foreach (var command in new[] { $"write --sector 8 --input {content}", "fill --sector 8 --count 8", "discard --sector 8 --count 8" })
+        foreach (var command in new[] { $"write --sector 8 --input {content}", "fill --sector 8 --count 8", "discard --sector 8 --count 8", "zero --sector 8 --count 8" })
         {
             var refusals = new List<string>();
             foreach (var (mode, stack) in new[] { ("emulating", "emulating"), ("alternate", "emulating"), ("enlightened", "emulating"), ("enlightened", "enlightened") })

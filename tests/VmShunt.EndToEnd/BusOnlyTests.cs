@@ -33,17 +33,93 @@ public sealed class BusOnlyTests : IDisposable
         await UseAsync(disk, socket, "--queues", queues.ToString(), "--poll", poll, "--ring", ring);
     }
 
+    [Theory]
+    [InlineData("split", "adaptive", 1)]
+    [InlineData("packed", "adaptive", 2)]
+    [InlineData("packed", "busy", 1)]
+    public async Task A_guest_outlives_fifty_deaths_of_its_back_end(string ring, string poll, int queues)
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await OutliveAsync(50, disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2"),
+            "--bus", socket, "--ring", ring, "--poll", poll, "--queues", $"{queues}");
+    }
+
+    [FactIfInstalled("qemu-storage-daemon")]
+    public async Task A_guest_outlives_deaths_of_qemu_storage_daemon()
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await OutliveAsync(10, disk, () => StartDaemonAsync(disk, socket), "--bus", socket, "--queues", "2");
+    }
+
+    private static async Task OutliveAsync(int deaths, string disk, Func<Task<ChildProcess>> startAsync, params string[] options)
+    {
+        var host = await startAsync();
+        try
+        {
+            await using var guest = await Programs.StartReadyAsync("vmshunt-guest", ["--memory", "32M", .. options, "console"]);
+            var console = new GuestConsole(guest);
+            await AskAsync(console, "load start --depth 64 --write");
+            for (var death = 0; death < deaths; death++)
+            {
+                var before = await RingedAsync(console);
+                await Until.TrueAsync(async () => await RingedAsync(console) > before + 200, $"the load goes on after {death} deaths");
+                ProcessTable.Send(host.Id, 9);
+                await host.Ended;
+                await host.DisposeAsync();
+                host = await startAsync();
+            }
+            var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
+            Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+            Assert.Equal(load.Requests, load.Completed);
+            Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+            Assert.Equal(deaths, (await AskAsync(console, "info")).GetProperty("requests").GetProperty("reconnects").GetInt32());
+        }
+        finally
+        {
+            await host.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_disk_that_grows_or_shrinks_does_so_in_a_running_guest()
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket);
+        await using var guest = await Programs.StartReadyAsync("vmshunt-guest", "--bus", socket, "--memory", "32M", "console");
+        var console = new GuestConsole(guest);
+        foreach (var bytes in new[] { 2 * DiskBytes, DiskBytes / 2 })
+        {
+            using (var file = new FileStream(disk, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength(bytes);
+            ProcessTable.Send(host.Id, Signal.HangUp);
+            await Until.TrueAsync(
+                async () => (await console.AskAsync("info", GuestAnswersJson.Default.GuestInfo, default, default)).Disk.Bytes == bytes, $"the guest sees {bytes} bytes");
+            await AskAsync(console, $"fill --sector {bytes / 512 - 8} --count 8 --seed 4");
+            Assert.Contains("not on", await RefusalAsync(console, $"fill --sector {bytes / 512} --count 8 --seed 4"), StringComparison.Ordinal);
+            Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+        }
+    }
+
+    private static async Task<long> RingedAsync(GuestConsole console) =>
+        (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64();
+
     [FactIfInstalled("qemu-storage-daemon")]
     public async Task A_guest_on_the_bus_works_against_qemu_storage_daemon()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
-        await using var daemon = Programs.Start(
+        await using var daemon = await StartDaemonAsync(disk, socket);
+        await UseAsync(disk, socket, "--queues", "2");
+    }
+
+    private static async Task<ChildProcess> StartDaemonAsync(string disk, string socket)
+    {
+        File.Delete(socket);
+        var daemon = Programs.Start(
             Installed.Require("qemu-storage-daemon"),
             "--blockdev", $"driver=file,node-name=f,filename={disk},discard=unmap",
             "--blockdev", "driver=raw,node-name=r,file=f,discard=unmap",
             "--export", $"type=vhost-user-blk,id=e,node-name=r,writable=on,addr.type=unix,addr.path={socket},num-queues=2");
         await Until.TrueAsync(() => File.Exists(socket) || daemon.Ended.IsCompleted, "qemu-storage-daemon listens");
-        await UseAsync(disk, socket, "--queues", "2");
+        return daemon;
     }
 
     private async Task UseAsync(string disk, string socket, params string[] options)
@@ -68,6 +144,9 @@ public sealed class BusOnlyTests : IDisposable
         var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
         Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
 
+        await AskAsync(console, "zero --sector 1024 --count 3000");
+        await AskAsync(console, $"read --sector 1024 --count 3000 --output {_folder["zeros"]}");
+        Assert.Equal(-1, File.ReadAllBytes(_folder["zeros"]).AsSpan().IndexOfAnyExcept((byte)0));
         await AskAsync(console, "discard --sector 2048 --count 2048");
         await AskAsync(console, "flush");
         Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());

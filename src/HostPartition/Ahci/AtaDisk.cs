@@ -69,7 +69,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
 
     private AtaResult Identify(in HostToDeviceFis fis, PrdtCursor data)
     {
-        AtaIdentity.Describe(disk, _writeCache.IsOn, _smart, _ultraDmaMode, new IdentifyData(_sector));
+        AtaIdentity.Describe(disk, _writeCache, _smart, _ultraDmaMode, new IdentifyData(_sector));
         _ = data.TrySend(_sector);
         return AtaResult.Good(fis.Address) with { Report = AtaReport.PioSetup };
     }
@@ -146,7 +146,12 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         {
             case AtaFeature.EnableWriteCache or AtaFeature.DisableWriteCache:
                 var on = (AtaFeature)fis.Features == AtaFeature.EnableWriteCache;
-                return _writeCache.Turn(on) == DiskStatus.Ok ? AtaResult.Good(fis.Address) : Fault(fis.Address);
+                return _writeCache.Turn(on) switch
+                {
+                    DiskStatus.Ok => AtaResult.Good(fis.Address),
+                    DiskStatus.Unsupported => Abort(fis),
+                    _ => Fault(fis.Address),
+                };
             case AtaFeature.EnableReadLookAhead or AtaFeature.DisableReadLookAhead:
                 return AtaResult.Good(fis.Address);
             case AtaFeature.SetTransferMode:

@@ -21,8 +21,7 @@ internal readonly record struct AtaExtent(ulong Lba, ulong Sectors)
     /// <summary>Whether all of it is on the disk.</summary>
     internal bool IsOn(VirtualizationDriver disk)
     {
-        // Read once: it may change at any time.
-        var count = disk.SectorCount;
-        return Sectors <= count && Lba <= count - Sectors;
+        var capacity = disk.SectorCount;
+        return Sectors <= capacity && Lba <= capacity - Sectors;
     }
 }

@@ -1,3 +1,4 @@
+using VmShunt.HostPartition.HardwareStack;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.HostPartition.Ahci;
@@ -10,7 +11,7 @@ internal static class AtaIdentity
     private const string Model = "VmShunt AHCI disk", Firmware = "1.0";
 
     /// <summary>Fills in the IDENTIFY DEVICE data (ACS-2 §7.12.7).</summary>
-    internal static void Describe(VirtualizationDriver disk, bool writeCache, bool smart, byte ultraDmaMode, IdentifyData id)
+    internal static void Describe(VirtualizationDriver disk, WriteCacheSwitch writeCache, bool smart, byte ultraDmaMode, IdentifyData id)
     {
         for (var word = 0; word < 256; word++) id[word] = 0;
         id.Model = Model;
@@ -38,10 +39,10 @@ internal static class AtaIdentity
         id[IdentifyWord.RotationRate] = 1;
         id[IdentifyWord.TransportMajorVersion] = 0x103F;
 
-        id[IdentifyWord.Supported] = 0x0069; // look-ahead, write cache, power management, SMART
+        id[IdentifyWord.Supported] = (ushort)(0x0049 | (writeCache.Exists ? 0x20 : 0)); // look-ahead, power management, SMART, write cache
         id[IdentifyWord.Supported + 1] = 0x7400; // FLUSH CACHE EXT, FLUSH CACHE, LBA48
         id[IdentifyWord.Supported + 2] = 0x4040; // WRITE DMA FUA EXT
-        id[IdentifyWord.Enabled] = (ushort)(0x0048 | (writeCache ? 0x20 : 0) | (smart ? 1 : 0));
+        id[IdentifyWord.Enabled] = (ushort)(0x0048 | (writeCache.IsOn ? 0x20 : 0) | (smart ? 1 : 0));
         id[IdentifyWord.Enabled + 1] = 0x3400;
         id[IdentifyWord.Enabled + 2] = 0x4040;
         if (!disk.IsReadOnly)

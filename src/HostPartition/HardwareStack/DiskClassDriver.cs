@@ -16,6 +16,7 @@ internal sealed class DiskClassDriver : IDisposable
     private readonly PortDriver _port;
     private readonly DiskErrorLog _errors;
     private readonly RoomWait? _room;
+    private readonly ILogger _log;
     private ulong _sectors;
 
     /// <param name="port">The device; owned.</param>
@@ -27,7 +28,8 @@ internal sealed class DiskClassDriver : IDisposable
         _port = port;
         _errors = new DiskErrorLog(port.Description, log, time ?? TimeProvider.System);
         _room = waitForRoom ? new RoomWait(port.Description, log) : null;
-        CountSectors();
+        _log = log;
+        _sectors = CountSectors();
     }
 
     /// <summary>The capacity. A partial last sector counts as a whole one; its missing part reads as zeros.</summary>
@@ -42,12 +44,27 @@ internal sealed class DiskClassDriver : IDisposable
     /// <summary>Whether a range that was discarded reads as zeros, or as before; otherwise as anything.</summary>
     internal bool DiscardIsDeterministic => _port.DiscardIsDeterministic;
 
-    /// <summary>Looks at the size again. One thread at a time, beside requests.</summary>
-    /// <exception cref="IOException">The device does not say; the capacity is as it was.</exception>
-    internal void Refresh()
+    /// <summary>
+    /// Looks at the device's size again. Requests past a new end fail; a device that shrank to nothing keeps its size. One
+    /// thread at a time, beside requests.
+    /// </summary>
+    /// <returns>Whether the capacity has changed.</returns>
+    internal bool Refresh()
     {
-        _port.Refresh();
-        CountSectors();
+        try
+        {
+            _port.Refresh();
+        }
+        catch (IOException e)
+        {
+            Failed(e);
+            return false;
+        }
+        var now = CountSectors();
+        if (now == 0) return false;
+        var before = Interlocked.Exchange(ref _sectors, now);
+        if (before != now) _log.DiskResized(Description, before, now);
+        return before != now;
     }
 
     /// <summary>Reads as many bytes as the list asks for. Its total must be a multiple of 512.</summary>
@@ -144,7 +161,7 @@ internal sealed class DiskClassDriver : IDisposable
         _port.Dispose();
     }
 
-    private void CountSectors() => Interlocked.Exchange(ref _sectors, (ulong)(_port.Bytes + SectorBytes - 1) / SectorBytes);
+    private ulong CountSectors() => (ulong)(_port.Bytes + SectorBytes - 1) / SectorBytes;
 
     private bool IsOnDisk(ulong sector, ulong sectors)
     {

@@ -75,6 +75,7 @@ internal sealed class FilePortDriver : PortDriver
     internal override void Refresh()
     {
         var bytes = DiskFile.GetSize(_file);
+        if (bytes == 0) throw new IOException($"it holds 0 bytes now; its capacity stays {Bytes} bytes, and what is read from it fails");
         _direct?.Resize(bytes);
         Interlocked.Exchange(ref _bytes, bytes);
     }

@@ -50,9 +50,12 @@ internal sealed class VirtioBlkDevice : IDisposable
     internal void ReadConfig(int offset, Span<byte> target) => _config.Read(offset, target, _writeCache.IsOn);
 
     /// <summary>Writes configuration space: the cache mode, and nothing else (virtio 1.3 §5.2.5).</summary>
-    /// <returns>False when the range is not writable, or the disk could not make durable what was written until now.</returns>
+    /// <returns>
+    /// False when the range is not writable, the disk has no write cache to turn on, or could not make durable what was
+    /// written until now.
+    /// </returns>
     internal bool TryWriteConfig(int offset, ReadOnlySpan<byte> source) =>
-        offset == VirtioBlkConfig.WriteCacheOffset && source.Length == 1 && _writeCache.Turn(on: source[0] != 0) == DiskStatus.Ok;
+        offset == VirtioBlkConfig.WriteCacheOffset && source.Length == 1 && source[0] <= 1 && _writeCache.Turn(on: source[0] == 1) == DiskStatus.Ok;
 
     /// <summary>DISCARD and WRITE_ZEROES: checks every range before the first is done (virtio 1.3 §5.2.6.2).</summary>
     internal DiskStatus ApplyRanges(VirtioBlkRequestType type, ReadOnlySpan<byte> bytes, SharedFlag stop)

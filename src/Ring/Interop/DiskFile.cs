@@ -141,13 +141,20 @@ public static unsafe class DiskFile
     /// <returns>False where the range does not suit its blocks.</returns>
     public static bool TryZeroBlocks(SafeFileHandle device, long offset, long length) => TryRange(device, Libc.BLKZEROOUT, offset, length);
 
-    /// <summary>The size in bytes of a regular file or a block device.</summary>
-    /// <exception cref="IOException">It is neither.</exception>
+    /// <summary>The size in bytes of a regular file or a block device; 0 for a device that has none.</summary>
+    /// <exception cref="IOException">It is a pipe or a socket.</exception>
     public static long GetSize(SafeFileHandle file)
     {
         ulong bytes;
         if (Libc.Ioctl(file, Libc.BLKGETSIZE64, &bytes) == 0) return (long)bytes;
-        return RandomAccess.GetLength(file);
+        try
+        {
+            return RandomAccess.GetLength(file);
+        }
+        catch (NotSupportedException e)
+        {
+            throw new IOException("a pipe or a socket has no size", e);
+        }
     }
 
     /// <summary>Whether an operation failed because there is no room: the device or the owner's quota is full.</summary>

@@ -6,7 +6,7 @@ namespace VmShunt.Ring.Interop;
 internal static unsafe partial class Libc
 {
     internal const int EINTR = 4;
-    internal const int EAGAIN = 11, EACCES = 13, EINVAL = 22, ENOSPC = 28, EDQUOT = 122;
+    internal const int ENXIO = 6, EAGAIN = 11, EACCES = 13, ENOSPC = 28, EDQUOT = 122;
 
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
     internal const int F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_DUPFD_CLOEXEC = 1030;
@@ -29,6 +29,16 @@ internal static unsafe partial class Libc
         public int Fd;
         public short Events;
         public short Returned;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct FLock
+    {
+        public short Type;
+        public short Whence;
+        public long Start;
+        public long Length;
+        public int ProcessId;
     }
 
     [StructLayout(LayoutKind.Sequential)]

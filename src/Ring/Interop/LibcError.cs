@@ -12,5 +12,7 @@ internal static class LibcError
         return new IOException($"{what}: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno})", errno);
     }
 
+    internal static bool IsLocked => Marshal.GetLastPInvokeError() is Libc.EAGAIN or Libc.EACCES;
+
     internal static bool Interrupted => Marshal.GetLastPInvokeError() == Libc.EINTR;
 }

@@ -88,23 +88,15 @@ public sealed unsafe class UnixConnection : IDisposable
         }
     }
 
-    /// <summary>Sends a short message if it goes out whole at once.</summary>
-    /// <returns>False when the peer has left so much unread that there is no room.</returns>
-    /// <exception cref="IOException">The peer is gone.</exception>
-    internal bool TrySendNow(ReadOnlySpan<byte> bytes)
+    /// <summary>Sends a short message if it goes out at once and whole; never waits.</summary>
+    /// <returns>False when the peer does not read, is gone, or is no socket.</returns>
+    public bool TrySend(ReadOnlySpan<byte> bytes)
     {
         fixed (byte* data = bytes)
         {
             var vector = new IoVector((nint)data, (nuint)bytes.Length);
             var message = new Libc.MsgHdr { Iov = &vector, IovCount = 1 };
-            while (true)
-            {
-                var n = Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT);
-                if (n == bytes.Length) return true;
-                if (n >= 0) throw new IOException("a socket took a part of a message");
-                if (Marshal.GetLastPInvokeError() == Libc.EAGAIN) return false;
-                if (!LibcError.Interrupted) throw LibcError.Last("sending to a socket");
-            }
+            return Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT) == bytes.Length;
         }
     }
 

@@ -66,8 +66,8 @@ public sealed class UnixListener : IDisposable
     private static void RemoveStale(string path)
     {
         if (!File.Exists(path)) return;
-        if (CanBeOpened(path))
-            throw new IOException($"cannot listen on {path}: a file of that name exists and is not a socket");
+        if (!IsSocket(path))
+            throw new IOException($"cannot listen on {path}: a file of that name exists and is not a socket, or not ours");
         using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
@@ -85,17 +85,22 @@ public sealed class UnixListener : IDisposable
         throw new IOException($"cannot listen on {path}: another process is listening there; choose another path or stop it");
     }
 
-    // A socket cannot (ENXIO); anything that can is somebody's, even when it is empty.
-    private static bool CanBeOpened(string path)
+    // Only a socket cannot be opened with ENXIO. A file that is locked, running or not ours fails otherwise, and
+    // connecting to it is refused as by a dead socket: it is somebody's all the same, even when it is empty.
+    private static bool IsSocket(string path)
     {
         try
         {
             using var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
-            return true;
+            return false;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (UnauthorizedAccessException)
         {
             return false;
+        }
+        catch (IOException e)
+        {
+            return e.HResult == Libc.ENXIO;
         }
     }
 }

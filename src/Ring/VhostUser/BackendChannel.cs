@@ -30,26 +30,11 @@ internal sealed class BackendChannel : IDisposable
     }
 
     /// <summary>Says that the configuration space has changed.</summary>
-    /// <returns>False when nobody listens.</returns>
-    internal bool TryNotifyConfigChange()
+    internal void NotifyConfigChanged()
     {
-        lock (_lock)
-        {
-            if (_socket is null) return false;
-            var header = new VhostUserHeader { Request = (VhostUserRequest)VhostUserBackendRequest.ConfigChange, Flags = VhostUserHeader.Version };
-            try
-            {
-                // Where there is no room, as many such messages wait to be read, and each makes the front-end read what is true then.
-                _ = _socket.TrySendNow(MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserHeader>(in header)));
-                return true;
-            }
-            catch (IOException)
-            {
-                _socket.Dispose();
-                _socket = null;
-                return false;
-            }
-        }
+        var header = new VhostUserHeader { Request = (VhostUserRequest)VhostUserBackendRequest.ConfigChange, Flags = VhostUserHeader.Version };
+        // Where there is no room, as many such messages wait to be read, and each has the front-end read what is true then.
+        lock (_lock) _socket?.TrySend(MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserHeader>(in header)));
     }
 
     public void Dispose() => Replace(null);

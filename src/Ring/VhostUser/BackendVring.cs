@@ -77,6 +77,8 @@ internal sealed class BackendVring(int index) : IDisposable
         var packed = (features & PackedRing) != 0;
         var driverBytes = packed ? PackedLayout.EventBytes : SplitLayout.AvailableBytes(_size);
         var deviceBytes = packed ? PackedLayout.EventBytes : SplitLayout.UsedBytes(_size);
+        // The features may have changed since the size was set.
+        if (!packed && !SplitLayout.IsValidSize(_size)) return $"ring {index}: a split ring of {_size} entries is not possible";
         if (packed && address.Available % 4 != 0) return $"ring {index}: its driver area is misaligned (virtio 1.3 §2.8)";
         if (!memory.TryGetWindowByUserAddress(address.Descriptors, SplitLayout.DescriptorBytes(_size), out var descriptors)
             || !memory.TryGetWindowByUserAddress(address.Available, driverBytes, out var driver)

@@ -29,10 +29,12 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private ulong _status;
 
     /// <summary>
-    /// Tells the front-end that the configuration space has changed, if it wants to be told. Never waits for it; any thread.
+    /// Tells the front-end that configuration space has changed, if it gave a socket for that. Any thread; never waits.
     /// </summary>
-    /// <returns>Whether it was told, or has yet to read that it was.</returns>
-    public bool TryNotifyConfigChange() => (_protocolFeatures & VhostUserProtocolFeatures.Config) != 0 && _channel.TryNotifyConfigChange();
+    public void NotifyConfigChanged()
+    {
+        if ((_protocolFeatures & VhostUserProtocolFeatures.Config) != 0) _channel.NotifyConfigChanged();
+    }
 
     /// <summary>Serves the session until the front-end closes it or breaks the protocol.</summary>
     /// <returns>Null for an orderly end, or why it ended.</returns>

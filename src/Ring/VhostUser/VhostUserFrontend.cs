@@ -11,11 +11,11 @@ namespace VmShunt.Ring.VhostUser;
 /// </summary>
 public sealed class VhostUserFrontend : IDisposable
 {
-    private const ulong ProtocolFeaturesBit = 1UL << 30;
+    private const ulong ProtocolFeaturesBit = 1UL << 30, PackedRing = 1UL << 34;
 
     private const VhostUserProtocolFeatures WantedProtocol =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config
-        | VhostUserProtocolFeatures.ConfigureMemSlots;
+        | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.BackendRequests;
 
     private readonly VhostUserConnection _connection;
 
@@ -98,6 +98,27 @@ public sealed class VhostUserFrontend : IDisposable
         return true;
     }
 
+    /// <summary>Gives the back-end a socket for requests of its own (<see cref="VhostUserBackendRequest"/>).</summary>
+    /// <returns>The socket to read them from, the caller's; null when the back-end makes none.</returns>
+    public VhostUserConnection? OpenBackendRequests()
+    {
+        if ((ProtocolFeatures & VhostUserProtocolFeatures.BackendRequests) == 0) return null;
+        var (mine, its) = UnixConnection.CreatePair();
+        using (its)
+        {
+            try
+            {
+                Command(VhostUserRequest.SetBackendReqFd, [], its.Handle);
+                return new VhostUserConnection(mine);
+            }
+            catch
+            {
+                mine.Dispose();
+                throw;
+            }
+        }
+    }
+
     /// <summary>Hands a ring to the back-end and switches it on.</summary>
     /// <param name="index">Which ring.</param>
     /// <param name="size">Entries.</param>
@@ -125,7 +146,11 @@ public sealed class VhostUserFrontend : IDisposable
     {
         _connection.Send(VhostUserRequest.GetVringBase, 0, new VringState { Index = (uint)index });
         ReceiveReply(VhostUserRequest.GetVringBase);
-        return _connection.PayloadAs<VringState>().Value;
+        var state = _connection.PayloadAs<VringState>();
+        // A packed ring's place has two halves, each with a wrap counter.
+        if (state.Index != (uint)index || (state.Value > ushort.MaxValue && (Features & PackedRing) == 0))
+            throw new VhostUserException($"the back-end says that ring {index} stopped with ring {state.Index} at {state.Value}");
+        return state.Value;
     }
 
     /// <summary>
@@ -136,9 +161,29 @@ public sealed class VhostUserFrontend : IDisposable
     {
         using var wait = new WaitSet(_connection.Socket.Handle);
         _connection.Socket.ShutdownSend();
-        var closed = wait.Wait(timeoutMilliseconds);
+        var closed = WaitForClose(wait, timeoutMilliseconds);
         Dispose();
         return closed;
+    }
+
+    private bool WaitForClose(WaitSet wait, int timeoutMilliseconds)
+    {
+        var deadline = Environment.TickCount64 + timeoutMilliseconds;
+        Span<byte> late = stackalloc byte[VhostUserHeader.Bytes];
+        try
+        {
+            for (long left = timeoutMilliseconds; left >= 0 && wait.Wait((int)left); left = deadline - Environment.TickCount64)
+            {
+                // A late answer is no close: the memory may still be in use.
+                if (_connection.Socket.Receive(late) == 0) return true;
+            }
+            return false;
+        }
+        catch (IOException)
+        {
+            // It closed without reading all that we had sent.
+            return true;
+        }
     }
 
     /// <inheritdoc/>

@@ -91,10 +91,10 @@ public enum VhostUserRequest : uint
     GetStatus = 40,
 }
 
-/// <summary>Requests of the back-end's own, which go over the socket of SET_BACKEND_REQ_FD.</summary>
+/// <summary>Requests of the back-end, on the socket that SET_BACKEND_REQ_FD gave it.</summary>
 public enum VhostUserBackendRequest : uint
 {
-    /// <summary>The configuration space has changed: read it again.</summary>
+    /// <summary>Device configuration space has changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG).</summary>
     ConfigChange = 2,
 }
 
@@ -111,7 +111,7 @@ public enum VhostUserProtocolFeatures : ulong
     /// <summary>Any message may ask for an acknowledgement.</summary>
     ReplyAck = 1UL << 3,
 
-    /// <summary>SET_BACKEND_REQ_FD.</summary>
+    /// <summary>SET_BACKEND_REQ_FD: the back-end may make requests of its own.</summary>
     BackendRequests = 1UL << 5,
 
     /// <summary>GET_CONFIG and SET_CONFIG.</summary>

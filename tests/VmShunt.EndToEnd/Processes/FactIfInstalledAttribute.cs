@@ -16,6 +16,19 @@ public sealed class FactIfInstalledAttribute : FactAttribute
     public string Program { get; }
 }
 
+/// <summary>As <see cref="FactIfInstalledAttribute"/>, with data.</summary>
+public sealed class TheoryIfInstalledAttribute : TheoryAttribute
+{
+    public TheoryIfInstalledAttribute(string program)
+    {
+        Program = program;
+        if (Installed.Find(program) is null && !Installed.IsContinuousIntegration) Skip = $"{program} is not installed";
+    }
+
+    /// <summary>The program's name.</summary>
+    public string Program { get; }
+}
+
 /// <summary>Programs of the machine.</summary>
 internal static class Installed
 {

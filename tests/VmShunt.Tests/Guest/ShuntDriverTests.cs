@@ -44,7 +44,7 @@ public class ShuntDriverTests
         _shunt.Divert(_en.Submit, PrimaryRequests.Data);
         var tasks = SubmitOneOfEach();
         Assert.Equal([BlockOperation.Read, BlockOperation.Write], _en.Operations);
-        Assert.Equal([BlockOperation.Flush, BlockOperation.Discard], _em.Operations);
+        Assert.Equal([BlockOperation.Flush, BlockOperation.Discard, BlockOperation.WriteZeroes], _em.Operations);
         foreach (var request in _en.Requests.Concat(_em.Requests)) request.Complete(BlockStatus.Ok);
         await Task.WhenAll(tasks);
     }
@@ -105,5 +105,6 @@ public class ShuntDriverTests
         _disk.WriteAsync(0, Buffers.Of(512)).AsTask(),
         _disk.FlushAsync().AsTask(),
         _disk.DiscardAsync(0, 512).AsTask(),
+        _disk.WriteZeroesAsync(0, 512).AsTask(),
     ];
 }

@@ -71,6 +71,7 @@ internal sealed class BusChannel : IDisposable
             channel.ReadConfiguration();
             var available = channel.Features.HasFlag(VirtioBlkFeatures.MultiQueue) ? Math.Min(frontend.QueueCount, channel.Configuration.NumQueues) : 1;
             for (var i = 0; i < Math.Clamp(options.Queues, 1, available); i++) channel.StartQueue(i, thread);
+            channel.ListenForChanges();
             return channel;
         }
         catch
@@ -87,7 +88,8 @@ internal sealed class BusChannel : IDisposable
         {
             request.Road = Road.Ring;
             // A device without FLUSH keeps every write at once (virtio 1.3 §5.2.5).
-            request.Complete(request.Operation == BlockOperation.Flush ? BlockStatus.Ok : BlockStatus.Unsupported);
+            // A read-only one offers no way to change the disk, and would refuse as it refuses a write.
+            request.Complete(request.Operation == BlockOperation.Flush ? BlockStatus.Ok : Geometry.IsReadOnly ? BlockStatus.IoError : BlockStatus.Unsupported);
             return;
         }
         var pumps = _pumps;
@@ -147,6 +149,39 @@ internal sealed class BusChannel : IDisposable
         catch (IOException)
         {
             // The back-end is gone; so are its rings.
+        }
+    }
+
+    private void ListenForChanges()
+    {
+        if (_frontend.OpenBackendRequests() is not { } requests) return;
+        new Thread(() => Listen(requests)) { IsBackground = true, Name = "bus changes" }.Start();
+    }
+
+    // Ends with the session: the back-end closes its end then.
+    private void Listen(VhostUserConnection requests)
+    {
+        using (requests)
+        {
+            try
+            {
+                while (requests.Receive())
+                {
+                    var header = requests.Header;
+                    if ((VhostUserBackendRequest)header.Request == VhostUserBackendRequest.ConfigChange)
+                    {
+                        lock (_closing)
+                        {
+                            if (!_closed) ReadConfiguration();
+                        }
+                    }
+                    if ((header.Flags & VhostUserHeader.NeedReply) != 0) requests.Send(header.Request, VhostUserHeader.Reply, 0UL);
+                }
+            }
+            catch (IOException)
+            {
+                // The back-end is gone, or talks nonsense; the rings find out for themselves.
+            }
         }
     }
 

@@ -30,10 +30,9 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
         _say = say;
         _waiting = new Waiting(this);
         _connection = Connect();
-        Geometry = _connection.Channel.Geometry;
     }
 
-    public DiskGeometry Geometry { get; private set; }
+    public DiskGeometry Geometry => Channel.Geometry;
 
     /// <summary>The channel to the back-end, or to the last one while there is none.</summary>
     internal BusChannel Channel => _connection!.Channel;
@@ -94,7 +93,6 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
                 }
                 _connection = next;
                 _reconnecting = null;
-                Geometry = next.Channel.Geometry;
                 Reconnects++;
             }
             _say("the back-end is back");

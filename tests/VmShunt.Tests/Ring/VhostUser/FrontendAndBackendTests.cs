@@ -25,7 +25,8 @@ public sealed class FrontendAndBackendTests : IDisposable
         Assert.Equal((ulong)Wanted, frontend.Features);
         Assert.Equal(2, frontend.QueueCount);
         Assert.Equal(
-            VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ConfigureMemSlots,
+            VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ConfigureMemSlots
+            | VhostUserProtocolFeatures.BackendRequests,
             frontend.ProtocolFeatures);
         Share(frontend);
         using var client = new EchoClient(_ram, 0);
@@ -78,6 +79,23 @@ public sealed class FrontendAndBackendTests : IDisposable
         client.Submit("waiting");
         client.Start(frontend, position);
         client.Complete("waiting");
+    }
+
+    [Fact]
+    public void A_change_of_the_configuration_is_told_to_who_asked_for_it_and_holds_nobody_up()
+    {
+        using var frontend = Open();
+        using var requests = frontend.OpenBackendRequests();
+        Assert.NotNull(requests);
+        _backend.Backend.NotifyConfigChanged();
+        Assert.True(requests.Receive());
+        Assert.Equal((uint)VhostUserBackendRequest.ConfigChange, (uint)requests.Header.Request);
+        Assert.Equal((VhostUserHeader.Version, 0u), (requests.Header.Flags, requests.Header.Size));
+        // Nobody reads any more: the back-end goes on all the same, also once the socket is full or closed.
+        for (var i = 0; i < 10_000; i++) _backend.Backend.NotifyConfigChanged();
+        requests.Dispose();
+        _backend.Backend.NotifyConfigChanged();
+        Share(frontend);
     }
 
     [Fact]

@@ -111,7 +111,6 @@ public sealed class HostileFrontendTests : IDisposable
     [InlineData(7u)]
     [InlineData(19u)]
     [InlineData(20u)]
-    [InlineData(21u)]
     [InlineData(23u)]
     [InlineData(33u)]
     [InlineData(41u)]

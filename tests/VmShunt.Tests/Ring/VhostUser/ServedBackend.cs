@@ -14,12 +14,12 @@ internal sealed class ServedBackend : IDisposable
     {
         Device = device ?? new EchoDevice();
         (Socket, var mine) = UnixConnection.CreatePair();
-        var backend = new VhostUserBackend(new VhostUserConnection(mine), Device, Reports.Enqueue);
+        Backend = new VhostUserBackend(new VhostUserConnection(mine), Device, Reports.Enqueue);
         _thread = new Thread(() =>
         {
             try
             {
-                using (backend) End = backend.Run();
+                using (Backend) End = Backend.Run();
             }
             catch (Exception e)
             {
@@ -30,6 +30,8 @@ internal sealed class ServedBackend : IDisposable
     }
 
     internal EchoDevice Device { get; }
+
+    internal VhostUserBackend Backend { get; }
 
     /// <summary>The front-end's end of the socket.</summary>
     internal UnixConnection Socket { get; }

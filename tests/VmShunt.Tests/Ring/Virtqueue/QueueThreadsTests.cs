@@ -53,6 +53,45 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
         Assert.Null(fault);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Who_arms_and_who_publishes_at_the_same_moment_never_miss_each_other(bool eventIndex)
+    {
+        const int rounds = 100_000;
+        using var pair = new QueuePair<TKind, TDriver, TDevice>(new QueueOptions(8, Indirect: false, eventIndex));
+        SharedCounter driverAt = new(), deviceAt = new();
+        var noticed = false;
+        var missed = 0;
+        var device = new Thread(() =>
+        {
+            for (var round = 1; round <= rounds; round++)
+            {
+                pair.Device.Disarm();
+                deviceAt.Meet(driverAt, 3 * round);
+                noticed = pair.Device.Arm();
+                deviceAt.Meet(driverAt, 3 * round + 1);
+                if (pair.Device.TryTake(pair.Chain) == QueueTake.Taken) pair.Device.Return(pair.Chain.Handle, 1);
+                pair.Device.Publish();
+                deviceAt.Meet(driverAt, 3 * round + 2);
+            }
+        });
+        device.Start();
+        for (var round = 1; round <= rounds; round++)
+        {
+            var added = pair.Add(1);
+            driverAt.Meet(deviceAt, 3 * round);
+            var kick = pair.Driver.Publish();
+            driverAt.Meet(deviceAt, 3 * round + 1);
+            // Neither a kick nor a second look: the device would sleep on a chain.
+            if (!added || (!kick && !noticed)) missed++;
+            driverAt.Meet(deviceAt, 3 * round + 2);
+            if (pair.Driver.TryTakeUsed(out _, out _) != QueueTake.Taken) missed++;
+        }
+        device.Join();
+        Assert.Equal(0, missed);
+    }
+
     private static void Ask(QueuePair<TKind, TDriver, TDevice> pair, WaitPolicy policy, EventFd kick, EventFd call, SharedFlag stop, int requests)
     {
         using var sleep = new WaitSet(call.Handle);

@@ -204,6 +204,30 @@ public sealed class SplitLayoutTests : IDisposable
         Assert.Null(driver.Fault);
     }
 
+    [Fact]
+    public void A_device_set_up_anew_returns_where_the_used_index_stands()
+    {
+        var driver = Driver();
+        var old = Device();
+        var chain = new DescriptorChain();
+        for (ushort i = 0; i < 3; i++) Assert.True(driver.TryAdd([new(1, 1)], 0, i));
+        driver.Publish();
+        for (var i = 0; i < 3; i++) Assert.Equal(QueueTake.Taken, old.TryTake(chain));
+        old.Return(new ChainHandle(0, 1), 10);
+        old.Publish();
+        // Two requests are in flight still: what comes next is the fourth available and the second used entry.
+        var anew = new SplitDeviceQueue(_ram.Memory, Areas(), Size, (ushort)old.Position, false, false);
+        anew.Return(new ChainHandle(2, 1), 12);
+        anew.Return(new ChainHandle(1, 1), 11);
+        Assert.True(anew.Publish());
+        Assert.Equal(3u, anew.Position);
+        foreach (var (expected, bytes) in ((ushort, uint)[])[(0, 10), (2, 12), (1, 11)])
+        {
+            Assert.Equal(QueueTake.Taken, driver.TryTakeUsed(out var token, out var written));
+            Assert.Equal((expected, bytes), (token, written));
+        }
+    }
+
     private SplitAreas Areas() => new(_ram.Window(Descriptors, 64), _ram.Window(Available, 14), _ram.Window(Used, 38));
 
     private SplitDriverQueue Driver(bool eventIndex = false) => new(Areas(), Size, eventIndex);

@@ -1,0 +1,62 @@
+using System.Runtime.CompilerServices;
+
+namespace VmShunt.EndToEnd.Qemu;
+
+/// <summary>
+/// A Linux kernel with its modules, as Debian's linux-image package has them: in the folder that VMSHUNT_GUEST_KERNEL
+/// names, in artifacts/guest-kernel (where <c>.ci/run</c> unpacks one), or the machine's own.
+/// </summary>
+internal static class GuestKernel
+{
+    // In the order in which they can be loaded.
+    private static readonly string[] s_modules =
+    [
+        "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4",
+        "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk",
+    ];
+
+    /// <summary>The kernel's image, or null.</summary>
+    internal static string? Image { get; } = Roots()
+        .Select(static root => Path.Combine(root, "boot"))
+        .Where(Directory.Exists)
+        .SelectMany(static folder => Directory.EnumerateFiles(folder, "vmlinuz-*"))
+        .FirstOrDefault(static image => ModulesOf(image).Any(static file => Path.GetFileName(file) == "virtio_blk.ko"));
+
+    /// <summary>The modules that a guest loads, as (name, file).</summary>
+    internal static IEnumerable<(string Name, string File)> Modules()
+    {
+        var files = ModulesOf(Image!).ToLookup(static file => Path.GetFileNameWithoutExtension(file));
+        return s_modules.Where(files.Contains).Select(name => (name, files[name].First()));
+    }
+
+    private static IEnumerable<string> ModulesOf(string image)
+    {
+        var version = Path.GetFileName(image)["vmlinuz-".Length..];
+        var folder = Path.Combine(Path.GetDirectoryName(image)!, "..", "lib", "modules", version);
+        return Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "*.ko", SearchOption.AllDirectories) : [];
+    }
+
+    private static IEnumerable<string> Roots([CallerFilePath] string here = "") =>
+        new[] { Environment.GetEnvironmentVariable("VMSHUNT_GUEST_KERNEL"), Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "..", "artifacts", "guest-kernel"), "/" }
+            .OfType<string>();
+}
+
+/// <summary>A fact with a Linux guest in QEMU. Without the programs it is skipped, but not in CI: there it runs, and fails.</summary>
+public sealed class LinuxGuestFactAttribute : FactAttribute
+{
+    public LinuxGuestFactAttribute() => Skip = Missing();
+
+    internal static string? Missing() =>
+        Processes.Installed.IsContinuousIntegration ? null
+        : Processes.Installed.Find("qemu-system-x86_64") is null ? "qemu-system-x86_64 is not installed"
+        : Processes.Installed.Find("busybox") is null ? "busybox is not installed"
+        : Processes.Installed.Find("mke2fs") is null ? "mke2fs is not installed"
+        : GuestKernel.Image is null ? "there is no kernel for a guest: see docs/using-with-qemu.md"
+        : null;
+}
+
+/// <summary>As <see cref="LinuxGuestFactAttribute"/>, with data.</summary>
+public sealed class LinuxGuestTheoryAttribute : TheoryAttribute
+{
+    public LinuxGuestTheoryAttribute() => Skip = LinuxGuestFactAttribute.Missing();
+}

@@ -1,0 +1,65 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using VmShunt.EndToEnd.Processes;
+
+namespace VmShunt.EndToEnd.Qemu;
+
+/// <summary>
+/// The guest's whole user space: busybox, mke2fs with its libraries, the modules, and an init that ends in a shell on the
+/// serial line. A cpio archive of the kernel's "newc" form (Documentation/driver-api/early-userspace/buffer-format).
+/// </summary>
+internal static partial class Initramfs
+{
+    private const uint Folder = 0x41ed, Executable = 0x81ed;
+
+    internal static void Write(string path)
+    {
+        using var file = File.Create(path);
+        var inode = 1u;
+        foreach (var folder in new[] { "bin", "lib", "lib64", "modules", "proc", "sys", "dev", "mnt", "usr", "sbin" }) Add(file, ref inode, folder, Folder, []);
+        Add(file, ref inode, "bin/busybox", Executable, File.ReadAllBytes(Installed.Require("busybox")));
+        AddWithLibraries(file, ref inode, "sbin/mke2fs", Installed.Require("mke2fs"));
+        foreach (var (name, module) in GuestKernel.Modules()) Add(file, ref inode, $"modules/{name}.ko", Executable, File.ReadAllBytes(module));
+        Add(file, ref inode, "init", Executable, Encoding.ASCII.GetBytes(Init()));
+        Add(file, ref inode, "TRAILER!!!", 0, []);
+    }
+
+    private static string Init() =>
+        $"""
+        #!/bin/busybox sh
+        /bin/busybox --install -s /bin
+        export PATH=/bin:/sbin
+        mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+        {string.Join('\n', GuestKernel.Modules().Select(static m => $"insmod /modules/{m.Name}.ko"))}
+        stty -echo -icanon < /dev/ttyS0
+        echo GUEST-READY
+        while read -r line; do eval "$line"; done < /dev/ttyS0
+
+        """.ReplaceLineEndings("\n");
+
+    private static void AddWithLibraries(Stream file, ref uint inode, string name, string program)
+    {
+        Add(file, ref inode, name, Executable, File.ReadAllBytes(program));
+        using var ldd = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("ldd", program) { RedirectStandardOutput = true })!;
+        var libraries = LibraryPath().Matches(ldd.StandardOutput.ReadToEnd()).Select(static match => match.Value);
+        foreach (var library in libraries.Distinct())
+            Add(file, ref inode, (library.Contains("ld-linux", StringComparison.Ordinal) ? "lib64/" : "lib/") + Path.GetFileName(library), Executable, File.ReadAllBytes(library));
+    }
+
+    private static void Add(Stream file, ref uint inode, string name, uint mode, byte[] content)
+    {
+        uint[] fields = [inode++, mode, 0, 0, 1, 0, (uint)content.Length, 0, 0, 0, 0, (uint)name.Length + 1, 0];
+        file.Write(Encoding.ASCII.GetBytes("070701" + string.Concat(fields.Select(static field => field.ToString("x8"))) + name + '\0'));
+        Pad(file);
+        file.Write(content);
+        Pad(file);
+    }
+
+    private static void Pad(Stream file)
+    {
+        while (file.Position % 4 != 0) file.WriteByte(0);
+    }
+
+    [GeneratedRegex(@"/\S+")]
+    private static partial Regex LibraryPath();
+}

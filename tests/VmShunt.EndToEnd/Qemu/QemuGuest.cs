@@ -1,0 +1,98 @@
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.EndToEnd.Qemu;
+
+/// <summary>A QEMU process with a vhost-user-blk disk, and, if it runs our Linux, a shell on its serial line.</summary>
+internal sealed class QemuGuest : IAsyncDisposable
+{
+    private const int MemoryMegabytes = 192;
+
+    private readonly ChildProcess _process;
+    private int _commands;
+
+    private QemuGuest(ChildProcess process) => _process = process;
+
+    internal int Id => _process.Id;
+
+    internal Task Ended => _process.Ended;
+
+    internal int ExitCode => _process.ExitCode;
+
+    /// <summary>The disk of every guest here, as QEMU's options.</summary>
+    internal static IEnumerable<string> Disk(string socket, bool packed = false, int queues = 1, bool reconnect = false) =>
+    [
+        "-chardev", $"socket,id=ring,path={socket}{(reconnect ? ",reconnect=1" : "")}",
+        "-device", $"vhost-user-blk-pci,chardev=ring,packed={(packed ? "on" : "off")},num-queues={queues}",
+    ];
+
+    /// <summary>Starts QEMU with memory that VM-H can map, the serial line on standard input and output.</summary>
+    internal static QemuGuest Start(params IEnumerable<string> options) => new(Programs.Start(
+        Installed.Require("qemu-system-x86_64"),
+        [
+            "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", $"{MemoryMegabytes}M", "-nodefaults", "-display", "none",
+            "-object", $"memory-backend-memfd,id=ram,size={MemoryMegabytes}M,share=on", "-numa", "node,memdev=ram",
+            "-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=4", .. options,
+        ]));
+
+    /// <summary>Starts our Linux and waits for its shell.</summary>
+    internal static async Task<QemuGuest> BootLinuxAsync(string initramfs, int processors, params IEnumerable<string> options)
+    {
+        var guest = Start(["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", initramfs, "-append", "console=ttyS0 quiet", .. options]);
+        try
+        {
+            await guest.WaitForAsync("GUEST-READY");
+            return guest;
+        }
+        catch
+        {
+            await guest.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Waits for a line on the serial line.</summary>
+    internal Task WaitForAsync(string text) => Programs.WaitForLineAsync(_process, text);
+
+    /// <summary>Runs a command in the guest's shell; the test fails if the command does.</summary>
+    /// <returns>What it said.</returns>
+    internal async Task<string> RunAsync(string command)
+    {
+        var (code, said) = await TryAsync(command);
+        Assert.True(code == 0, $"{command} ended with {code}: {said}");
+        return said;
+    }
+
+    /// <summary>Runs a command in the guest's shell.</summary>
+    internal async Task<(int Code, string Said)> TryAsync(string command)
+    {
+        var mark = $"done-{++_commands}";
+        // The mark is put together by the shell, so that an echo of the command is not taken for it.
+        await _process.SendAsync($"{{ {command}; }} 2>&1; code=$?; echo; echo \"do\"\"ne-{_commands}:$code\"");
+        var said = new List<string>();
+        using var limit = new CancellationTokenSource(Until.Patience);
+        try
+        {
+            while (true)
+            {
+                var line = (await _process.Output.ReadAsync(limit.Token)).TrimEnd('\r');
+                if (line.StartsWith(mark + ':', StringComparison.Ordinal)) return (int.Parse(line[(mark.Length + 1)..]), string.Join('\n', said).Trim());
+                said.Add(line);
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or System.Threading.Channels.ChannelClosedException)
+        {
+            Assert.Fail($"the guest does not answer '{command}'; it said:\n{string.Join('\n', _process.LastOutput.TakeLast(40))}");
+            throw;
+        }
+    }
+
+    /// <summary>Reboots the guest and waits for its shell; QEMU must have been started to allow it.</summary>
+    internal async Task RebootAsync()
+    {
+        await _process.SendAsync("reboot -f");
+        await WaitForAsync("GUEST-READY");
+    }
+
+    public ValueTask DisposeAsync() => _process.DisposeAsync();
+}

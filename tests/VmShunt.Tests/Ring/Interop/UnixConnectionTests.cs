@@ -1,0 +1,217 @@
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Tests.Ring.Interop;
+
+public sealed class UnixConnectionTests : IDisposable
+{
+    private readonly UnixConnection _one, _other;
+
+    public UnixConnectionTests() => (_one, _other) = UnixConnection.CreatePair();
+
+    public void Dispose()
+    {
+        _one.Dispose();
+        _other.Dispose();
+    }
+
+    [Fact]
+    public void Many_small_messages_are_one_stream()
+    {
+        var sender = new Thread(() =>
+        {
+            for (var i = 0; i < 10_000; i++) _one.Send(BitConverter.GetBytes(i));
+            _one.ShutdownSend();
+        });
+        sender.Start();
+        var number = new byte[4];
+        for (var i = 0; i < 10_000; i++)
+        {
+            Assert.True(_other.ReceiveExactly(number));
+            Assert.Equal(i, BitConverter.ToInt32(number));
+        }
+        Assert.False(_other.ReceiveExactly(number));
+        Assert.Equal(0, _other.Receive(number));
+        sender.Join();
+        // Only one direction is at its end.
+        _other.Send("back"u8);
+        Assert.True(_one.ReceiveExactly(number));
+    }
+
+    [Fact]
+    public void A_message_larger_than_any_buffer_arrives_whole_with_its_descriptors_once()
+    {
+        using var file = SharedMemoryFile.Create("test", 4096);
+        using var descriptors = new DescriptorQueue();
+        var sent = new byte[3_000_000];
+        Random.Shared.NextBytes(sent);
+        var sender = new Thread(() => _one.Send(sent, [file, file]));
+        sender.Start();
+        var received = new byte[sent.Length];
+        Assert.True(_other.ReceiveExactly(received, descriptors));
+        sender.Join();
+        Assert.Equal(sent, received);
+        Assert.Equal(2, descriptors.Count);
+    }
+
+    [Fact]
+    public void Descriptors_come_in_order_whatever_their_messages_are_joined_to()
+    {
+        using var descriptors = new DescriptorQueue();
+        var files = Enumerable.Range(1, 6).Select(i => SharedMemoryFile.Create("test", i * 4096)).ToArray();
+        _one.Send("a"u8);
+        _one.Send("b"u8, [files[0]]);
+        _one.Send("c"u8);
+        _one.Send("d"u8, [files[1], files[2], files[3]]);
+        _one.Send("e"u8, [files[4], files[5]]);
+        Assert.True(_other.ReceiveExactly(new byte[5], descriptors));
+        for (var i = 1; i <= 6; i++)
+        {
+            Assert.True(descriptors.TryTake(out var file));
+            using (file) Assert.Equal(i * 4096, RandomAccess.GetLength(file));
+        }
+        Assert.False(descriptors.TryTake(out _));
+        foreach (var file in files)
+        {
+            Assert.Equal(1, Descriptors.Of(file));
+            file.Dispose();
+        }
+    }
+
+    [Fact]
+    public void Descriptors_that_nobody_takes_are_closed()
+    {
+        using var file = SharedMemoryFile.Create("test", 4096);
+        _one.Send("a"u8, [file, file]);
+        Assert.True(_other.ReceiveExactly(new byte[1]));
+        Assert.Equal(1, Descriptors.Of(file));
+        using (var descriptors = new DescriptorQueue())
+        {
+            _one.Send("a"u8, [file, file]);
+            Assert.True(_other.ReceiveExactly(new byte[1], descriptors));
+            Assert.Equal(3, Descriptors.Of(file));
+        }
+        Assert.Equal(1, Descriptors.Of(file));
+        // On their way when the socket closes.
+        _one.Send("a"u8, [file, file]);
+        _one.Dispose();
+        _other.Dispose();
+        Assert.Equal(1, Descriptors.Of(file));
+    }
+
+    [Fact]
+    public void No_more_than_the_maximum_of_descriptors_wait()
+    {
+        using var file = SharedMemoryFile.Create("test", 4096);
+        using var descriptors = new DescriptorQueue();
+        var many = Enumerable.Repeat<System.Runtime.InteropServices.SafeHandle>(file, UnixConnection.MaxDescriptors).ToArray();
+        for (var i = 0; i < 3; i++)
+        {
+            _one.Send("a"u8, many);
+            Assert.True(_other.ReceiveExactly(new byte[1], descriptors));
+        }
+        Assert.Equal(UnixConnection.MaxDescriptors, descriptors.Count);
+        Assert.Equal(UnixConnection.MaxDescriptors + 1, Descriptors.Of(file));
+        Assert.Throws<ArgumentOutOfRangeException>(() => _one.Send("a"u8, [.. many, file]));
+        _one.Send("still there"u8);
+    }
+
+    [Fact]
+    public void A_connection_passes_through_a_connection()
+    {
+        var (left, right) = UnixConnection.CreatePair();
+        using (left)
+        {
+            using var descriptors = new DescriptorQueue();
+            _one.Send("x"u8, [right.Handle]);
+            right.Dispose();
+            Assert.True(_other.ReceiveExactly(new byte[1], descriptors));
+            Assert.True(descriptors.TryTake(out var descriptor));
+            using var passed = UnixConnection.FromDescriptor(descriptor);
+            left.Send("hello"u8);
+            var hello = new byte[5];
+            Assert.True(passed.ReceiveExactly(hello));
+            Assert.Equal("hello"u8, hello);
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_blocked_reader_returns_when_the_connection_ends(bool byPeer)
+    {
+        // Many times, so that the end meets the reader before, in and after its call.
+        for (var round = 0; round < 100; round++)
+        {
+            var (one, other) = UnixConnection.CreatePair();
+            using var reading = new ManualResetEventSlim();
+            var result = -1;
+            var reader = new Thread(() =>
+            {
+                Assert.Equal(1, other.Receive(new byte[1]));
+                reading.Set();
+                result = other.Receive(new byte[1]);
+            });
+            reader.Start();
+            one.Send("x"u8);
+            reading.Wait();
+            if (round % 2 == 0) Thread.Yield();
+            if (byPeer) one.Dispose();
+            else other.Shutdown();
+            Assert.True(reader.Join(60_000));
+            Assert.Equal(0, result);
+            // Ending it again does no harm, before or after disposal.
+            other.Shutdown();
+            other.Dispose();
+            other.Shutdown();
+            other.ShutdownSend();
+            one.Dispose();
+        }
+    }
+
+    [Fact]
+    public void A_message_that_breaks_off_is_an_error()
+    {
+        _one.Send("abc"u8);
+        _one.Dispose();
+        var broken = Assert.Throws<IOException>(() => _other.ReceiveExactly(new byte[4]));
+        Assert.Contains("3 of 4", broken.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Sending_to_nobody_is_an_error_and_no_signal()
+    {
+        _other.Dispose();
+        Assert.Throws<IOException>(() =>
+        {
+            for (var i = 0; i < 2; i++) _one.Send("x"u8);
+        });
+    }
+
+    [Fact]
+    public void A_path_where_nobody_listens_is_named()
+    {
+        var missing = Assert.Throws<IOException>(() => UnixConnection.Connect("/tmp/vmshunt-no-such-socket"));
+        Assert.Contains("/tmp/vmshunt-no-such-socket", missing.Message, StringComparison.Ordinal);
+        Assert.Contains("no such socket", missing.Message, StringComparison.Ordinal);
+        Assert.Throws<IOException>(() => UnixConnection.Connect("/tmp/" + new string('x', 200)));
+        Assert.Throws<IOException>(() => UnixConnection.Connect(""));
+    }
+
+    [Fact]
+    public void Closing_leaves_no_descriptor()
+    {
+        var handle = _one.Handle;
+        Assert.Equal(1, Descriptors.Of(handle));
+        using (var wait = new WaitSet(handle))
+        {
+            _one.Dispose();
+            // Held by who waits on it.
+            Assert.False(wait.Wait(0));
+        }
+        Assert.Equal(0, _other.Receive(new byte[1]));
+        Assert.True(handle.IsClosed);
+        Assert.IsType<SafeFileHandle>(handle);
+    }
+}
