@@ -94,9 +94,13 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         Task<T> answer = Guest!.AskAsync(command, shape, work, _cancel);
         Task first = await Task.WhenAny(answer, Host!.Ended, Hypervisor!.Ended);
         // An answer that came is an answer, even if a process ended right after it.
-        if (first == answer || answer.IsCompletedSuccessfully) return await answer;
+        if (answer.IsCompletedSuccessfully || (first == answer && !Guest.Process.Ended.IsCompleted)) return await answer;
         _cancel.ThrowIfCancellationRequested();
-        throw new LaunchException($"{(first == Host.Ended ? Host : Hypervisor).Name} ended while vmshunt-guest was asked '{command}'");
+        // The guest may be the first to be heard of, and not the first that ended.
+        IReadOnlyList<ChildProcess> ended = await FindEndedAsync();
+        var culprit = first == Host.Ended ? Host : first == Hypervisor.Ended ? Hypervisor : ended is [var earliest, ..] ? earliest : null;
+        if (culprit is null || culprit == Guest.Process) return await answer;
+        throw new LaunchException($"{culprit.Name} ended while vmshunt-guest was asked '{command}'");
     }
 
     /// <summary>

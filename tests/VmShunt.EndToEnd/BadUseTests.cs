@@ -83,8 +83,8 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
     public Task A_mistake_is_answered_with_one_clear_line(string command, string said) => RefusedAsync(command, said);
 
     [Theory]
-    [InlineData("vmshunt-host --disk {disk} --vhost-user {ring}", "another process is listening there")]
-    [InlineData("vmshunt-host --disk {disk} --vfio-user {trap}", "another process is listening there")]
+    [InlineData("vmshunt-host --disk memory:1M --vhost-user {ring}", "another process is listening there")]
+    [InlineData("vmshunt-host --disk memory:1M --vfio-user {trap}", "another process is listening there")]
     [InlineData("vmshunt-hypervisor --socket {hypervisor} --device disk0,vfio-user={trap}", "another process is listening there")]
     [InlineData("vmshunt-hypervisor --socket {new} --device disk0,vfio-user={ring}", "{ring}")]
     [InlineData("vmshunt-guest --hypervisor {hypervisor} --memory 100 info", "100 is no multiple of")]

@@ -35,7 +35,7 @@ public sealed class KilledProcessTests(OwnDisk own) : IDisposable
             Assert.Contains($"{survivor} (process ", ended.ErrorText, StringComparison.Ordinal);
             Assert.Contains(why!, ended.ErrorText, StringComparison.Ordinal);
         }
-        Assert.DoesNotContain("   at ", ended.ErrorText, StringComparison.Ordinal);
+        Assert.False(ended.ErrorText.Contains("   at ", StringComparison.Ordinal), ended.ErrorText);
         Assert.All(children, static child => Assert.False(Directory.Exists($"/proc/{child}"), $"process {child} is left"));
         Assert.Empty(Directory.EnumerateFileSystemEntries(temporary, "vmshunt-*"));
         Assert.Empty(ProcessTable.WithCommandLine(temporary));
