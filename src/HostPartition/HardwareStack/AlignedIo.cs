@@ -63,7 +63,7 @@ internal sealed class AlignedIo : IDisposable
         }
     }
 
-    /// <summary>Fills the pieces as far as the file goes; what is left in the list lies past its end.</summary>
+    /// <summary>Fills the pieces as far as the file goes; after a short read the list holds what lies past its end.</summary>
     /// <returns>The bytes read.</returns>
     internal long Read(IoVectors target, long offset)
     {

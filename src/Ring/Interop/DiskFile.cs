@@ -11,9 +11,9 @@ public static unsafe class DiskFile
 {
     private const int FALLOC_FL_KEEP_SIZE = 1, FALLOC_FL_PUNCH_HOLE = 2, FALLOC_FL_ZERO_RANGE = 16;
 
-    /// <summary>Reads into the pieces from <paramref name="offset"/> (bytes). The pieces read are skipped.</summary>
+    /// <summary>Reads into the pieces from <paramref name="offset"/> (bytes). The list is used up.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="target">Where to; what is left in it was not read.</param>
+    /// <param name="target">Where to. After a short read it holds what was not read.</param>
     /// <param name="offset">Where from.</param>
     /// <param name="block">
     /// The block of direct I/O, or 1. A read that ends inside a block has met the end of the file, and one that went on
