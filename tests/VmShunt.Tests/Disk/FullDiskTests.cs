@@ -30,7 +30,7 @@ public sealed class FullDiskTests : IDisposable
     {
         using var disk = new DiskClassDriver(_port, _log, waitForRoom: true);
         new Random(5).NextBytes(_image.Ram(0, 64 * 512));
-        _port.Room = 21;
+        _port.Room = 13;
         var writes = Enumerable.Range(0, 4).Select(i => Task.Factory.StartNew(
             () => disk.Write((ulong)i * 16, _image.Pieces(false, (i * 16 * 512, 16 * 512)), _stop), TaskCreationOptions.LongRunning)).ToList();
         Assert.True(SpinWait.SpinUntil(() => _port.Attempts >= 8, TimeSpan.FromSeconds(60)));
