@@ -42,9 +42,10 @@ public sealed class FullDiskTests : IDisposable
 
         disk.Read(0, _image.Pieces(true, (1 << 20, 64 * 512)));
         Assert.Equal(_image.Ram(0, 64 * 512).ToArray(), _image.Ram(1 << 20, 64 * 512).ToArray());
-        Assert.Equal(2, _log.All.Length);
         Assert.StartsWith("disk recording is full: writes wait until there is room", _log.All[0], StringComparison.Ordinal);
-        Assert.StartsWith("disk recording has room again", _log.All[1], StringComparison.Ordinal);
+        Assert.StartsWith("disk recording has room again", _log.All[^1], StringComparison.Ordinal);
+        // Two, unless a write came so late that nobody waited any more.
+        Assert.InRange(_log.All.Length, 2, 4);
     }
 
     [Fact]
