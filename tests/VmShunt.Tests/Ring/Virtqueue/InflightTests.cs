@@ -54,7 +54,7 @@ public sealed class InflightTests(ITestOutputHelper output)
         var held = new List<(ChainHandle Handle, int Token)>();
         var outstanding = new HashSet<int>();
         var done = new HashSet<int>();
-        int next = 0, completed = 0, deaths = 0;
+        int next = 0, completed = 0, deaths = 0, untaken = 0;
 
         for (var step = 0; step < 20_000; step++)
         {
@@ -72,6 +72,12 @@ public sealed class InflightTests(ITestOutputHelper output)
                     var taken = (int)(chain.Writable[0].Address - pair.Data);
                     Assert.Contains(taken, outstanding);
                     Assert.DoesNotContain(held, h => h.Token == taken);
+                    if (random.Next(8) == 0 && device.TryUntake(chain.Handle))
+                    {
+                        Assert.Empty(held);
+                        untaken++;
+                        break;
+                    }
                     done.Add(taken);
                     held.Add((chain.Handle, taken));
                     break;
@@ -122,6 +128,7 @@ public sealed class InflightTests(ITestOutputHelper output)
         Assert.Empty(outstanding);
         output.WriteLine($"{completed} requests over {deaths} deaths");
         Assert.InRange(deaths, 100, int.MaxValue);
+        Assert.InRange(untaken, 10, int.MaxValue);
         Assert.InRange(completed, 1000, int.MaxValue);
     }
 

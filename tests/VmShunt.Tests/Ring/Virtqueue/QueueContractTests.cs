@@ -35,6 +35,61 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         }
     }
 
+    [Theory]
+    [InlineData(false, 1)]
+    [InlineData(false, 3)]
+    [InlineData(true, 3)]
+    public void A_chain_that_is_given_back_untaken_is_the_next_one_also_for_another_device(bool indirect, int buffers)
+    {
+        using var pair = Pair(8, indirect);
+        var described = Enumerable.Range(0, buffers).Select(i => new QueueBuffer(pair.Data + (ulong)i * 8, 4)).ToArray();
+        for (var round = 0; round < 40; round++)
+        {
+            Assert.True(pair.Driver.TryAdd(described, 0, 5));
+            pair.Driver.Publish();
+            for (var again = 0; again < 3; again++)
+            {
+                var position = pair.Device.Position;
+                Assert.Equal(QueueTake.Taken, pair.Device.TryTake(pair.Chain));
+                Assert.Equal(buffers, pair.Chain.Count);
+                Assert.True(pair.Device.TryUntake(pair.Chain.Handle));
+                Assert.Equal(position, pair.Device.Position);
+                Assert.False(pair.Device.HasPending);
+                Assert.Equal(QueueTake.Empty, pair.Driver.TryTakeUsed(out _, out _));
+                Assert.True(pair.Device.Arm());
+                if (again == 1) pair.ReplaceDevice();
+            }
+            Assert.Equal(QueueTake.Taken, pair.Device.TryTake(pair.Chain));
+            Assert.Equal(described.Select(b => new DescriptorChain.Segment(b.Address, b.Length)), pair.Chain.Writable.ToArray());
+            pair.Device.Return(pair.Chain.Handle, 4);
+            pair.Device.Publish();
+            pair.TakeUsed(5, 4);
+        }
+    }
+
+    [Fact]
+    public void A_chain_cannot_be_untaken_while_another_is_out()
+    {
+        using var pair = Pair(8);
+        for (ushort token = 1; token <= 3; token++) Assert.True(pair.Add(token));
+        pair.Driver.Publish();
+        var first = pair.Take(1);
+        var second = pair.Take(2);
+        Assert.False(pair.Device.TryUntake(second));
+        pair.Device.Return(second, 1);
+        // Out of order: what lies between the two ends of the ring is not the chain.
+        Assert.False(pair.Device.TryUntake(first));
+        pair.Device.Return(first, 1);
+        pair.Device.Publish();
+        var third = pair.Take(3);
+        Assert.True(pair.Device.TryUntake(third));
+        pair.Device.Return(pair.Take(3), 1);
+        pair.Device.Publish();
+        pair.TakeUsed(2, 1);
+        pair.TakeUsed(1, 1);
+        pair.TakeUsed(3, 1);
+    }
+
     [Fact]
     public void Nothing_is_seen_before_it_is_published()
     {
