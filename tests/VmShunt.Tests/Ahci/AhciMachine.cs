@@ -19,16 +19,15 @@ internal sealed class AhciMachine : IDisposable
     private const ulong TableStride = 0x2_0000;
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private readonly MemoryRegion[] _regions;
-    private readonly VirtualizationDriver _disk;
     private readonly List<bool> _levels = [];
 
-    internal AhciMachine(PortDriver port, int blockBytes = 512, Action<bool>? onInterruptLevel = null)
+    internal AhciMachine(PortDriver port, int blockBytes = 512, Action<bool>? onInterruptLevel = null, bool writeCache = true, bool waitForRoom = false)
     {
         using var file = SharedMemoryFile.Create("ahci-test", (long)(LowBytes + HighBytes));
         _regions = [MemoryRegion.Map(file, 0, LowBytes, 0), MemoryRegion.Map(file, LowBytes, HighBytes, HighBase)];
         Memory = new GuestMemory(_regions);
-        _disk = new VirtualizationDriver(new DiskClassDriver(port, NullLogger.Instance), "SER0123456789", blockBytes);
-        Controller = new AhciController(_disk, level =>
+        Disk = new VirtualizationDriver(new DiskClassDriver(port, NullLogger.Instance, waitForRoom), "SER0123456789", blockBytes, writeCache);
+        Controller = new AhciController(Disk, level =>
         {
             lock (_levels) _levels.Add(level);
             onInterruptLevel?.Invoke(level);
@@ -39,6 +38,9 @@ internal sealed class AhciMachine : IDisposable
     internal AhciController Controller { get; }
 
     internal GuestMemory Memory { get; }
+
+    /// <summary>The disk, as other front ends see it.</summary>
+    internal VirtualizationDriver Disk { get; }
 
     internal PortInterrupt Interrupts => (PortInterrupt)Port(PortRegister.PxIS);
 
@@ -188,6 +190,6 @@ internal sealed class AhciMachine : IDisposable
         Controller.Dispose();
         Memory.Dispose();
         foreach (var region in _regions) region.Dispose();
-        _disk.Dispose();
+        Disk.Dispose();
     }
 }
