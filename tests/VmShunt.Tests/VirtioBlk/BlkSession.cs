@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.HostPartition;
 using VmShunt.HostPartition.VirtioBlk;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
@@ -120,6 +121,40 @@ internal sealed class BlkSession : IDisposable
         Assert.Null(_queue.Fault);
         Assert.True(_ram.Memory.TryRead<VirtioBlkStatus>(Headers + token * 64UL + 32, out var status));
         return (token, status, written);
+    }
+
+    /// <summary>Whether the session waits for a ring to stop.</summary>
+    internal bool IsStopping => _thread.ThreadState.HasFlag(ThreadState.WaitSleepJoin);
+
+    /// <summary>
+    /// Gives the back-end a record of requests that another process has taken: the first of those submitted (vhost-user,
+    /// <c>QueueRegionSplit</c>).
+    /// </summary>
+    internal void HandOver(int taken)
+    {
+        Span<byte> payload = stackalloc byte[VhostUserInflight.Bytes];
+        MemoryMarshal.Write(payload, new VhostUserInflight { QueueCount = 2, QueueSize = QueueSize });
+        _raw.Send(VhostUserRequest.GetInflightFd, 0, payload);
+        Assert.True(_raw.Receive());
+        using var file = _raw.TakeDescriptor();
+        Assert.NotNull(file);
+        var inflight = MemoryMarshal.Read<VhostUserInflight>(_raw.Payload);
+        using (var region = MemoryRegion.Map(file, 0, inflight.MmapSize, 0))
+        using (var memory = new GuestMemory(region))
+        {
+            Assert.True(memory.TryWrite<ushort>(8, 1));
+            Assert.True(memory.TryWrite<ushort>(10, QueueSize));
+            for (var i = 0; i < taken; i++)
+            {
+                Assert.True(_ram.Memory.TryRead<ushort>(Available + 4 + (ulong)i * 2, out var head));
+                Assert.True(memory.TryWrite<byte>(16 + 16UL * head, 1));
+                Assert.True(memory.TryWrite(16 + 16UL * head + 8, (ulong)i));
+            }
+        }
+        MemoryMarshal.Write(payload, inflight);
+        _raw.Send(VhostUserRequest.SetInflightFd, VhostUserHeader.NeedReply, payload, [file]);
+        Assert.True(_raw.Receive());
+        Assert.Equal(0UL, _raw.PayloadAs<ulong>());
     }
 
     internal bool HasCompletion => _queue.Arm();
