@@ -86,7 +86,8 @@ internal sealed class FilePortDriver : PortDriver
         var read = _direct is null ? DiskFile.Read(_file, target, offset) : _direct.Read(target, offset);
         if (read == asked) return;
         // Past the end of the file lies the rest of the last sector, which is zeros. If more is missing, the file has shrunk.
-        if (offset + read < Bytes) throw new IOException($"reading {asked} bytes at {offset}: the file ends at {offset + read}; it was {Bytes} bytes long");
+        if (offset + read < Bytes)
+            throw new IOException($"reading {asked} bytes at {offset}: {read} of them are in the file, which was {Bytes} bytes long; when its size changes, send SIGHUP");
         target.Zero();
     }
 
