@@ -13,15 +13,16 @@ internal sealed class FilePortDriver : PortDriver
     private readonly ILogger _log;
     private readonly SafeFileHandle _file;
     private readonly AlignedIo? _direct;
+    private readonly DurableFlush _flush;
     private readonly bool _isBlockDevice;
     private long _bytes;
-    private IOException? _lost;
 
     private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log)
     {
         _path = path;
         _log = log;
         _file = file;
+        _flush = new DurableFlush(() => DiskFile.Flush(file));
         IsReadOnly = readOnly;
         _bytes = DiskFile.GetSize(file);
         if (_bytes == 0) throw new IOException($"the disk {path} holds 0 bytes; a disk needs at least one sector of 512");
@@ -99,18 +100,7 @@ internal sealed class FilePortDriver : PortDriver
 
     internal override void Flush()
     {
-        if (IsReadOnly) return;
-        // A flush that failed may have dropped what it should have kept, and the next one would not know (fsync(2)).
-        if (_lost is { } lost) throw new IOException($"an earlier flush failed and writes may be lost: {lost.Message}", lost.HResult);
-        try
-        {
-            DiskFile.Flush(_file);
-        }
-        catch (IOException e)
-        {
-            _lost = e;
-            throw;
-        }
+        if (!IsReadOnly) _flush.Run();
     }
 
     internal override bool TryDiscard(long offset, long bytes) =>
