@@ -3,6 +3,7 @@ using VmShunt.Guest.Crash;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
 using VmShunt.Guest.Shunt;
@@ -38,7 +39,7 @@ internal sealed class EmulatedDisk : IDisposable
     internal CrashPath? CrashPath { get; private set; }
 
     internal static EmulatedDisk Start(
-        GuestPartition machine, VirtualProcessor boot, AhciHba hba, GuestRam ram, GuestPages pages, CrashStop crash, Action<Exception> machineCheck)
+        IMachine machine, IProcessor boot, Hypervisor? hypervisor, AhciHba hba, GuestRam ram, GuestPages pages, CrashStop crash, Action<Exception> machineCheck)
     {
         var processors = new MachineProcessors(machine, boot);
         var interrupts = new InterruptProcessor(processors.Start(), crash, machineCheck);
@@ -51,7 +52,7 @@ internal sealed class EmulatedDisk : IDisposable
         {
             disk.Partitions = table.Partitions;
             if (table.Find(PartitionTypes.Dump) is { } dump)
-                disk.CrashPath = new CrashPath(processors.Start(), hba, machine, ram, dump, processors);
+                disk.CrashPath = new CrashPath(processors.Start(), hypervisor, hba, machine, ram, dump, processors);
         }
         return disk;
     }

@@ -4,10 +4,11 @@ using VmShunt.Guest.Crash;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
 using VmShunt.Guest.Shunt;
 using VmShunt.Ring.Interop;
-using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest;
 
@@ -20,8 +21,8 @@ internal sealed class Kernel : IDisposable
     private const ulong Disk = 0;
 
     private readonly KernelOptions _options;
-    private readonly GuestPartition? _machine;
-    private readonly VirtualProcessor? _boot;
+    private readonly IMachine? _machine;
+    private readonly Hypervisor? _hypervisor;
     private readonly EmulatedDisk? _emulated;
     private BusChannel? _channel;
     private ReconnectingPortDriver? _remote;
@@ -30,12 +31,12 @@ internal sealed class Kernel : IDisposable
     {
         _options = options;
         _machine = boot.Machine;
-        _boot = boot.Processor;
+        _hypervisor = boot.Processor is { } processor ? Hypervisor.Find(processor) : null;
         Source = boot.Source;
         Ram = ram;
         Pages = new GuestPages(ram);
         if (_machine is not null && boot.Hba is not null)
-            _emulated = EmulatedDisk.Start(_machine, boot.Processor!, boot.Hba, ram, Pages, Crash, Die);
+            _emulated = EmulatedDisk.Start(_machine, boot.Processor!, _hypervisor, boot.Hba, ram, Pages, Crash, Die);
     }
 
     internal BootSource Source { get; }
@@ -85,13 +86,7 @@ internal sealed class Kernel : IDisposable
     }
 
     /// <summary>Asks the hypervisor, if this is one of ours, whether the disk can be reached over a bus.</summary>
-    internal bool IsBusOffered()
-    {
-        if (_boot is null) return false;
-        if (_boot.Invoke(Hypercall.Identify) != HypercallStatus.Success) return false;
-        if (_boot.State.Rbx != Hypercall.SignatureLow || _boot.State.Rcx != Hypercall.SignatureHigh) return false;
-        return _boot.Invoke(Hypercall.QueryBus, Disk) == HypercallStatus.Success && _boot.State.Rbx == 1;
-    }
+    internal bool IsBusOffered() => _hypervisor?.OffersBus(Disk) == true;
 
     /// <summary>Changes the mode, live: requests in flight end where they are, later ones take the new way.</summary>
     /// <returns>Requests in flight at the moment of the switch.</returns>
@@ -142,14 +137,7 @@ internal sealed class Kernel : IDisposable
         _emulated?.Dispose();
         // From here on the other processors' threads see the machine go; that is no fault.
         Crash.TryRaise();
-        try
-        {
-            _boot?.Invoke(Hypercall.PowerOff);
-        }
-        catch (HypervisorLostException)
-        {
-            // It was faster.
-        }
+        _machine?.PowerOff();
     }
 
     private void BringUpRemoteDisk(string socket)
@@ -171,11 +159,9 @@ internal sealed class Kernel : IDisposable
 
     private UnixConnection OpenBus()
     {
-        if (!IsBusOffered()) throw new IOException("the hypervisor offers no bus for this disk; only the emulating mode is possible");
-        var status = _boot!.Invoke(Hypercall.OpenBus, Disk, out var descriptor);
-        return status == HypercallStatus.Success && descriptor is not null
-            ? UnixConnection.FromDescriptor(descriptor)
-            : throw new IOException($"the hypervisor did not open the bus: {status}");
+        if (_hypervisor is null) throw new IOException("no hypervisor of ours is here, so there is no bus; only the emulating mode is possible");
+        if (!_hypervisor.OffersBus(Disk)) throw new IOException("the hypervisor offers no bus for this disk; only the emulating mode is possible");
+        return _hypervisor.OpenBus(Disk);
     }
 
     private BusChannel OpenChannel(UnixConnection socket) => OpenChannel(socket, OnChannelLost);
@@ -197,7 +183,7 @@ internal sealed class Kernel : IDisposable
         if (_channel is null) return;
         _channel.Dispose();
         _channel = null;
-        _boot?.Invoke(Hypercall.CloseBus, Disk);
+        _hypervisor?.CloseBus(Disk);
     }
 
     private void OnChannelLost(string why)

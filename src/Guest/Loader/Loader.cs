@@ -2,13 +2,14 @@ using System.Reflection;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Loader;
 
 /// <summary>
-/// What runs first in VM-C. It holds nothing but a polled driver of the emulated controller: it makes the machine, reads
-/// the kernel from the boot partition, checks it and starts what it read. Without a machine, a disk or a boot partition
+/// What runs first on a machine. It holds nothing but a polled driver of the disk's controller: it reads the kernel from
+/// the boot partition, checks it and starts what it read. Without a machine, a disk or a boot partition
 /// it starts the kernel that lies beside it.
 /// </summary>
 internal static class Loader
@@ -22,13 +23,18 @@ internal static class Loader
         var options = MachineOptions.Scan(args);
         if (options is null) return StartBeside(new BootParameters(BootSource.Direct, args, null, null, null));
 
-        using var machine = GuestPartition.Create(options.HypervisorSocket, (ulong)options.MemoryBytes, options.Processors);
+        using var partition = GuestPartition.Create(options.HypervisorSocket, (ulong)options.MemoryBytes, options.Processors);
+        return Boot(new VirtualMachine(partition), args);
+    }
+
+    /// <summary>Boots a machine that was just switched on.</summary>
+    internal static int Boot(IMachine machine, string[] args)
+    {
         var processor = machine.StartProcessor(0);
-        var mmio = new ProcessorMmio(processor);
-        var hba = AhciHba.FindAll(mmio, machine.EcamAddress) is [var first, ..] ? first : null;
+        var hba = AhciHba.FindAll(processor, machine.EcamAddress) is [var first, ..] ? first : null;
         if (hba is not null)
         {
-            var disk = new PolledAhciDisk(mmio, hba, machine.Memory, WorkAddress, WorkBytes);
+            var disk = new PolledAhciDisk(processor, hba, machine.Memory, WorkAddress, WorkBytes);
             disk.Start();
             var image = ReadImage(disk, out var entry);
             disk.Stop();

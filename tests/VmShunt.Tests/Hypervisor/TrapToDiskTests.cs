@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Tests.VfioUser;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
@@ -45,7 +46,7 @@ public sealed class TrapToDiskTests : IDisposable
     {
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
-        var mmio = new ProcessorMmio(processor);
+        var mmio = new TrappingProcessor(processor);
         var hba = Assert.Single(AhciHba.FindAll(mmio, partition.EcamAddress));
         Assert.Equal(new AhciHba(1, GuestLayout.BarAddress), hba);
         var disk = new PolledAhciDisk(mmio, hba, partition.Memory, 0x10_0000, 0x10_0000);
@@ -67,7 +68,7 @@ public sealed class TrapToDiskTests : IDisposable
     {
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
-        var mmio = new ProcessorMmio(processor);
+        var mmio = new TrappingProcessor(processor);
         Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.Crash, 1));
         var disk = new PolledAhciDisk(mmio, AhciHba.FindAll(mmio, partition.EcamAddress).Single(), partition.Memory, partition.CrashReserveAddress, partition.CrashReserveBytes);
         disk.Start();
@@ -83,7 +84,7 @@ public sealed class TrapToDiskTests : IDisposable
         const int slots = 8, rounds = 300;
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
-        var registers = new AhciPortRegisters(new ProcessorMmio(processor), GuestLayout.BarAddress);
+        var registers = new AhciPortRegisters(new TrappingProcessor(processor), GuestLayout.BarAddress);
         var commands = new AhciCommandMemory(partition.Memory, 0x10_0000, slots);
         registers.ResetHba();
         registers.StopPort();

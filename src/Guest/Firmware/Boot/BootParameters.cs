@@ -1,5 +1,5 @@
 using VmShunt.Guest.Firmware.Ahci;
-using VmShunt.Trap.VmExit;
+using VmShunt.Guest.Firmware.Machine;
 
 namespace VmShunt.Guest.Firmware.Boot;
 
@@ -22,8 +22,8 @@ public enum BootSource
 public sealed record BootParameters(
     BootSource Source,
     IReadOnlyList<string> CommandLine,
-    GuestPartition? Machine,
-    VirtualProcessor? Processor,
+    IMachine? Machine,
+    IProcessor? Processor,
     AhciHba? Hba)
 {
     /// <summary>The type in the entry assembly whose static <c>Start(BootParameters)</c> runs the kernel and gives the exit code.</summary>

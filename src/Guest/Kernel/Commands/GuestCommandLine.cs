@@ -46,7 +46,7 @@ internal static class GuestCommandLine
 
         parsed = root.Parse(boot.CommandLine);
         if (parsed.Action is ParseErrorAction) return Refuse(string.Join(' ', parsed.Errors.Select(error => error.Message)));
-        if (parsed.Action is not HelpAction && parsed.GetValue(hypervisor) is null == parsed.GetValue(bus) is null)
+        if (parsed.Action is not HelpAction && boot.Machine is null == parsed.GetValue(bus) is null)
             return Refuse("name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)");
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
     }

@@ -2,6 +2,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
 using VmShunt.Trap.VmExit;
@@ -17,7 +18,8 @@ internal sealed class CrashPath
     private const int ChunkBytes = 4 << 20;
     private const int ParkMilliseconds = 500;
 
-    private readonly VirtualProcessor _processor;
+    private readonly IProcessor _processor;
+    private readonly Hypervisor? _hypervisor;
     private readonly PolledAhciDisk _disk;
     private readonly GuestRam _ram;
     private readonly MemoryPart[] _parts;
@@ -26,22 +28,25 @@ internal sealed class CrashPath
     private readonly ProcessorState[] _states = new ProcessorState[GuestLayout.MaxProcessors];
 
     /// <param name="processor">A processor that nothing else uses.</param>
+    /// <param name="hypervisor">Who is told of the crash, where there is one.</param>
     /// <param name="hba">The controller of the disk to dump to.</param>
     /// <param name="machine">The machine, for its crash reserve.</param>
     /// <param name="ram">The memory to dump.</param>
     /// <param name="partition">The dump partition.</param>
     /// <param name="processors">The processors whose registers go into the dump.</param>
-    internal CrashPath(VirtualProcessor processor, AhciHba hba, GuestPartition machine, GuestRam ram, GptPartition partition, MachineProcessors processors)
+    internal CrashPath(
+        IProcessor processor, Hypervisor? hypervisor, AhciHba hba, IMachine machine, GuestRam ram, GptPartition partition, MachineProcessors processors)
     {
         _processor = processor;
-        _disk = new PolledAhciDisk(new ProcessorMmio(processor), hba, machine.Memory, machine.CrashReserveAddress, machine.CrashReserveBytes);
+        _hypervisor = hypervisor?.On(processor);
+        _disk = new PolledAhciDisk(processor, hba, machine.Memory, machine.CrashReserveAddress, machine.CrashReserveBytes);
         _ram = ram;
         _parts = [.. ram.Parts.Where(part => part.FileOffset < ram.RamBytes)];
         _partition = partition;
         _processors = processors;
         CompileAhead(
             typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors),
-            typeof(PolledAhciDisk), typeof(AhciPortRegisters), typeof(AhciCommandMemory), typeof(ProcessorMmio), typeof(VirtualProcessor));
+            typeof(PolledAhciDisk), typeof(AhciPortRegisters), typeof(AhciCommandMemory), processor.GetType(), typeof(VirtualProcessor), typeof(Hypervisor));
     }
 
     /// <summary>Stops the kernel, has the bus revoked, and writes the dump through the trap.</summary>
@@ -61,7 +66,8 @@ internal sealed class CrashPath
         var requests = inFlight();
         beforeRevoke();
         // When this returns, VM-H has let the ring's memory go and no old command moves data: the memory stands still.
-        _processor.Invoke(Hypercall.Crash, code);
+        // Without a hypervisor there is no ring, and the reset of the controller ends the commands.
+        _hypervisor?.ReportCrash(code);
 
         _disk.Restart();
         return WriteDump(reason, requests);

@@ -1,4 +1,5 @@
 using VmShunt.Guest.Crash;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Machine;
@@ -6,12 +7,12 @@ namespace VmShunt.Guest.Machine;
 /// <summary>The processor that handles interrupts: it halts until one is injected, runs the handler, and halts again.</summary>
 internal sealed class InterruptProcessor
 {
-    private readonly VirtualProcessor _processor;
+    private readonly IProcessor _processor;
     private readonly CrashStop _crash;
     private readonly Action<Exception> _machineCheck;
     private readonly Dictionary<int, Action> _handlers = [];
 
-    internal InterruptProcessor(VirtualProcessor processor, CrashStop crash, Action<Exception> machineCheck)
+    internal InterruptProcessor(IProcessor processor, CrashStop crash, Action<Exception> machineCheck)
     {
         _processor = processor;
         _crash = crash;

@@ -1,27 +1,28 @@
 using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Machine;
 
 /// <summary>
-/// The machine's virtual processors, and which thread runs on which. A register access exits on the processor of the
-/// thread that makes it; threads without one share a processor and wait for each other.
+/// The machine's processors, and which thread runs on which. A register access goes by the processor of the thread that makes
+/// it; threads without one share a processor and wait for each other.
 /// </summary>
-internal sealed class MachineProcessors : IMmio, IDisposable
+internal sealed class MachineProcessors : IMmio
 {
     [ThreadStatic]
-    private static VirtualProcessor? t_processor;
+    private static IProcessor? t_processor;
 
-    private readonly GuestPartition _machine;
-    private readonly List<VirtualProcessor> _running = [];
-    private readonly Stack<VirtualProcessor> _idle = [];
+    private readonly IMachine _machine;
+    private readonly List<IProcessor> _running = [];
+    private readonly Stack<IProcessor> _idle = [];
     private readonly Lock _starting = new();
     private readonly Lock _sharing = new();
-    private readonly VirtualProcessor _shared;
+    private readonly IProcessor _shared;
 
     /// <param name="machine">The machine.</param>
     /// <param name="boot">Processor 0, which the calling thread runs on.</param>
-    internal MachineProcessors(GuestPartition machine, VirtualProcessor boot)
+    internal MachineProcessors(IMachine machine, IProcessor boot)
     {
         _machine = machine;
         _running.Add(boot);
@@ -29,17 +30,8 @@ internal sealed class MachineProcessors : IMmio, IDisposable
         _shared = Start();
     }
 
-    /// <summary>All that run, by index.</summary>
-    internal IReadOnlyList<VirtualProcessor> Running
-    {
-        get
-        {
-            lock (_starting) return [.. _running];
-        }
-    }
-
     /// <summary>Starts the next processor.</summary>
-    internal VirtualProcessor Start()
+    internal IProcessor Start()
     {
         lock (_starting)
         {
@@ -50,9 +42,9 @@ internal sealed class MachineProcessors : IMmio, IDisposable
     }
 
     /// <summary>Makes the calling thread run on a processor of its own from now on.</summary>
-    internal static void Enter(VirtualProcessor processor) => t_processor = processor;
+    internal static void Enter(IProcessor processor) => t_processor = processor;
 
-    /// <summary>As <see cref="Enter(VirtualProcessor)"/>, with a processor that nobody runs on.</summary>
+    /// <summary>As <see cref="Enter(IProcessor)"/>, with a processor that nobody runs on.</summary>
     internal void Enter()
     {
         lock (_starting) Enter(_idle.TryPop(out var idle) ? idle : Start());
@@ -77,22 +69,17 @@ internal sealed class MachineProcessors : IMmio, IDisposable
 
     public ulong Read(ulong address, int size)
     {
-        if (t_processor is { } own) return own.ReadMmio(address, size);
-        lock (_sharing) return _shared.ReadMmio(address, size);
+        if (t_processor is { } own) return own.Read(address, size);
+        lock (_sharing) return _shared.Read(address, size);
     }
 
     public void Write(ulong address, int size, ulong value)
     {
         if (t_processor is { } own)
         {
-            own.WriteMmio(address, size, value);
+            own.Write(address, size, value);
             return;
         }
-        lock (_sharing) _shared.WriteMmio(address, size, value);
-    }
-
-    public void Dispose()
-    {
-        foreach (var processor in Running) processor.Dispose();
+        lock (_sharing) _shared.Write(address, size, value);
     }
 }

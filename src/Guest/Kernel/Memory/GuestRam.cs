@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
@@ -11,7 +12,7 @@ namespace VmShunt.Guest.Memory;
 /// <param name="RamBytes">The size without the crash reserve.</param>
 internal sealed record GuestRam(GuestMemory Memory, SafeFileHandle File, IReadOnlyList<MemoryPart> Parts, ulong RamBytes)
 {
-    internal static GuestRam Of(GuestPartition machine) => new(machine.Memory, machine.MemoryFile, machine.Parts, machine.RamBytes);
+    internal static GuestRam Of(IMachine machine) => new(machine.Memory, machine.MemoryFile, machine.Parts, machine.RamBytes);
 
     /// <summary>Memory of its own, for a kernel that runs without a hypervisor (<c>--bus</c>).</summary>
     internal static GuestRam Create(long bytes)
