@@ -43,6 +43,15 @@ internal static partial class HostLog
     [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} is broken by its driver and stopped: {Fault}")]
     internal static partial void RingBroken(this ILogger log, int index, string fault);
 
+    [LoggerMessage(205, LogLevel.Information, "ring: the bus is withdrawn: nobody is served on {Socket}, sessions end")]
+    internal static partial void BusWithdrawn(this ILogger log, string socket);
+
+    [LoggerMessage(206, LogLevel.Information, "ring: the bus is offered again on {Socket}")]
+    internal static partial void BusOffered(this ILogger log, string socket);
+
+    [LoggerMessage(207, LogLevel.Error, "ring: the bus stays withdrawn: {Why}")]
+    internal static partial void BusNotOffered(this ILogger log, string why);
+
     [LoggerMessage(301, LogLevel.Information, "trap: session {Session} opened")]
     internal static partial void TrapOpened(this ILogger log, int session);
 

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.HostPartition;
 using VmShunt.HostPartition.HardwareStack;
+using VmShunt.Ring.Interop;
 
 return HostOptions.Invoke(args, Run);
 
@@ -39,6 +40,16 @@ static int Serve(HostOptions options, ILogger log)
         disk.Refresh();
     });
     using var ring = options.VhostUser is { } path ? RingService.Listen(path, options, disk, lifetime, log) : null;
+    using var withdraw = PosixSignalRegistration.Create(UserSignal.Withdraw, context =>
+    {
+        context.Cancel = true;
+        if (ring?.TryWithdraw() == true) log.BusWithdrawn(options.VhostUser!);
+    });
+    using var offer = PosixSignalRegistration.Create(UserSignal.Offer, context =>
+    {
+        context.Cancel = true;
+        Offer();
+    });
     using var trap = options.VfioUser is { } trapPath ? TrapService.Listen(trapPath, disk, lifetime, log) : null;
 
     Console.WriteLine(string.Join(' ', new[]
@@ -49,4 +60,16 @@ static int Serve(HostOptions options, ILogger log)
     }.Where(part => part is not null)));
     lifetime.WaitForEnd();
     return 0;
+
+    void Offer()
+    {
+        try
+        {
+            if (ring?.TryListen() == true) log.BusOffered(options.VhostUser!);
+        }
+        catch (IOException e)
+        {
+            log.BusNotOffered(e.Message);
+        }
+    }
 }

@@ -10,7 +10,7 @@ namespace VmShunt.Hypervisor;
 /// The bus channel of one disk, offered to one partition. The hypervisor connects it, hands the socket over and keeps a
 /// duplicate, which is its power to revoke it; what is said on the channel is between VM-C and VM-H. Any thread.
 /// </summary>
-internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : IDisposable
+internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, ILogger log) : IDisposable
 {
     /// <summary>How long VM-H may take to let the guest's memory go.</summary>
     internal const int CloseSeconds = 5;
@@ -20,7 +20,11 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : ID
 
     internal string Name => spec.Name;
 
-    internal bool IsOffered => spec.BusSocket is not null;
+    /// <summary>Whether there is a bus at all, now or at another time.</summary>
+    internal bool Exists => spec.BusSocket is not null;
+
+    /// <summary>Whether the guest would get it now.</summary>
+    internal bool IsOffered => bus.IsOffered;
 
     /// <summary>Whether the guest holds it and VM-H has not closed it.</summary>
     internal bool IsOpen
@@ -39,6 +43,7 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : ID
         if (spec.BusSocket is null) return HypercallStatus.NotOffered;
         lock (_lock)
         {
+            if (!bus.IsOffered) return HypercallStatus.NotOffered;
             if (_channel is not null && !HasEnded(_channel)) return HypercallStatus.AlreadyOpen;
             _channel?.Dispose();
             _channel = null;
@@ -49,6 +54,7 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : ID
             catch (IOException e)
             {
                 log.BusUnavailable(partition, spec.Name, e.Message);
+                bus.NoteAbsence();
                 return HypercallStatus.Unavailable;
             }
             channel = _channel.Handle;
@@ -73,6 +79,21 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, ILogger log) : ID
             if (closed) log.BusClosed(partition, spec.Name);
             else log.BusForced(partition, spec.Name, CloseSeconds);
             return closed ? HypercallStatus.Success : HypercallStatus.Forced;
+        }
+    }
+
+    /// <summary>
+    /// Ends the channel of a guest that lives: nobody waits, and nothing is cut by force. VM-H stops its queues and closes,
+    /// however long a disk takes over what it has begun; until then the guest sees its channel open and moves no request
+    /// that VM-H may still carry out.
+    /// </summary>
+    internal void Rescind()
+    {
+        lock (_lock)
+        {
+            if (_channel is null || HasEnded(_channel)) return;
+            _channel.ShutdownSend();
+            log.BusTakenBack(partition, spec.Name);
         }
     }
 

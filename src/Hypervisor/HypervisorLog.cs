@@ -44,6 +44,15 @@ internal static partial class HypervisorLog
     [LoggerMessage(304, LogLevel.Warning, "partition {Partition}: no bus channel for {Device}: {Why}")]
     internal static partial void BusUnavailable(this ILogger log, int partition, string device, string why);
 
+    [LoggerMessage(305, LogLevel.Information, "bus of {Device} rescinded")]
+    internal static partial void BusRescinded(this ILogger log, string device);
+
+    [LoggerMessage(306, LogLevel.Information, "bus of {Device} offered again: {Why}")]
+    internal static partial void BusOffered(this ILogger log, string device, string why);
+
+    [LoggerMessage(307, LogLevel.Information, "partition {Partition}: bus channel of {Device} taken back; VM-H closes it when its queues have stopped")]
+    internal static partial void BusTakenBack(this ILogger log, int partition, string device);
+
     [LoggerMessage(401, LogLevel.Warning, "partition {Partition}: crash, step {Sequence}: {What}")]
     internal static partial void CrashStep(this ILogger log, int partition, int sequence, string what);
 }

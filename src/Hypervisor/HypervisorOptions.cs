@@ -30,7 +30,8 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
             Description = "End by itself when no guest has been connected for so many seconds",
             HelpName = "SECONDS",
         };
-        var root = new RootCommand("The virtualization layer of VmShunt: partitions, memory, VM exits and the bus offer.") { socket, device, linger };
+        var root = new RootCommand("The virtualization layer of VmShunt: partitions, memory, VM exits and the bus offer. "
+            + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are told of both") { socket, device, linger };
         root.Validators.Add(result =>
         {
             var seconds = result.GetValue(linger);

@@ -22,7 +22,8 @@ internal sealed class HypervisorProcess : IDisposable
     private readonly List<DeviceSupervisor> _devices = [];
     private readonly PartitionTable _partitions;
     private readonly ConnectionThread _connections;
-    private readonly PosixSignalRegistration _terminate, _interrupt;
+    private readonly DeviceBus[] _buses;
+    private readonly PosixSignalRegistration[] _signals;
     private UnixListener? _listener;
     private int _connectionCount;
     private string _stopReason = "";
@@ -31,10 +32,16 @@ internal sealed class HypervisorProcess : IDisposable
     {
         _options = options;
         _log = log;
-        _partitions = new PartitionTable(options.Devices, _changed.Signal, log);
+        _buses = [.. options.Devices.Select(spec => new DeviceBus(spec, TellOfBus, log))];
+        _partitions = new PartitionTable(options.Devices, _buses, _changed.Signal, log);
         _connections = new ConnectionThread(_partitions, log);
-        _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        _signals =
+        [
+            PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop),
+            PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop),
+            PosixSignalRegistration.Create(UserSignal.Withdraw, signal => ForEachBus(signal, bus => bus.Rescind())),
+            PosixSignalRegistration.Create(UserSignal.Offer, signal => ForEachBus(signal, bus => bus.Offer())),
+        ];
     }
 
     /// <summary>Looks at the devices and listens.</summary>
@@ -73,8 +80,8 @@ internal sealed class HypervisorProcess : IDisposable
     {
         _listener?.Dispose();
         foreach (var device in _devices) device.Dispose();
-        _terminate.Dispose();
-        _interrupt.Dispose();
+        foreach (var signal in _signals) signal.Dispose();
+        foreach (var bus in _buses) bus.Dispose();
     }
 
     private string IdleReason => _partitions.HadAny
@@ -108,6 +115,14 @@ internal sealed class HypervisorProcess : IDisposable
             _log.AcceptFailed(e.Message);
             Thread.Sleep(100);
         }
+    }
+
+    private void TellOfBus(DeviceBus bus, bool isOffered) => _partitions.TellOfBus(Array.IndexOf(_buses, bus), isOffered);
+
+    private void ForEachBus(PosixSignalContext signal, Action<DeviceBus> action)
+    {
+        signal.Cancel = true;
+        foreach (var bus in _buses) action(bus);
     }
 
     private void Stop(PosixSignalContext signal)

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Logging;
 using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
@@ -25,7 +26,7 @@ internal sealed class Partition : IDisposable
 
     /// <summary>Creates the memory and connects the devices.</summary>
     /// <exception cref="IOException">There is no memory for it, or VM-H fails.</exception>
-    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, ILogger log)
+    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, ILogger log)
     {
         Id = id;
         _log = log;
@@ -42,11 +43,12 @@ internal sealed class Partition : IDisposable
         catch
         {
             foreach (var device in assigned) device.Dispose();
+            BusInterrupt.Dispose();
             MemoryFile.Dispose();
             throw;
         }
         Devices = [.. assigned];
-        Offers = [.. devices.Select(d => new BusOffer(id, d, log))];
+        Offers = [.. devices.Zip(buses, (d, bus) => new BusOffer(id, d, bus, log))];
         Router = new TrapRouter(Devices);
     }
 
@@ -60,6 +62,9 @@ internal sealed class Partition : IDisposable
     internal AssignedDevice[] Devices { get; }
 
     internal BusOffer[] Offers { get; }
+
+    /// <summary>Signalled when offers of a bus have come or gone: an interrupt, after which the guest asks.</summary>
+    internal EventFd BusInterrupt { get; } = EventFd.Create();
 
     internal TrapRouter Router { get; }
 
@@ -144,6 +149,16 @@ internal sealed class Partition : IDisposable
         }
     }
 
+    /// <summary>A device's bus is offered again, or no longer.</summary>
+    internal void TellOfBus(int device, bool isOffered)
+    {
+        if (!isOffered) Offers[device].Rescind();
+        lock (_lock)
+        {
+            if (!_disposed) BusInterrupt.Signal();
+        }
+    }
+
     internal void Record(CrashStatistics crash)
     {
         lock (_lock) _crash = crash;
@@ -163,7 +178,7 @@ internal sealed class Partition : IDisposable
     internal PartitionStatistics Statistics()
     {
         var (counts, byAddress, unlisted) = Exits.Snapshot();
-        var channels = Offers.Index().Where(o => o.Item.IsOffered).Select(o => new ChannelStatistics(o.Index, o.Item.IsOpen)).ToArray();
+        var channels = Offers.Index().Where(o => o.Item.Exists).Select(o => new ChannelStatistics(o.Index, o.Item.IsOpen)).ToArray();
         lock (_lock)
         {
             return new PartitionStatistics(
@@ -185,6 +200,7 @@ internal sealed class Partition : IDisposable
         _furtherGone.Wait();
         foreach (var offer in Offers) offer.Dispose();
         foreach (var device in Devices) device.Dispose();
+        BusInterrupt.Dispose();
         MemoryFile.Dispose();
         _log.PartitionEnded(Id, _ending ?? "the hypervisor ends", Exits.Total);
     }

@@ -4,7 +4,7 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Hypervisor;
 
 /// <summary>The partitions that live, and what is to be told about those that ended lately. Any thread.</summary>
-internal sealed class PartitionTable(IReadOnlyList<DeviceSpec> devices, Action changed, ILogger log)
+internal sealed class PartitionTable(IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, Action changed, ILogger log)
 {
     internal const int MaxPartitions = 64;
     private const int MaxEnded = 16;
@@ -48,7 +48,7 @@ internal sealed class PartitionTable(IReadOnlyList<DeviceSpec> devices, Action c
         Partition? partition = null;
         try
         {
-            partition = new Partition(id, hello, devices, log);
+            partition = new Partition(id, hello, devices, buses, log);
         }
         finally
         {
@@ -80,6 +80,14 @@ internal sealed class PartitionTable(IReadOnlyList<DeviceSpec> devices, Action c
             _ended.Enqueue(partition.Statistics());
         }
         changed();
+    }
+
+    /// <summary>A device's bus is offered again, or no longer: channels that are open end then. Every guest is told.</summary>
+    internal void TellOfBus(int device, bool isOffered)
+    {
+        Partition[] living;
+        lock (_lock) living = [.. _living.Values];
+        foreach (var partition in living) partition.TellOfBus(device, isOffered);
     }
 
     /// <summary>Starts the end of all.</summary>

@@ -33,7 +33,7 @@ internal sealed class ProcessorThread
     {
         try
         {
-            using var events = new WaitSet([_channel.Handle, .. _partition.Devices.Select(SafeHandle (d) => d.Interrupt.Handle)]);
+            using var events = new WaitSet([_channel.Handle, _partition.BusInterrupt.Handle, .. _partition.Devices.Select(SafeHandle (d) => d.Interrupt.Handle)]);
             while (_channel.TryReceiveExit(out var exit))
             {
                 _partition.Exits.Add(exit);
@@ -111,17 +111,24 @@ internal sealed class ProcessorThread
         {
             events.Wait();
             if (events.IsReady(0)) return;
+            if (events.IsReady(1) && TryInject(exit, _partition.BusInterrupt, GuestLayout.BusVector)) return;
             for (var device = 0; device < _partition.Devices.Length; device++)
             {
-                if (!events.IsReady(device + 1)) continue;
-                lock (_carryingOut)
-                {
-                    if (!_partition.MayRun(this)) return;
-                    if (!_partition.Devices[device].Interrupt.TryDrain()) continue;
-                    _channel.Resume(exit, exit.State, (uint)(GuestLayout.FirstVector + device));
-                }
-                return;
+                if (events.IsReady(device + 2) && TryInject(exit, _partition.Devices[device].Interrupt, GuestLayout.FirstVector + device)) return;
             }
+        }
+    }
+
+    /// <returns>False when another processor took the interrupt first.</returns>
+    private bool TryInject(in ExitRecord exit, EventFd interrupt, int vector)
+    {
+        lock (_carryingOut)
+        {
+            // A processor that may not run stays where it is, and so does the interrupt.
+            if (!_partition.MayRun(this)) return true;
+            if (!interrupt.TryDrain()) return false;
+            _channel.Resume(exit, exit.State, (uint)vector);
+            return true;
         }
     }
 }

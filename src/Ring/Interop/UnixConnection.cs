@@ -185,8 +185,8 @@ public sealed unsafe class UnixConnection : IDisposable
     public void ShutdownSend() => TryShutdown(Libc.SHUT_WR);
 
     /// <summary>Ends this end's receiving; the peer can send no more. Sending goes on.</summary>
-    /// <returns>False when it is no connected socket.</returns>
-    internal bool TryShutdownReceive() => Libc.Shutdown(_handle, Libc.SHUT_RD) == 0;
+    /// <returns>False when it is no connected socket, or closed.</returns>
+    public bool TryShutdownReceive() => TryShutdown(Libc.SHUT_RD);
 
     /// <summary>Ends both directions; threads blocked in <see cref="Receive"/> return. A connection that is down already stays so.</summary>
     public void Shutdown() => TryShutdown(Libc.SHUT_RDWR);
@@ -194,15 +194,16 @@ public sealed unsafe class UnixConnection : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
 
-    private void TryShutdown(int how)
+    private bool TryShutdown(int how)
     {
         try
         {
-            _ = Libc.Shutdown(_handle, how);
+            return Libc.Shutdown(_handle, how) == 0;
         }
         catch (ObjectDisposedException)
         {
             // Another thread was faster: the connection is closed.
+            return false;
         }
     }
 

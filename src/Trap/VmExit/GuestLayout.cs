@@ -42,6 +42,12 @@ public static class GuestLayout
     /// <summary>The interrupt vector of device 0; device N has the N-th after it.</summary>
     public const int FirstVector = 32;
 
+    /// <summary>
+    /// The interrupt vector that says that bus offers have come or gone; which, <see cref="Hypercall.QueryBus"/> tells. It
+    /// follows those of the devices.
+    /// </summary>
+    public const int BusVector = FirstVector + MaxDevices;
+
     /// <summary>The most virtual processors of a partition.</summary>
     public const int MaxProcessors = 64;
 

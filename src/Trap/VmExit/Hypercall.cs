@@ -9,7 +9,7 @@ public static class Hypercall
     /// <summary>Which hypervisor is this? RBX, RCX: <see cref="SignatureLow"/>, <see cref="SignatureHigh"/>; RDX: the highest code.</summary>
     public const ulong Identify = 0;
 
-    /// <summary>Is there a bus channel for emulated disk RDX? RBX: 1 yes, 0 no; RCX: 1 while it is open.</summary>
+    /// <summary>Is a bus channel offered now for emulated disk RDX? RBX: 1 yes, 0 no; RCX: 1 while one is open. Asked again after <see cref="GuestLayout.BusVector"/>.</summary>
     public const ulong QueryBus = 1;
 
     /// <summary>Opens the bus channel of emulated disk RDX; the connected vhost-user socket comes with the resume.</summary>
@@ -52,7 +52,7 @@ public enum HypercallStatus : ulong
     /// <summary>A parameter is out of range.</summary>
     BadParameter = 2,
 
-    /// <summary>No bus channel is offered for this device.</summary>
+    /// <summary>No bus channel is offered for this device, or not now.</summary>
     NotOffered = 3,
 
     /// <summary>The bus channel of this device is open already.</summary>

@@ -60,9 +60,12 @@ internal sealed class RunningHypervisor : IDisposable
         return _process.ExitCode;
     }
 
-    internal void Terminate()
+    internal void Terminate() => Send("TERM");
+
+    /// <summary>Sends it a signal.</summary>
+    internal void Send(string signal)
     {
-        using var kill = Process.Start("kill", ["-TERM", _process.Id.ToString()]);
+        using var kill = Process.Start("kill", [$"-{signal}", _process.Id.ToString()]);
         kill.WaitForExit();
     }
 

@@ -78,7 +78,10 @@ public sealed class SeveralDevicesTests : IDisposable
         var hello = Hello.Of(HelloKind.NewPartition);
         hello.MemoryBytes = 1 << 20;
         hello.Processors = 1;
-        using var partition = new Partition(1, hello, [new DeviceSpec("disk0", _one.Path, null)], Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        var log = Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
+        var spec = new DeviceSpec("disk0", _one.Path, null);
+        using var bus = new DeviceBus(spec, static (_, _) => { }, log);
+        using var partition = new Partition(1, hello, [spec], [bus], log);
         long before = 0;
         for (var i = 0; i < 3000; i++)
         {
