@@ -12,31 +12,30 @@ using VmShunt.Ring.Interop;
 
 namespace VmShunt.Guest;
 
-/// <summary>
-/// The running kernel of VM-C: its memory, its disk's two stacks, and the mode that says which of them requests end on.
-/// Modes are changed from one thread; requests run on any, meanwhile.
-/// </summary>
+/// <summary>The running kernel of VM-C: its parts are made and joined here. Its methods are one thread's; requests run on any.</summary>
 internal sealed class Kernel : IDisposable
 {
-    private const ulong Disk = 0;
+    private const ulong DiskNumber = 0;
 
     private readonly KernelOptions _options;
     private readonly IMachine? _machine;
-    private readonly Hypervisor? _hypervisor;
+    private readonly HypervisorBus _bus;
     private readonly EmulatedDisk? _emulated;
-    private BusChannel? _channel;
-    private ReconnectingPortDriver? _remote;
+    private readonly ModeControl? _mode;
+    private RemoteDisk? _remote;
 
     private Kernel(KernelOptions options, BootParameters boot, GuestRam ram)
     {
         _options = options;
         _machine = boot.Machine;
-        _hypervisor = boot.Processor is { } processor ? Hypervisor.Find(processor) : null;
+        var hypervisor = boot.Processor is { } processor ? Hypervisor.Find(processor) : null;
+        _bus = new HypervisorBus(hypervisor, DiskNumber);
         Source = boot.Source;
         Ram = ram;
         Pages = new GuestPages(ram);
-        if (_machine is not null && boot.Hba is not null)
-            _emulated = EmulatedDisk.Start(_machine, boot.Processor!, _hypervisor, boot.Hba, ram, Pages, Crash, Die);
+        if (_machine is null || boot.Hba is null) return;
+        _emulated = EmulatedDisk.Start(_machine, boot.Processor!, hypervisor, boot.Hba, ram, Pages, Crash, Die);
+        _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash);
     }
 
     internal BootSource Source { get; }
@@ -47,18 +46,18 @@ internal sealed class Kernel : IDisposable
 
     internal CrashStop Crash { get; } = new();
 
-    internal GuestMode Mode { get; private set; }
+    internal GuestMode Mode => _remote is null ? _mode?.Mode ?? GuestMode.Emulating : GuestMode.Enlightened;
 
     /// <summary>The class driver of the emulating stack, or null without a machine.</summary>
     internal DiskClassDriver? EmulatingDisk => _emulated?.Disk;
 
     /// <summary>The class driver of the enlightened stack, or null while there is none.</summary>
-    internal DiskClassDriver? EnlightenedDisk { get; private set; }
+    internal DiskClassDriver? EnlightenedDisk => _remote?.Disk ?? _mode?.Enlightened?.Disk;
 
     internal ShuntDriver? Shunt => _emulated?.Shunt;
 
     /// <summary>The channel to VM-H, whoever uses it, or null.</summary>
-    internal BusChannel? Channel => _remote?.Channel ?? _channel;
+    internal BusChannel? Channel => _remote?.Port.Channel ?? _mode?.Channel;
 
     /// <summary>The partitions of the emulated disk.</summary>
     internal IReadOnlyList<GptPartition> Partitions => _emulated?.Partitions ?? [];
@@ -69,53 +68,33 @@ internal sealed class Kernel : IDisposable
     internal GptPartition? DumpPartition => Partitions.FirstOrDefault(p => p.Type == PartitionTypes.Dump);
 
     /// <summary>How often the back-end of a bus without hypervisor went and came back.</summary>
-    internal int Reconnects => _remote?.Reconnects ?? 0;
+    internal int Reconnects => _remote?.Port.Reconnects ?? 0;
 
     /// <summary>Requests in flight on either stack.</summary>
-    internal int InFlight => (int)((EmulatingDisk?.Counters.InFlight ?? 0) + (EnlightenedDisk?.Counters.InFlight ?? 0));
+    internal int InFlight => _mode?.InFlight ?? (int)(_remote?.Disk.Counters.InFlight ?? 0);
 
     /// <summary>Starts the kernel and enters the mode asked for.</summary>
     /// <exception cref="IOException">The disk or the bus does not work.</exception>
     internal static Kernel Start(BootParameters boot, KernelOptions options)
     {
         var kernel = new Kernel(options, boot, boot.Machine is { } machine ? GuestRam.Of(machine) : GuestRam.Create(options.MemoryBytes));
-        if (options.BusSocket is { } socket) kernel.BringUpRemoteDisk(socket);
+        if (options.BusSocket is { } socket) kernel._remote = RemoteDisk.Start(socket, kernel.OpenChannel, kernel.Crash);
         else if (options.Mode is { } mode) kernel.ChangeMode(mode);
         else if (kernel.IsBusOffered()) kernel.ChangeMode(GuestMode.Enlightened);
         return kernel;
     }
 
-    /// <summary>Asks the hypervisor, if this is one of ours, whether the disk can be reached over a bus.</summary>
-    internal bool IsBusOffered() => _hypervisor?.OffersBus(Disk) == true;
+    /// <summary>Whether the hypervisor, if there is one, offers the bus.</summary>
+    internal bool IsBusOffered() => _bus.IsOffered();
 
-    /// <summary>Changes the mode, live: requests in flight end where they are, later ones take the new way.</summary>
+    /// <summary>Changes the mode, live.</summary>
     /// <returns>Requests in flight at the moment of the switch.</returns>
     /// <exception cref="IOException">The bus is not there; the mode is emulating then.</exception>
     internal int ChangeMode(GuestMode mode)
     {
-        if (mode == Mode && (mode == GuestMode.Emulating || _channel is not null)) return InFlight;
-        if (_emulated is not { Shunt: var shunt }) throw new IOException("this guest has no emulated disk, so its mode cannot change");
-
-        // First everything passes down again, so that whatever the shunt diverted to can end.
-        var inFlight = InFlight;
-        shunt.PassDown();
-        Mode = GuestMode.Emulating;
-        TearDownChannel();
-        switch (mode)
-        {
-            case GuestMode.Enlightened:
-                var portDriverEn = BringUpEnlightenedStack(OpenBus());
-                inFlight = InFlight;
-                shunt.Divert(portDriverEn.Submit, PrimaryRequests.All);
-                break;
-            case GuestMode.Alternate:
-                _channel = OpenChannel(OpenBus());
-                inFlight = InFlight;
-                shunt.Divert(_channel.Submit, PrimaryRequests.Data);
-                break;
-        }
-        Mode = mode;
-        return inFlight;
+        if (_mode is not null) return _mode.Change(mode);
+        if (mode == Mode) return InFlight;
+        throw new IOException("this guest has no emulated disk, so its mode cannot change");
     }
 
     /// <summary>The end of the machine after a fault that nobody can handle; does not return.</summary>
@@ -132,39 +111,13 @@ internal sealed class Kernel : IDisposable
     /// <summary>Ends in order: requests drained, stacks down, machine powered off.</summary>
     public void Dispose()
     {
-        _emulated?.Shunt.PassDown();
-        TearDownChannel();
+        _remote?.Dispose();
+        _mode?.Change(GuestMode.Emulating);
         _emulated?.Dispose();
         // From here on the other processors' threads see the machine go; that is no fault.
         Crash.TryRaise();
         _machine?.PowerOff();
     }
-
-    private void BringUpRemoteDisk(string socket)
-    {
-        _remote = new ReconnectingPortDriver(
-            lost => OpenChannel(UnixConnection.Connect(socket), lost), static what => Console.Error.WriteLine($"vmshunt-guest: {what}"));
-        EnlightenedDisk = new DiskClassDriver(_remote, Crash);
-        Mode = GuestMode.Enlightened;
-    }
-
-    private VirtioBlkPortDriver BringUpEnlightenedStack(UnixConnection socket)
-    {
-        _channel = OpenChannel(socket);
-        var portDriverEn = new VirtioBlkPortDriver(_channel);
-        EnlightenedDisk = new DiskClassDriver(portDriverEn, Crash);
-        Mode = GuestMode.Enlightened;
-        return portDriverEn;
-    }
-
-    private UnixConnection OpenBus()
-    {
-        if (_hypervisor is null) throw new IOException("no hypervisor of ours is here, so there is no bus; only the emulating mode is possible");
-        if (!_hypervisor.OffersBus(Disk)) throw new IOException("the hypervisor offers no bus for this disk; only the emulating mode is possible");
-        return _hypervisor.OpenBus(Disk);
-    }
-
-    private BusChannel OpenChannel(UnixConnection socket) => OpenChannel(socket, OnChannelLost);
 
     private BusChannel OpenChannel(UnixConnection socket, Action<string> lost) =>
         BusChannel.Open(socket, Ram, Pages, _options.Bus, new RingThread(
@@ -174,22 +127,4 @@ internal sealed class Kernel : IDisposable
             Leave: () => _emulated?.Processors.Leave(),
             lost,
             Die));
-
-    private void TearDownChannel()
-    {
-        EnlightenedDisk = null;
-        _remote?.Dispose();
-        _remote = null;
-        if (_channel is null) return;
-        _channel.Dispose();
-        _channel = null;
-        _hypervisor?.CloseBus(Disk);
-    }
-
-    private void OnChannelLost(string why)
-    {
-        _emulated?.Shunt.PassDown();
-        Mode = GuestMode.Emulating;
-        Console.Error.WriteLine($"vmshunt-guest: the bus is lost: {why}; requests take the trap");
-    }
 }

@@ -2,19 +2,6 @@ using VmShunt.Guest.Bus;
 
 namespace VmShunt.Guest;
 
-/// <summary>Which roads the guest uses.</summary>
-internal enum GuestMode
-{
-    /// <summary>Only the emulating stack; the shunt passes down.</summary>
-    Emulating,
-
-    /// <summary>Both stacks; the shunt diverts to port driver-en.</summary>
-    Enlightened,
-
-    /// <summary>No enlightened stack: the shunt itself speaks to VM-H, and diverts reads and writes only.</summary>
-    Alternate,
-}
-
 /// <summary>How a kernel is started.</summary>
 /// <param name="Mode">The mode to enter at the start; null: enlightened where the bus is offered.</param>
 /// <param name="BusSocket">A vhost-user-blk socket to use without a hypervisor, or null.</param>

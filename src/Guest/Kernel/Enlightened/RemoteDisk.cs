@@ -1,0 +1,31 @@
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Bus;
+using VmShunt.Guest.Crash;
+using VmShunt.Ring.Interop;
+
+namespace VmShunt.Guest.Enlightened;
+
+/// <summary>The disk of a guest that has nothing but the bus: an enlightened stack whose port driver-en outlives its back-end.</summary>
+internal sealed class RemoteDisk : IDisposable
+{
+    private RemoteDisk(ReconnectingPortDriver port, CrashStop crash)
+    {
+        Port = port;
+        Disk = new DiskClassDriver(port, crash);
+    }
+
+    internal ReconnectingPortDriver Port { get; }
+
+    internal DiskClassDriver Disk { get; }
+
+    /// <summary>Connects to the back-end that listens on a socket.</summary>
+    /// <exception cref="IOException">There is none, or it is no disk.</exception>
+    internal static RemoteDisk Start(string socket, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashStop crash)
+    {
+        var port = new ReconnectingPortDriver(
+            lost => openChannel(UnixConnection.Connect(socket), lost), static what => Console.Error.WriteLine($"vmshunt-guest: {what}"));
+        return new RemoteDisk(port, crash);
+    }
+
+    public void Dispose() => Port.Dispose();
+}
