@@ -17,17 +17,18 @@ namespace VmShunt.Guest;
 /// </summary>
 internal sealed class EmulatedDisk : IDisposable
 {
-    private readonly AhciPortDriver _port;
-
     private EmulatedDisk(AhciPortDriver port, MachineProcessors processors, CrashStop crash)
     {
-        _port = port;
+        Port = port;
         Processors = processors;
         Shunt = new ShuntDriver(port);
         Disk = new DiskClassDriver(Shunt, crash);
     }
 
     internal MachineProcessors Processors { get; }
+
+    /// <summary>Port driver-em.</summary>
+    internal AhciPortDriver Port { get; }
 
     internal ShuntDriver Shunt { get; }
 
@@ -39,12 +40,13 @@ internal sealed class EmulatedDisk : IDisposable
     internal CrashPath? CrashPath { get; private set; }
 
     internal static EmulatedDisk Start(
-        IMachine machine, IProcessor boot, Hypervisor? hypervisor, AhciHba hba, GuestRam ram, GuestPages pages, CrashStop crash, Action<Exception> machineCheck)
+        IMachine machine, MachineProcessors processors, Hypervisor? hypervisor, AhciHba hba, GuestRam ram, GuestPages pages, CrashStop crash,
+        Action<Exception> machineCheck, Action busChanged)
     {
-        var processors = new MachineProcessors(machine, boot);
         var interrupts = new InterruptProcessor(processors.Start(), crash, machineCheck);
         var port = AhciPortDriver.Start(processors, hba, ram, pages);
         interrupts.Handle(GuestLayout.FirstVector + hba.Device - 1, port.HandleInterrupt);
+        interrupts.Handle(GuestLayout.BusVector, busChanged);
         interrupts.Start();
 
         var disk = new EmulatedDisk(port, processors, crash);
@@ -57,5 +59,5 @@ internal sealed class EmulatedDisk : IDisposable
         return disk;
     }
 
-    public void Dispose() => _port.Dispose();
+    public void Dispose() => Port.Dispose();
 }

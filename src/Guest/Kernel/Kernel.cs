@@ -19,7 +19,8 @@ internal sealed class Kernel : IDisposable
 
     private readonly KernelOptions _options;
     private readonly IMachine? _machine;
-    private readonly HypervisorBus _bus;
+    private readonly HypervisorBus? _bus;
+    private readonly BusWatch _watch = new();
     private readonly EmulatedDisk? _emulated;
     private readonly ModeControl? _mode;
     private RemoteDisk? _remote;
@@ -28,14 +29,16 @@ internal sealed class Kernel : IDisposable
     {
         _options = options;
         _machine = boot.Machine;
-        var hypervisor = boot.Processor is { } processor ? Hypervisor.Find(processor) : null;
-        _bus = new HypervisorBus(hypervisor, DiskNumber);
         Source = boot.Source;
         Ram = ram;
         Pages = new GuestPages(ram);
         if (_machine is null || boot.Hba is null) return;
-        _emulated = EmulatedDisk.Start(_machine, boot.Processor!, hypervisor, boot.Hba, ram, Pages, Crash, Die);
-        _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash);
+        var hypervisor = Hypervisor.Find(boot.Processor!);
+        var processors = new MachineProcessors(_machine, boot.Processor!);
+        _bus = new HypervisorBus(hypervisor, processors, DiskNumber);
+        _emulated = EmulatedDisk.Start(_machine, processors, hypervisor, boot.Hba, ram, Pages, Crash, Die, _watch.Note);
+        _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash, _watch.Note);
+        _watch.Start(_mode.Settle);
     }
 
     internal BootSource Source { get; }
@@ -67,8 +70,8 @@ internal sealed class Kernel : IDisposable
 
     internal GptPartition? DumpPartition => Partitions.FirstOrDefault(p => p.Type == PartitionTypes.Dump);
 
-    /// <summary>How often the back-end of a bus without hypervisor went and came back.</summary>
-    internal int Reconnects => _remote?.Port.Reconnects ?? 0;
+    /// <summary>How often the bus, or without a hypervisor its back-end, went and came back.</summary>
+    internal int Reconnects => _remote?.Port.Reconnects ?? _mode?.Returns ?? 0;
 
     /// <summary>Requests in flight on either stack.</summary>
     internal int InFlight => _mode?.InFlight ?? (int)(_remote?.Disk.Counters.InFlight ?? 0);
@@ -81,11 +84,12 @@ internal sealed class Kernel : IDisposable
         if (options.BusSocket is { } socket) kernel._remote = RemoteDisk.Start(socket, kernel.OpenChannel, kernel.Crash);
         else if (options.Mode is { } mode) kernel.ChangeMode(mode);
         else if (kernel.IsBusOffered()) kernel.ChangeMode(GuestMode.Enlightened);
+        else kernel._mode?.Want(GuestMode.Enlightened);
         return kernel;
     }
 
     /// <summary>Whether the hypervisor, if there is one, offers the bus.</summary>
-    internal bool IsBusOffered() => _bus.IsOffered();
+    internal bool IsBusOffered() => _bus?.IsOffered() == true;
 
     /// <summary>Changes the mode, live.</summary>
     /// <returns>Requests in flight at the moment of the switch.</returns>
@@ -111,6 +115,7 @@ internal sealed class Kernel : IDisposable
     /// <summary>Ends in order: requests drained, stacks down, machine powered off.</summary>
     public void Dispose()
     {
+        _watch.Dispose();
         _remote?.Dispose();
         _mode?.Change(GuestMode.Emulating);
         _emulated?.Dispose();

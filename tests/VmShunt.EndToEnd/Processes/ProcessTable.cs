@@ -6,7 +6,7 @@ namespace VmShunt.EndToEnd.Processes;
 /// <summary>What the kernel says about processes (proc(5)).</summary>
 internal static class ProcessTable
 {
-    internal const int SIGKILL = 9, SIGCONT = 18, SIGSTOP = 19;
+    internal const int SIGKILL = 9, SIGUSR1 = 10, SIGUSR2 = 12, SIGCONT = 18, SIGSTOP = 19;
 
     /// <summary>Sends a signal to one process.</summary>
     internal static void Send(int processId, int signal) => Assert.Equal(0, Signal.Send(processId, signal));

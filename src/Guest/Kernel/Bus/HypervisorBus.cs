@@ -3,12 +3,13 @@ using VmShunt.Ring.Interop;
 
 namespace VmShunt.Guest.Bus;
 
-/// <summary>The bus to a disk as the hypervisor offers it. One thread at a time.</summary>
+/// <summary>The bus to a disk as the hypervisor offers it. Any thread.</summary>
 /// <param name="hypervisor">Null on a machine without one of ours.</param>
+/// <param name="processors">Who calls it.</param>
 /// <param name="disk">Which disk.</param>
-internal sealed class HypervisorBus(Hypervisor? hypervisor, ulong disk)
+internal sealed class HypervisorBus(Hypervisor? hypervisor, MachineProcessors processors, ulong disk)
 {
-    internal bool IsOffered() => hypervisor?.OffersBus(disk) == true;
+    internal bool IsOffered() => hypervisor is not null && processors.Use(processor => hypervisor.On(processor).OffersBus(disk));
 
     /// <summary>Has the bus opened.</summary>
     /// <returns>Connected to VM-H; the caller's.</returns>
@@ -16,10 +17,14 @@ internal sealed class HypervisorBus(Hypervisor? hypervisor, ulong disk)
     internal UnixConnection Open()
     {
         if (hypervisor is null) throw new IOException("no hypervisor of ours is here, so there is no bus; only the emulating mode is possible");
-        if (!hypervisor.OffersBus(disk)) throw new IOException("the hypervisor offers no bus for this disk; only the emulating mode is possible");
-        return hypervisor.OpenBus(disk);
+        if (!IsOffered()) throw new IOException("the hypervisor offers no bus for this disk; only the emulating mode is possible");
+        return processors.Use(processor => hypervisor.On(processor).OpenBus(disk));
     }
 
     /// <summary>Tells the hypervisor that the channel is closed.</summary>
-    internal void Close() => hypervisor?.CloseBus(disk);
+    internal void Close() => processors.Use(processor =>
+    {
+        hypervisor?.On(processor).CloseBus(disk);
+        return true;
+    });
 }

@@ -1,17 +1,19 @@
 using VmShunt.Guest.Block;
-using VmShunt.Guest.Bus;
 using VmShunt.Guest.Crash;
 
 namespace VmShunt.Guest.Enlightened;
 
-/// <summary>The enlightened stack of one disk, while there is one: class driver-en over port driver-en.</summary>
+/// <summary>
+/// The enlightened stack of one disk: class driver-en over port driver-en. Once made it stays, whatever the mode and the
+/// bus, so that whoever uses it may go on.
+/// </summary>
 internal sealed class EnlightenedStack
 {
-    /// <param name="channel">What port driver-en speaks through; stays the caller's.</param>
+    /// <param name="away">Takes requests that the bus cannot: port driver-em.</param>
     /// <param name="crash">Stops requests when the machine crashes.</param>
-    internal EnlightenedStack(BusChannel channel, CrashStop crash)
+    internal EnlightenedStack(IBlockDriver away, CrashStop crash)
     {
-        Port = new VirtioBlkPortDriver(channel);
+        Port = new VirtioBlkPortDriver(away);
         Disk = new DiskClassDriver(Port, crash);
     }
 

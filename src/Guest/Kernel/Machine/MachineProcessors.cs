@@ -67,6 +67,13 @@ internal sealed class MachineProcessors : IMmio
         return count;
     }
 
+    /// <summary>Has something done on the calling thread's own processor, or on the shared one.</summary>
+    internal T Use<T>(Func<IProcessor, T> action)
+    {
+        if (t_processor is { } own) return action(own);
+        lock (_sharing) return action(_shared);
+    }
+
     public ulong Read(ulong address, int size)
     {
         if (t_processor is { } own) return own.Read(address, size);

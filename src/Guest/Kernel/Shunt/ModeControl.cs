@@ -2,76 +2,135 @@ using VmShunt.Guest.Bus;
 using VmShunt.Guest.Crash;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Ring.Interop;
+using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Shunt;
 
 /// <summary>
 /// The mode of a guest with an emulated disk: brings the bus and the enlightened stack up and down, and has the shunt
-/// follow. Modes are changed from one thread; requests run on any, meanwhile.
+/// follow. The mode that is wanted is entered again by itself when the bus was lost and is offered again. Any thread, one
+/// at a time; requests run on any, meanwhile.
 /// </summary>
 /// <param name="emulated">The disk whose requests are shunted.</param>
 /// <param name="bus">Where the bus comes from.</param>
 /// <param name="openChannel">Opens a channel on it; is given whom to tell, on a queue's thread, when it is lost.</param>
 /// <param name="crash">Stops requests when the machine crashes.</param>
+/// <param name="busLost">Told, on a queue's thread, that <see cref="Settle"/> has something to do.</param>
 internal sealed class ModeControl(
-    EmulatedDisk emulated, HypervisorBus bus, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashStop crash)
+    EmulatedDisk emulated, HypervisorBus bus, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashStop crash, Action busLost)
 {
+    private readonly Lock _changing = new();
+    private EnlightenedStack? _stack;
+    private GuestMode _wanted;
+    private bool _isLost;
+    private bool _hasFailed;
+
     internal GuestMode Mode { get; private set; }
 
     /// <summary>The channel to VM-H, whoever uses it, or null.</summary>
     internal BusChannel? Channel { get; private set; }
 
-    /// <summary>The enlightened stack, or null while there is none.</summary>
-    internal EnlightenedStack? Enlightened { get; private set; }
+    /// <summary>How often the bus was lost and the mode entered again.</summary>
+    internal int Returns { get; private set; }
+
+    /// <summary>The enlightened stack, or null while there is none. It stays while its bus is away.</summary>
+    internal EnlightenedStack? Enlightened => _wanted == GuestMode.Enlightened ? _stack : null;
 
     /// <summary>Requests in flight on either stack.</summary>
-    internal int InFlight => (int)(emulated.Disk.Counters.InFlight + (Enlightened?.Disk.Counters.InFlight ?? 0));
+    internal int InFlight => (int)(emulated.Disk.Counters.InFlight + (_stack?.Disk.Counters.InFlight ?? 0));
 
     /// <summary>Changes the mode, live: requests in flight end where they are, later ones take the new way.</summary>
     /// <returns>Requests in flight at the moment of the switch.</returns>
     /// <exception cref="IOException">The bus is not there; the mode is emulating then.</exception>
     internal int Change(GuestMode mode)
     {
-        if (mode == Mode && Channel is null == (mode == GuestMode.Emulating)) return InFlight;
-
-        // First everything passes down again, so that whatever the shunt diverted to can end.
-        var shunt = emulated.Shunt;
-        var inFlight = InFlight;
-        shunt.PassDown();
-        Mode = GuestMode.Emulating;
-        TearDown();
-        switch (mode)
+        lock (_changing)
         {
-            case GuestMode.Enlightened:
-                Channel = openChannel(bus.Open(), OnLost);
-                Enlightened = new EnlightenedStack(Channel, crash);
-                inFlight = InFlight;
-                shunt.Divert(Enlightened.Port.Submit, PrimaryRequests.All);
-                break;
-            case GuestMode.Alternate:
-                Channel = openChannel(bus.Open(), OnLost);
-                inFlight = InFlight;
-                shunt.Divert(Channel.Submit, PrimaryRequests.Data);
-                break;
+            if (mode == Mode && mode == _wanted && !_isLost) return InFlight;
+            var inFlight = InFlight;
+            Leave();
+            if (mode != GuestMode.Emulating) inFlight = Enter(mode);
+            _wanted = mode;
+            return inFlight;
+        }
+    }
+
+    /// <summary>The mode to be in whenever that is possible; <see cref="Settle"/> enters it.</summary>
+    internal void Want(GuestMode mode)
+    {
+        lock (_changing) _wanted = mode;
+    }
+
+    /// <summary>Follows the bus: leaves a channel that was lost, and enters the wanted mode when the bus is offered.</summary>
+    /// <returns>False when the bus is offered and did not come up: later it may.</returns>
+    internal bool Settle()
+    {
+        lock (_changing)
+        {
+            if (crash.IsCrashed) return true;
+            if (_isLost) Leave();
+            if (Mode == _wanted || !bus.IsOffered()) return true;
+            try
+            {
+                Enter(_wanted);
+                _hasFailed = false;
+                Returns++;
+                Say($"the bus is there: {Mode.ToString().ToLowerInvariant()} mode");
+                return true;
+            }
+            catch (IOException e) when (e is not (HypervisorLostException or MachineCheckException))
+            {
+                if (!_hasFailed) Say($"the bus does not come up, and is tried again: {e.Message}");
+                _hasFailed = true;
+                return false;
+            }
+        }
+    }
+
+    /// <summary>Emulating mode: everything passes down again, so that whatever the shunt diverted to can end; then it ends.</summary>
+    private void Leave()
+    {
+        emulated.Shunt.PassDown();
+        Mode = GuestMode.Emulating;
+        _stack?.Port.Detach();
+        if (Channel is { } channel)
+        {
+            channel.Dispose();
+            Channel = null;
+            bus.Close();
+        }
+        // After the channel's threads have ended nobody can say of it that it is lost.
+        _isLost = false;
+    }
+
+    private int Enter(GuestMode mode)
+    {
+        Channel = openChannel(bus.Open(), OnLost);
+        int inFlight;
+        if (mode == GuestMode.Enlightened)
+        {
+            _stack ??= new EnlightenedStack(emulated.Port, crash);
+            _stack.Port.Attach(Channel);
+            inFlight = InFlight;
+            emulated.Shunt.Divert(_stack.Port.Submit, PrimaryRequests.All);
+        }
+        else
+        {
+            inFlight = InFlight;
+            emulated.Shunt.Divert(Channel.Submit, PrimaryRequests.Data);
         }
         Mode = mode;
         return inFlight;
-    }
-
-    /// <summary>Ends the enlightened stack, if there is one, and the channel: requests on it are ended first.</summary>
-    private void TearDown()
-    {
-        Enlightened = null;
-        if (Channel is not { } channel) return;
-        channel.Dispose();
-        Channel = null;
-        bus.Close();
     }
 
     private void OnLost(string why)
     {
         emulated.Shunt.PassDown();
         Mode = GuestMode.Emulating;
-        Console.Error.WriteLine($"vmshunt-guest: the bus is lost: {why}; requests take the trap");
+        Interlocked.Exchange(ref _isLost, true);
+        Say($"the bus is lost: {why}; requests take the trap");
+        busLost();
     }
+
+    private static void Say(string what) => Console.Error.WriteLine($"vmshunt-guest: {what}");
 }
