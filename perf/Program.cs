@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Invocation;
 using VmShunt.Perf.Bench;
 using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Compare;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
 
@@ -12,6 +13,7 @@ var launch = new Command("launch", "The same as no command.");
 LaunchCommand.AddTo(launch);
 root.Subcommands.Add(launch);
 
+root.Subcommands.Add(CompareCommand.Build());
 root.Subcommands.Add(BenchCommand.Build());
 root.Subcommands.Add(PeerCommand.Build());
 

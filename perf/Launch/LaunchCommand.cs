@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Spectre.Console;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Perf.Launch;
@@ -38,7 +37,7 @@ internal static class LaunchCommand
             };
             using var stop = new StopSignals();
             var launcher = new Launcher(
-                options, CreateConsole(Console.Out, Console.IsOutputRedirected), CreateConsole(Console.Error, Console.IsErrorRedirected),
+                options, ConsoleOf.Output(), ConsoleOf.Errors(),
                 static socket => new HypervisorTrapCounter(socket), stop.Token);
             var code = await launcher.RunAsync();
             return stop.ExitCode ?? code;
@@ -52,17 +51,5 @@ internal static class LaunchCommand
         if (ByteSize.TryParse(text, out var bytes) && bytes > machine) return false;
         wrong = "give at least 16M in whole pages, such as 64M";
         return bytes >= 16 << 20 && bytes % 4096 == 0;
-    }
-
-    private static IAnsiConsole CreateConsole(TextWriter target, bool redirected)
-    {
-        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
-        {
-            Ansi = redirected ? AnsiSupport.No : AnsiSupport.Detect,
-            Out = new AnsiConsoleOutput(target),
-        });
-        // A pipe has no width: lines stay whole.
-        if (redirected) console.Profile.Width = 1000;
-        return console;
     }
 }

@@ -5,7 +5,7 @@ namespace VmShunt.Perf.Launch;
 /// <summary>Sends signals; .NET itself knows only SIGKILL.</summary>
 internal static class Signal
 {
-    internal const int HangUp = 1, Interrupt = 2, Terminate = 15;
+    internal const int HangUp = 1, Interrupt = 2, Terminate = 15, Continue = 18, Stop = 19;
 
     [DllImport("libc", EntryPoint = "kill")]
     internal static extern int Send(int processId, int signal);

@@ -18,6 +18,9 @@ internal sealed record Workload(string Operation, int BlockSize, int QueueDepth)
     internal string Command(string stack, TimeSpan duration, SectorRange range) => string.Create(CultureInfo.InvariantCulture,
         $"bench --stack {stack} --operation {Operation} --block-size {BlockSize} --depth {QueueDepth} --seconds {duration.TotalSeconds:0.###} --first-sector {range.First} --sectors {range.Count}");
 
+    /// <summary>The same for a guest that has only one stack.</summary>
+    internal string BusCommand(TimeSpan duration, SectorRange range) => Command("enlightened", duration, range);
+
     /// <summary>The matrix of a launch, with blocks that fit into the range.</summary>
     internal static IReadOnlyList<Workload> Matrix(bool quick, bool mayWrite, SectorRange range)
     {

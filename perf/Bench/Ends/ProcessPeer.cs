@@ -27,5 +27,7 @@ internal sealed class ProcessPeer : Peer
         }
     }
 
+    internal int ProcessId => _process.Id;
+
     public override void Dispose() => _process.DisposeAsync().AsTask().GetAwaiter().GetResult();
 }

@@ -1,0 +1,37 @@
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Measure;
+using VmShunt.Perf.Report;
+
+namespace VmShunt.Perf.Compare.Contestants;
+
+/// <summary>
+/// <c>pread</c> of the file by a thread of this process: no machine, no ring, no queue. One thread, since a ring's device
+/// thread is one too.
+/// </summary>
+internal sealed class PreadContestant(string subject, DirectPath path, Workload workload, Inputs inputs) : Contestant(subject, inputs)
+{
+    internal const string Name = "pread in process";
+
+    /// <summary>What the ratios with it allow, and say.</summary>
+    internal static IReadOnlyList<Allowance> Allowed { get; } =
+    [
+        new(nameof(Inputs.Generator), "pread is called in process: no front-end, no queue"),
+        new(nameof(Inputs.Depth), "pread does not queue: its depth is 1"),
+    ];
+
+    internal static PreadContestant Of(Session session, DirectPath path, int blockBytes, string operation)
+    {
+        var workload = new Workload(operation, blockBytes, 1);
+        return new PreadContestant(Name, path, workload, RingContestant.Given(session, new Disk(Disk.PageCache, "noise", session.Options.DiskBytes), workload, session.WholeDisk) with
+        {
+            Generator = "a thread of this process",
+        });
+    }
+
+    internal override Task<Sample> MeasureAsync(TimeSpan duration) => Task.Run(() =>
+    {
+        PathResult result = path.Measure(workload, duration);
+        return new Sample(result.Iops, result.P50Microseconds, result.P99Microseconds, result.P999Microseconds, result.GuestCpuMicrosecondsPerRequest, 0, 0);
+    });
+}

@@ -1,0 +1,47 @@
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Contestants;
+
+/// <summary>A workload of a guest on a back-end's ring.</summary>
+internal sealed class RingContestant(string subject, BusGuest guest, Workload workload, SectorRange range, Inputs inputs) : Contestant(subject, inputs)
+{
+    /// <summary>One workload over a range of the back-end's disk.</summary>
+    internal static RingContestant Of(Session session, string subject, BusGuest guest, Workload workload, SectorRange? range = null)
+    {
+        var sectors = range ?? new SectorRange(0, guest.BackEnd.Disk.Bytes / 512);
+        return new RingContestant(subject, guest, workload, sectors, Given(session, guest.BackEnd.Disk, workload, sectors));
+    }
+
+    internal static Inputs Given(Session session, Disk disk, Workload workload, SectorRange range) => new()
+    {
+        Operation = workload.Operation,
+        BlockBytes = workload.BlockSize,
+        Depth = workload.QueueDepth,
+        Medium = disk.Medium,
+        Content = disk.Content,
+        DiskBytes = disk.Bytes,
+        RangeBytes = range.Count * 512,
+        Generator = "vmshunt-guest --poll busy",
+        Seconds = session.Options.Turn.TotalSeconds,
+    };
+
+    internal override async Task<Sample> MeasureAsync(TimeSpan duration)
+    {
+        var host = ProcessorTime.Of(guest.BackEnd.ProcessId);
+        var answer = await guest.BenchAsync(workload.BusCommand(duration, range), duration);
+        host = ProcessorTime.Of(guest.BackEnd.ProcessId) - host;
+        return SampleOf(answer, host, 0);
+    }
+
+    internal static Sample SampleOf(BenchAnswer answer, long hostNanoseconds, long hypervisorNanoseconds)
+    {
+        if (answer.Requests == 0) throw new LaunchException("no request came back in a whole turn");
+        double requests = answer.Requests;
+        return new Sample(
+            answer.Iops, answer.P50Microseconds, answer.P99Microseconds, answer.P999Microseconds,
+            answer.GuestCpuMicrosecondsPerRequest, hostNanoseconds / requests / 1000, hypervisorNanoseconds / requests / 1000);
+    }
+}

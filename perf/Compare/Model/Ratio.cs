@@ -1,0 +1,43 @@
+namespace VmShunt.Perf.Compare.Model;
+
+/// <summary>
+/// The only way to set two measurements side by side: round by round, the rounds having been taken in turns, and not
+/// at all where their inputs differ.
+/// </summary>
+internal static class Ratio
+{
+    /// <summary>Ours as a multiple of theirs.</summary>
+    /// <param name="ours">Above the line.</param>
+    /// <param name="theirs">Below it.</param>
+    /// <param name="figure">What is compared, such as the rate.</param>
+    /// <param name="allowed">Inputs that may differ, with the reasons.</param>
+    /// <exception cref="InputsDifferException">They did not run with the same inputs.</exception>
+    internal static Spread Of(Measurement ours, Measurement theirs, Func<Sample, double> figure, params IReadOnlyList<Allowance> allowed)
+    {
+        ours.Inputs.RequireSame(ours.Subject, theirs.Subject, theirs.Inputs, allowed);
+        return Spread.Of(Paired(ours.Subject, [.. ours.Rounds.Select(figure)], theirs.Subject, [.. theirs.Rounds.Select(figure)]));
+    }
+
+    /// <summary>A request's time as a multiple of what the yardsticks take together.</summary>
+    /// <exception cref="InputsDifferException">A yardstick was timed with another block size.</exception>
+    internal static Spread Of(Measurement ours, params IReadOnlyList<Yardstick> yardsticks)
+    {
+        foreach (var yardstick in yardsticks)
+        {
+            if (yardstick.BlockBytes is { } bytes && bytes != ours.Inputs.BlockBytes)
+                throw new InputsDifferException($"{ours.Subject} and {yardstick.Name} are not set side by side, their inputs differ: BlockBytes: {ours.Inputs.BlockBytes} and {bytes}");
+        }
+        double[] below = [.. Enumerable.Range(0, yardsticks[0].Rounds.Count).Select(round => yardsticks.Sum(one => one.Rounds[round]))];
+        return Spread.Of(Paired(ours.Subject, [.. ours.Rounds.Select(static sample => sample.Nanoseconds)], string.Join(" + ", yardsticks.Select(static one => one.Name)), below));
+    }
+
+    /// <summary>One yardstick as a multiple of another.</summary>
+    internal static Spread Of(Yardstick ours, Yardstick theirs) => Spread.Of(Paired(ours.Name, ours.Rounds, theirs.Name, theirs.Rounds));
+
+    private static IEnumerable<double> Paired(string above, IReadOnlyList<double> upper, string below, IReadOnlyList<double> lower)
+    {
+        if (upper.Count != lower.Count)
+            throw new InputsDifferException($"{above} and {below} are not set side by side: {upper.Count} rounds and {lower.Count}");
+        return upper.Zip(lower, static (a, b) => a / b);
+    }
+}

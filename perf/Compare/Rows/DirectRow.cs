@@ -1,0 +1,26 @@
+using VmShunt.Perf.Compare.Contestants;
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Rows;
+
+/// <summary>A file past the page cache, at depth: against qemu-storage-daemon's engines, and fio on the bare file.</summary>
+internal sealed class DirectRow() : Row("direct-32", "file with O_DIRECT, 4 KiB random read, depth 32")
+{
+    internal override async Task<RowResult> RunAsync(Session session)
+    {
+        await using var rig = new Rig(session);
+        var workload = new Workload("randread", 4096, 32);
+        RingContestant file = RingContestant.Of(session, "VM-H O_DIRECT", await rig.HostAsync(rig.DirectFile, "VM-H"), workload);
+        Contestant[] peers = [.. (await rig.StorageDaemonsAsync(rig.DirectFile)).Select(peer => RingContestant.Of(session, peer.Subject, peer.Guest, workload))];
+        var fio = FioContestant.Find(session, rig.DirectFile, workload);
+        var rounds = await Rounds.RunAsync(session, [file, .. peers, .. fio is null ? (Contestant[])[] : [fio]]);
+
+        var ours = rounds.Of(file);
+        return Result(
+            rounds,
+            Judge("qsd", Title, Target.AtLeast(1), ours, peers.Length == 0 ? null : Best(peers.Select(rounds.Of)), Iops, "qsd O_DIRECT"),
+            Judge("fio", Title, Target.AtLeast(0.9), ours, fio is null ? null : rounds.Of(fio), Iops, "fio io_uring", FioContestant.Allowed));
+    }
+}

@@ -1,0 +1,46 @@
+using VmShunt.Perf.Compare.Contestants;
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Rows;
+
+/// <summary>VM-H's disk in memory, packed and split, against qemu-storage-daemon's null disk.</summary>
+internal sealed class MemoryRow(int depth) : Row($"memory-{depth}", $"memory disk, 4 KiB random read, depth {depth}")
+{
+    private const string Packed = "VM-H memory, packed", Split = "VM-H memory, split";
+
+    private static readonly Allowance[] s_null =
+    [
+        new(nameof(Inputs.Medium), "null-co moves no data, which favours it"),
+        new(nameof(Inputs.Content), "null-co holds none"),
+    ];
+
+    internal override async Task<RowResult> RunAsync(Session session)
+    {
+        await using var rig = new Rig(session);
+        var workload = new Workload("randread", 4096, depth);
+        var guest = await rig.HostAsync(rig.MemoryDisk, "VM-H", guestOptions: ["--ring", "packed"]);
+        RingContestant packed = RingContestant.Of(session, Packed, guest, workload);
+        RingContestant split = RingContestant.Of(session, Split, await rig.GuestAsync(guest.BackEnd, "--ring", "split"), workload);
+        Contestant[] peers = [.. (await rig.StorageDaemonsAsync(rig.NullDisk)).Select(peer => RingContestant.Of(session, peer.Subject, peer.Guest, workload))];
+        var rounds = await Rounds.RunAsync(session, [packed, split, .. peers]);
+
+        var ours = rounds.Of(packed);
+        var best = peers.Length == 0 ? null : Best(peers.Select(rounds.Of));
+        var verdicts = new List<Verdict> { Judge("qsd", Title, Target.AtLeast(depth == 1 ? 4 : 3), ours, best, Iops, "qsd null-co", s_null) };
+        if (depth == 1)
+        {
+            Yardstick line = rounds.Yardstick(Calibration.PingPong), copy = rounds.Yardstick(Calibration.DiskCopy);
+            verdicts.Add(new Verdict($"{Id}.limit", Title, $"{line.Name} + {copy.Name}", Target.AtMost(2), Ratio.Of(ours, line, copy), []));
+        }
+        else
+        {
+            verdicts.Add(Judge("packed", $"{Title}: packed by split", Target.AtLeast(0.97), ours, rounds.Of(split), Iops, Split) with
+            {
+                Notes = ["0.97: the same but for noise"],
+            });
+        }
+        return Result(rounds, verdicts);
+    }
+}

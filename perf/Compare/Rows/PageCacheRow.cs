@@ -1,0 +1,27 @@
+using VmShunt.Perf.Compare.Contestants;
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Rows;
+
+/// <summary>A file in the page cache: against qemu-storage-daemon's engines, and <c>pread</c> in process.</summary>
+internal sealed class PageCacheRow(int depth) : Row($"file-{depth}", $"file in the page cache, 4 KiB random read, depth {depth}")
+{
+    internal override async Task<RowResult> RunAsync(Session session)
+    {
+        await using var rig = new Rig(session);
+        var workload = new Workload("randread", 4096, depth);
+        RingContestant file = RingContestant.Of(session, "VM-H file", await rig.HostAsync(rig.CachedFile, "VM-H"), workload);
+        Contestant[] peers = [.. (await rig.StorageDaemonsAsync(rig.CachedFile)).Select(peer => RingContestant.Of(session, peer.Subject, peer.Guest, workload))];
+        PreadContestant pread = PreadContestant.Of(session, rig.OpenFile(), workload.BlockSize, workload.Operation);
+        var rounds = await Rounds.RunAsync(session, [file, .. peers, pread]);
+
+        var ours = rounds.Of(file);
+        var best = peers.Length == 0 ? null : Best(peers.Select(rounds.Of));
+        return Result(
+            rounds,
+            Judge("qsd", Title, Target.AtLeast(3), ours, best, Iops, "qsd file"),
+            Judge("pread", $"{Title}: time a request", Target.AtMost(depth == 1 ? 1.3 : 1), ours, rounds.Of(pread), Time, PreadContestant.Name, PreadContestant.Allowed));
+    }
+}

@@ -1,0 +1,21 @@
+using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Compare.Contestants;
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+
+namespace VmShunt.Perf.Compare.Rows;
+
+/// <summary>One request to another process and back on the bare ring, beside one cache line.</summary>
+internal sealed class RoundTripRow() : Row("roundtrip", "ring round trip, two processes, depth 1")
+{
+    internal override async Task<RowResult> RunAsync(Session session)
+    {
+        await using var rig = new Rig(session);
+        EchoContestant packed = rig.Hold(new EchoContestant(session, RingLayout.Packed)), split = rig.Hold(new EchoContestant(session, RingLayout.Split));
+        var rounds = await Rounds.RunAsync(session, [packed, split]);
+        var line = rounds.Yardstick(Calibration.PingPong);
+        Verdict Against(string id, EchoContestant ring) =>
+            new($"{Id}.{id}", $"{Title}, {id} ring", line.Name, Target.AtMost(1.5), Ratio.Of(rounds.Of(ring), line), []);
+        return Result(rounds, Against("packed", packed), Against("split", split));
+    }
+}

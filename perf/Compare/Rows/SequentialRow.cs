@@ -1,0 +1,24 @@
+using VmShunt.Perf.Compare.Contestants;
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Rows;
+
+/// <summary>Reading a file in the page cache from end to end, 1 MiB a request, against <c>pread</c> in process.</summary>
+internal sealed class SequentialRow() : Row("sequential", "1 MiB sequential read, file in the page cache")
+{
+    private const int Block = 1 << 20, Depth = 4;
+
+    internal override async Task<RowResult> RunAsync(Session session)
+    {
+        await using var rig = new Rig(session);
+        var workload = new Workload("read", Block, Depth);
+        RingContestant file = RingContestant.Of(session, "VM-H file", await rig.HostAsync(rig.CachedFile, "VM-H"), workload);
+        PreadContestant pread = PreadContestant.Of(session, rig.OpenFile(), Block, "read");
+        var rounds = await Rounds.RunAsync(session, [file, pread]);
+        return Result(
+            rounds,
+            Judge("pread", $"{Title}, depth {Depth}", Target.AtLeast(0.95), rounds.Of(file), rounds.Of(pread), Iops, PreadContestant.Name, PreadContestant.Allowed));
+    }
+}

@@ -1,0 +1,20 @@
+namespace VmShunt.Perf.Compare.Rows;
+
+/// <summary>All rows, in the order of the table.</summary>
+internal static class TableRows
+{
+    internal static IReadOnlyList<Row> All { get; } =
+    [
+        new RoundTripRow(),
+        new MemoryRow(1),
+        new MemoryRow(32),
+        new PageCacheRow(1),
+        new PageCacheRow(32),
+        new DirectRow(),
+        new SequentialRow(),
+    ];
+
+    /// <summary>The rows whose id begins with one of the words; all where there is no word.</summary>
+    internal static IReadOnlyList<Row> Find(IReadOnlyList<string> words) =>
+        [.. All.Where(row => words.Count == 0 || words.Any(word => row.Id.StartsWith(word, StringComparison.OrdinalIgnoreCase)))];
+}

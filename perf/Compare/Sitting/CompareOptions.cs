@@ -1,0 +1,36 @@
+namespace VmShunt.Perf.Compare.Sitting;
+
+/// <summary>What the user asked of a comparison.</summary>
+internal sealed record CompareOptions
+{
+    internal bool Quick { get; init; }
+
+    /// <summary>Parts of the ids of rows to run; empty for all.</summary>
+    internal IReadOnlyList<string> Rows { get; init; } = [];
+
+    internal string? JsonFile { get; init; }
+
+    internal string? ReportFile { get; init; }
+
+    internal string? MarkdownFile { get; init; }
+
+    /// <summary>The folder of the three executables.</summary>
+    internal string ProgramFolder { get; init; } = AppContext.BaseDirectory;
+
+    /// <summary>Turns that each contestant gets.</summary>
+    internal int Rounds => Quick ? 2 : 7;
+
+    /// <summary>How long one turn takes.</summary>
+    internal TimeSpan Turn => TimeSpan.FromSeconds(Quick ? 0.12 : 0.3);
+
+    /// <summary>
+    /// Before every turn, with the same work: processes that have just been let go on find their cores and caches again.
+    /// </summary>
+    internal TimeSpan LeadIn => Turn / 3;
+
+    /// <summary>Before the first turn: until the JIT has compiled what runs for good.</summary>
+    internal TimeSpan WarmUp => TimeSpan.FromSeconds(Quick ? 0.3 : 0.8);
+
+    /// <summary>The disk that is read, in memory and in a file.</summary>
+    internal long DiskBytes => Quick ? 32 << 20 : 128 << 20;
+}

@@ -1,0 +1,41 @@
+using VmShunt.Perf.Compare.Contestants;
+using VmShunt.Perf.Compare.Model;
+
+namespace VmShunt.Perf.Compare.Sitting;
+
+/// <summary>What the rounds of a row gave.</summary>
+internal sealed record RoundsResult(IReadOnlyList<Measurement> Measurements, IReadOnlyList<Yardstick> Calibration)
+{
+    internal Yardstick Yardstick(string name) => Calibration.First(one => one.Name == name);
+
+    internal Measurement Of(Contestant contestant) => Measurements.First(one => one.Subject == contestant.Subject && one.Inputs == contestant.Inputs);
+}
+
+/// <summary>Measures contestants in turns (A B C A B C …) with the calibration before each round, so that a slow moment meets all of them.</summary>
+internal static class Rounds
+{
+    internal static async Task<RoundsResult> RunAsync(Session session, IReadOnlyList<Contestant> contestants)
+    {
+        var options = session.Options;
+        foreach (var contestant in contestants) _ = await TurnAsync(session, contestant, options.WarmUp);
+        var samples = contestants.Select(static _ => new List<Sample>()).ToArray();
+        var calibration = new List<CalibrationPoint>();
+        for (var round = 0; round < options.Rounds; round++)
+        {
+            calibration.Add(session.Calibration.Take());
+            for (var i = 0; i < contestants.Count; i++) samples[i].Add(await TurnAsync(session, contestants[i], options.Turn));
+        }
+        return new RoundsResult(
+            [.. contestants.Select((contestant, i) => new Measurement(contestant.Subject, contestant.Inputs, samples[i]))],
+            CalibrationPoint.Yardsticks(calibration));
+    }
+
+    private static async Task<Sample> TurnAsync(Session session, Contestant contestant, TimeSpan duration)
+    {
+        session.Cancel.ThrowIfCancellationRequested();
+        await contestant.LeadInAsync(session.Options.LeadIn);
+        var watch = new ForeignCpu();
+        var sample = await contestant.MeasureAsync(duration);
+        return sample with { ForeignCpu = watch.Share() };
+    }
+}

@@ -1,0 +1,79 @@
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Sitting;
+
+/// <summary>
+/// One sitting: what all rows share. The disk's file, the calibration, where programs and sockets are, and who watches
+/// over processes that are started.
+/// </summary>
+internal sealed class Session : IDisposable
+{
+    private const int ContentSeed = 20071, Piece = 1 << 20;
+
+    private readonly WorkFolder _folder = new();
+    private int _sockets;
+
+    internal Session(CompareOptions options, Narrator narrator, CancellationToken cancel)
+    {
+        Options = options;
+        Narrator = narrator;
+        Cancel = cancel;
+        try
+        {
+            DiskFile = _folder["disk.img"];
+            MakeDisk();
+            Calibration = new Calibration(options.DiskBytes, Guard);
+        }
+        catch
+        {
+            Guard.Dispose();
+            _folder.Dispose();
+            throw;
+        }
+    }
+
+    internal CompareOptions Options { get; }
+
+    internal Narrator Narrator { get; }
+
+    internal CancellationToken Cancel { get; }
+
+    internal OrphanGuard Guard { get; } = new();
+
+    internal Calibration Calibration { get; }
+
+    /// <summary>A file of noise on the temporary folder's file system.</summary>
+    internal string DiskFile { get; }
+
+    internal SectorRange WholeDisk => new(0, Options.DiskBytes / 512);
+
+    internal string NewSocket() => _folder[$"{_sockets++}.sock"];
+
+    internal string File(string name) => _folder[name];
+
+    internal WorkFolder Folder => _folder;
+
+    /// <summary>One of our own programs.</summary>
+    internal string Own(string name) => Path.Combine(Options.ProgramFolder, name);
+
+    public void Dispose()
+    {
+        Calibration.Dispose();
+        Guard.Dispose();
+        _folder.Dispose();
+    }
+
+    private void MakeDisk()
+    {
+        var random = new Random(ContentSeed);
+        var piece = new byte[Piece];
+        using var file = System.IO.File.OpenHandle(DiskFile, FileMode.CreateNew, FileAccess.Write);
+        for (long at = 0; at < Options.DiskBytes; at += Piece)
+        {
+            random.NextBytes(piece);
+            RandomAccess.Write(file, piece, at);
+        }
+        RandomAccess.FlushToDisk(file);
+    }
+}
