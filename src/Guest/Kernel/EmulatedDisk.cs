@@ -1,5 +1,6 @@
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Crash;
+using VmShunt.Guest.Devices;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Disk;
@@ -12,52 +13,131 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Guest;
 
 /// <summary>
-/// The emulating stack of one disk, with what belongs to it: class driver-em, shunt, port driver-em, the interrupt, and
-/// the crash path beside it.
+/// The emulating stack of one disk, with what belongs to it: class driver-em, shunt, the port with its driver, the
+/// interrupt, and the crash path beside it. The shunt belongs to the disk and not to one stack: it stays between the port
+/// and every class driver that is put on it, whoever builds that, and whoever drives the port.
 /// </summary>
 internal sealed class EmulatedDisk : IDisposable
 {
-    private EmulatedDisk(AhciPortDriver port, MachineProcessors processors, CrashStop crash)
+    private readonly GuestRam _ram;
+    private readonly GuestPages _pages;
+    private readonly CrashStop _crash;
+    private readonly Lock _joining = new();
+    private int _stacks;
+
+    private EmulatedDisk(AhciHba hba, MachineProcessors processors, GuestRam ram, GuestPages pages, CrashStop crash)
     {
-        Port = port;
+        Hba = hba;
         Processors = processors;
-        Shunt = new ShuntDriver(port);
-        Disk = new DiskClassDriver(Shunt, crash);
+        _ram = ram;
+        _pages = pages;
+        _crash = crash;
+        Port = new EmulatedPort(new DiskGeometry(0, DiskClassDriver.SectorBytes, "", false));
+        Shunt = new ShuntDriver(Port);
+        Disk = BuildClassDriver();
     }
+
+    /// <summary>The controller.</summary>
+    internal AhciHba Hba { get; }
+
+    /// <summary>What queries and people call the disk: sda is that of the first controller.</summary>
+    internal string Name => NameOf(Hba);
+
+    /// <summary>What queries and people call a controller's disk.</summary>
+    internal static string NameOf(AhciHba hba) => $"sd{(char)('a' + hba.Device - 1)}";
 
     internal MachineProcessors Processors { get; }
 
-    /// <summary>Port driver-em.</summary>
-    internal AhciPortDriver Port { get; }
+    /// <summary>The port, below the shunt.</summary>
+    internal EmulatedPort Port { get; }
 
     internal ShuntDriver Shunt { get; }
 
+    /// <summary>The kernel's class driver-em.</summary>
     internal DiskClassDriver Disk { get; }
+
+    /// <summary>Whether queries may find the disk.</summary>
+    internal DiskVisibility Visibility { get; } = new();
 
     internal IReadOnlyList<GptPartition> Partitions { get; private set; } = [];
 
-    /// <summary>Null when the disk has no dump partition.</summary>
+    /// <summary>Null when the disk has no dump partition, or the stack was removed.</summary>
     internal CrashPath? CrashPath { get; private set; }
 
-    internal static EmulatedDisk Start(
-        IMachine machine, MachineProcessors processors, Hypervisor? hypervisor, AhciHba hba, GuestRam ram, GuestPages pages, CrashStop crash,
-        Action<Exception> machineCheck, Action busChanged)
-    {
-        var interrupts = new InterruptProcessor(processors.Start(), crash, machineCheck);
-        var port = AhciPortDriver.Start(processors, hba, ram, pages);
-        interrupts.Handle(GuestLayout.FirstVector + hba.Device - 1, port.HandleInterrupt);
-        interrupts.Handle(GuestLayout.BusVector, busChanged);
-        interrupts.Start();
+    /// <summary>Whether <see cref="Remove"/> took the stack away.</summary>
+    internal bool IsRemoved { get; private set; }
 
-        var disk = new EmulatedDisk(port, processors, crash);
-        if (Gpt.TryRead(new DiskSectorReader(disk.Disk, pages), out var table, out _))
-        {
-            disk.Partitions = table.Partitions;
-            if (table.Find(PartitionTypes.Dump) is { } dump)
-                disk.CrashPath = new CrashPath(processors.Start(), hypervisor, hba, machine, ram, dump, processors);
-        }
+    /// <summary>Readies the stack on a controller whose port nobody drives yet: that is <see cref="JoinPort"/>.</summary>
+    internal static EmulatedDisk Attach(
+        AhciHba hba, MachineProcessors processors, InterruptProcessor interrupts, GuestRam ram, GuestPages pages, CrashStop crash)
+    {
+        var disk = new EmulatedDisk(hba, processors, ram, pages, crash);
+        interrupts.Handle(GuestLayout.FirstVector + hba.Device - 1, disk.Port.HandleInterrupt);
         return disk;
     }
 
-    public void Dispose() => Port.Dispose();
+    /// <summary>Reads the partition table, and readies the crash path where there is a place for a dump.</summary>
+    internal void FindPartitions(IMachine machine, Hypervisor? hypervisor)
+    {
+        if (!Gpt.TryRead(new DiskSectorReader(Disk, _pages), out var table, out _)) return;
+        Partitions = table.Partitions;
+        if (table.Find(PartitionTypes.Dump) is { } dump)
+            CrashPath = new CrashPath(Processors.Start(), hypervisor, Hba, machine, _ram, dump, Processors);
+    }
+
+    /// <summary>A class driver on this disk: above its shunt.</summary>
+    internal DiskClassDriver BuildClassDriver() => new(Shunt, _crash);
+
+    /// <summary>
+    /// A stack more is on the port. If nobody drives it, a new port driver-em over these registers does from now on;
+    /// otherwise the stack shares the one that is there: a port has one command list, and so one driver at a time.
+    /// </summary>
+    /// <returns>Whether the new driver drives the port.</returns>
+    /// <exception cref="IOException">There is no working disk.</exception>
+    internal bool JoinPort(IMmio registers)
+    {
+        lock (_joining)
+        {
+            var isFree = !Port.IsDriven;
+            if (isFree) Port.Drive(AhciPortDriver.Start(registers, Hba, _ram, _pages));
+            _stacks++;
+            return isFree;
+        }
+    }
+
+    /// <summary>A stack is gone from the port, with nothing in flight. With the last one its driver goes, and the port is free.</summary>
+    internal void LeavePort()
+    {
+        lock (_joining)
+        {
+            if (--_stacks == 0) Port.Release();
+        }
+    }
+
+    /// <summary>
+    /// Takes the kernel's stack away: requests inside end, later ones are refused. The port goes to whoever builds the next
+    /// stack, unless another is on it; the shunt stays.
+    /// The crash path goes with the stack: its dump would take the same road. Not from a completion's thread.
+    /// </summary>
+    internal void Remove()
+    {
+        Disk.Close();
+        LeavePort();
+        CrashPath = null;
+        IsRemoved = true;
+    }
+
+    public void Dispose()
+    {
+        Port.Release();
+        Port.GiveBack(new Refusing(Port.Geometry));
+    }
+
+    /// <summary>Ends what waits for a road when there will be none.</summary>
+    private sealed class Refusing(DiskGeometry geometry) : IBlockDriver
+    {
+        public DiskGeometry Geometry => geometry;
+
+        public void Submit(BlockRequest request) => request.Complete(BlockStatus.IoError);
+    }
 }

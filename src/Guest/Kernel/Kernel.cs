@@ -1,7 +1,9 @@
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Bus;
 using VmShunt.Guest.Crash;
+using VmShunt.Guest.Devices;
 using VmShunt.Guest.Enlightened;
+using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Guest.Firmware.Machine;
@@ -9,6 +11,7 @@ using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
 using VmShunt.Guest.Shunt;
 using VmShunt.Ring.Interop;
+using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest;
 
@@ -36,9 +39,19 @@ internal sealed class Kernel : IDisposable
         var hypervisor = Hypervisor.Find(boot.Processor!);
         var processors = new MachineProcessors(_machine, boot.Processor!);
         _bus = new HypervisorBus(hypervisor, processors, DiskNumber);
-        _emulated = EmulatedDisk.Start(_machine, processors, hypervisor, boot.Hba, ram, Pages, Crash, Die, _watch.Note);
+        var interrupts = new InterruptProcessor(processors.Start(), Crash, Die);
+        interrupts.Handle(GuestLayout.BusVector, _watch.Note);
+        _emulated = Attach(boot.Hba);
+        _emulated.JoinPort(processors);
+        interrupts.Start();
+        _emulated.FindPartitions(_machine, hypervisor);
         _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash, _watch.Note);
+        Devices = new DeviceTree(_emulated, () => _mode.Enlightened, () => AhciHba.FindAll(processors, _machine.EcamAddress), Attach);
+        Stacks = new StackControl(_mode, _emulated, Devices, disk => new HypervisorBus(hypervisor, processors, disk), OpenChannel);
+        Stacks.Suppress(options.Suppresses);
         _watch.Start(_mode.Settle);
+
+        EmulatedDisk Attach(AhciHba hba) => EmulatedDisk.Attach(hba, processors, interrupts, ram, Pages, Crash);
     }
 
     internal BootSource Source { get; }
@@ -51,8 +64,17 @@ internal sealed class Kernel : IDisposable
 
     internal GuestMode Mode => _remote is null ? _mode?.Mode ?? GuestMode.Emulating : GuestMode.Enlightened;
 
-    /// <summary>The class driver of the emulating stack, or null without a machine.</summary>
-    internal DiskClassDriver? EmulatingDisk => _emulated?.Disk;
+    /// <summary>The class driver of the emulating stack, or null without a machine, or after it was removed.</summary>
+    internal DiskClassDriver? EmulatingDisk => _emulated is { IsRemoved: false } ? _emulated.Disk : null;
+
+    /// <summary>Whether there was an emulating stack that is removed.</summary>
+    internal bool IsEmulatingRemoved => _emulated?.IsRemoved == true;
+
+    /// <summary>The devices as applications find them, or null without a machine.</summary>
+    internal DeviceTree? Devices { get; }
+
+    /// <summary>What may be done to the stacks, or null without a machine.</summary>
+    internal StackControl? Stacks { get; }
 
     /// <summary>The class driver of the enlightened stack, or null while there is none.</summary>
     internal DiskClassDriver? EnlightenedDisk => _remote?.Disk ?? _mode?.Enlightened?.Disk;
@@ -85,6 +107,8 @@ internal sealed class Kernel : IDisposable
         else if (options.Mode is { } mode) kernel.ChangeMode(mode);
         else if (kernel.IsBusOffered()) kernel.ChangeMode(GuestMode.Enlightened);
         else kernel._mode?.Want(GuestMode.Enlightened);
+        if (options.ReverseShunt is { } target) kernel.Stacks?.SetReverseShunt(target);
+        if (options.RemovesEmulating) kernel.Stacks?.RemoveEmulating();
         return kernel;
     }
 
@@ -99,6 +123,16 @@ internal sealed class Kernel : IDisposable
         if (_mode is not null) return _mode.Change(mode);
         if (mode == Mode) return InFlight;
         throw new IOException("this guest has no emulated disk, so its mode cannot change");
+    }
+
+    /// <summary>The machine is dead, and no dump can be written: its processors stop, and the hypervisor takes the bus back.</summary>
+    /// <returns>Requests that were in flight.</returns>
+    internal int CrashWithoutDump(ulong code)
+    {
+        Crash.TryRaise();
+        var inFlight = InFlight;
+        _bus?.ReportCrash(code);
+        return inFlight;
     }
 
     /// <summary>The end of the machine after a fault that nobody can handle; does not return.</summary>
@@ -117,7 +151,9 @@ internal sealed class Kernel : IDisposable
     {
         _watch.Dispose();
         _remote?.Dispose();
-        _mode?.Change(GuestMode.Emulating);
+        _mode?.End();
+        Stacks?.Dispose();
+        Devices?.Dispose();
         _emulated?.Dispose();
         // From here on the other processors' threads see the machine go; that is no fault.
         Crash.TryRaise();

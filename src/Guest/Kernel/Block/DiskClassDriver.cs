@@ -24,6 +24,7 @@ public sealed class DiskClassDriver
     private readonly CrashStop _crash;
     private readonly ObjectPool<BlockRequest> _pool = new DefaultObjectPool<BlockRequest>(new DefaultPooledObjectPolicy<BlockRequest>(), 1024);
     private long _submitted, _completed, _failed, _trapped, _ringed, _repeated;
+    private bool _isClosed;
 
     internal DiskClassDriver(IBlockDriver lower, CrashStop crash)
     {
@@ -67,6 +68,13 @@ public sealed class DiskClassDriver
     /// <exception cref="BlockIoException">When awaited: the device failed or cannot do it, or the disk is read-only.</exception>
     public ValueTask WriteZeroesAsync(ulong sector, int bytes) => Submit(BlockOperation.WriteZeroes, sector, bytes, 0);
 
+    /// <summary>Refuses requests from now on, and returns when those inside have ended. Not from a completion's thread.</summary>
+    internal void Close()
+    {
+        Interlocked.Exchange(ref _isClosed, true);
+        SpinWait.SpinUntil(() => Counters.InFlight == 0);
+    }
+
     internal void NoteCompletion(Road road, BlockStatus status)
     {
         if (road == Road.Ring) Interlocked.Increment(ref _ringed);
@@ -83,11 +91,19 @@ public sealed class DiskClassDriver
     {
         _crash.ParkIfCrashed();
         Check(operation, sector, bytes);
+        // Counted before it looks, so that whoever closes the driver waits for it, or it sees the driver closed.
+        Interlocked.Increment(ref _submitted);
+        if (_isClosed) Refuse();
         var request = _pool.Get();
         var task = request.Begin(this, operation, sector, bytes, address);
-        Interlocked.Increment(ref _submitted);
         _lower.Submit(request);
         return task;
+    }
+
+    private void Refuse()
+    {
+        Interlocked.Decrement(ref _submitted);
+        throw new StackRemovedException("this stack was removed; use another one on the same disk");
     }
 
     private void Check(BlockOperation operation, ulong sector, int bytes)

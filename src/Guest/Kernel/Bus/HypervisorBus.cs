@@ -27,4 +27,11 @@ internal sealed class HypervisorBus(Hypervisor? hypervisor, MachineProcessors pr
         hypervisor?.On(processor).CloseBus(disk);
         return true;
     });
+
+    /// <summary>Tells the hypervisor that the machine has crashed.</summary>
+    internal void ReportCrash(ulong code) => processors.Use(processor =>
+    {
+        hypervisor?.On(processor).ReportCrash(code);
+        return true;
+    });
 }

@@ -16,6 +16,11 @@ internal static class CommandSet
         RangeCommands.BuildZero(runner),
         HashCommand.Build(runner),
         ModeCommand.Build(runner),
+        DevicesCommand.Build(runner),
+        ProbeCommand.Build(runner),
+        StackCommand.Build(runner),
+        ReverseShuntCommand.Build(runner),
+        SuppressCommand.Build(runner),
         LoadCommand.Build(runner),
         BenchCommand.Build(runner),
         CrashCommand.Build(runner),
@@ -25,8 +30,8 @@ internal static class CommandSet
     /// <summary>Which stack a command goes to; by default the enlightened one where there is one.</summary>
     internal static Option<string?> StackOption()
     {
-        var stack = new Option<string?>("--stack") { Description = "emulating or enlightened; by default the best there is" };
-        stack.AcceptOnlyFromAmong("emulating", "enlightened");
+        var stack = new Option<string?>("--stack") { Description = "emulating, enlightened, or application (the one that 'stack build' has built); by default the best there is" };
+        stack.AcceptOnlyFromAmong("emulating", "enlightened", "application");
         return stack;
     }
 }

@@ -55,7 +55,7 @@ internal static class ConsoleCommand
                 else parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
                 if (_answer is not null) Console.WriteLine(_answer);
             }
-            return 0;
+            return _session.ExitCode;
         }
 
         public int Run(string name, Func<Session, JsonObject> action)

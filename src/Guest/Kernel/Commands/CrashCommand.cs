@@ -25,6 +25,7 @@ internal static class CrashCommand
     private static JsonObject Crash(Session session, int wanted, bool scribble)
     {
         var kernel = session.Kernel;
+        if (kernel.IsEmulatingRemoved) return CrashWithoutDump(session);
         var path = kernel.CrashPath ?? throw new InvalidOperationException("no dump could be written: the disk has no dump partition (or there is no emulated disk)");
         var load = session.Load;
         if (load is null && wanted > 0)
@@ -58,5 +59,18 @@ internal static class CrashCommand
             ["inFlight"] = inFlight,
             ["dump"] = new JsonObject { ["bytes"] = bytes, ["road"] = "trap", ["allocatedBytes"] = allocated },
         };
+    }
+
+    private static JsonObject CrashWithoutDump(Session session)
+    {
+        var kernel = session.Kernel;
+        session.HasEnded = true;
+        session.Load = null;
+        session.ExitCode = 1;
+        var inFlight = kernel.CrashWithoutDump(OnPurpose);
+        var lost = $"crash on purpose: no dump could be written, because the emulating stack was removed and a dump takes no other road; "
+            + $"{kernel.Ram.RamBytes} bytes of memory and {inFlight} requests in flight are lost";
+        Console.Error.WriteLine($"vmshunt-guest: {lost}");
+        return new JsonObject { ["reason"] = "crash on purpose", ["inFlight"] = inFlight, ["dump"] = null, ["lost"] = lost };
     }
 }

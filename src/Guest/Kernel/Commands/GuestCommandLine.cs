@@ -21,6 +21,10 @@ internal static class GuestCommandLine
         var queues = new Option<int>("--queues") { Recursive = true, DefaultValueFactory = _ => 1, Description = "request queues on the bus, 1 to 16" };
         var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
         var ring = new Option<RingLayout>("--ring") { Recursive = true, DefaultValueFactory = _ => RingLayout.Auto, Description = "the layout of virtqueues: packed where offered (auto), split or packed" };
+        var suppress = new Option<string>("--suppress") { Recursive = true, DefaultValueFactory = _ => "on", Description = "whether the shunt hides the emulated disk from applications while the enlightened stack is there: on or off" };
+        var reverse = new Option<string?>("--reverse-shunt") { Recursive = true, HelpName = "TARGET", Description = "what the enlightened stack's shunt does: inert (nothing), emulating (divert to the emulating stack), or another disk's name, such as sdb" };
+        var remove = new Option<bool>("--remove-emulating") { Recursive = true, Description = "take the emulating stack away once enlightened; no dump can be written then" };
+        suppress.AcceptOnlyFromAmong("on", "off");
         var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
         mode.AcceptOnlyFromAmong("auto", "emulating", "enlightened", "alternate");
         memory.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0, r, "--memory takes a size such as 64M"));
@@ -29,7 +33,7 @@ internal static class GuestCommandLine
 
         var root = new RootCommand("VM-C: a guest whose disk is reached through the trap (emulating stack) or the ring (enlightened stack)")
         {
-            hypervisor, bus, memory, processors, mode, queues, poll, ring, json,
+            hypervisor, bus, memory, processors, mode, queues, poll, ring, suppress, reverse, remove, json,
         };
 
         ParseResult? parsed = null;
@@ -39,7 +43,10 @@ internal static class GuestCommandLine
                 ModeOf(parsed!.GetValue(mode)!),
                 parsed.GetValue(bus),
                 ByteSize.TryParse(parsed.GetValue(memory)!, out var bytes) ? bytes : 0,
-                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll), parsed.GetValue(ring))),
+                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll), parsed.GetValue(ring)),
+                parsed.GetValue(suppress) == "on",
+                parsed.GetValue(reverse),
+                parsed.GetValue(remove)),
             asJson: () => parsed!.GetValue(json));
         foreach (var command in CommandSet.Build(runner)) root.Add(command);
         root.Add(ConsoleCommand.Build(runner));

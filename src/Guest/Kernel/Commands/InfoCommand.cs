@@ -43,15 +43,24 @@ internal static class InfoCommand
             ["busFeatures"] = kernel.Channel?.Features.ToString(),
             ["requests"] = new JsonObject
             {
-                ["trap"] = (kernel.EmulatingDisk?.Counters.Trapped ?? 0) + (kernel.EnlightenedDisk?.Counters.Trapped ?? 0),
-                ["ring"] = (kernel.EmulatingDisk?.Counters.Ringed ?? 0) + (kernel.EnlightenedDisk?.Counters.Ringed ?? 0),
+                ["trap"] = (session.Stack?.Disk.Counters.Trapped ?? 0) + (kernel.EmulatingDisk?.Counters.Trapped ?? 0) + (kernel.EnlightenedDisk?.Counters.Trapped ?? 0),
+                ["ring"] = (session.Stack?.Disk.Counters.Ringed ?? 0) + (kernel.EmulatingDisk?.Counters.Ringed ?? 0) + (kernel.EnlightenedDisk?.Counters.Ringed ?? 0),
                 ["shunted"] = kernel.Shunt?.Diverted ?? 0,
                 ["inFlight"] = kernel.InFlight,
                 ["reconnects"] = kernel.Reconnects,
             },
+            ["stacks"] = StacksOf(kernel),
             ["dump"] = DumpOf(kernel),
         };
     }
+
+    private static JsonObject? StacksOf(Kernel kernel) => kernel.Stacks is not { } stacks ? null : new JsonObject
+    {
+        ["emulatingRemoved"] = kernel.IsEmulatingRemoved,
+        ["reverseShunt"] = stacks.ReverseShunt,
+        ["reverseShunted"] = stacks.ReverseShunted,
+        ["suppressedQueries"] = kernel.Devices!.SuppressedQueries,
+    };
 
     private static JsonObject? DumpOf(Kernel kernel)
     {

@@ -15,7 +15,7 @@ internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> option
         var answer = action(session);
         if (asJson()) Console.WriteLine(answer.ToJsonString());
         else Show(answer);
-        return 0;
+        return session.ExitCode;
     }
 
     private static void Show(JsonObject answer)

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using VmShunt.Guest.Block;
+using VmShunt.Guest.Devices;
 using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands;
@@ -12,14 +13,22 @@ internal sealed class Session(Kernel kernel) : IDisposable
     /// <summary>The verified load that runs, or null.</summary>
     internal VerifiedLoad? Load { get; set; }
 
+    /// <summary>The emulating stack that an application has built, or null.</summary>
+    internal EmulatingStack? Stack { get; set; }
+
+    /// <summary>What the process ends with.</summary>
+    internal int ExitCode { get; set; }
+
     /// <summary>Set by a command after which the machine is down.</summary>
     internal bool HasEnded { get; set; }
 
     /// <summary>The class driver of a stack.</summary>
-    /// <param name="stack">"emulating", "enlightened", or null for the best there is.</param>
+    /// <param name="stack">"emulating", "enlightened", "application", or null for the best there is.</param>
     /// <exception cref="InvalidOperationException">There is no such stack now.</exception>
     internal DiskClassDriver Disk(string? stack) => stack switch
     {
+        "application" => Stack?.Disk ?? throw new InvalidOperationException("no application has built a stack; have one built with: stack build"),
+        "emulating" when kernel.IsEmulatingRemoved => throw new InvalidOperationException("the emulating stack was removed"),
         "emulating" => kernel.EmulatingDisk ?? throw new InvalidOperationException("this guest has no emulating stack: it was started with --bus"),
         "enlightened" => kernel.EnlightenedDisk ?? throw new InvalidOperationException($"there is no enlightened stack in {kernel.Mode} mode; enter it with: mode enlightened"),
         _ => kernel.EnlightenedDisk ?? kernel.EmulatingDisk ?? throw new InvalidOperationException("this guest has no disk"),
@@ -31,7 +40,9 @@ internal sealed class Session(Kernel kernel) : IDisposable
     {
         Load?.Stop();
         Load?.Dispose();
-        if (!HasEnded) kernel.Dispose();
+        if (HasEnded) return;
+        Stack?.Dispose();
+        kernel.Dispose();
     }
 
     /// <summary>An answer that says only that it was done.</summary>

@@ -46,6 +46,15 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
     public DiskGeometry Geometry { get; }
 
+    /// <summary>Whether no request is with it, and no thread in its interrupt handler.</summary>
+    internal bool IsIdle
+    {
+        get
+        {
+            lock (_lock) return _busy == 0 && _waiting.IsEmpty && _pluggedThread < 0;
+        }
+    }
+
     /// <summary>Resets the controller, identifies the disk, and starts the port with its interrupt on.</summary>
     /// <exception cref="IOException">There is no working disk.</exception>
     internal static AhciPortDriver Start(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages)

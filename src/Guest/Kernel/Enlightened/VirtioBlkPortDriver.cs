@@ -8,7 +8,7 @@ namespace VmShunt.Guest.Enlightened;
 /// bus. While the bus is away, and for requests that a lost bus gives back, the emulating stack takes them.
 /// </summary>
 /// <param name="away">Takes requests that the bus cannot.</param>
-internal sealed class VirtioBlkPortDriver(IBlockDriver away) : IBlockDriver
+internal sealed class VirtioBlkPortDriver(IPortDriver away) : IPortDriver
 {
     private BusChannel? _channel;
     private DiskGeometry _geometry = away.Geometry;

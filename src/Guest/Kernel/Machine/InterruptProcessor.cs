@@ -7,10 +7,12 @@ namespace VmShunt.Guest.Machine;
 /// <summary>The processor that handles interrupts: it halts until one is injected, runs the handler, and halts again.</summary>
 internal sealed class InterruptProcessor
 {
+    private const int Vectors = 256;
+
     private readonly IProcessor _processor;
     private readonly CrashStop _crash;
     private readonly Action<Exception> _machineCheck;
-    private readonly Dictionary<int, Action> _handlers = [];
+    private readonly Action?[] _handlers = new Action[Vectors];
 
     internal InterruptProcessor(IProcessor processor, CrashStop crash, Action<Exception> machineCheck)
     {
@@ -19,8 +21,8 @@ internal sealed class InterruptProcessor
         _machineCheck = machineCheck;
     }
 
-    /// <summary>Sets the handler of a vector; before <see cref="Start"/>.</summary>
-    internal void Handle(int vector, Action handler) => _handlers.Add(vector, handler);
+    /// <summary>Sets the handler of a vector. Any thread.</summary>
+    internal void Handle(int vector, Action handler) => Interlocked.Exchange(ref _handlers[vector], handler);
 
     internal void Start() => new Thread(Run) { IsBackground = true, Name = "interrupts" }.Start();
 
@@ -33,7 +35,7 @@ internal sealed class InterruptProcessor
             {
                 var vector = _processor.Halt();
                 _crash.ParkIfCrashed();
-                if (_handlers.TryGetValue(vector, out var handler)) handler();
+                if ((uint)vector < Vectors) _handlers[vector]?.Invoke();
             }
         }
         catch (Exception e) when (e is HypervisorLostException or MachineCheckException or IOException)

@@ -47,6 +47,8 @@ internal sealed class ModeControl(
         lock (_changing)
         {
             if (mode == Mode && mode == _wanted && !_isLost) return InFlight;
+            if (emulated.IsRemoved && mode != GuestMode.Enlightened)
+                throw new IOException("the emulating stack was removed, so only the enlightened mode is possible");
             var inFlight = InFlight;
             Leave();
             if (mode != GuestMode.Emulating) inFlight = Enter(mode);
@@ -87,10 +89,43 @@ internal sealed class ModeControl(
         }
     }
 
+    /// <summary>
+    /// Takes the emulating stack away: the enlightened one does everything from now on, and while its bus is away requests
+    /// wait. Requests inside end first.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">It is needed.</exception>
+    internal void RemoveEmulating()
+    {
+        lock (_changing)
+        {
+            if (emulated.IsRemoved) throw new InvalidOperationException("the emulating stack was removed before");
+            if (Mode != GuestMode.Enlightened) throw new InvalidOperationException($"in {Mode.ToString().ToLowerInvariant()} mode the emulating stack is needed; enter the enlightened mode first");
+            if (_stack is { Shunt.IsInert: false }) throw new InvalidOperationException("the reverse shunt diverts, perhaps to the emulating stack; make it inert first");
+            emulated.Remove();
+        }
+    }
+
+    /// <summary>Has the reverse shunt do something, when no mode change is under way.</summary>
+    /// <exception cref="InvalidOperationException">There is no enlightened stack.</exception>
+    internal void WithReverseShunt(Action<ReverseShunt> action)
+    {
+        lock (_changing)
+        {
+            action(Enlightened?.Shunt ?? throw new InvalidOperationException("there is no enlightened stack, and so no reverse shunt; enter the enlightened mode first"));
+        }
+    }
+
+    /// <summary>The end: nothing is diverted, and no channel is open.</summary>
+    internal void End()
+    {
+        lock (_changing) Leave();
+    }
+
     /// <summary>Emulating mode: everything passes down again, so that whatever the shunt diverted to can end; then it ends.</summary>
     private void Leave()
     {
         emulated.Shunt.PassDown();
+        emulated.Visibility.NoteShunted(false);
         Mode = GuestMode.Emulating;
         _stack?.Port.Detach();
         if (Channel is { } channel)
@@ -113,6 +148,8 @@ internal sealed class ModeControl(
             _stack.Port.Attach(Channel);
             inFlight = InFlight;
             emulated.Shunt.Divert(_stack.Port.Submit, PrimaryRequests.All);
+            // What came while there was neither a bus nor a driver of the port.
+            if (!emulated.Port.IsDriven) emulated.Port.GiveBack(_stack.Port);
         }
         else
         {
@@ -120,14 +157,18 @@ internal sealed class ModeControl(
             emulated.Shunt.Divert(Channel.Submit, PrimaryRequests.Data);
         }
         Mode = mode;
+        // Without an enlightened stack the emulated disk is the only one that applications can find.
+        emulated.Visibility.NoteShunted(mode == GuestMode.Enlightened);
+        if (_isLost) emulated.Visibility.NoteShunted(false);
         return inFlight;
     }
 
     private void OnLost(string why)
     {
-        emulated.Shunt.PassDown();
-        Mode = GuestMode.Emulating;
         Interlocked.Exchange(ref _isLost, true);
+        emulated.Shunt.PassDown();
+        emulated.Visibility.NoteShunted(false);
+        Mode = GuestMode.Emulating;
         Say($"the bus is lost: {why}; requests take the trap");
         busLost();
     }

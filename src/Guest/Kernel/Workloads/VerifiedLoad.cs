@@ -106,14 +106,21 @@ internal sealed class VerifiedLoad : IDisposable
         var random = new Random(_seed + worker);
         var buffer = _memory.Slice(worker * BlockBytes, BlockBytes);
         var own = (_blocks - worker + workers - 1) / workers;
-        while (_stopping == 0)
+        try
         {
-            var block = worker + workers * random.NextInt64(own);
-            await Touch(block, buffer, write: _write && random.Next(2) == 0);
+            while (_stopping == 0)
+            {
+                var block = worker + workers * random.NextInt64(own);
+                await Touch(block, buffer, write: _write && random.Next(2) == 0);
+            }
+            for (var block = (long)worker; block < _blocks; block += workers)
+            {
+                if (_known[block]) await Touch(block, buffer, write: false);
+            }
         }
-        for (var block = (long)worker; block < _blocks; block += workers)
+        catch (StackRemovedException)
         {
-            if (_known[block]) await Touch(block, buffer, write: false);
+            // Refused, not begun: what was begun has ended.
         }
     }
 

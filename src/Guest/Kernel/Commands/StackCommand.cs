@@ -1,0 +1,48 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using VmShunt.Guest.Devices;
+
+namespace VmShunt.Guest.Commands;
+
+/// <summary>
+/// <c>stack build</c> and <c>stack drop</c>: an application builds itself an emulating stack, and takes it away;
+/// <c>stack remove</c>: the kernel's own is taken away.
+/// </summary>
+internal static class StackCommand
+{
+    internal static Command Build(ICommandRunner runner)
+    {
+        var controller = new Option<string>("--controller") { DefaultValueFactory = _ => "ahci0", Description = "on which controller" };
+        var build = new Command("build", "have an application build itself an emulating stack; other commands use it with --stack application") { controller };
+        build.SetAction(r => runner.Run("stack", session =>
+        {
+            if (session.Stack is not null) throw new InvalidOperationException("an application has built a stack already; drop it first");
+            var device = DevicesCommand.Of(session).Open(r.GetValue(controller)!) as ControllerDevice
+                ?? throw new InvalidOperationException($"{r.GetValue(controller)} is no controller");
+            session.Stack = device.BuildStack();
+            return new JsonObject { ["drivesPort"] = session.Stack.DrivesPort };
+        }));
+
+        var drop = new Command("drop", "take the application's stack away; requests inside end first");
+        drop.SetAction(_ => runner.Run("stack", session =>
+        {
+            if (session.Stack is not { } stack) throw new InvalidOperationException("no application has built a stack");
+            session.Stack = null;
+            stack.Dispose();
+            return Session.Done;
+        }));
+
+        var remove = new Command("remove", "take the kernel's emulating stack away, in enlightened mode; requests inside end first. No dump can be written then");
+        remove.SetAction(_ => runner.Run("stack", session =>
+        {
+            Of(session).RemoveEmulating();
+            return Session.Done;
+        }));
+        return new Command("stack", "build, drop and remove emulating stacks") { build, drop, remove };
+    }
+
+    /// <summary>What may be done to the guest's stacks.</summary>
+    /// <exception cref="InvalidOperationException">It has only one.</exception>
+    internal static StackControl Of(Session session) =>
+        session.Kernel.Stacks ?? throw new InvalidOperationException("this guest has one stack only: it was started with --bus");
+}

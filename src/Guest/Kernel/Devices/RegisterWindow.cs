@@ -1,0 +1,96 @@
+using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.Guest.Devices;
+
+/// <summary>
+/// An AHCI controller's registers as an application has mapped them. The port of a disk that is hidden reads as a port
+/// without a device; if the disk was hidden or shown since the registers were mapped the port reads as ones, as the
+/// registers of a device that was taken out do, so that no probe puts half a disk together. Only who drives the port may
+/// write, and sees it as it is. Any thread.
+/// </summary>
+public sealed class RegisterWindow : IMmio
+{
+    private const int Port0 = HbaRegister.Ports, Port0End = HbaRegister.Ports + HbaRegister.PortStride;
+    private const uint NoSignature = 0xFFFF_FFFF, NoDeviceTaskFile = 0x7F;
+
+    private readonly IMmio _registers;
+    private readonly DiskVisibility _disk;
+    private readonly int _generation;
+    private readonly bool _drivesPort;
+
+    internal RegisterWindow(IMmio registers, ulong address, DiskVisibility disk, bool drivesPort)
+    {
+        _registers = registers;
+        _disk = disk;
+        _generation = disk.Now.Generation;
+        _drivesPort = drivesPort;
+        Address = address;
+    }
+
+    /// <summary>The guest-physical address of the first register (ABAR).</summary>
+    public ulong Address { get; }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentOutOfRangeException">The address is not in the window.</exception>
+    public ulong Read(ulong address, int size)
+    {
+        var offset = OffsetOf(address, size);
+        if (_drivesPort) return _registers.Read(address, size);
+        var view = _disk.Now;
+        var isPort = offset < Port0End && offset + size > Port0;
+        if (isPort && view.Generation != _generation)
+        {
+            _disk.NoteSuppressed();
+            return ulong.MaxValue >> 8 * (sizeof(ulong) - size);
+        }
+        if (!view.IsHidden) return _registers.Read(address, size);
+        if (isPort)
+        {
+            _disk.NoteSuppressed();
+            return EmptyPort(offset, size);
+        }
+        var value = _registers.Read(address, size);
+        // An interrupt that the port has raised would tell of it.
+        return offset == HbaRegister.IS ? value & ~1UL : value;
+    }
+
+    /// <inheritdoc/>
+    /// <exception cref="ArgumentOutOfRangeException">The address is not in the window.</exception>
+    /// <exception cref="UnauthorizedAccessException">Somebody else drives the port.</exception>
+    public void Write(ulong address, int size, ulong value)
+    {
+        var offset = OffsetOf(address, size);
+        if (!_drivesPort)
+            throw new UnauthorizedAccessException($"register {offset:x} can be written only by who drives the port; build a stack on the controller to do so");
+        _registers.Write(address, size, value);
+    }
+
+    private int OffsetOf(ulong address, int size)
+    {
+        var offset = address - Address;
+        return size is 1 or 2 or 4 or 8 && offset <= (ulong)(HbaRegister.AbarBytes - size)
+            ? (int)offset
+            : throw new ArgumentOutOfRangeException(nameof(address), $"{size} bytes at {address:x} are not among the {HbaRegister.AbarBytes} bytes of registers at {Address:x}");
+    }
+
+    // AHCI 1.3.1 §3.3.8–3.3.10: what a port without a device shows.
+    private static ulong EmptyPort(int offset, int size)
+    {
+        ulong value = 0;
+        for (var i = 0; i < size; i++)
+        {
+            var at = offset + i;
+            if (at is < Port0 or >= Port0End) continue;
+            var register = (at & ~3) - Port0;
+            var word = register switch
+            {
+                PortRegister.PxSIG => NoSignature,
+                PortRegister.PxTFD => NoDeviceTaskFile,
+                _ => 0u,
+            };
+            value |= (ulong)(word >> 8 * (at & 3) & 0xFF) << 8 * i;
+        }
+        return value;
+    }
+}

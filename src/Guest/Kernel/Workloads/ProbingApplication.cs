@@ -1,0 +1,86 @@
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Devices;
+using VmShunt.Guest.Memory;
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.Guest.Workloads;
+
+/// <summary>
+/// An application that looks for disks in every way that the device tree has, and uses each that it finds: by what is
+/// listed, by names that it knows, and by the registers of each controller, over which it builds a stack of its own.
+/// </summary>
+internal sealed class ProbingApplication(DeviceTree devices, GuestPages pages, int requestsPerDisk)
+{
+    private static readonly string[] s_diskNames = ["sda", "sdb", "sdc", "vda"];
+    private static readonly string[] s_controllerNames = ["ahci0", "ahci1", "ahci2"];
+
+    /// <summary>What it found, and how.</summary>
+    /// <param name="Listed">Disks that an enumeration lists.</param>
+    /// <param name="Named">Disks that open by a name and identify themselves.</param>
+    /// <param name="Registers">Controllers whose registers show a disk.</param>
+    /// <param name="Requests">Requests that it made of what it found.</param>
+    internal sealed record Found(IReadOnlyList<string> Listed, IReadOnlyList<string> Named, IReadOnlyList<string> Registers, long Requests);
+
+    internal Found Run()
+    {
+        long requests = 0;
+        var listed = devices.Enumerate().Where(d => d.Kind == DeviceKind.Disk).Select(d => d.Name).ToList();
+        foreach (var name in listed) requests += Use(name);
+        var named = s_diskNames.Where(name => Identify(name) is { SectorCount: > 0 }).ToList();
+        foreach (var name in named) requests += Use(name);
+        var registers = s_controllerNames.Where(ShowsDisk).ToList();
+        foreach (var name in registers)
+        {
+            using var stack = ((ControllerDevice)devices.Open(name)).BuildStack();
+            requests += Use(stack.Disk);
+        }
+        return new Found(listed, named, registers, requests);
+    }
+
+    private DiskIdentity? Identify(string name)
+    {
+        try
+        {
+            return ((DiskDevice)devices.Open(name)).Identify();
+        }
+        catch (DeviceNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    private bool ShowsDisk(string controller)
+    {
+        ControllerDevice device;
+        try
+        {
+            device = (ControllerDevice)devices.Open(controller);
+        }
+        catch (DeviceNotFoundException)
+        {
+            return false;
+        }
+        var registers = device.MapRegisters();
+        if ((Read(HbaRegister.PI) & 1) == 0) return false;
+        return (Read(HbaRegister.OfPort(0, PortRegister.PxSSTS)) & SataLink.DETMask) == SataLink.DETEstablished
+            && Read(HbaRegister.OfPort(0, PortRegister.PxSIG)) != uint.MaxValue;
+
+        uint Read(int register) => (uint)registers.Read(registers.Address + (ulong)register, sizeof(uint));
+    }
+
+    private int Use(string name) => Use(((DiskDevice)devices.Open(name)).Disk);
+
+    private int Use(DiskClassDriver disk)
+    {
+        var buffer = pages.Allocate(DiskClassDriver.SectorBytes);
+        try
+        {
+            for (var i = 0; i < requestsPerDisk; i++) disk.ReadAsync((ulong)i % disk.Geometry.SectorCount, buffer).AsTask().GetAwaiter().GetResult();
+            return requestsPerDisk;
+        }
+        finally
+        {
+            pages.Free(buffer);
+        }
+    }
+}
