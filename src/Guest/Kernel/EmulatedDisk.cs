@@ -86,7 +86,7 @@ internal sealed class EmulatedDisk : IDisposable
     }
 
     /// <summary>A class driver on this disk: above its shunt.</summary>
-    internal DiskClassDriver BuildClassDriver() => new(Shunt, _crash);
+    internal DiskClassDriver BuildClassDriver(string stackName = "emulating") => new(Shunt, _crash) { StackName = stackName };
 
     /// <summary>
     /// A stack more is on the port. If nobody drives it, a new port driver-em over these registers does from now on;

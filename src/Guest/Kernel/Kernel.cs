@@ -10,6 +10,7 @@ using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
 using VmShunt.Guest.Shunt;
+using VmShunt.Guest.Tracing;
 using VmShunt.Ring.Interop;
 using VmShunt.Trap.VmExit;
 
@@ -26,6 +27,7 @@ internal sealed class Kernel : IDisposable
     private readonly BusWatch _watch = new();
     private readonly EmulatedDisk? _emulated;
     private readonly ModeControl? _mode;
+    private GuestMeter? _meter;
     private RemoteDisk? _remote;
 
     private Kernel(KernelOptions options, BootParameters boot, GuestRam ram)
@@ -98,6 +100,12 @@ internal sealed class Kernel : IDisposable
     /// <summary>Requests in flight on either stack.</summary>
     internal int InFlight => _mode?.InFlight ?? (int)(_remote?.Disk.Counters.InFlight ?? 0);
 
+    /// <summary>Accesses to device registers so far.</summary>
+    internal long RegisterAccesses => _emulated?.Processors.Accesses ?? 0;
+
+    /// <summary>Where the emulated controller's registers begin; 0 without one.</summary>
+    internal ulong Abar => _emulated?.Hba.Abar ?? 0;
+
     /// <summary>Starts the kernel and enters the mode asked for.</summary>
     /// <exception cref="IOException">The disk or the bus does not work.</exception>
     internal static Kernel Start(BootParameters boot, KernelOptions options)
@@ -109,11 +117,15 @@ internal sealed class Kernel : IDisposable
         else kernel._mode?.Want(GuestMode.Enlightened);
         if (options.ReverseShunt is { } target) kernel.Stacks?.SetReverseShunt(target);
         if (options.RemovesEmulating) kernel.Stacks?.RemoveEmulating();
+        kernel._meter = new GuestMeter(kernel);
         return kernel;
     }
 
     /// <summary>Whether the hypervisor, if there is one, offers the bus.</summary>
     internal bool IsBusOffered() => _bus?.IsOffered() == true;
+
+    /// <summary>Has accesses to device registers recorded, or with null no more.</summary>
+    internal void Watch(RegisterWatch? watch) => _emulated?.Processors.Watch(watch);
 
     /// <summary>Changes the mode, live.</summary>
     /// <returns>Requests in flight at the moment of the switch.</returns>
@@ -149,6 +161,7 @@ internal sealed class Kernel : IDisposable
     /// <summary>Ends in order: requests drained, stacks down, machine powered off.</summary>
     public void Dispose()
     {
+        _meter?.Dispose();
         _watch.Dispose();
         _remote?.Dispose();
         _mode?.End();

@@ -1,5 +1,6 @@
 using System.Threading.Tasks.Sources;
 using Microsoft.Extensions.ObjectPool;
+using VmShunt.Guest.Tracing;
 
 namespace VmShunt.Guest.Block;
 
@@ -43,6 +44,9 @@ internal sealed class BlockRequest : IValueTaskSource, IResettable
 
     internal Road Road { get; set; }
 
+    /// <summary>Where its way is written down; null when nobody wants to know.</summary>
+    internal RequestTrace? Trace { get; private set; }
+
     internal ValueTask Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
     {
         _owner = owner;
@@ -51,6 +55,7 @@ internal sealed class BlockRequest : IValueTaskSource, IResettable
         Bytes = bytes;
         Address = address;
         _inFlight = 1;
+        if (RequestTrace.IsWanted) BeginTrace(owner.StackName);
         return new ValueTask(this, _completion.Version);
     }
 
@@ -63,6 +68,7 @@ internal sealed class BlockRequest : IValueTaskSource, IResettable
             return;
         }
         _owner!.NoteCompletion(Road, status);
+        if (Trace is not null) EndTrace(status);
         _completion.SetResult(status);
     }
 
@@ -71,6 +77,7 @@ internal sealed class BlockRequest : IValueTaskSource, IResettable
     {
         var fallback = Fallback;
         Fallback = null;
+        Trace?.Pass(Hop.GivenBack);
         if (fallback is not null) fallback.Submit(this);
         else Complete(BlockStatus.IoError);
     }
@@ -94,6 +101,19 @@ internal sealed class BlockRequest : IValueTaskSource, IResettable
         Next = null;
         Fallback = null;
         Road = Road.None;
+        Trace = null;
         return true;
+    }
+
+    private void BeginTrace(string stack)
+    {
+        Trace = RequestTrace.TakeFollower() ?? new RequestTrace();
+        Trace.Begin(stack);
+    }
+
+    private void EndTrace(BlockStatus status)
+    {
+        Trace!.End(Road, status);
+        GuestEvents.Log.Tell(this, Trace);
     }
 }

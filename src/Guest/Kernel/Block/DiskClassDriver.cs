@@ -35,6 +35,9 @@ public sealed class DiskClassDriver
     /// <summary>What the disk is.</summary>
     public DiskGeometry Geometry => _lower.Geometry;
 
+    /// <summary>What people call the stack that it is the top of.</summary>
+    internal string StackName { get; init; } = "emulating";
+
     /// <summary>What its requests came to so far.</summary>
     public BlockCounters Counters => new(
         Interlocked.Read(ref _submitted),

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Crash;
+using VmShunt.Guest.Tracing;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
@@ -30,7 +31,11 @@ internal abstract class QueuePump : IDisposable
 /// <param name="Requests">Requests given to the device.</param>
 /// <param name="Kicks">Times the device's eventfd was written.</param>
 /// <param name="Calls">Times the device woke the queue's thread.</param>
-internal readonly record struct QueueCounters(long Requests, long Kicks, long Calls);
+internal readonly record struct QueueCounters(long Requests, long Kicks, long Calls)
+{
+    internal static QueueCounters Sum(IEnumerable<QueueCounters> queues) => queues.Aggregate(
+        default(QueueCounters), static (sum, queue) => new QueueCounters(sum.Requests + queue.Requests, sum.Kicks + queue.Kicks, sum.Calls + queue.Calls));
+}
 
 /// <summary>
 /// The thread that owns the driver's end of one virtqueue. Only it touches the ring, so there is no lock: other threads
@@ -60,6 +65,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     private TQueue _queue;
     private BlockRequestList _backlog;
     private bool _unpublished;
+    private RequestTrace? _unpublishedTraces;
     private int _sleeping;
     private int _idleLooks;
     private long _requests, _kicks, _calls;
@@ -196,6 +202,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
         {
             worked = true;
             var request = _slots.Take(slot, out var status);
+            request.Trace?.Pass(Hop.Noticed);
             request.Complete(status);
         }
         return worked;
@@ -228,6 +235,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
             return false;
         }
         _unpublished = true;
+        if (request.Trace is { } trace) NoteDescribed(trace);
         _requests++;
         return true;
     }
@@ -236,9 +244,25 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     {
         if (!_unpublished) return;
         _unpublished = false;
-        if (!_queue.Publish()) return;
-        _kicks++;
-        _kick.Signal();
+        if (_queue.Publish())
+        {
+            _kicks++;
+            _kick.Signal();
+        }
+        if (_unpublishedTraces is not null) NoteIssued();
+    }
+
+    private void NoteDescribed(RequestTrace trace)
+    {
+        trace.Pass(Hop.Described);
+        trace.Next = _unpublishedTraces;
+        _unpublishedTraces = trace;
+    }
+
+    private void NoteIssued()
+    {
+        for (var trace = _unpublishedTraces; trace is not null; trace = trace.Next) trace.Pass(Hop.Issued);
+        _unpublishedTraces = null;
     }
 
     /// <returns>Whether the device's process is gone.</returns>

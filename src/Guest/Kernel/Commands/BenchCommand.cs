@@ -74,7 +74,5 @@ internal static class BenchCommand
         };
     }
 
-    private static QueueCounters Ring(Kernel kernel) => kernel.Channel?.Counters.Aggregate(
-        default(QueueCounters),
-        (sum, queue) => new QueueCounters(sum.Requests + queue.Requests, sum.Kicks + queue.Kicks, sum.Calls + queue.Calls)) ?? default;
+    private static QueueCounters Ring(Kernel kernel) => QueueCounters.Sum(kernel.Channel?.Counters ?? []);
 }

@@ -21,6 +21,7 @@ internal static class CommandSet
         StackCommand.Build(runner),
         ReverseShuntCommand.Build(runner),
         SuppressCommand.Build(runner),
+        TraceCommand.Build(runner),
         LoadCommand.Build(runner),
         BenchCommand.Build(runner),
         CrashCommand.Build(runner),

@@ -7,7 +7,7 @@ internal interface ICommandRunner
 {
     /// <summary>Runs a command and shows its answer.</summary>
     /// <param name="name">The command's name.</param>
-    /// <param name="action">Does the work; an exception is the answer too.</param>
+    /// <param name="action">Does the work; an exception is the answer too. A person sees of an answer its <c>text</c>, where it has one.</param>
     /// <returns>The exit code.</returns>
     int Run(string name, Func<Session, JsonObject> action);
 }

@@ -20,6 +20,7 @@ internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> option
 
     private static void Show(JsonObject answer)
     {
-        foreach (var (key, value) in answer) Console.WriteLine($"{key}: {value?.ToString() ?? "-"}");
+        if (answer["text"] is { } text) Console.WriteLine(text);
+        else foreach (var (key, value) in answer) Console.WriteLine($"{key}: {value?.ToString() ?? "-"}");
     }
 }

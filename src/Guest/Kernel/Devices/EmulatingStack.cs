@@ -11,7 +11,7 @@ public sealed class EmulatingStack : IDisposable
     {
         _disk = disk;
         DrivesPort = drivesPort;
-        Disk = disk.BuildClassDriver();
+        Disk = disk.BuildClassDriver("application's");
     }
 
     /// <summary>Its class driver.</summary>

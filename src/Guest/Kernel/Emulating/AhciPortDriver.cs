@@ -2,6 +2,7 @@ using System.Numerics;
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Memory;
+using VmShunt.Guest.Tracing;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Emulating;
@@ -31,6 +32,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private uint _busy;
     private uint _issued;
     private uint _filled;
+    private uint _traced;
     private int _pluggedThread = -1;
 
     private AhciPortDriver(AhciPortRegisters registers, DiskGeometry geometry, GuestRam ram, GuestPages pages)
@@ -78,6 +80,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     public void Submit(BlockRequest request)
     {
         request.Road = Road.Trap;
+        request.Trace?.Pass(Hop.PortDriverEm);
         lock (_lock)
         {
             if (_busy == uint.MaxValue || !_waiting.IsEmpty)
@@ -155,6 +158,9 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
                 _commands.Fill(slot, AtaCommand.FlushCacheExt, 0, 0, 0, 0, deviceReads: false);
                 break;
         }
+        if (request.Trace is not { } trace) return;
+        trace.Pass(Hop.Described);
+        _traced |= 1u << slot;
     }
 
     /// <summary>A block of TRIM ranges: 48 bits of sector, 16 of count each (ACS-3 §7.6).</summary>
@@ -180,6 +186,13 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         _registers.WritePort(PortRegister.PxCI, filled);
         // Under the lock, so that no interrupt finds a command issued that PxCI does not show yet.
         _issued |= filled;
+        if (_traced != 0) NoteIssued(_traced & filled);
+    }
+
+    private void NoteIssued(uint slots)
+    {
+        _traced &= ~slots;
+        for (; slots != 0; slots &= slots - 1) _slots[BitOperations.TrailingZeroCount(slots)]?.Trace?.Pass(Hop.Issued);
     }
 
     private int TakeEnded(uint slots)
@@ -209,6 +222,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
     private void End(int slot, BlockStatus status, ref int count)
     {
+        _slots[slot]?.Trace?.Pass(Hop.Noticed);
         _ended[count] = _slots[slot];
         _endedStatus[count++] = status;
         _slots[slot] = null;

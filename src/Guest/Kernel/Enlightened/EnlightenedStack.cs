@@ -15,7 +15,7 @@ internal sealed class EnlightenedStack
     {
         Port = new VirtioBlkPortDriver(away);
         Shunt = new ReverseShunt(Port);
-        Disk = new DiskClassDriver(Shunt, crash);
+        Disk = new DiskClassDriver(Shunt, crash) { StackName = "enlightened" };
     }
 
     /// <summary>Class driver-en.</summary>

@@ -1,5 +1,6 @@
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Bus;
+using VmShunt.Guest.Tracing;
 
 namespace VmShunt.Guest.Enlightened;
 
@@ -42,6 +43,7 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
 
     public void Submit(BlockRequest request)
     {
+        request.Trace?.Pass(Hop.PortDriverEn);
         request.Fallback = _waiting;
         _connection!.Channel.Submit(request);
     }

@@ -11,7 +11,7 @@ internal sealed class RemoteDisk : IDisposable
     private RemoteDisk(ReconnectingPortDriver port, CrashStop crash)
     {
         Port = port;
-        Disk = new DiskClassDriver(port, crash);
+        Disk = new DiskClassDriver(port, crash) { StackName = "enlightened" };
     }
 
     internal ReconnectingPortDriver Port { get; }

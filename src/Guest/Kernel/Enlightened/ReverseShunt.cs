@@ -1,4 +1,5 @@
 using VmShunt.Guest.Block;
+using VmShunt.Guest.Tracing;
 
 namespace VmShunt.Guest.Enlightened;
 
@@ -31,12 +32,14 @@ internal sealed class ReverseShunt(IPortDriver portDriverEn) : IBlockDriver
     public void Submit(BlockRequest request)
     {
         var target = _target;
+        request.Trace?.Pass(Hop.ReverseShunt);
         if (target is null)
         {
             portDriverEn.Submit(request);
             return;
         }
         Interlocked.Increment(ref _diverted);
+        request.Trace?.Decide(ShuntDecision.ReverseDiverted, "reverse shunt");
         target.Submit(request);
     }
 }

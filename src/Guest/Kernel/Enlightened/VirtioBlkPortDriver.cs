@@ -1,5 +1,6 @@
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Bus;
+using VmShunt.Guest.Tracing;
 
 namespace VmShunt.Guest.Enlightened;
 
@@ -27,6 +28,7 @@ internal sealed class VirtioBlkPortDriver(IPortDriver away) : IPortDriver
 
     public void Submit(BlockRequest request)
     {
+        request.Trace?.Pass(Hop.PortDriverEn);
         request.Fallback ??= away;
         if (_channel is { } channel) channel.Submit(request);
         else request.Reject();

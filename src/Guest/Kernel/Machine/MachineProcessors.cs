@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Guest.Tracing;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Machine;
@@ -19,6 +21,8 @@ internal sealed class MachineProcessors : IMmio
     private readonly Lock _starting = new();
     private readonly Lock _sharing = new();
     private readonly IProcessor _shared;
+    private RegisterWatch? _watch;
+    private long _accesses;
 
     /// <param name="machine">The machine.</param>
     /// <param name="boot">Processor 0, which the calling thread runs on.</param>
@@ -29,6 +33,12 @@ internal sealed class MachineProcessors : IMmio
         t_processor = boot;
         _shared = Start();
     }
+
+    /// <summary>Accesses to device registers so far.</summary>
+    internal long Accesses => Interlocked.Read(ref _accesses);
+
+    /// <summary>Has accesses recorded, or with null no more.</summary>
+    internal void Watch(RegisterWatch? watch) => Interlocked.Exchange(ref _watch, watch);
 
     /// <summary>Starts the next processor.</summary>
     internal IProcessor Start()
@@ -76,17 +86,25 @@ internal sealed class MachineProcessors : IMmio
 
     public ulong Read(ulong address, int size)
     {
-        if (t_processor is { } own) return own.Read(address, size);
-        lock (_sharing) return _shared.Read(address, size);
+        var begun = Begin();
+        ulong value;
+        if (t_processor is { } own) value = own.Read(address, size);
+        else lock (_sharing) value = _shared.Read(address, size);
+        _watch?.Note(address, isWrite: false, begun);
+        return value;
     }
 
     public void Write(ulong address, int size, ulong value)
     {
-        if (t_processor is { } own)
-        {
-            own.Write(address, size, value);
-            return;
-        }
-        lock (_sharing) _shared.Write(address, size, value);
+        var begun = Begin();
+        if (t_processor is { } own) own.Write(address, size, value);
+        else lock (_sharing) _shared.Write(address, size, value);
+        _watch?.Note(address, isWrite: true, begun);
+    }
+
+    private long Begin()
+    {
+        Interlocked.Increment(ref _accesses);
+        return _watch is null ? 0 : Stopwatch.GetTimestamp();
     }
 }

@@ -1,6 +1,7 @@
 using VmShunt.Guest.Bus;
 using VmShunt.Guest.Crash;
 using VmShunt.Guest.Enlightened;
+using VmShunt.Guest.Tracing;
 using VmShunt.Ring.Interop;
 using VmShunt.Trap.VmExit;
 
@@ -25,7 +26,16 @@ internal sealed class ModeControl(
     private bool _isLost;
     private bool _hasFailed;
 
-    internal GuestMode Mode { get; private set; }
+    internal GuestMode Mode
+    {
+        get;
+        private set
+        {
+            if (field == value) return;
+            field = value;
+            GuestEvents.Log.ModeChanged(value.ToString().ToLowerInvariant());
+        }
+    }
 
     /// <summary>The channel to VM-H, whoever uses it, or null.</summary>
     internal BusChannel? Channel { get; private set; }

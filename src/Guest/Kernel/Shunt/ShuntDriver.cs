@@ -1,4 +1,5 @@
 using VmShunt.Guest.Block;
+using VmShunt.Guest.Tracing;
 
 namespace VmShunt.Guest.Shunt;
 
@@ -35,13 +36,16 @@ internal sealed class ShuntDriver(IBlockDriver portDriverEm) : IBlockDriver
     public void Submit(BlockRequest request)
     {
         var diversion = _diversion;
+        request.Trace?.Pass(Hop.Shunt);
         if (diversion is null || ((int)diversion.Primary >> (int)request.Operation & 1) == 0)
         {
             Interlocked.Increment(ref _passed);
+            request.Trace?.Decide(diversion is null ? ShuntDecision.EmulatingMode : ShuntDecision.Secondary, "below-class");
             portDriverEm.Submit(request);
             return;
         }
         Interlocked.Increment(ref _diverted);
+        request.Trace?.Decide(ShuntDecision.Diverted, "below-class");
         // Should the ring go away with the request on it, it goes down the trap after all.
         request.Fallback = portDriverEm;
         diversion.Submit(request);
