@@ -10,7 +10,7 @@ internal static class CompareCommand
 {
     internal static Command Build()
     {
-        var files = new Argument<string[]>("files") { Arity = new ArgumentArity(0, 2), HelpName = "OLD NEW", Description = "Two results of --json: says what moved. Without them the table is measured." };
+        var files = new Argument<string[]>("files") { Arity = new ArgumentArity(0, 2), HelpName = "OLD NEW", Description = "Two results of --json: says what moved. One: draws it again, with --report or --markdown. None: measures." };
         var json = new Option<string?>("--json") { Description = "Write the result to this file." };
         var report = new Option<string?>("--report") { Description = "Write an HTML report to this file." };
         var markdown = new Option<string?>("--markdown") { Description = "Write the table as Markdown to this file." };
@@ -24,7 +24,8 @@ internal static class CompareCommand
         var command = new Command("compare", "Measures every path and peer in turns, beside a calibration, and holds the ratios against their targets.") { files, json, report, markdown, rows, quick };
         command.Validators.Add(result =>
         {
-            if (result.GetValue(files) is { Length: 1 }) result.AddError("compare takes two results, OLD and NEW, or none");
+            if (result.GetValue(files) is { Length: 1 } && result.GetValue(report) is null && result.GetValue(markdown) is null)
+                result.AddError("compare takes two results, OLD and NEW, or one to draw again with --report or --markdown, or none");
         });
         command.SetAction(async (parse, _) =>
         {
@@ -34,6 +35,7 @@ internal static class CompareCommand
             if (parse.GetValue(files) is [var old, var now]) return Movement.Show(old, now, console, errors);
             var options = new CompareOptions
             {
+                Drawn = parse.GetValue(files) is [var one] ? one : null,
                 Quick = parse.GetValue(quick),
                 Rows = parse.GetValue(rows) ?? [],
                 JsonFile = parse.GetValue(json),

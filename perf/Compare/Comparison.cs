@@ -19,11 +19,12 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
     {
         try
         {
-            var result = await MeasureAsync();
+            var result = options.Drawn is { } drawn ? CompareResult.Read(drawn) : await MeasureAsync();
             console.WriteLine();
             VerdictTable.Write(console, result);
             Save(options.JsonFile, result.ToJson() + "\n");
             Save(options.MarkdownFile, MarkdownTable.Build(result));
+            if (options.ReportFile is not null) Save(options.ReportFile, CompareReport.Build(result));
             return 0;
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
@@ -59,7 +60,7 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
 
     private void Tell(RowResult row)
     {
-        _narrator.Say(string.Join(", ", row.Calibration.Select(static one => $"{one.Name} {one.Nanoseconds.Median:N0} ns")));
+        if (row.Calibration.Count > 0) _narrator.Say(string.Join(", ", row.Calibration.Select(static one => $"{one.Name} {one.Nanoseconds.Median:N0} ns")));
         foreach (var measurement in row.Measurements) _narrator.Say(MeasurementLine.Of(measurement));
         foreach (var verdict in row.Verdicts)
             _narrator.Say($"{verdict.Work} against {verdict.Against}: {verdict.ValueText} [{verdict.SpreadText}]{(verdict.Target is { } target ? $", {target.Text}: {VerdictTable.Word(verdict)}" : "")}");

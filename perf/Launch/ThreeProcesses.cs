@@ -61,11 +61,12 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     }
 
     /// <summary>Starts VM-C; returns when it has booted and its console listens.</summary>
-    internal async Task StartGuestAsync()
+    /// <param name="mode">The mode that it starts in.</param>
+    internal async Task StartGuestAsync(string mode = "emulating")
     {
         ChildProcess guest = Start("vmshunt-guest",
         [
-            "--hypervisor", _hypervisorSocket, "--memory", _options.MemoryBytes.ToString(CultureInfo.InvariantCulture), "--mode", "emulating", "console",
+            "--hypervisor", _hypervisorSocket, "--memory", _options.MemoryBytes.ToString(CultureInfo.InvariantCulture), "--mode", mode, "console",
         ]);
         Guest = new GuestConsole(guest);
         await ReadyAsync(guest);

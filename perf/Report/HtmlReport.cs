@@ -1,8 +1,8 @@
 using System.Globalization;
-using System.Reflection;
 using System.Text;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
+using VmShunt.Perf.Report.Charts;
 
 namespace VmShunt.Perf.Report;
 
@@ -11,8 +11,8 @@ internal static class HtmlReport
 {
     internal static string Build(LaunchResult result, IReadOnlyList<string> notes)
     {
-        using var source = new StreamReader(Assembly.GetExecutingAssembly().GetManifestResourceStream("report.html")!);
-        return source.ReadToEnd()
+        return Page.Read("report.html")
+            .Replace("{{style}}", Page.Read("report.css"), StringComparison.Ordinal)
             .Replace("{{facts}}", Facts(result), StringComparison.Ordinal)
             .Replace("{{notes}}", Lines(notes), StringComparison.Ordinal)
             .Replace("{{ratios}}", Lines(Ratios.Describe(result.Paths)), StringComparison.Ordinal)
@@ -42,19 +42,23 @@ internal static class HtmlReport
     private static string Lines(IEnumerable<string> lines) => string.Concat(lines.Select(static line => $"<li>{Svg.Escape(line)}</li>\n"));
 
     private static string Latency(IReadOnlyList<PathResult> paths) =>
-        ByWorkload(paths, static (title, group) => Charts.Percentiles($"Latency in microseconds, {title}", group));
+        ByWorkload(paths, static (title, group) => PercentileChart.Draw(
+            $"Latency in microseconds, {title}", [.. group.Select(static p => new LatencyRow(p.Path, p.Path, p.P50Microseconds, p.P99Microseconds, p.P999Microseconds))]));
 
     private static string Rate(IReadOnlyList<PathResult> paths)
     {
         PathResult[] random = [.. paths.Where(static p => p.Operation == "randread")];
         PathResult[] sequential = [.. paths.Where(static p => p.Operation == "read")];
-        var rate = random.Length == 0 ? "" : Figure("Random reads a second over depth", Charts.RateOverDepth("IOPS over queue depth", random));
-        return rate + ByWorkload(sequential, static (title, group) => Charts.Bars(
+        var rate = random.Length == 0 ? "" : Figure("Random reads a second over depth", LineChart.Draw(
+            "IOPS over queue depth",
+            [.. random.GroupBy(static p => p.Path).Select(static path => new Series(path.Key, path.Key, [.. path.OrderBy(static p => p.QueueDepth).Select(static p => ((double)p.QueueDepth, p.Iops))]))],
+            new Axes("requests in flight", static depth => $"{depth:0}", LogScale.Label, 66)));
+        return rate + ByWorkload(sequential, static (title, group) => BarChart.Draw(
             $"MB/s, {title}",
             [.. group.Select(static p => new Bar(p.Path, [new BarPart(p.Path, "MB/s", p.MegabytesPerSecond)], $"{p.MegabytesPerSecond:N0} MB/s"))]));
     }
 
-    private static string Cpu(string title, PathResult[] group) => Charts.Bars($"CPU microseconds a request, {title}",
+    private static string Cpu(string title, PathResult[] group) => BarChart.Draw($"CPU microseconds a request, {title}",
     [
         .. group.Select(static p => new Bar(
             p.Path,
@@ -66,7 +70,7 @@ internal static class HtmlReport
             $"{p.GuestCpuMicrosecondsPerRequest + p.HostCpuMicrosecondsPerRequest + p.HypervisorCpuMicrosecondsPerRequest:N1} µs")),
     ]);
 
-    private static string Notifications(string title, PathResult[] group) => Charts.Bars($"Traps, kicks and calls a request, {title}",
+    private static string Notifications(string title, PathResult[] group) => BarChart.Draw($"Traps, kicks and calls a request, {title}",
     [
         .. group.Select(static p => new Bar(
             p.Path,

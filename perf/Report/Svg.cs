@@ -10,6 +10,9 @@ internal sealed class Svg
     /// <summary>The width of every picture: that of a phone, so that its letters are readable there.</summary>
     internal const double Width = 360;
 
+    /// <summary>How wide a letter is at most, on the average.</summary>
+    internal const double Character = 6.7;
+
     private readonly StringBuilder _text = new();
 
     internal Svg(double height, string description) =>
@@ -24,6 +27,29 @@ internal sealed class Svg
     internal void Circle(double x, double y, double radius, string style, string tip) =>
         Append($"<circle class=\"{style}\" cx=\"{x:0.#}\" cy=\"{y:0.#}\" r=\"{radius:0.#}\"><title>{Escape(tip)}</title></circle>");
 
+    /// <summary>A mark of one of four shapes, so that lines differ in more than colour.</summary>
+    /// <param name="shape">Any number; circle, square, diamond and triangle in turn.</param>
+    /// <param name="x">Its middle.</param>
+    /// <param name="y">Its middle.</param>
+    /// <param name="r">Half its size.</param>
+    /// <param name="style">A class of the page's style sheet.</param>
+    /// <param name="tip">What it says under the pointer.</param>
+    internal void Mark(int shape, double x, double y, double r, string style, string tip)
+    {
+        if (shape % 4 == 0)
+        {
+            Circle(x, y, r, style, tip);
+            return;
+        }
+        var title = $"<title>{Escape(tip)}</title>";
+        Append((shape % 4) switch
+        {
+            1 => $"<path class=\"{style}\" d=\"M{x - r:0.#} {y - r:0.#}h{2 * r:0.#}v{2 * r:0.#}h{-2 * r:0.#}z\">{title}</path>",
+            2 => (FormattableString)$"<path class=\"{style}\" d=\"M{x:0.#} {y - (1.3 * r):0.#}l{1.3 * r:0.#} {1.3 * r:0.#}l{-1.3 * r:0.#} {1.3 * r:0.#}l{-1.3 * r:0.#} {-1.3 * r:0.#}z\">{title}</path>",
+            _ => $"<path class=\"{style}\" d=\"M{x:0.#} {y - (1.2 * r):0.#}l{1.2 * r:0.#} {2.2 * r:0.#}h{-2.4 * r:0.#}z\">{title}</path>",
+        });
+    }
+
     /// <param name="x">Where it starts, ends or has its middle, as <paramref name="anchor"/> says.</param>
     /// <param name="y">The base line.</param>
     /// <param name="anchor">start, middle or end.</param>
@@ -32,6 +58,13 @@ internal sealed class Svg
         Append($"<text x=\"{x:0.#}\" y=\"{y:0.#}\" text-anchor=\"{anchor}\">{Escape(text)}</text>");
 
     internal string Close() => _text.Append("</svg>").ToString();
+
+    /// <summary>A text that fits into so much room; what does not, ends with an ellipsis.</summary>
+    internal static string Shorten(string text, double room)
+    {
+        var most = (int)(room / Character);
+        return text.Length <= most ? text : most < 2 ? "" : text[..(most - 1)].TrimEnd(' ', ',', ':') + "…";
+    }
 
     internal static string Escape(string text) => WebUtility.HtmlEncode(text);
 

@@ -24,9 +24,13 @@ internal static class MarkdownTable
                 text.Append("| ").AppendJoin(" | ", cells.Select(static cell => cell.Replace("|", "\\|", StringComparison.Ordinal))).Append(" |\n");
             }
         }
-        var calibration = result.Rows.SelectMany(static row => row.Calibration).GroupBy(static one => one.Name)
-            .Select(static one => string.Create(CultureInfo.InvariantCulture, $"{one.Key} {Spread.Of(one.SelectMany(static y => y.Rounds)).Median:N0} ns"));
-        text.Append(CultureInfo.InvariantCulture, $"\nCalibration, median of the run: {string.Join(", ", calibration)}. {string.Join(", ", result.Programs.Select(static one => one.Value.StartsWith(one.Key, StringComparison.Ordinal) ? one.Value : $"{one.Key} {one.Value}"))}.\n");
+        text.Append(CultureInfo.InvariantCulture, $"\nCalibration, median of the run: {Calibration(result)}. {string.Join(", ", result.Programs.Select(static one => one.Value.StartsWith(one.Key, StringComparison.Ordinal) ? one.Value : $"{one.Key} {one.Value}"))}. {VerdictTable.Summary(result)}\n");
         return text.ToString();
     }
+
+    /// <summary>What the machine could do during the run, the median of all rows' rounds.</summary>
+    internal static string Calibration(CompareResult result) => string.Join(", ", result.Rows
+        .SelectMany(static row => row.Calibration)
+        .GroupBy(static one => one.Name)
+        .Select(static one => string.Create(CultureInfo.InvariantCulture, $"{one.Key} {Spread.Of(one.SelectMany(static yardstick => yardstick.Rounds)).Median:N0} ns")));
 }

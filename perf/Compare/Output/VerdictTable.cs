@@ -20,13 +20,26 @@ internal static class VerdictTable
             }
         }
         console.Write(table);
-        foreach (var note in result.Rows.SelectMany(static row => row.Verdicts).SelectMany(static verdict => verdict.Notes.Select(note => $"{verdict.Against}: {note}")).Distinct())
-            console.MarkupLine($"  [grey]{Markup.Escape(note)}[/]");
-        var disturbed = result.Rows.Where(static row => row.Disturbed).Select(static row => $"{row.Title}: {row.DisturbanceNote.First()}").ToArray();
-        foreach (var line in disturbed) console.MarkupLine($"  [yellow]{Markup.Escape(line)}[/]");
-        Verdict[] judged = [.. result.Rows.SelectMany(static row => row.Verdicts).Where(static verdict => verdict.Reached is not null)];
-        console.MarkupLine($"{judged.Count(static verdict => verdict.Reached == true)} of {judged.Length} targets reached, {result.Seconds:N0} s");
+        foreach (var note in Notes(result)) console.MarkupLine($"  [grey]{Markup.Escape(note)}[/]");
+        foreach (var row in result.Rows.Where(static row => row.Disturbed)) console.MarkupLine($"  [yellow]{Markup.Escape($"{row.Title}: {row.DisturbanceNote.First()}")}[/]");
+        console.WriteLine(Summary(result));
     }
+
+    /// <summary>How many targets were reached, and whether the figures can be trusted.</summary>
+    internal static string Summary(CompareResult result)
+    {
+        Verdict[] judged = [.. result.Rows.SelectMany(static row => row.Verdicts).Where(static verdict => verdict.Reached is not null)];
+        var disturbed = result.Rows.Count(static row => row.Disturbed);
+        return string.Create(
+            System.Globalization.CultureInfo.InvariantCulture,
+            $"{judged.Count(static verdict => verdict.Reached == true)} of {judged.Length} targets reached, in {result.Seconds:N0} s; {(disturbed == 0 ? "no row was disturbed" : $"{disturbed} of {result.Rows.Count} rows were disturbed by others")}.");
+    }
+
+    /// <summary>What a reader of the ratios must know, each once.</summary>
+    internal static IEnumerable<string> Notes(CompareResult result) => result.Rows
+        .SelectMany(static row => row.Verdicts)
+        .SelectMany(static verdict => verdict.Notes.Select(note => verdict.Target?.Unit == "×" ? $"{verdict.Against}: {note}" : note))
+        .Distinct();
 
     internal static string Word(Verdict verdict) => verdict.Reached switch
     {

@@ -52,6 +52,18 @@ internal sealed class Rig(Session session) : IAsyncDisposable
     /// <summary>Another polling guest on a back-end.</summary>
     internal async Task<BusGuest> GuestAsync(BackEnd backEnd, params string[] options) => Hold(await BusGuest.ConnectAsync(session, backEnd, "busy", options));
 
+    /// <summary>Guests on a back-end that wait as guests do by default.</summary>
+    internal async Task<IReadOnlyList<BusGuest>> CrowdAsync(BackEnd backEnd, int count)
+    {
+        var guests = new List<BusGuest>();
+        // A few at a time: starting is work too.
+        const int together = 4;
+        while (guests.Count < count)
+            guests.AddRange(await Task.WhenAll(Enumerable.Range(0, Math.Min(together, count - guests.Count)).Select(_ => BusGuest.ConnectAsync(session, backEnd, "adaptive"))));
+        foreach (var guest in guests) Hold(guest);
+        return guests;
+    }
+
     /// <summary>qemu-storage-daemon on a disk in each of its engines, each with a polling guest; nothing where it is not installed.</summary>
     internal async Task<IReadOnlyList<(string Subject, BusGuest Guest)>> StorageDaemonsAsync(Disk disk)
     {
@@ -83,6 +95,14 @@ internal sealed class Rig(Session session) : IAsyncDisposable
     {
         _held.Add(held);
         return held;
+    }
+
+    /// <summary>The three processes, booted, in a mode.</summary>
+    internal async Task<Machine> MachineAsync(string mode)
+    {
+        var machine = Hold(await Machine.BootAsync(session, mode));
+        await machine.FindDataAsync();
+        return machine;
     }
 
     public async ValueTask DisposeAsync()

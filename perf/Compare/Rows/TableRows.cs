@@ -12,6 +12,16 @@ internal static class TableRows
         new PageCacheRow(32),
         new DirectRow(),
         new SequentialRow(),
+        new ShuntRow(),
+        new AllocationRow(),
+        new IdleRow(),
+        new DepthCostRow(),
+        new GuestsCostRow(),
+        new SizeCostRow(),
+        new StartRow(),
+        new HopsRow(),
+        new DepthCurveRow(),
+        new BlockCurveRow(),
     ];
 
     /// <summary>The rows whose id begins with one of the words; all where there is no word.</summary>

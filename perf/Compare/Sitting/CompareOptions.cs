@@ -8,6 +8,9 @@ internal sealed record CompareOptions
     /// <summary>Parts of the ids of rows to run; empty for all.</summary>
     internal IReadOnlyList<string> Rows { get; init; } = [];
 
+    /// <summary>A result that is only drawn again; null to measure.</summary>
+    internal string? Drawn { get; init; }
+
     internal string? JsonFile { get; init; }
 
     internal string? ReportFile { get; init; }
@@ -20,6 +23,9 @@ internal sealed record CompareOptions
     /// <summary>Turns that each contestant gets.</summary>
     internal int Rounds => Quick ? 2 : 7;
 
+    /// <summary>The same for rows that show a curve instead of judging.</summary>
+    internal int CurveRounds => Quick ? 1 : 3;
+
     /// <summary>How long one turn takes.</summary>
     internal TimeSpan Turn => TimeSpan.FromSeconds(Quick ? 0.12 : 0.3);
 
@@ -30,6 +36,9 @@ internal sealed record CompareOptions
 
     /// <summary>Before the first turn: until the JIT has compiled what runs for good.</summary>
     internal TimeSpan WarmUp => TimeSpan.FromSeconds(Quick ? 0.3 : 0.8);
+
+    /// <summary>The same for rows whose contestants share processes that are warm already.</summary>
+    internal TimeSpan ShortWarmUp => WarmUp / 4;
 
     /// <summary>The disk that is read, in memory and in a file.</summary>
     internal long DiskBytes => Quick ? 32 << 20 : 128 << 20;

@@ -14,13 +14,19 @@ internal sealed record RoundsResult(IReadOnlyList<Measurement> Measurements, IRe
 /// <summary>Measures contestants in turns (A B C A B C …) with the calibration before each round, so that a slow moment meets all of them.</summary>
 internal static class Rounds
 {
-    internal static async Task<RoundsResult> RunAsync(Session session, IReadOnlyList<Contestant> contestants)
+    /// <param name="session">The sitting.</param>
+    /// <param name="contestants">In the order of their turns.</param>
+    /// <param name="rounds">How many; by default what the sitting says.</param>
+    /// <param name="warmUp">Before the first round, for each subject's further contestants; by default as for its first.</param>
+    internal static async Task<RoundsResult> RunAsync(Session session, IReadOnlyList<Contestant> contestants, int? rounds = null, TimeSpan? warmUp = null)
     {
         var options = session.Options;
-        foreach (var contestant in contestants) _ = await TurnAsync(session, contestant, options.WarmUp);
+        var known = new HashSet<string>();
+        foreach (var contestant in contestants)
+            await contestant.LeadInAsync(known.Add(contestant.Subject) ? options.WarmUp : warmUp ?? options.WarmUp);
         var samples = contestants.Select(static _ => new List<Sample>()).ToArray();
         var calibration = new List<CalibrationPoint>();
-        for (var round = 0; round < options.Rounds; round++)
+        for (var round = 0; round < (rounds ?? options.Rounds); round++)
         {
             calibration.Add(session.Calibration.Take());
             for (var i = 0; i < contestants.Count; i++) samples[i].Add(await TurnAsync(session, contestants[i], options.Turn));

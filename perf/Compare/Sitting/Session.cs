@@ -1,3 +1,4 @@
+using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
 
@@ -12,6 +13,7 @@ internal sealed class Session : IDisposable
     private const int ContentSeed = 20071, Piece = 1 << 20;
 
     private readonly WorkFolder _folder = new();
+    private readonly Lazy<string> _bootDisk;
     private int _sockets;
 
     internal Session(CompareOptions options, Narrator narrator, CancellationToken cancel)
@@ -19,6 +21,7 @@ internal sealed class Session : IDisposable
         Options = options;
         Narrator = narrator;
         Cancel = cancel;
+        _bootDisk = new(MakeBootDisk);
         try
         {
             DiskFile = _folder["disk.img"];
@@ -46,13 +49,14 @@ internal sealed class Session : IDisposable
     /// <summary>A file of noise on the temporary folder's file system.</summary>
     internal string DiskFile { get; }
 
+    /// <summary>A disk that a guest boots from, as <c>launch</c> makes it.</summary>
+    internal string BootDisk => _bootDisk.Value;
+
     internal SectorRange WholeDisk => new(0, Options.DiskBytes / 512);
 
     internal string NewSocket() => _folder[$"{_sockets++}.sock"];
 
     internal string File(string name) => _folder[name];
-
-    internal WorkFolder Folder => _folder;
 
     /// <summary>One of our own programs.</summary>
     internal string Own(string name) => Path.Combine(Options.ProgramFolder, name);
@@ -62,6 +66,12 @@ internal sealed class Session : IDisposable
         Calibration.Dispose();
         Guard.Dispose();
         _folder.Dispose();
+    }
+
+    private string MakeBootDisk()
+    {
+        DefaultDisk.Make(_folder["boot.img"], Options.ProgramFolder, new LaunchOptions().MemoryBytes);
+        return _folder["boot.img"];
     }
 
     private void MakeDisk()

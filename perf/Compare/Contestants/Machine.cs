@@ -1,0 +1,85 @@
+using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Contestants;
+
+/// <summary>VM-H, the hypervisor and VM-C as <c>launch</c> starts them, on a disk that VM-C boots from.</summary>
+internal sealed class Machine : IAsyncDisposable
+{
+    private readonly Session _session;
+    private readonly WorkFolder _folder = new();
+    private readonly ThreeProcesses _processes;
+
+    private Machine(Session session)
+    {
+        _session = session;
+        _processes = ThreeProcesses.Prepare(new LaunchOptions { ProgramFolder = session.Options.ProgramFolder }, _folder, static socket => new HypervisorTrapCounter(socket), session.Cancel);
+    }
+
+    internal int Host => _processes.Host!.Id;
+
+    internal int Hypervisor => _processes.Hypervisor!.Id;
+
+    internal int Guest => _processes.Guest!.Process.Id;
+
+    internal string HypervisorSocket => _folder["hypervisor.sock"];
+
+    /// <summary>The data partition; only of a machine with a guest.</summary>
+    internal SectorRange Data { get; private set; }
+
+    /// <summary>Starts all three; the guest has booted and its console listens.</summary>
+    internal static async Task<Machine> BootAsync(Session session, string mode)
+    {
+        var machine = await StartServersAsync(session);
+        try
+        {
+            await machine._processes.StartGuestAsync(mode);
+            session.Guard.Watch(machine.Guest);
+            return machine;
+        }
+        catch
+        {
+            await machine.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Starts VM-H and the hypervisor alone.</summary>
+    internal static async Task<Machine> StartServersAsync(Session session)
+    {
+        var disk = session.BootDisk;
+        var machine = new Machine(session);
+        try
+        {
+            await machine._processes.StartServersAsync(disk, machine._folder);
+            session.Guard.Watch(machine.Host);
+            session.Guard.Watch(machine.Hypervisor);
+            return machine;
+        }
+        catch
+        {
+            await machine.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Finds the data partition, where measurements read.</summary>
+    internal async Task FindDataAsync()
+    {
+        GuestInfo info = await _processes.AskAsync("info", GuestAnswersJson.Default.GuestInfo);
+        GuestPartitionInfo data = info.Partitions.First(static partition => partition.Type == PartitionTypes.LinuxData);
+        Data = new SectorRange(data.FirstSector, data.Sectors);
+    }
+
+    internal Task<BenchAnswer> BenchAsync(string command, TimeSpan duration) => _processes.AskAsync(command, GuestAnswersJson.Default.BenchAnswer, duration);
+
+    public async ValueTask DisposeAsync()
+    {
+        int[] ids = [.. new[] { _processes.Host, _processes.Hypervisor, _processes.Guest?.Process }.OfType<ChildProcess>().Select(static child => child.Id)];
+        await _processes.DisposeAsync();
+        foreach (var id in ids) _session.Guard.Forget(id);
+        _folder.Dispose();
+    }
+}

@@ -1,0 +1,26 @@
+using VmShunt.Perf.Compare.Contestants;
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Rows;
+
+/// <summary>CPU time a request, guests and VM-H together, as more guests use one VM-H; each guest is a process.</summary>
+internal sealed class GuestsCostRow() : Row("cost-guests", "CPU a request as guests grow, memory disk, depth 4 each")
+{
+    internal override async Task<RowResult> RunAsync(Session session)
+    {
+        await using var rig = new Rig(session);
+        int[] counts = session.Options.Quick ? [1, 4] : [1, 8, 64];
+        // The first, that polls, only fills the disk, and is stopped from then on.
+        var filler = await rig.HostAsync(rig.MemoryDisk, "VM-H");
+        var guests = await rig.CrowdAsync(filler.BackEnd, counts[^1]);
+        CrowdContestant[] contestants = [.. counts.Select(count => new CrowdContestant(session, [.. guests.Take(count)], new Workload("randread", 4096, 4)))];
+        // All of them share two cores until the JIT has compiled each.
+        await contestants[^1].LeadInAsync(session.Options.WarmUp * Math.Min(10, counts[^1]));
+        var rounds = await Rounds.RunAsync(session, contestants, rounds: session.Options.Quick ? 1 : 5, warmUp: session.Options.ShortWarmUp);
+        return Result(rounds, Judge(
+            "64", $"{Title}: {counts[^1]} by 1", Target.AtMost(1.05), rounds.Of(contestants[^1]), rounds.Of(contestants[0]), static sample => sample.Cpu, "",
+            new Allowance(nameof(Inputs.Guests), "the number of guests is what grows")));
+    }
+}

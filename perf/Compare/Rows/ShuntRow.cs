@@ -1,0 +1,29 @@
+using VmShunt.Perf.Compare.Contestants;
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Compare.Rows;
+
+/// <summary>In a machine of three processes: requests of the emulating stack that are shunted, against the enlightened stack's, at each depth.</summary>
+internal sealed class ShuntRow() : Row("shunt", "shunted against ring, three processes")
+{
+    internal override async Task<RowResult> RunAsync(Session session)
+    {
+        await using var rig = new Rig(session);
+        int[] depths = session.Options.Quick ? [1, 32] : [1, 8, 32, 128];
+        var machine = await rig.MachineAsync(DiskPath.Mode(DiskPath.Ring));
+        var pairs = depths
+            .Select(static depth => new Workload("randread", 4096, depth))
+            .Select(workload => (Shunted: PathContestant.Of(session, DiskPath.Shunted, machine, workload), Ring: PathContestant.Of(session, DiskPath.Ring, machine, workload)))
+            .ToArray();
+        var rounds = await Rounds.RunAsync(session, [.. pairs.SelectMany(static pair => new[] { pair.Shunted, pair.Ring })]);
+        return Result(
+            rounds,
+            [
+                .. pairs.Select(pair => Judge(
+                    $"{pair.Ring.Inputs.Depth}", $"{Title}, 4 KiB random read, depth {pair.Ring.Inputs.Depth}: time a request",
+                    Target.AtMost(1.05), rounds.Of(pair.Shunted), rounds.Of(pair.Ring), Time, DiskPath.Ring)),
+            ]);
+    }
+}
