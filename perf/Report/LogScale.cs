@@ -1,10 +1,12 @@
 namespace VmShunt.Perf.Report;
 
-/// <summary>A logarithmic axis over whole powers of ten that hold all values.</summary>
+/// <summary>A logarithmic axis between steps of 1, 2 and 5 times powers of ten that hold all values.</summary>
 internal sealed class LogScale
 {
-    private readonly double _from, _to;
-    private readonly int _low, _high;
+    private const double LongInDecades = 1.7;
+    private static readonly double[] s_steps = [1, 2, 5];
+
+    private readonly double _from, _to, _low, _high;
 
     /// <param name="values">Values of 0 and below count as the smallest positive one.</param>
     /// <param name="from">Where the axis starts in the picture.</param>
@@ -12,16 +14,33 @@ internal sealed class LogScale
     internal LogScale(IEnumerable<double> values, double from, double to)
     {
         double[] positive = [.. values.Where(static value => value > 0)];
-        _low = positive.Length == 0 ? 0 : (int)Math.Floor(Math.Log10(positive.Min()));
-        _high = positive.Length == 0 ? 1 : Math.Max(_low + 1, (int)Math.Ceiling(Math.Log10(positive.Max())));
+        double least = positive.Length == 0 ? 1 : positive.Min(), most = positive.Length == 0 ? 10 : positive.Max();
+        _low = Steps(least).Last(step => step <= least);
+        _high = Steps(most).First(step => step >= most);
+        if (_high <= _low) _high = Steps(_low * 2).First(step => step > _low);
         _from = from;
         _to = to;
     }
 
-    internal IEnumerable<double> Ticks => Enumerable.Range(_low, _high - _low + 1).Select(static power => Math.Pow(10, power));
+    /// <summary>Whole powers of ten on a long axis, 1, 2 and 5 times them on a short one; the ends always.</summary>
+    internal IEnumerable<double> Ticks
+    {
+        get
+        {
+            var isLong = Math.Log10(_high / _low) > LongInDecades;
+            for (var power = Math.Floor(Math.Log10(_low)); power <= Math.Ceiling(Math.Log10(_high)); power++)
+            {
+                foreach (var step in s_steps)
+                {
+                    var tick = step * Math.Pow(10, power);
+                    if (tick >= _low * 0.999 && tick <= _high * 1.001 && (step == 1 || !isLong)) yield return tick;
+                }
+            }
+        }
+    }
 
     internal double At(double value) =>
-        value <= 0 ? _from : _from + ((_to - _from) * Math.Clamp((Math.Log10(value) - _low) / (_high - _low), 0, 1));
+        value <= 0 ? _from : _from + ((_to - _from) * Math.Clamp(Math.Log10(value / _low) / Math.Log10(_high / _low), 0, 1));
 
     internal static string Label(double value) => value switch
     {
@@ -29,4 +48,12 @@ internal sealed class LogScale
         >= 1e3 => $"{value / 1e3:0.##}k",
         _ => $"{value:0.##}",
     };
+
+    // A decade below to a decade above, so that neither end of a search is missed by rounding.
+    private static IEnumerable<double> Steps(double near)
+    {
+        var power = Math.Floor(Math.Log10(near));
+        for (var around = power - 1; around <= power + 1; around++)
+            foreach (var step in s_steps) yield return step * Math.Pow(10, around);
+    }
 }

@@ -11,7 +11,7 @@ internal sealed class Svg
     internal const double Width = 360;
 
     /// <summary>How wide a letter is at most, on the average.</summary>
-    internal const double Character = 6.7;
+    internal const double Character = 7;
 
     private readonly StringBuilder _text = new();
 

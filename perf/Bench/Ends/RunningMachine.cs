@@ -45,15 +45,16 @@ internal sealed class RunningMachine : IDisposable
     internal static RunningMachine Start(string path) =>
         s_exiting.IsRaised ? throw new OperationCanceledException("the program is ending") : new RunningMachine(path);
 
-    /// <summary>Has the guest read blocks of 4 KiB at random.</summary>
+    /// <summary>Has the guest read blocks at random.</summary>
     /// <param name="path">One of <see cref="DiskPath"/>.</param>
     /// <param name="queueDepth">How many are in flight.</param>
     /// <param name="requests">How many in all.</param>
-    internal BenchAnswer Read(string path, int queueDepth, int requests)
+    /// <param name="blockBytes">How large each is.</param>
+    internal BenchAnswer Read(string path, int queueDepth, int requests, int blockBytes = 4096)
     {
         var answer = Wait(_processes.AskAsync(
             string.Create(CultureInfo.InvariantCulture,
-                $"bench --stack {DiskPath.Stack(path)} --operation randread --block-size 4096 --depth {queueDepth} --requests {requests} --first-sector {_range.First} --sectors {_range.Count}"),
+                $"bench --stack {DiskPath.Stack(path)} --operation randread --block-size {blockBytes} --depth {queueDepth} --requests {requests} --first-sector {_range.First} --sectors {_range.Count}"),
             GuestAnswersJson.Default.BenchAnswer));
         if (answer.Requests != requests) throw new LaunchException($"of {requests} requests {answer.Requests} came back");
         return answer;

@@ -26,8 +26,9 @@ internal sealed record RowResult(
 
 /// <summary>One road's request taken apart.</summary>
 /// <param name="Road">trap or ring.</param>
-/// <param name="Hops">In the order of the request's way; they add up to its time.</param>
-internal sealed record HopBreakdown(string Road, IReadOnlyList<Hop> Hops);
+/// <param name="Microseconds">The whole, measured by itself. Parts that are less than nothing for noise count as none, so they may add up to more.</param>
+/// <param name="Hops">In the order of the request's way.</param>
+internal sealed record HopBreakdown(string Road, double Microseconds, IReadOnlyList<Hop> Hops);
 
 /// <param name="Name">Where the time goes.</param>
 /// <param name="Microseconds">How much.</param>

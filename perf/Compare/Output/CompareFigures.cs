@@ -52,7 +52,7 @@ internal static class CompareFigures
     internal static string Hops(CompareResult result) => OrNone(string.Concat(result.Rows.SelectMany(static row => row.Hops).Select(static road =>
     {
         var sum = road.Hops.Sum(static hop => hop.Microseconds);
-        var title = string.Create(CultureInfo.InvariantCulture, $"{road.Road}: {Verdict.Number(sum)} µs");
+        var title = string.Create(CultureInfo.InvariantCulture, $"{road.Road}: {Verdict.Number(road.Microseconds)} µs a request");
         var bar = BarChart.Draw(
             $"{title}: {string.Join("; ", road.Hops.Select(static hop => $"{hop.Name} {Verdict.Number(hop.Microseconds)} µs"))}",
             [new Bar("", [.. road.Hops.Select(static (hop, i) => new BarPart($"hop{i % 5}", hop.Name, hop.Microseconds))], "")]);

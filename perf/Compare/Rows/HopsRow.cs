@@ -26,7 +26,7 @@ internal sealed class HopsRow() : Row("hops", "where the microseconds go, 4 KiB,
             nothing = RingContestant.Of(session, "VM-H null", await rig.HostAsync(rig.NullDisk, "VM-H"), workload),
             memory = RingContestant.Of(session, "VM-H memory", await rig.HostAsync(rig.MemoryDisk, "VM-H"), workload),
             file = RingContestant.Of(session, "VM-H file", await rig.HostAsync(rig.CachedFile, "VM-H"), workload);
-        // The memory disk's own server, so that two exits of different kinds meet the same processes.
+        // The booted guest's servers too, so that exits and whole requests meet the same processes.
         var machine = await rig.MachineAsync(DiskPath.Mode(DiskPath.Trap));
         PathContestant trap = PathContestant.Of(session, DiskPath.Trap, machine, workload);
         var processor = rig.Hold(GuestPartition.Create(machine.HypervisorSocket, 16 << 20, 1)).StartProcessor(0);
@@ -40,13 +40,13 @@ internal sealed class HopsRow() : Row("hops", "where the microseconds go, 4 KiB,
         {
             Hops =
             [
-                new HopBreakdown("ring", InOrder(
+                new HopBreakdown("ring", Of(file), InOrder(
                     new Hop("cache line there and back", line, Calibration.PingPong),
                     new Hop("ring: add, publish, take, return, reap", Of(echo) - line, "bare ring between two processes, less the cache line"),
                     new Hop("guest's stack, virtio-blk device", Of(nothing) - Of(echo), "a guest on a null disk, less the bare ring"),
                     new Hop("copy of 4 KiB", Of(memory) - Of(nothing), "memory disk, less the null disk"),
                     new Hop("file in the page cache", Of(file) - Of(memory), "file, less the memory disk"))),
-                new HopBreakdown("trap", InOrder(
+                new HopBreakdown("trap", whole, InOrder(
                     new Hop("7 exits: guest to hypervisor and back", 7 * exit, "7 × a hypercall that the hypervisor answers itself"),
                     new Hop("6 of them on to VM-H and back", RegisterExits * (access - exit), "6 × (a register that VM-H answers, less the hypercall)"),
                     new Hop("command in VM-H, disk, interrupt, wake-ups", whole - (7 * exit) - (RegisterExits * (access - exit)), "a whole request by the trap, less its exits"))),

@@ -33,5 +33,5 @@ internal static class BarChart
         return svg.Close();
     }
 
-    private static double Room(IEnumerable<string> texts) => Math.Clamp(texts.Max(static text => text.Length) * Svg.Character, 40, 160) + 10;
+    private static double Room(IEnumerable<string> texts) => texts.All(static text => text.Length == 0) ? 2 : Math.Clamp(texts.Max(static text => text.Length) * Svg.Character, 40, 160) + 10;
 }

@@ -1,0 +1,58 @@
+using BenchmarkDotNet.Attributes;
+using VmShunt.Perf.Bench.Counters;
+using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Measure;
+
+namespace VmShunt.Perf.Bench;
+
+/// <summary>
+/// Every road of three real processes at every depth with requests of every size. One operation is one random read; the
+/// guest's console is asked for hundreds or thousands at once.
+/// </summary>
+/// <remarks>The requests run in other processes, so allocation is what the guest says of itself, not a diagnoser's.</remarks>
+public class PathsAndSizes
+{
+    private const int Requests = 2048;
+
+    private RunningMachine _machine = null!;
+    private BenchAnswer? _last;
+    private long _requests, _exitsBefore;
+
+    /// <summary>The road.</summary>
+    [Params(DiskPath.Trap, DiskPath.Alternate, DiskPath.Shunted, DiskPath.Ring)]
+    public string Path { get; set; } = DiskPath.Ring;
+
+    /// <summary>Requests in flight.</summary>
+    [Params(1, 8, 32)]
+    public int QueueDepth { get; set; }
+
+    /// <summary>Bytes a request.</summary>
+    [Params(512, 4 << 10, 64 << 10, 1 << 20)]
+    public int BlockBytes { get; set; }
+
+    [GlobalSetup]
+    public void Start()
+    {
+        _machine = RunningMachine.Start(Path);
+        _machine.Read(Path, QueueDepth, Requests, BlockBytes);
+        _requests = 0;
+        _exitsBefore = _machine.Exits;
+    }
+
+    [GlobalCleanup]
+    public void Cleanup()
+    {
+        RequestCounters.Report("Traps", (double)(_machine.Exits - _exitsBefore) / _requests, "VM exits per request, counted by the hypervisor");
+        RequestCounters.Report("Guest B", _last!.AllocatedBytesPerRequest, "Managed bytes per request that the guest allocated, in its own count");
+        RequestCounters.Report("MB/s", _last.MegabytesPerSecond, "Megabytes a second, of the last operations");
+        _machine.Dispose();
+    }
+
+    [Benchmark(OperationsPerInvoke = Requests)]
+    public void Read()
+    {
+        _last = _machine.Read(Path, QueueDepth, Requests, BlockBytes);
+        _requests += Requests;
+    }
+}
