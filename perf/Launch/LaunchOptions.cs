@@ -22,6 +22,9 @@ internal sealed record LaunchOptions
     /// <summary>How long one measurement takes, after a warm-up of a third of it.</summary>
     internal TimeSpan MeasureTime { get; init; } = TimeSpan.FromSeconds(0.5);
 
+    /// <summary>What VM-H is started with beside its disk and sockets.</summary>
+    internal IReadOnlyList<string> HostOptions { get; init; } = [];
+
     /// <summary>The folder of the three executables.</summary>
     internal string ProgramFolder { get; init; } = AppContext.BaseDirectory;
 

@@ -48,7 +48,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     internal async Task StartServersAsync(string disk, WorkFolder folder)
     {
         string vhostUser = folder["vhost-user.sock"], vfioUser = folder["vfio-user.sock"];
-        List<string> arguments = ["--disk", disk, "--vhost-user", vhostUser, "--vfio-user", vfioUser, "--linger", HostLinger];
+        List<string> arguments = ["--disk", disk, "--vhost-user", vhostUser, "--vfio-user", vfioUser, "--linger", HostLinger, .. _options.HostOptions];
         if (!_options.MayWrite) arguments.Add("--read-only");
         Host = Start("vmshunt-host", arguments);
         await ReadyAsync(Host);

@@ -52,6 +52,12 @@ internal static partial class HostLog
     [LoggerMessage(207, LogLevel.Error, "ring: the bus stays withdrawn: {Why}")]
     internal static partial void BusNotOffered(this ILogger log, string why);
 
+    [LoggerMessage(205, LogLevel.Information, "ring: a shunt sends {Primary} here, by {Criterion}; the rest takes the trap")]
+    internal static partial void ShuntAgreed(this ILogger log, string primary, string criterion);
+
+    [LoggerMessage(206, LogLevel.Warning, "ring: a shunt would send {Primary} here, and this VM-H does only {Implemented} (--primary): refused")]
+    internal static partial void ShuntRefused(this ILogger log, string primary, string implemented);
+
     [LoggerMessage(301, LogLevel.Information, "trap: session {Session} opened")]
     internal static partial void TrapOpened(this ILogger log, int session);
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Invocation;
 using VmShunt.HostPartition.HardwareStack;
 using VmShunt.Ring.Notification;
+using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.HostPartition;
 
@@ -18,7 +19,8 @@ internal sealed record HostOptions(
     CacheMode Cache,
     FullDisk OnFull,
     WaitPolicy Poll,
-    TimeSpan? Linger)
+    TimeSpan? Linger,
+    RequestClasses Primary)
 {
     /// <summary>Parses the arguments and runs <paramref name="run"/> with them.</summary>
     /// <returns>The exit code.</returns>
@@ -37,16 +39,18 @@ internal sealed record HostOptions(
         cache.AcceptOnlyFromAmong("writeback", "writethrough", "direct");
         onFull.AcceptOnlyFromAmong("fail", "wait");
         var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
+        var primary = new Option<string>("--primary") { HelpName = "LIST", DefaultValueFactory = _ => "all", Description = "the classes of requests to do on the ring, of read,write,flush,discard,write-zeroes; others are refused there, and a shunt that would send them is" };
         var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "end by itself when the last client has been gone this long" };
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 64, r, "--queues takes 1 to 64"));
         queueSize.Validators.Add(r => Require(Ring.Virtqueue.SplitLayout.IsValidSize(r.GetValue(queueSize)), r, "--queue-size takes a power of two up to 32768"));
         blockSize.Validators.Add(r => Require(r.GetValue(blockSize) is 512 or 4096, r, "--block-size takes 512 or 4096"));
         serial.Validators.Add(r => Require(r.GetValue(serial) is { Length: >= 1 and <= 20 } text && text.All(char.IsAscii), r, "--serial takes 1 to 20 ASCII characters"));
+        primary.Validators.Add(r => Require(RequestClassList.TryParse(r.GetValue(primary)!, out _), r, "--primary takes a list of read, write, flush, discard, write-zeroes with commas between them, or all"));
         linger.Validators.Add(r => Require(r.GetValue(linger) is > 0 and < 1e6, r, "--linger takes a positive number of seconds"));
 
         var root = new RootCommand("VM-H: the host partition that owns a disk and serves it to guests over the ring (vhost-user) and the trap (vfio-user)")
         {
-            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, onFull, poll, linger,
+            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, onFull, poll, linger, primary,
         };
         root.Validators.Add(r => Require(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null,
@@ -64,7 +68,8 @@ internal sealed record HostOptions(
             Enum.Parse<CacheMode>(r.GetValue(cache)!, ignoreCase: true),
             Enum.Parse<FullDisk>(r.GetValue(onFull)!, ignoreCase: true),
             r.GetValue(poll),
-            r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null)));
+            r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
+            RequestClassList.TryParse(r.GetValue(primary)!, out var classes) ? classes : RequestClasses.All)));
         var parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction)
         {

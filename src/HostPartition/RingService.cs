@@ -16,7 +16,7 @@ internal static class RingService
             {
                 var session = Interlocked.Increment(ref sessions);
                 log.SessionOpened(session);
-                using var device = new VirtioBlkDevice(disk, options.Queues, options.QueueSize);
+                using var device = new VirtioBlkDevice(disk, options.Queues, options.QueueSize, options.Primary);
                 var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, log);
                 using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => log.MessageRefused(session, refusal));
                 disk.CapacityChanged += backend.NotifyConfigChanged;

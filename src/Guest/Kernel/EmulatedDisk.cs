@@ -7,15 +7,14 @@ using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
-using VmShunt.Guest.Shunt;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest;
 
 /// <summary>
-/// The emulating stack of one disk, with what belongs to it: class driver-em, shunt, the port with its driver, the
-/// interrupt, and the crash path beside it. The shunt belongs to the disk and not to one stack: it stays between the port
-/// and every class driver that is put on it, whoever builds that, and whoever drives the port.
+/// The emulating stack of one disk, with what belongs to it: class driver-em, the port with its driver, the interrupt, and
+/// the crash path beside it. The shunt (<see cref="Shunt.ShuntInstallation"/>) belongs to the disk and not to one stack: it
+/// is in the way of every class driver that is put on the disk, whoever builds that, and whoever drives the port.
 /// </summary>
 internal sealed class EmulatedDisk : IDisposable
 {
@@ -33,7 +32,7 @@ internal sealed class EmulatedDisk : IDisposable
         _pages = pages;
         _crash = crash;
         Port = new EmulatedPort(new DiskGeometry(0, DiskClassDriver.SectorBytes, "", false));
-        Shunt = new ShuntDriver(Port);
+        Layers = new StackLayers(Port);
         Disk = BuildClassDriver();
     }
 
@@ -48,10 +47,11 @@ internal sealed class EmulatedDisk : IDisposable
 
     internal MachineProcessors Processors { get; }
 
-    /// <summary>The port, below the shunt.</summary>
+    /// <summary>The port.</summary>
     internal EmulatedPort Port { get; }
 
-    internal ShuntDriver Shunt { get; }
+    /// <summary>Where the shunt may be.</summary>
+    internal StackLayers Layers { get; }
 
     /// <summary>The kernel's class driver-em.</summary>
     internal DiskClassDriver Disk { get; }
@@ -85,8 +85,8 @@ internal sealed class EmulatedDisk : IDisposable
             CrashPath = new CrashPath(Processors.Start(), hypervisor, Hba, machine, _ram, dump, Processors);
     }
 
-    /// <summary>A class driver on this disk: above its shunt.</summary>
-    internal DiskClassDriver BuildClassDriver(string stackName = "emulating") => new(Shunt, _crash) { StackName = stackName };
+    /// <summary>A class driver on this disk: its requests meet the shunt.</summary>
+    internal DiskClassDriver BuildClassDriver(string stackName = "emulating") => new(Layers, _crash) { StackName = stackName };
 
     /// <summary>
     /// A stack more is on the port. If nobody drives it, a new port driver-em over these registers does from now on;
@@ -99,7 +99,7 @@ internal sealed class EmulatedDisk : IDisposable
         lock (_joining)
         {
             var isFree = !Port.IsDriven;
-            if (isFree) Port.Drive(AhciPortDriver.Start(registers, Hba, _ram, _pages));
+            if (isFree) Port.Drive(AhciPortDriver.Start(registers, Hba, _ram, _pages, Port.Costs));
             _stacks++;
             return isFree;
         }

@@ -48,6 +48,7 @@ internal sealed class Kernel : IDisposable
         interrupts.Start();
         _emulated.FindPartitions(_machine, hypervisor);
         _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash, _watch.Note);
+        _mode.Configure(options.Shunt);
         Devices = new DeviceTree(_emulated, () => _mode.Enlightened, () => AhciHba.FindAll(processors, _machine.EcamAddress), Attach);
         Stacks = new StackControl(_mode, _emulated, Devices, disk => new HypervisorBus(hypervisor, processors, disk), OpenChannel);
         Stacks.Suppress(options.Suppresses);
@@ -81,7 +82,8 @@ internal sealed class Kernel : IDisposable
     /// <summary>The class driver of the enlightened stack, or null while there is none.</summary>
     internal DiskClassDriver? EnlightenedDisk => _remote?.Disk ?? _mode?.Enlightened?.Disk;
 
-    internal ShuntDriver? Shunt => _emulated?.Shunt;
+    /// <summary>The shunt of the emulating stack, or null without one.</summary>
+    internal ShuntInstallation? Shunt => _mode?.Shunt;
 
     /// <summary>The channel to VM-H, whoever uses it, or null.</summary>
     internal BusChannel? Channel => _remote?.Port.Channel ?? _mode?.Channel;
@@ -112,13 +114,21 @@ internal sealed class Kernel : IDisposable
     {
         var kernel = new Kernel(options, boot, boot.Machine is { } machine ? GuestRam.Of(machine) : GuestRam.Create(options.MemoryBytes));
         if (options.BusSocket is { } socket) kernel._remote = RemoteDisk.Start(socket, kernel.OpenChannel, kernel.Crash);
-        else if (options.Mode is { } mode) kernel.ChangeMode(mode);
-        else if (kernel.IsBusOffered()) kernel.ChangeMode(GuestMode.Enlightened);
+        else if (options.Mode is { } mode) kernel.TryChangeMode(mode);
+        else if (kernel.IsBusOffered()) kernel.TryChangeMode(GuestMode.Enlightened);
         else kernel._mode?.Want(GuestMode.Enlightened);
         if (options.ReverseShunt is { } target) kernel.Stacks?.SetReverseShunt(target);
         if (options.RemovesEmulating) kernel.Stacks?.RemoveEmulating();
         kernel._meter = new GuestMeter(kernel);
         return kernel;
+    }
+
+    /// <summary>Exchanges the shunt for one of another kind, live.</summary>
+    /// <exception cref="ShuntMismatchException">VM-H does not agree; the mode is emulating then.</exception>
+    internal void Configure(ShuntOptions options)
+    {
+        if (_mode is null) throw new InvalidOperationException("this guest has no emulating stack, and so no shunt");
+        _mode.Configure(options);
     }
 
     /// <summary>Whether the hypervisor, if there is one, offers the bus.</summary>
@@ -171,6 +181,19 @@ internal sealed class Kernel : IDisposable
         // From here on the other processors' threads see the machine go; that is no fault.
         Crash.TryRaise();
         _machine?.PowerOff();
+    }
+
+    private void TryChangeMode(GuestMode mode)
+    {
+        try
+        {
+            ChangeMode(mode);
+        }
+        catch (ShuntMismatchException e)
+        {
+            Console.Error.WriteLine($"vmshunt-guest: {e.Message}; requests take the trap");
+            _mode?.Want(mode);
+        }
     }
 
     private BusChannel OpenChannel(UnixConnection socket, Action<string> lost) =>

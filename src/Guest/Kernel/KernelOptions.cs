@@ -1,4 +1,5 @@
 using VmShunt.Guest.Bus;
+using VmShunt.Guest.Shunt;
 
 namespace VmShunt.Guest;
 
@@ -7,8 +8,9 @@ namespace VmShunt.Guest;
 /// <param name="BusSocket">A vhost-user-blk socket to use without a hypervisor, or null.</param>
 /// <param name="MemoryBytes">The memory of a guest without a hypervisor.</param>
 /// <param name="Bus">How the bus is used.</param>
+/// <param name="Shunt">What kind of shunt the emulating stack has.</param>
 /// <param name="Suppresses">Whether the shunt hides the emulated disk from queries while the enlightened stack is there.</param>
 /// <param name="ReverseShunt">Where the reverse shunt diverts to from the start, or null.</param>
 /// <param name="RemovesEmulating">Whether the emulating stack is taken away once the guest is enlightened.</param>
 internal sealed record KernelOptions(
-    GuestMode? Mode, string? BusSocket, long MemoryBytes, BusOptions Bus, bool Suppresses, string? ReverseShunt, bool RemovesEmulating);
+    GuestMode? Mode, string? BusSocket, long MemoryBytes, BusOptions Bus, ShuntOptions Shunt, bool Suppresses, string? ReverseShunt, bool RemovesEmulating);

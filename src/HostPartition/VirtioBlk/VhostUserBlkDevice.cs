@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
@@ -21,7 +22,15 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
         return true;
     }
 
-    public bool TryWriteConfig(int offset, ReadOnlySpan<byte> source) => device.TryWriteConfig(offset, source);
+    public bool TryWriteConfig(int offset, ReadOnlySpan<byte> source)
+    {
+        if (offset != ShuntAgreement.DeclaredOffset || source.Length != ShuntDeclaration.Bytes) return device.TryWriteConfig(offset, source);
+        var declared = MemoryMarshal.Read<ShuntDeclaration>(source);
+        var agreed = device.TryAgree(declared);
+        if (agreed) log.ShuntAgreed(RequestClassList.Format(declared.Primary), declared.Criterion.ToString().ToLowerInvariant());
+        else log.ShuntRefused(RequestClassList.Format(declared.Primary), RequestClassList.Format(device.Implemented));
+        return agreed;
+    }
 
     public void FeaturesChosen(ulong features) => device.Negotiate((VirtioBlkFeatures)features);
 

@@ -22,10 +22,12 @@ internal sealed class VirtioBlkConfigSpace
 
     private readonly VirtualizationDriver _disk;
     private readonly VirtioBlkConfig _fixed;
+    private readonly ShuntAgreement _agreement;
 
-    internal VirtioBlkConfigSpace(VirtualizationDriver disk, int queues, int maxQueueSize)
+    internal VirtioBlkConfigSpace(VirtualizationDriver disk, int queues, int maxQueueSize, RequestClasses implemented)
     {
         _disk = disk;
+        _agreement = new ShuntAgreement { Magic = ShuntAgreement.ExpectedMagic, Version = ShuntAgreement.CurrentVersion, Implemented = implemented };
         var topology = disk.Topology;
         var block = disk.BlockBytes;
         var physicalSectors = (uint)topology.PhysicalBlockBytes / DiskClassDriver.SectorBytes;
@@ -48,12 +50,22 @@ internal sealed class VirtioBlkConfigSpace
         };
     }
 
-    /// <summary>Copies it; past its end there are zeros (virtio 1.3 §2.5: reads there are undefined).</summary>
+    /// <summary>
+    /// Copies it, with the area for shunts at the end of all; between them there are zeros (virtio 1.3 §2.5: reads there are
+    /// undefined).
+    /// </summary>
     internal void Read(int offset, Span<byte> target, bool writeCache)
     {
         target.Clear();
         var now = _fixed with { Capacity = _disk.SectorCount, WriteCache = writeCache ? (byte)1 : (byte)0 };
-        var bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<VirtioBlkConfig>(in now));
-        if (offset < bytes.Length) bytes[offset..Math.Min(bytes.Length, offset + target.Length)].CopyTo(target);
+        Copy(MemoryMarshal.AsBytes(new ReadOnlySpan<VirtioBlkConfig>(in now)), 0, offset, target);
+        Copy(MemoryMarshal.AsBytes(new ReadOnlySpan<ShuntAgreement>(in _agreement)), ShuntAgreement.Offset, offset, target);
+    }
+
+    private static void Copy(ReadOnlySpan<byte> bytes, int start, int offset, Span<byte> target)
+    {
+        var first = Math.Max(start, offset);
+        var end = Math.Min(start + bytes.Length, offset + target.Length);
+        if (first < end) bytes[(first - start)..(end - start)].CopyTo(target[(first - offset)..]);
     }
 }

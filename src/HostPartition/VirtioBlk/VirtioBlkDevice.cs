@@ -16,20 +16,31 @@ internal sealed class VirtioBlkDevice : IDisposable
     private readonly VirtioBlkConfigSpace _config;
     private readonly WriteCacheSwitch _writeCache;
 
-    internal VirtioBlkDevice(VirtualizationDriver disk, int queues, int maxQueueSize)
+    /// <param name="disk">The disk.</param>
+    /// <param name="queues">Request queues.</param>
+    /// <param name="maxQueueSize">The largest ring.</param>
+    /// <param name="implemented">The classes of requests that are done; of others, those that have a feature bit are not offered, and all are refused.</param>
+    internal VirtioBlkDevice(VirtualizationDriver disk, int queues, int maxQueueSize, RequestClasses implemented = RequestClasses.All)
     {
         Disk = disk;
+        Implemented = implemented;
         Features = VirtioBlkFeatures.Version1 | VirtioBlkFeatures.IndirectDescriptors | VirtioBlkFeatures.EventIndex
             | VirtioBlkFeatures.PackedRing | VirtioBlkFeatures.InOrder | VirtioBlkFeatures.MultiQueue
             | VirtioBlkFeatures.SizeMax | VirtioBlkFeatures.SegMax | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Topology
             | VirtioBlkFeatures.Flush | VirtioBlkFeatures.ConfigWriteCache
             | (disk.IsReadOnly ? VirtioBlkFeatures.ReadOnly : VirtioBlkFeatures.Discard | VirtioBlkFeatures.WriteZeroes);
-        _config = new VirtioBlkConfigSpace(disk, queues, maxQueueSize);
+        if (!implemented.HasFlag(RequestClasses.Flush)) Features &= ~(VirtioBlkFeatures.Flush | VirtioBlkFeatures.ConfigWriteCache);
+        if (!implemented.HasFlag(RequestClasses.Discard)) Features &= ~VirtioBlkFeatures.Discard;
+        if (!implemented.HasFlag(RequestClasses.WriteZeroes)) Features &= ~VirtioBlkFeatures.WriteZeroes;
+        _config = new VirtioBlkConfigSpace(disk, queues, maxQueueSize, implemented);
         _writeCache = disk.OpenWriteCache();
         Negotiated = Features;
     }
 
     internal VirtualizationDriver Disk { get; }
+
+    /// <summary>The classes of requests that are done here.</summary>
+    internal RequestClasses Implemented { get; }
 
     internal VirtioBlkFeatures Features { get; }
 
@@ -56,6 +67,16 @@ internal sealed class VirtioBlkDevice : IDisposable
     /// </returns>
     internal bool TryWriteConfig(int offset, ReadOnlySpan<byte> source) =>
         offset == VirtioBlkConfig.WriteCacheOffset && source.Length == 1 && source[0] <= 1 && _writeCache.Turn(on: source[0] == 1) == DiskStatus.Ok;
+
+    /// <summary>A shunt declares what it will send.</summary>
+    /// <returns>False when that is more than is done here, or is not understood.</returns>
+    internal bool TryAgree(in ShuntDeclaration declared)
+    {
+        if (declared.Version != ShuntAgreement.CurrentVersion || (declared.Primary & ~Implemented) != 0) return false;
+        // The features gave it no flush, and so no write cache; but its flushes come by the trap.
+        if (!Implemented.HasFlag(RequestClasses.Flush)) _writeCache.Turn(on: true);
+        return true;
+    }
 
     /// <summary>DISCARD and WRITE_ZEROES: checks every range before the first is done (virtio 1.3 §5.2.6.2).</summary>
     internal DiskStatus ApplyRanges(VirtioBlkRequestType type, ReadOnlySpan<byte> bytes, SharedFlag stop)

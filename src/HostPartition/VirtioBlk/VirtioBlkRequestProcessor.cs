@@ -60,6 +60,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
             return DiskStatus.IoError;
         _out.Skip(VirtioBlkRequestHeader.Bytes);
 
+        if ((ClassOf(header.Type) & ~device.Implemented) != 0) return DiskStatus.Unsupported;
         switch (header.Type)
         {
             case VirtioBlkRequestType.In:
@@ -82,6 +83,16 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
                 return DiskStatus.Unsupported;
         }
     }
+
+    private static RequestClasses ClassOf(VirtioBlkRequestType type) => type switch
+    {
+        VirtioBlkRequestType.In => RequestClasses.Read,
+        VirtioBlkRequestType.Out => RequestClasses.Write,
+        VirtioBlkRequestType.Flush => RequestClasses.Flush,
+        VirtioBlkRequestType.Discard => RequestClasses.Discard,
+        VirtioBlkRequestType.WriteZeroes => RequestClasses.WriteZeroes,
+        _ => RequestClasses.None,
+    };
 
     private DiskStatus Read(ulong sector, out uint written)
     {

@@ -82,20 +82,33 @@ public sealed class VhostUserFrontend : IDisposable
         Command(VhostUserRequest.SetMemTable, table[..(8 + regions.Length * VhostUserMemoryRegion.Bytes)], handles);
     }
 
-    /// <summary>Reads device configuration space from its start.</summary>
+    /// <summary>Reads device configuration space.</summary>
+    /// <param name="target">What is read.</param>
+    /// <param name="offset">Where it starts.</param>
     /// <returns>False when the back-end has no configuration to give.</returns>
-    public bool TryReadConfig(Span<byte> target)
+    public bool TryReadConfig(Span<byte> target, int offset = 0)
     {
         if ((ProtocolFeatures & VhostUserProtocolFeatures.Config) == 0) return false;
         Span<byte> payload = stackalloc byte[VhostUserConfigHeader.Bytes + target.Length];
         payload.Clear();
-        MemoryMarshal.Write(payload, new VhostUserConfigHeader { Size = (uint)target.Length });
+        MemoryMarshal.Write(payload, new VhostUserConfigHeader { Offset = (uint)offset, Size = (uint)target.Length });
         _connection.Send(VhostUserRequest.GetConfig, 0, payload);
         ReceiveReply(VhostUserRequest.GetConfig);
         var reply = _connection.Payload;
         if (reply.Length != payload.Length) return false;
         reply[VhostUserConfigHeader.Bytes..].CopyTo(target);
         return true;
+    }
+
+    /// <summary>Writes device configuration space.</summary>
+    /// <returns>False when the back-end refused it; one that cannot acknowledge is believed to have taken it.</returns>
+    public bool TryWriteConfig(ReadOnlySpan<byte> source, int offset)
+    {
+        if ((ProtocolFeatures & VhostUserProtocolFeatures.Config) == 0) return false;
+        Span<byte> payload = stackalloc byte[VhostUserConfigHeader.Bytes + source.Length];
+        MemoryMarshal.Write(payload, new VhostUserConfigHeader { Offset = (uint)offset, Size = (uint)source.Length });
+        source.CopyTo(payload[VhostUserConfigHeader.Bytes..]);
+        return TryCommand(VhostUserRequest.SetConfig, payload);
     }
 
     /// <summary>Gives the back-end a socket for requests of its own (<see cref="VhostUserBackendRequest"/>).</summary>
@@ -225,11 +238,16 @@ public sealed class VhostUserFrontend : IDisposable
 
     private void Command(VhostUserRequest request, ReadOnlySpan<byte> payload, params ReadOnlySpan<SafeHandle> descriptors)
     {
+        if (!TryCommand(request, payload, descriptors)) throw new IOException($"the back-end refused {request}");
+    }
+
+    private bool TryCommand(VhostUserRequest request, ReadOnlySpan<byte> payload, params ReadOnlySpan<SafeHandle> descriptors)
+    {
         var acknowledged = (ProtocolFeatures & VhostUserProtocolFeatures.ReplyAck) != 0;
         _connection.Send(request, acknowledged ? VhostUserHeader.NeedReply : 0, payload, descriptors);
-        if (!acknowledged) return;
+        if (!acknowledged) return true;
         ReceiveReply(request);
-        if (_connection.PayloadAs<ulong>() != 0) throw new IOException($"the back-end refused {request}");
+        return _connection.PayloadAs<ulong>() == 0;
     }
 
     private void ReceiveReply(VhostUserRequest request)

@@ -24,9 +24,9 @@ internal sealed class RunningMachine : IAsyncDisposable
     internal ChildProcess Guest => _processes.Guest!.Process;
 
     /// <summary>Starts all three; the guest is in emulating mode.</summary>
-    internal static async Task<RunningMachine> BootAsync(string disk, bool readOnly = false)
+    internal static async Task<RunningMachine> BootAsync(string disk, bool readOnly = false, IReadOnlyList<string>? hostOptions = null)
     {
-        var machine = new RunningMachine(new LaunchOptions { Disk = disk, AllowWrites = !readOnly, MemoryBytes = OwnDisk.MemoryBytes });
+        var machine = new RunningMachine(new LaunchOptions { Disk = disk, AllowWrites = !readOnly, MemoryBytes = OwnDisk.MemoryBytes, HostOptions = hostOptions ?? [] });
         try
         {
             await machine._processes.StartServersAsync(disk, machine._folder);

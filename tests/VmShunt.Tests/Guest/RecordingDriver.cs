@@ -2,8 +2,8 @@ using VmShunt.Guest.Block;
 
 namespace VmShunt.Tests.Guest;
 
-/// <summary>The bottom of a stack that keeps what it gets, or ends it at once.</summary>
-internal sealed class RecordingDriver(bool completesAtOnce = false, BlockStatus status = BlockStatus.Ok) : IBlockDriver
+/// <summary>The bottom of a stack that keeps what it gets, or ends it at once; also as the place where a shunt diverts to.</summary>
+internal sealed class RecordingDriver(bool completesAtOnce = false, BlockStatus status = BlockStatus.Ok) : IEnlightenedEntry
 {
     internal List<BlockRequest> Requests { get; } = [];
 
@@ -11,10 +11,22 @@ internal sealed class RecordingDriver(bool completesAtOnce = false, BlockStatus 
 
     public DiskGeometry Geometry { get; init; } = new(1024, 1 << 20, "TEST", IsReadOnly: false);
 
+    public bool IsPresent { get; set; }
+
+    /// <summary>Whether it gives requests back instead of keeping them.</summary>
+    internal bool Rejects { get; init; }
+
     public void Submit(BlockRequest request)
     {
         Operations.Add(request.Operation);
-        if (completesAtOnce) request.Complete(status);
+        if (Rejects) request.Reject();
+        else if (completesAtOnce) request.Complete(status);
         else Requests.Add(request);
+    }
+
+    public bool TryAccept(BlockRequest request)
+    {
+        if (IsPresent) Submit(request);
+        return IsPresent;
     }
 }

@@ -1,6 +1,9 @@
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Crash;
+using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Shunt;
+using VmShunt.Guest.Shunt.Modes;
+using VmShunt.Guest.Shunt.Policies;
 
 namespace VmShunt.Tests.Guest;
 
@@ -8,14 +11,11 @@ public class ShuntDriverTests
 {
     private readonly RecordingDriver _em = new();
     private readonly RecordingDriver _en = new();
-    private readonly ShuntDriver _shunt;
+    private readonly ShuntSwitch _told = new();
+    private readonly ShuntCounters _counters = new();
     private readonly DiskClassDriver _disk;
 
-    public ShuntDriverTests()
-    {
-        _shunt = new ShuntDriver(_em);
-        _disk = new DiskClassDriver(_shunt, new CrashStop());
-    }
+    public ShuntDriverTests() => _disk = Above(Shunt(new ToldMode(_told), new AllRequests(), _en));
 
     [Fact]
     public async Task In_emulating_mode_a_request_passes_down_to_port_driver_em()
@@ -24,14 +24,14 @@ public class ShuntDriverTests
         Assert.Empty(_en.Requests);
         Assert.Single(_em.Requests).Complete(BlockStatus.Ok);
         await flush;
-        Assert.Equal((0, 1), (_shunt.Diverted, _shunt.Passed));
+        Assert.Equal((0, 1), (_counters.Diverted, _counters.Passed));
     }
 
     [Fact]
     public async Task In_enlightened_mode_every_kind_of_request_is_diverted_to_port_driver_en()
     {
-        _shunt.Divert(_en.Submit, PrimaryRequests.All);
-        var tasks = SubmitOneOfEach();
+        _told.Divert();
+        var tasks = SubmitOneOfEach(_disk);
         Assert.Empty(_em.Requests);
         Assert.Equal(Enum.GetValues<BlockOperation>(), _en.Operations);
         foreach (var request in _en.Requests) request.Complete(BlockStatus.Ok);
@@ -41,8 +41,8 @@ public class ShuntDriverTests
     [Fact]
     public async Task Only_primary_requests_are_diverted_where_the_policy_says_so()
     {
-        _shunt.Divert(_en.Submit, PrimaryRequests.Data);
-        var tasks = SubmitOneOfEach();
+        _told.Divert();
+        var tasks = SubmitOneOfEach(Above(Shunt(new ToldMode(_told), new ImportantRequests(PrimaryRequests.Data), _en)));
         Assert.Equal([BlockOperation.Read, BlockOperation.Write], _en.Operations);
         Assert.Equal([BlockOperation.Flush, BlockOperation.Discard, BlockOperation.WriteZeroes], _em.Operations);
         foreach (var request in _en.Requests.Concat(_em.Requests)) request.Complete(BlockStatus.Ok);
@@ -50,12 +50,56 @@ public class ShuntDriverTests
     }
 
     [Fact]
+    public async Task By_frequency_a_class_is_primary_while_it_is_common_and_no_longer_when_it_is_not()
+    {
+        var (em, en) = (new RecordingDriver(completesAtOnce: true), new RecordingDriver(completesAtOnce: true));
+        var meter = new FrequencyMeter(PrimaryRequests.All);
+        var shunt = new ShuntDriver<ToldMode, FrequentRequests>(em, en, new ToldMode(_told), new FrequentRequests(meter), _counters, "", em);
+        var disk = Above(shunt);
+        _told.Divert();
+
+        for (var i = 0; i < FrequencyMeter.Window; i++) await disk.FlushAsync();
+        Assert.Equal(PrimaryRequests.Flush, meter.Frequent);
+        await disk.FlushAsync();
+        Assert.Equal(BlockOperation.Flush, en.Operations[^1]);
+
+        for (var i = 0; i < 2 * FrequencyMeter.Window; i++) await disk.DiscardAsync(0, 512);
+        Assert.Equal(PrimaryRequests.Discard, meter.Frequent);
+        var trapped = em.Operations.Count;
+        await disk.FlushAsync();
+        Assert.Equal((trapped + 1, BlockOperation.Flush), (em.Operations.Count, em.Operations[^1]));
+    }
+
+    [Fact]
+    public async Task By_effort_what_moves_much_or_was_measured_to_cost_much_is_primary()
+    {
+        var (em, en) = (new RecordingDriver(completesAtOnce: true), new RecordingDriver(completesAtOnce: true));
+        var costs = new TrapCosts();
+        _told.Divert();
+        var disk = Above(new ShuntDriver<ToldMode, EffortfulRequests>(
+            em, en, new ToldMode(_told), new EffortfulRequests(costs, PrimaryRequests.All), _counters, "", em));
+
+        await disk.ReadAsync(0, Buffers.Of(512));
+        await disk.ReadAsync(0, Buffers.Of(EffortfulRequests.LargeBytes));
+        Assert.Equal((1, 1), (em.Operations.Count, en.Operations.Count));
+
+        for (var i = 0; i < 16; i++)
+        {
+            costs.Note(BlockOperation.Read, 512, 1000);
+            costs.Note(BlockOperation.Flush, 0, 1000 * TrapCosts.CostlyFactor + 1);
+        }
+        await disk.FlushAsync();
+        await disk.ReadAsync(0, Buffers.Of(512));
+        Assert.Equal((BlockOperation.Flush, BlockOperation.Read), (en.Operations[^1], em.Operations[^1]));
+    }
+
+    [Fact]
     public async Task A_mode_change_touches_no_request_that_is_under_way()
     {
         var before = _disk.FlushAsync();
-        _shunt.Divert(_en.Submit, PrimaryRequests.All);
+        _told.Divert();
         var between = _disk.FlushAsync();
-        _shunt.PassDown();
+        _told.PassDown();
         var after = _disk.FlushAsync();
 
         Assert.Equal((2, 1), (_em.Requests.Count, _en.Requests.Count));
@@ -69,10 +113,61 @@ public class ShuntDriverTests
     }
 
     [Fact]
+    public void A_shunt_that_is_there_diverts_everything_that_meets_it()
+    {
+        var disk = Above(Shunt(new PresenceMode(), new AllRequests(), _en));
+        _ = SubmitOneOfEach(disk);
+        Assert.Equal((0, 5), (_em.Requests.Count, _en.Requests.Count));
+    }
+
+    [Fact]
+    public void A_shunt_that_looks_finds_out_by_itself_whether_port_driver_en_is_there()
+    {
+        var disk = Above(Shunt(new LookingMode(), new AllRequests(), _en));
+        foreach (var isPresent in (bool[])[false, true, false, true])
+        {
+            _en.IsPresent = isPresent;
+            _ = disk.FlushAsync().AsTask();
+        }
+        Assert.Equal((2, 2), (_em.Requests.Count, _en.Requests.Count));
+    }
+
+    [Fact]
+    public async Task A_shunt_that_tries_has_emulated_what_is_not_accepted_and_leaves_no_second_way_behind()
+    {
+        var disk = Above(Shunt(new TryingMode(), new AllRequests(), _en));
+        var flush = disk.FlushAsync();
+        var request = Assert.Single(_em.Requests);
+        Assert.Null(request.Fallback);
+        Assert.Empty(_en.Operations);
+        _en.IsPresent = true;
+        var accepted = disk.FlushAsync();
+        Assert.Same(_em, Assert.Single(_en.Requests).Fallback);
+        request.Complete(BlockStatus.Ok);
+        _en.Requests[0].Complete(BlockStatus.Ok);
+        await flush;
+        await accepted;
+        Assert.Equal((1, 1), (_counters.Diverted, _counters.Passed));
+    }
+
+    [Fact]
+    public void A_shunt_that_is_commanded_does_what_it_was_last_told()
+    {
+        var commands = new ShuntSwitch();
+        var disk = Above(Shunt(new CommandedMode(commands), new AllRequests(), _en));
+        _ = disk.FlushAsync().AsTask();
+        commands.Divert();
+        _ = disk.FlushAsync().AsTask();
+        commands.PassDown();
+        _ = disk.FlushAsync().AsTask();
+        Assert.Equal((2, 1), (_em.Requests.Count, _en.Requests.Count));
+    }
+
+    [Fact]
     public async Task A_request_that_the_ring_does_not_accept_goes_down_the_trap_after_all()
     {
-        _shunt.Divert(request => request.Reject(), PrimaryRequests.All);
-        var flush = _disk.FlushAsync();
+        _told.Divert();
+        var flush = Above(Shunt(new ToldMode(_told), new AllRequests(), new RecordingDriver { Rejects = true })).FlushAsync();
         Assert.Single(_em.Requests).Complete(BlockStatus.Ok);
         await flush;
     }
@@ -94,17 +189,25 @@ public class ShuntDriverTests
     {
         var direct = await Assert.ThrowsAsync<BlockIoException>(async () =>
             await new DiskClassDriver(new RecordingDriver(completesAtOnce: true, status), new CrashStop()).FlushAsync());
-        _shunt.Divert(new RecordingDriver(completesAtOnce: true, status).Submit, PrimaryRequests.All);
-        var shunted = await Assert.ThrowsAsync<BlockIoException>(async () => await _disk.FlushAsync());
+        _told.Divert();
+        var disk = Above(Shunt(new ToldMode(_told), new AllRequests(), new RecordingDriver(completesAtOnce: true, status)));
+        var shunted = await Assert.ThrowsAsync<BlockIoException>(async () => await disk.FlushAsync());
         Assert.Equal((direct.Status, direct.Message), (shunted.Status, shunted.Message));
     }
 
-    private Task[] SubmitOneOfEach() =>
+    private ShuntDriver<TMode, TPolicy> Shunt<TMode, TPolicy>(TMode mode, TPolicy policy, RecordingDriver en)
+        where TMode : struct, IModeSource
+        where TPolicy : struct, IRequestPolicy =>
+        new(_em, en, mode, policy, _counters, "test", _em);
+
+    private static DiskClassDriver Above(IBlockDriver shunt) => new(shunt, new CrashStop());
+
+    private static Task[] SubmitOneOfEach(DiskClassDriver disk) =>
     [
-        _disk.ReadAsync(0, Buffers.Of(512)).AsTask(),
-        _disk.WriteAsync(0, Buffers.Of(512)).AsTask(),
-        _disk.FlushAsync().AsTask(),
-        _disk.DiscardAsync(0, 512).AsTask(),
-        _disk.WriteZeroesAsync(0, 512).AsTask(),
+        disk.ReadAsync(0, Buffers.Of(512)).AsTask(),
+        disk.WriteAsync(0, Buffers.Of(512)).AsTask(),
+        disk.FlushAsync().AsTask(),
+        disk.DiscardAsync(0, 512).AsTask(),
+        disk.WriteZeroesAsync(0, 512).AsTask(),
     ];
 }

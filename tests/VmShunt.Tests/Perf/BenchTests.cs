@@ -8,7 +8,7 @@ namespace VmShunt.Tests.Perf;
 public sealed class BenchTests : IDisposable
 {
     private static readonly string[] s_suites =
-        ["CopyAgainstZeroCopy", "GuestMemoryTranslation", "PathsAndSizes", "RingAgainstTrap", "RingOperations", "RingRoundTrip", "WaitStrategies"];
+        ["CopyAgainstZeroCopy", "GuestMemoryTranslation", "PathsAndSizes", "RingAgainstTrap", "RingOperations", "RingRoundTrip", "ShuntDeciding", "WaitStrategies"];
 
     private readonly StringWriter _output = new(), _errors = new();
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vmshunt-test-");

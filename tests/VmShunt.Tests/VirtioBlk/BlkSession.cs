@@ -33,9 +33,9 @@ internal sealed class BlkSession : IDisposable
     private readonly EventFd _kick = EventFd.Create(), _call = EventFd.Create();
     private SplitDriverQueue _queue;
 
-    internal BlkSession(VirtualizationDriver disk, VirtioBlkFeatures wanted = Everything, ILogger? log = null)
+    internal BlkSession(VirtualizationDriver disk, VirtioBlkFeatures wanted = Everything, ILogger? log = null, RequestClasses implemented = RequestClasses.All)
     {
-        _device = new VirtioBlkDevice(disk, 2, MaxQueueSize);
+        _device = new VirtioBlkDevice(disk, 2, MaxQueueSize, implemented);
         var (mine, its) = UnixConnection.CreatePair();
         var blk = new VhostUserBlkDevice(_device, 2, MaxQueueSize, WaitPolicy.Never, log ?? NullLogger.Instance);
         _backend = new VhostUserBackend(new VhostUserConnection(its), blk, _ => { });

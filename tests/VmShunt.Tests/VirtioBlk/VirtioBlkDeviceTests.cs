@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.HostPartition;
@@ -265,6 +266,32 @@ public sealed class VirtioBlkDeviceTests : IDisposable
     {
         var attempts = _port.Attempts;
         Assert.True(SpinWait.SpinUntil(() => _port.Attempts >= attempts + 2, TimeSpan.FromSeconds(60)), "nothing waits");
+    }
+
+    [Fact]
+    public void A_class_of_requests_that_it_does_not_do_is_refused_and_nothing_is_changed()
+    {
+        var session = new BlkSession(Disk(_port), implemented: RequestClasses.Read).Start();
+        _open.Add(session);
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, bytes: 512));
+        Assert.Equal(VirtioBlkStatus.Unsupported, session.Do(VirtioBlkRequestType.Out, bytes: 512));
+        Assert.Equal(VirtioBlkStatus.Unsupported, session.Do(VirtioBlkRequestType.Flush));
+        Assert.Equal(VirtioBlkFeatures.None, session.Features & (VirtioBlkFeatures.Flush | VirtioBlkFeatures.Discard | VirtioBlkFeatures.WriteZeroes));
+    }
+
+    [Theory]
+    [InlineData(ShuntAgreement.CurrentVersion, RequestClasses.Read | RequestClasses.Write, true)]
+    [InlineData(ShuntAgreement.CurrentVersion, RequestClasses.Read | RequestClasses.Flush, false)]
+    [InlineData(ShuntAgreement.CurrentVersion, RequestClasses.Read | (RequestClasses)(1 << 20), false)]
+    [InlineData(ShuntAgreement.CurrentVersion + 1, RequestClasses.Read, false)]
+    public void A_shunt_that_would_send_what_is_not_done_here_is_told_so_when_it_connects(int version, RequestClasses primary, bool agrees)
+    {
+        var session = new BlkSession(Disk(_port), implemented: RequestClasses.Data).Start();
+        _open.Add(session);
+        var declared = new ShuntDeclaration { Version = (ushort)version, Criterion = PrimaryCriterion.Importance, Primary = primary };
+        var agreed = session.Frontend.TryWriteConfig(MemoryMarshal.AsBytes(new ReadOnlySpan<ShuntDeclaration>(in declared)), ShuntAgreement.DeclaredOffset);
+        Assert.Equal(agrees, agreed);
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, bytes: 512));
     }
 
     private static void WriteConfig(BlkSession session, int offset, params byte[] value) => session.WriteConfig(offset, value);

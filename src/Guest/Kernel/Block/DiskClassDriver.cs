@@ -12,28 +12,36 @@ namespace VmShunt.Guest.Block;
 /// What awaits a request goes on where the driver noticed its completion: on the ring's or the interrupt's thread. It may
 /// submit more from there, which is the fast way, but must not block.
 /// </remarks>
-public sealed class DiskClassDriver
+public sealed class DiskClassDriver : IBlockDriver
 {
     /// <summary>The unit of sector numbers.</summary>
     public const int SectorBytes = 512;
 
+    /// <summary>The most bytes of one read or write; what every road can do in one request.</summary>
+    internal const int MaxTransferBytes = 4 << 20;
+
     /// <summary>The most bytes of one <see cref="WriteZeroesAsync"/>; what every road can do in one request.</summary>
     public const int MaxWriteZeroesBytes = 1 << 20;
 
-    private readonly IBlockDriver _lower;
+    private readonly StackLayers _layers;
     private readonly CrashStop _crash;
     private readonly ObjectPool<BlockRequest> _pool = new DefaultObjectPool<BlockRequest>(new DefaultPooledObjectPolicy<BlockRequest>(), 1024);
     private long _submitted, _completed, _failed, _trapped, _ringed, _repeated;
     private bool _isClosed;
 
-    internal DiskClassDriver(IBlockDriver lower, CrashStop crash)
+    internal DiskClassDriver(StackLayers layers, CrashStop crash)
     {
-        _lower = lower;
+        _layers = layers;
         _crash = crash;
     }
 
+    internal DiskClassDriver(IBlockDriver lower, CrashStop crash)
+        : this(new StackLayers(lower), crash)
+    {
+    }
+
     /// <summary>What the disk is.</summary>
-    public DiskGeometry Geometry => _lower.Geometry;
+    public DiskGeometry Geometry => _layers.Lower.Geometry;
 
     /// <summary>What people call the stack that it is the top of.</summary>
     internal string StackName { get; init; } = "emulating";
@@ -90,16 +98,20 @@ public sealed class DiskClassDriver
 
     internal void Recycle(BlockRequest request) => _pool.Return(request);
 
+    /// <summary>Takes a request from what is above.</summary>
+    void IBlockDriver.Submit(BlockRequest request) => _layers.Lower.Submit(request);
+
     private ValueTask Submit(BlockOperation operation, ulong sector, int bytes, ulong address)
     {
         _crash.ParkIfCrashed();
-        Check(operation, sector, bytes);
+        var next = _layers.Above ?? _layers.Lower;
+        Check(next.Geometry, operation, sector, bytes);
         // Counted before it looks, so that whoever closes the driver waits for it, or it sees the driver closed.
         Interlocked.Increment(ref _submitted);
         if (_isClosed) Refuse();
         var request = _pool.Get();
         var task = request.Begin(this, operation, sector, bytes, address);
-        _lower.Submit(request);
+        next.Submit(request);
         return task;
     }
 
@@ -109,10 +121,9 @@ public sealed class DiskClassDriver
         throw new StackRemovedException("this stack was removed; use another one on the same disk");
     }
 
-    private void Check(BlockOperation operation, ulong sector, int bytes)
+    private static void Check(DiskGeometry geometry, BlockOperation operation, ulong sector, int bytes)
     {
         if (operation == BlockOperation.Flush) return;
-        var geometry = Geometry;
         var most = operation switch
         {
             BlockOperation.Discard => 1 << 30,

@@ -21,7 +21,6 @@ internal sealed class BusChannel : IDisposable
 
     private const int QueueSize = 128;
     private const int DescriptorsPerTable = 4;
-    private const int MaxTransfer = 4 << 20;
     private const int CloseMilliseconds = 5000;
 
     private readonly GuestPages _pages;
@@ -44,6 +43,9 @@ internal sealed class BusChannel : IDisposable
 
     /// <summary>The device's configuration as it was when the channel opened.</summary>
     internal VirtioBlkConfig Configuration { get; private set; }
+
+    /// <summary>The classes of requests that the back-end does on the ring; all, unless <see cref="Agree"/> found otherwise.</summary>
+    internal RequestClasses Implemented { get; private set; } = RequestClasses.All;
 
     internal DiskGeometry Geometry { get; private set; } = new(0, 0, "", false);
 
@@ -92,9 +94,45 @@ internal sealed class BusChannel : IDisposable
             request.Complete(request.Operation == BlockOperation.Flush ? BlockStatus.Ok : Geometry.IsReadOnly ? BlockStatus.IoError : BlockStatus.Unsupported);
             return;
         }
-        var pumps = _pumps;
-        var pump = pumps.Count == 1 ? pumps[0] : pumps[Environment.CurrentManagedThreadId % pumps.Count];
-        pump.Submit(request);
+        PumpOfThread().Submit(request);
+    }
+
+    /// <summary>Gives a request to a queue, unless that cannot take it now. Any thread.</summary>
+    /// <returns>False: the request is still the caller's.</returns>
+    internal bool TrySubmit(BlockRequest request)
+    {
+        if ((int)request.Operation < (int)BlockOperation.Flush || IsPossible(request.Operation)) return PumpOfThread().TrySubmit(request);
+        Submit(request);
+        return true;
+    }
+
+    /// <summary>Has the back-end check which classes of requests will come; <see cref="ShuntAgreement"/> says how.</summary>
+    /// <param name="declare">What the shunt will send, given what the back-end does.</param>
+    /// <returns>Null, or why they do not agree. A back-end that knows no agreement does all that it offers, and agrees.</returns>
+    internal string? Agree(Func<RequestClasses, ShuntDeclaration> declare)
+    {
+        lock (_closing)
+        {
+            if (_closed) throw new IOException("the bus was lost while it came up");
+            ShuntAgreement area = default;
+            if (!_frontend.TryReadConfig(MemoryMarshal.AsBytes(new Span<ShuntAgreement>(ref area)), ShuntAgreement.Offset)
+                || area.Magic != ShuntAgreement.ExpectedMagic)
+            {
+                return null;
+            }
+            if (area.Version != ShuntAgreement.CurrentVersion)
+                return $"VM-H speaks version {area.Version} of the agreement on primary requests, this shunt version {ShuntAgreement.CurrentVersion}";
+            Implemented = area.Implemented & RequestClasses.All;
+            var declared = declare(Implemented);
+            if ((declared.Primary & ~Implemented) is var missing && missing != RequestClasses.None)
+            {
+                return $"the shunt would send {RequestClassList.Format(declared.Primary)} over the ring, and VM-H does not do {RequestClassList.Format(missing)} there; "
+                    + $"give the guest --shunt-policy importance --primary {RequestClassList.Format(Implemented)}, or VM-H --primary {RequestClassList.Format(declared.Primary | Implemented)}";
+            }
+            return _frontend.TryWriteConfig(MemoryMarshal.AsBytes(new ReadOnlySpan<ShuntDeclaration>(in declared)), ShuntAgreement.DeclaredOffset)
+                ? null
+                : $"VM-H refused that the shunt sends {RequestClassList.Format(declared.Primary)} over the ring; its log says why";
+        }
     }
 
     /// <summary>Lets requests in flight end, stops the rings, and waits until the back-end has let go of the memory.</summary>
@@ -121,6 +159,12 @@ internal sealed class BusChannel : IDisposable
         CloseSession();
         foreach (var pump in _pumps) pump.Abandon();
         Dispose();
+    }
+
+    private QueuePump PumpOfThread()
+    {
+        var pumps = _pumps;
+        return pumps.Count == 1 ? pumps[0] : pumps[Environment.CurrentManagedThreadId % pumps.Count];
     }
 
     private bool IsPossible(BlockOperation operation) => Features.HasFlag(operation switch
@@ -191,7 +235,7 @@ internal sealed class BusChannel : IDisposable
         if (!_frontend.TryReadConfig(MemoryMarshal.AsBytes(new Span<VirtioBlkConfig>(ref config))))
             throw new IOException("the back-end has no virtio-blk configuration space; is it a block device?");
         Configuration = config;
-        var transfer = Features.HasFlag(VirtioBlkFeatures.SizeMax) && config.SizeMax > 0 ? (int)Math.Min(config.SizeMax / 512 * 512, MaxTransfer) : MaxTransfer;
+        var transfer = Features.HasFlag(VirtioBlkFeatures.SizeMax) && config.SizeMax > 0 ? (int)Math.Min(config.SizeMax / 512 * 512, DiskClassDriver.MaxTransferBytes) : DiskClassDriver.MaxTransferBytes;
         Geometry = new DiskGeometry(config.Capacity, transfer, "", Features.HasFlag(VirtioBlkFeatures.ReadOnly));
     }
 

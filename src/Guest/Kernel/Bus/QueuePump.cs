@@ -18,6 +18,10 @@ internal abstract class QueuePump : IDisposable
     /// <summary>Any thread. Takes the request, or rejects it to its fallback when the queue is closed.</summary>
     internal abstract void Submit(BlockRequest request);
 
+    /// <summary>Any thread. Takes the request, unless the queue is closed or requests wait for room in its ring.</summary>
+    /// <returns>False: the request is still the caller's.</returns>
+    internal abstract bool TrySubmit(BlockRequest request);
+
     /// <summary>Lets requests in flight end, then stops the thread and waits for it.</summary>
     internal abstract void Drain();
 
@@ -103,6 +107,21 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
         }
         if (!_inbox.TryPush(request)) request.Reject();
         else if (_sleeping != 0) _wake.Signal();
+    }
+
+    internal override bool TrySubmit(BlockRequest request)
+    {
+        // Seen from another thread a moment late; then the request waits for room after all.
+        if (!_backlog.IsEmpty || _draining.IsRaised) return false;
+        request.Road = Road.Ring;
+        if (ReferenceEquals(t_here, this))
+        {
+            Accept(request);
+            return true;
+        }
+        if (!_inbox.TryPush(request)) return false;
+        if (_sleeping != 0) _wake.Signal();
+        return true;
     }
 
     internal override void Drain()

@@ -25,6 +25,7 @@ internal static class GuestCommandLine
         var reverse = new Option<string?>("--reverse-shunt") { Recursive = true, HelpName = "TARGET", Description = "what the enlightened stack's shunt does: inert (nothing), emulating (divert to the emulating stack), or another disk's name, such as sdb" };
         var remove = new Option<bool>("--remove-emulating") { Recursive = true, Description = "take the emulating stack away once enlightened; no dump can be written then" };
         suppress.AcceptOnlyFromAmong("on", "off");
+        var shunt = new ShuntArguments(recursive: true);
         var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
         mode.AcceptOnlyFromAmong("auto", "emulating", "enlightened", "alternate");
         memory.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0, r, "--memory takes a size such as 64M"));
@@ -35,6 +36,7 @@ internal static class GuestCommandLine
         {
             hypervisor, bus, memory, processors, mode, queues, poll, ring, suppress, reverse, remove, json,
         };
+        shunt.AddTo(root);
 
         ParseResult? parsed = null;
         var runner = new OnceRunner(
@@ -44,6 +46,7 @@ internal static class GuestCommandLine
                 parsed.GetValue(bus),
                 ByteSize.TryParse(parsed.GetValue(memory)!, out var bytes) ? bytes : 0,
                 new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll), parsed.GetValue(ring)),
+                shunt.Read(parsed, Shunt.ShuntOptions.Default),
                 parsed.GetValue(suppress) == "on",
                 parsed.GetValue(reverse),
                 parsed.GetValue(remove)),

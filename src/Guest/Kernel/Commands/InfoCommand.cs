@@ -41,11 +41,12 @@ internal static class InfoCommand
             ["partitions"] = new JsonArray([.. partitions]),
             ["bus"] = kernel.Channel is not null || kernel.IsBusOffered(),
             ["busFeatures"] = kernel.Channel?.Features.ToString(),
+            ["shunt"] = ShuntCommand.Describe(kernel),
             ["requests"] = new JsonObject
             {
                 ["trap"] = (session.Stack?.Disk.Counters.Trapped ?? 0) + (kernel.EmulatingDisk?.Counters.Trapped ?? 0) + (kernel.EnlightenedDisk?.Counters.Trapped ?? 0),
                 ["ring"] = (session.Stack?.Disk.Counters.Ringed ?? 0) + (kernel.EmulatingDisk?.Counters.Ringed ?? 0) + (kernel.EnlightenedDisk?.Counters.Ringed ?? 0),
-                ["shunted"] = kernel.Shunt?.Diverted ?? 0,
+                ["shunted"] = kernel.Shunt?.Counters.Diverted ?? 0,
                 ["inFlight"] = kernel.InFlight,
                 ["reconnects"] = kernel.Reconnects,
             },

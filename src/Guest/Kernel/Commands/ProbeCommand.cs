@@ -18,7 +18,7 @@ internal static class ProbeCommand
         command.SetAction(r => runner.Run("probe", session =>
         {
             var devices = DevicesCommand.Of(session);
-            var (shunted, suppressed) = (session.Kernel.Shunt!.Diverted, devices.SuppressedQueries);
+            var (shunted, suppressed) = (session.Kernel.Shunt!.Counters.Diverted, devices.SuppressedQueries);
             var found = new ProbingApplication(devices, session.Kernel.Pages, r.GetValue(requests)).Run();
             return new JsonObject
             {
@@ -26,7 +26,7 @@ internal static class ProbeCommand
                 ["named"] = Names(found.Named),
                 ["registers"] = Names(found.Registers),
                 ["requests"] = found.Requests,
-                ["shunted"] = session.Kernel.Shunt.Diverted - shunted,
+                ["shunted"] = session.Kernel.Shunt.Counters.Diverted - shunted,
                 ["suppressedQueries"] = devices.SuppressedQueries - suppressed,
             };
         }));

@@ -64,7 +64,7 @@ internal static class TraceCommand
         {
             kernel.Watch(null);
         }
-        var text = new TraceText(trace, watch.Accesses, kernel.Abar, ShuntPosition.BelowClass, kernel.Mode);
+        var text = new TraceText(trace, watch.Accesses, kernel.Abar, kernel.Shunt?.Options.Position ?? ShuntPosition.BelowClass, kernel.Mode);
         var summary = $"{operation} of {(operation == BlockOperation.Flush ? 0 : buffer.Length):N0} bytes at sector {sector:N0}, {trace.Status} after {trace.Duration.TotalMicroseconds:N1} µs\n"
             + $"{Session.NameOf(kernel.Mode)} mode; stack entered: {trace.Stack}; shunt: {Words(trace)}; road: {trace.Road}\n";
         return new JsonObject

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Numerics;
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Firmware.Ahci;
@@ -21,12 +22,14 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private readonly AhciPortRegisters _registers;
     private readonly AhciCommandMemory _commands;
     private readonly GuestPages _pages;
+    private readonly TrapCosts _costs;
     private readonly GuestBuffer _commandPages;
     private readonly GuestBuffer _trimPages;
     private readonly GuestBuffer _zeroPages;
     private readonly BlockRequest?[] _slots = new BlockRequest?[AhciCommandMemory.Slots];
     private readonly BlockRequest?[] _ended = new BlockRequest?[AhciCommandMemory.Slots];
     private readonly BlockStatus[] _endedStatus = new BlockStatus[AhciCommandMemory.Slots];
+    private readonly long[] _started = new long[AhciCommandMemory.Slots];
     private readonly Lock _lock = new();
     private BlockRequestList _waiting;
     private uint _busy;
@@ -35,8 +38,9 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private uint _traced;
     private int _pluggedThread = -1;
 
-    private AhciPortDriver(AhciPortRegisters registers, DiskGeometry geometry, GuestRam ram, GuestPages pages)
+    private AhciPortDriver(AhciPortRegisters registers, DiskGeometry geometry, GuestRam ram, GuestPages pages, TrapCosts costs)
     {
+        _costs = costs;
         _registers = registers;
         _pages = pages;
         _commandPages = pages.Allocate(AhciCommandMemory.RequiredBytes(AhciCommandMemory.Slots));
@@ -59,7 +63,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
     /// <summary>Resets the controller, identifies the disk, and starts the port with its interrupt on.</summary>
     /// <exception cref="IOException">There is no working disk.</exception>
-    internal static AhciPortDriver Start(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages)
+    internal static AhciPortDriver Start(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages, TrapCosts? costs = null)
     {
         var scratch = pages.Allocate(16384);
         var probe = new PolledAhciDisk(mmio, hba, ram.Memory, scratch.Address, scratch.Length);
@@ -68,8 +72,8 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         pages.Free(scratch);
 
         var registers = new AhciPortRegisters(mmio, hba.Abar);
-        var geometry = new DiskGeometry(probe.SectorCount, AhciCommandMemory.MaxTransferBytes, probe.Serial, IsReadOnly: false);
-        var driver = new AhciPortDriver(registers, geometry, ram, pages);
+        var geometry = new DiskGeometry(probe.SectorCount, DiskClassDriver.MaxTransferBytes, probe.Serial, IsReadOnly: false);
+        var driver = new AhciPortDriver(registers, geometry, ram, pages, costs ?? new TrapCosts());
         registers.StartPort(driver._commands.CommandList, driver._commands.ReceivedFis);
         registers.WriteHba(HbaRegister.IS, uint.MaxValue);
         registers.WritePort(PortRegister.PxIE, (uint)(PortInterrupt.DHRS | PortInterrupt.PSS | PortInterrupt.SDBS | Errors));
@@ -138,6 +142,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         _busy |= 1u << slot;
         _filled |= 1u << slot;
         _slots[slot] = request;
+        _started[slot] = Stopwatch.GetTimestamp();
         switch (request.Operation)
         {
             case BlockOperation.Read:
@@ -222,8 +227,10 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
     private void End(int slot, BlockStatus status, ref int count)
     {
-        _slots[slot]?.Trace?.Pass(Hop.Noticed);
-        _ended[count] = _slots[slot];
+        var request = _slots[slot]!;
+        request.Trace?.Pass(Hop.Noticed);
+        if (status == BlockStatus.Ok) _costs.Note(request.Operation, request.Bytes, Stopwatch.GetTimestamp() - _started[slot]);
+        _ended[count] = request;
         _endedStatus[count++] = status;
         _slots[slot] = null;
         _busy &= ~(1u << slot);

@@ -18,6 +18,9 @@ internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver
 
     public DiskGeometry Geometry => _geometry;
 
+    /// <summary>How long commands take, whoever drives the port.</summary>
+    internal TrapCosts Costs { get; } = new();
+
     /// <summary>Whether it has a driver.</summary>
     internal bool IsDriven => _driver is not null;
 

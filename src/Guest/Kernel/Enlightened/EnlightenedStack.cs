@@ -16,6 +16,7 @@ internal sealed class EnlightenedStack
         Port = new VirtioBlkPortDriver(away);
         Shunt = new ReverseShunt(Port);
         Disk = new DiskClassDriver(Shunt, crash) { StackName = "enlightened" };
+        Top = new ClassDriverEntry(Disk, Shunt, Port);
     }
 
     /// <summary>Class driver-en.</summary>
@@ -25,4 +26,23 @@ internal sealed class EnlightenedStack
 
     /// <summary>Port driver-en.</summary>
     internal VirtioBlkPortDriver Port { get; }
+
+    /// <summary>Class driver-en as a shunt above class driver-em sees it.</summary>
+    internal IEnlightenedEntry Top { get; }
+
+    private sealed class ClassDriverEntry(IBlockDriver disk, ReverseShunt shunt, VirtioBlkPortDriver port) : IEnlightenedEntry
+    {
+        public DiskGeometry Geometry => disk.Geometry;
+
+        public bool IsPresent => port.IsPresent;
+
+        public void Submit(BlockRequest request) => disk.Submit(request);
+
+        public bool TryAccept(BlockRequest request)
+        {
+            if (shunt.IsInert) return port.TryAccept(request);
+            disk.Submit(request);
+            return true;
+        }
+    }
 }

@@ -3,6 +3,7 @@ using VmShunt.Guest.Crash;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Tracing;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.VirtioBlk;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Shunt;
@@ -21,8 +22,14 @@ internal sealed class ModeControl(
     EmulatedDisk emulated, HypervisorBus bus, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashStop crash, Action busLost)
 {
     private readonly Lock _changing = new();
-    private EnlightenedStack? _stack;
+    private readonly ShuntInstallation _shunt = new(emulated);
+    private readonly EnlightenedStack _stack = new(emulated.Port, crash);
+
+    // Without an enlightened stack the shunt speaks to VM-H by an end of the bus of its own.
+    private readonly VirtioBlkPortDriver _own = new(emulated.Port);
+    private ShuntKind? _installed;
     private GuestMode _wanted;
+    private ShuntOptions _options = ShuntOptions.Default;
     private bool _isLost;
     private bool _hasFailed;
 
@@ -37,6 +44,9 @@ internal sealed class ModeControl(
         }
     }
 
+    /// <summary>The shunt as it is.</summary>
+    internal ShuntInstallation Shunt => _shunt;
+
     /// <summary>The channel to VM-H, whoever uses it, or null.</summary>
     internal BusChannel? Channel { get; private set; }
 
@@ -47,7 +57,7 @@ internal sealed class ModeControl(
     internal EnlightenedStack? Enlightened => _wanted == GuestMode.Enlightened ? _stack : null;
 
     /// <summary>Requests in flight on either stack.</summary>
-    internal int InFlight => (int)(emulated.Disk.Counters.InFlight + (_stack?.Disk.Counters.InFlight ?? 0));
+    internal int InFlight => (int)(emulated.Disk.Counters.InFlight + _stack.Disk.Counters.InFlight);
 
     /// <summary>Changes the mode, live: requests in flight end where they are, later ones take the new way.</summary>
     /// <returns>Requests in flight at the moment of the switch.</returns>
@@ -64,6 +74,20 @@ internal sealed class ModeControl(
             if (mode != GuestMode.Emulating) inFlight = Enter(mode);
             _wanted = mode;
             return inFlight;
+        }
+    }
+
+    /// <summary>Exchanges the shunt for one of another kind, live; the mode is left and entered again, so that VM-H can check the policy.</summary>
+    /// <exception cref="ShuntMismatchException">VM-H does not agree; the mode is emulating then.</exception>
+    internal void Configure(ShuntOptions options)
+    {
+        lock (_changing)
+        {
+            var mode = Mode;
+            Leave();
+            _options = options;
+            Install(mode == GuestMode.Emulating ? GuestMode.Enlightened : mode, RequestClasses.All);
+            if (mode != GuestMode.Emulating) Enter(mode);
         }
     }
 
@@ -88,6 +112,12 @@ internal sealed class ModeControl(
                 _hasFailed = false;
                 Returns++;
                 Say($"the bus is there: {Mode.ToString().ToLowerInvariant()} mode");
+                return true;
+            }
+            catch (ShuntMismatchException e)
+            {
+                // Trying again changes nothing; another VM-H may, and then there is news.
+                Say($"{e.Message}; requests take the trap");
                 return true;
             }
             catch (IOException e) when (e is not (HypervisorLostException or MachineCheckException))
@@ -134,10 +164,11 @@ internal sealed class ModeControl(
     /// <summary>Emulating mode: everything passes down again, so that whatever the shunt diverted to can end; then it ends.</summary>
     private void Leave()
     {
-        emulated.Shunt.PassDown();
+        _shunt.Emulate();
         emulated.Visibility.NoteShunted(false);
         Mode = GuestMode.Emulating;
-        _stack?.Port.Detach();
+        _stack.Port.Detach();
+        _own.Detach();
         if (Channel is { } channel)
         {
             channel.Dispose();
@@ -150,22 +181,24 @@ internal sealed class ModeControl(
 
     private int Enter(GuestMode mode)
     {
-        Channel = openChannel(bus.Open(), OnLost);
-        int inFlight;
-        if (mode == GuestMode.Enlightened)
+        var channel = openChannel(bus.Open(), OnLost);
+        Channel = channel;
+        if (channel.Agree(implemented => new ShuntDeclaration
         {
-            _stack ??= new EnlightenedStack(emulated.Port, crash);
-            _stack.Port.Attach(Channel);
-            inFlight = InFlight;
-            emulated.Shunt.Divert(_stack.Port.Submit, PrimaryRequests.All);
-            // What came while there was neither a bus nor a driver of the port.
-            if (!emulated.Port.IsDriven) emulated.Port.GiveBack(_stack.Port);
-        }
-        else
+            Version = ShuntAgreement.CurrentVersion,
+            Criterion = _options.CriterionIn(mode),
+            Primary = _options.PrimaryIn(mode, implemented),
+        }) is { } disagreement)
         {
-            inFlight = InFlight;
-            emulated.Shunt.Divert(Channel.Submit, PrimaryRequests.Data);
+            Leave();
+            throw new ShuntMismatchException(disagreement);
         }
+        Install(mode, channel.Implemented);
+        var inFlight = InFlight;
+        PortIn(mode).Attach(channel);
+        _shunt.Enlighten();
+        // What came while there was neither a bus nor a driver of the port.
+        if (!emulated.Port.IsDriven) emulated.Port.GiveBack(_stack.Port);
         Mode = mode;
         // Without an enlightened stack the emulated disk is the only one that applications can find.
         emulated.Visibility.NoteShunted(mode == GuestMode.Enlightened);
@@ -173,10 +206,22 @@ internal sealed class ModeControl(
         return inFlight;
     }
 
+    private VirtioBlkPortDriver PortIn(GuestMode mode) => mode == GuestMode.Alternate ? _own : _stack.Port;
+
+    private void Install(GuestMode mode, RequestClasses implemented)
+    {
+        var kind = new ShuntKind(_options, _options.CriterionIn(mode), _options.PrimaryIn(mode, implemented), mode == GuestMode.Alternate);
+        if (kind == _installed) return;
+        _installed = kind;
+        _shunt.Install(_options, kind.Criterion, kind.Primary, PortIn(mode), kind.IsAlternate ? _own : _stack.Top);
+    }
+
     private void OnLost(string why)
     {
+        _stack.Port.Detach();
+        _own.Detach();
         Interlocked.Exchange(ref _isLost, true);
-        emulated.Shunt.PassDown();
+        _shunt.Emulate();
         emulated.Visibility.NoteShunted(false);
         Mode = GuestMode.Emulating;
         Say($"the bus is lost: {why}; requests take the trap");
@@ -184,4 +229,6 @@ internal sealed class ModeControl(
     }
 
     private static void Say(string what) => Console.Error.WriteLine($"vmshunt-guest: {what}");
+
+    private sealed record ShuntKind(ShuntOptions Options, PrimaryCriterion Criterion, RequestClasses Primary, bool IsAlternate);
 }

@@ -1,53 +1,55 @@
 using VmShunt.Guest.Block;
+using VmShunt.Guest.Shunt.Modes;
+using VmShunt.Guest.Shunt.Policies;
 using VmShunt.Guest.Tracing;
 
 namespace VmShunt.Guest.Shunt;
 
 /// <summary>
-/// The shunt: a permanent layer of the emulating stack between class driver-em and port driver-em. In emulating mode it
-/// passes requests down to the trap; in enlightened mode it diverts them, live and each by itself, to the ring. The mode
-/// is told to it by the kernel. A mode change never touches requests that are already below.
+/// The shunt: a layer of the emulating stack. In emulating mode it passes requests down to the trap; in enlightened mode it
+/// diverts primary ones, live and each by itself, to the enlightened side. A mode change never touches requests that are
+/// already below. Compiled whole for each way to know the mode and each policy.
 /// </summary>
-internal sealed class ShuntDriver(IBlockDriver portDriverEm) : IBlockDriver
+/// <param name="below">What it passes down to: port driver-em, or class driver-em for a shunt above it.</param>
+/// <param name="entry">Where diverted requests enter the enlightened side.</param>
+/// <param name="mode">How it knows the mode.</param>
+/// <param name="policy">Which requests are primary.</param>
+/// <param name="counters">Told what it does.</param>
+/// <param name="description">Which shunt it is, for traces.</param>
+/// <param name="whole">Whose geometry requests are checked against: of the side that they most likely take.</param>
+internal sealed class ShuntDriver<TMode, TPolicy>(
+    IBlockDriver below, IEnlightenedEntry entry, TMode mode, TPolicy policy, ShuntCounters counters, string description, IBlockDriver whole) : IBlockDriver
+    where TMode : struct, IModeSource
+    where TPolicy : struct, IRequestPolicy
 {
-    private sealed record Diversion(Action<BlockRequest> Submit, PrimaryRequests Primary);
+    private readonly IBlockDriver _below = below;
+    private readonly IEnlightenedEntry _entry = entry;
+    private readonly ShuntCounters _counters = counters;
+    private TMode _mode = mode;
+    private TPolicy _policy = policy;
 
-    // One reference, read once a request: a request sees one mode, whole.
-    private Diversion? _diversion;
-    private long _diverted, _passed;
-
-    public DiskGeometry Geometry => portDriverEm.Geometry;
-
-    /// <summary>Whether requests are diverted now.</summary>
-    internal bool IsDiverting => _diversion is not null;
-
-    /// <summary>Requests diverted so far.</summary>
-    internal long Diverted => Interlocked.Read(ref _diverted);
-
-    /// <summary>Requests passed down so far.</summary>
-    internal long Passed => Interlocked.Read(ref _passed);
-
-    /// <summary>Enlightened mode: diverts requests of the named kinds to a port driver-en, or straight to VM-H.</summary>
-    internal void Divert(Action<BlockRequest> submit, PrimaryRequests primary) => _diversion = new Diversion(submit, primary);
-
-    /// <summary>Emulating mode: everything passes down.</summary>
-    internal void PassDown() => _diversion = null;
+    public DiskGeometry Geometry => whole.Geometry;
 
     public void Submit(BlockRequest request)
     {
-        var diversion = _diversion;
-        request.Trace?.Pass(Hop.Shunt);
-        if (diversion is null || ((int)diversion.Primary >> (int)request.Operation & 1) == 0)
+        // Read before the request is handed on: then it is no longer ours.
+        var trace = request.Trace;
+        trace?.Pass(Hop.Shunt);
+        if (_policy.IsPrimary(request.Operation, request.Bytes))
         {
-            Interlocked.Increment(ref _passed);
-            request.Trace?.Decide(diversion is null ? ShuntDecision.EmulatingMode : ShuntDecision.Secondary, "below-class");
-            portDriverEm.Submit(request);
-            return;
+            trace?.Decide(ShuntDecision.Diverted, description);
+            if (_mode.TryDivert(request, _entry, _below))
+            {
+                _counters.NoteDiverted();
+                return;
+            }
+            trace?.Decide(typeof(TMode) == typeof(TryingMode) ? ShuntDecision.NotAccepted : ShuntDecision.EmulatingMode, description);
         }
-        Interlocked.Increment(ref _diverted);
-        request.Trace?.Decide(ShuntDecision.Diverted, "below-class");
-        // Should the ring go away with the request on it, it goes down the trap after all.
-        request.Fallback = portDriverEm;
-        diversion.Submit(request);
+        else
+        {
+            trace?.Decide(ShuntDecision.Secondary, description);
+        }
+        _counters.NotePassed();
+        _below.Submit(request);
     }
 }

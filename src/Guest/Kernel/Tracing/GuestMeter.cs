@@ -50,8 +50,8 @@ internal sealed class GuestMeter : IDisposable
     private IEnumerable<Measurement<long>> Shunted()
     {
         if (_kernel.Shunt is not { } shunt) yield break;
-        yield return new Measurement<long>(shunt.Diverted, new KeyValuePair<string, object?>("decision", "diverted"));
-        yield return new Measurement<long>(shunt.Passed, new KeyValuePair<string, object?>("decision", "passed"));
+        yield return new Measurement<long>(shunt.Counters.Diverted, new KeyValuePair<string, object?>("decision", "diverted"));
+        yield return new Measurement<long>(shunt.Counters.Passed, new KeyValuePair<string, object?>("decision", "passed"));
     }
 
     private IEnumerable<(string Stack, BlockCounters Counters)> Stacks()

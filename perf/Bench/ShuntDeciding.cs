@@ -1,0 +1,82 @@
+using BenchmarkDotNet.Attributes;
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Crash;
+using VmShunt.Guest.Emulating;
+using VmShunt.Guest.Shunt;
+using VmShunt.Guest.Shunt.Modes;
+using VmShunt.Guest.Shunt.Policies;
+
+namespace VmShunt.Perf.Bench;
+
+/// <summary>
+/// What it costs a request that a shunt decides about it: a class driver over a bottom that ends requests at once, first with
+/// no shunt between them, then with each way to know the mode and each policy. One operation is one flush.
+/// </summary>
+[MemoryDiagnoser]
+public class ShuntDeciding
+{
+    private const int Requests = 4096;
+
+    private DiskClassDriver _disk = null!;
+
+    /// <summary>The shunt: how it knows the mode, and its policy; or none.</summary>
+    [Params("none", "told all", "arrives all", "looks all", "tries all", "commanded all", "told importance", "told frequency", "told effort")]
+    public string Shunt { get; set; } = "none";
+
+    [GlobalSetup]
+    public void Setup()
+    {
+        var (em, en) = (new AtOnce(), new AtOnce());
+        var told = new ShuntSwitch();
+        told.Divert();
+        _disk = new DiskClassDriver(Shunt switch
+        {
+            "told all" => With(new ToldMode(told), new AllRequests()),
+            "arrives all" => With(new PresenceMode(), new AllRequests()),
+            "looks all" => With(new LookingMode(), new AllRequests()),
+            "tries all" => With(new TryingMode(), new AllRequests()),
+            "commanded all" => With(new CommandedMode(told), new AllRequests()),
+            "told importance" => With(new ToldMode(told), new ImportantRequests(PrimaryRequests.All)),
+            "told frequency" => With(new ToldMode(told), new FrequentRequests(new FrequencyMeter(PrimaryRequests.All))),
+            "told effort" => With(new ToldMode(told), new EffortfulRequests(new TrapCosts(), PrimaryRequests.All)),
+            _ => en,
+        }, new CrashStop());
+        Tiering.Settle(Flush);
+
+        ShuntDriver<TMode, TPolicy> With<TMode, TPolicy>(TMode mode, TPolicy policy)
+            where TMode : struct, IModeSource
+            where TPolicy : struct, IRequestPolicy => new(em, en, mode, policy, new ShuntCounters(), Shunt, em);
+    }
+
+    [Benchmark(OperationsPerInvoke = Requests)]
+    public void Flush()
+    {
+        // Each has ended when it comes back, so the loop never waits.
+        Task loop = FlushAllAsync();
+        if (!loop.IsCompletedSuccessfully) throw new InvalidOperationException("a request did not end at once", loop.Exception);
+    }
+
+    private async Task FlushAllAsync()
+    {
+        for (var i = 0; i < Requests; i++) await _disk.FlushAsync();
+    }
+
+    private sealed class AtOnce : IEnlightenedEntry
+    {
+        public DiskGeometry Geometry { get; } = new(1 << 20, 1 << 20, "", IsReadOnly: false);
+
+        public bool IsPresent => true;
+
+        public void Submit(BlockRequest request)
+        {
+            request.Road = Road.Ring;
+            request.Complete(BlockStatus.Ok);
+        }
+
+        public bool TryAccept(BlockRequest request)
+        {
+            Submit(request);
+            return true;
+        }
+    }
+}

@@ -1,0 +1,15 @@
+using VmShunt.Guest.Block;
+
+namespace VmShunt.Guest.Shunt.Modes;
+
+/// <summary>The shunt is permanent, and another part of VM-C, <see cref="ModeControl"/>, tells it the mode.</summary>
+internal readonly struct ToldMode(ShuntSwitch told) : IModeSource
+{
+    public bool TryDivert(BlockRequest request, IEnlightenedEntry entry, IBlockDriver below)
+    {
+        if (!told.IsDiverting) return false;
+        request.Fallback = below;
+        entry.Submit(request);
+        return true;
+    }
+}

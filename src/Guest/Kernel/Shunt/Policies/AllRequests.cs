@@ -1,0 +1,9 @@
+using VmShunt.Guest.Block;
+
+namespace VmShunt.Guest.Shunt.Policies;
+
+/// <summary>Every request is primary: nothing is decided.</summary>
+internal readonly struct AllRequests : IRequestPolicy
+{
+    public bool IsPrimary(BlockOperation operation, int bytes) => true;
+}
