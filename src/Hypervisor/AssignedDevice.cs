@@ -6,6 +6,12 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Hypervisor;
 
+/// <summary>Memory that a device may reach.</summary>
+/// <param name="Part">Where, in guest-physical addresses and in the file.</param>
+/// <param name="File">The file.</param>
+/// <param name="Writable">Whether the device may write there.</param>
+internal readonly record struct DeviceMemory(MemoryPart Part, SafeFileHandle File, bool Writable);
+
 /// <summary>
 /// An emulated device of one partition: its own connection to VM-H, with the partition's memory, its interrupt, and
 /// where its registers lie in the guest's address space. Any thread.
@@ -23,18 +29,23 @@ internal sealed class AssignedDevice : IDisposable
     private readonly ulong _configurationBytes;
     private ulong _barBase;
     private bool _barEnabled;
+    private string? _lost;
 
     /// <summary>Connects to VM-H, gives it the partition's memory and sets the device up as firmware would.</summary>
-    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
-    internal AssignedDevice(DeviceSpec spec, int index, SafeFileHandle memory, IEnumerable<MemoryPart> parts)
+    /// <param name="spec">Which device, and where VM-H serves it.</param>
+    /// <param name="index">Its number.</param>
+    /// <param name="patience">How long VM-H may take over an access.</param>
+    /// <param name="memory">What it may reach.</param>
+    /// <exception cref="IOException">VM-H is gone, refuses, or does not answer in time.</exception>
+    internal AssignedDevice(DeviceSpec spec, int index, TimeSpan patience, IEnumerable<DeviceMemory> memory)
     {
         Name = spec.Name;
         _index = index;
-        _client = VfioUserClient.Connect(spec.RegisterSocket);
+        _client = VfioUserClient.Connect(spec.RegisterSocket, patience);
         Interrupt = EventFd.Create();
         try
         {
-            foreach (var part in parts) _client.MapMemory(part.GuestAddress, part.Size, part.FileOffset, memory);
+            foreach (var (part, file, writable) in memory) _client.MapMemory(part.GuestAddress, part.Size, part.FileOffset, file, writable);
             _barBytes = _client.GetRegionInfo(VfioPciRegion.Bar5).Size;
             _configurationBytes = _client.GetRegionInfo(VfioPciRegion.Configuration).Size;
             _client.SetInterrupt(VfioPciIrq.Msi, Interrupt);
@@ -48,6 +59,8 @@ internal sealed class AssignedDevice : IDisposable
     }
 
     internal string Name { get; }
+
+    private VfioUserClient Client => _lost is null ? _client : throw new IOException(_lost);
 
     /// <summary>Signalled by VM-H; stays so while no processor takes the interrupt.</summary>
     internal EventFd Interrupt { get; }
@@ -63,17 +76,17 @@ internal sealed class AssignedDevice : IDisposable
     }
 
     /// <exception cref="IOException">VM-H is gone or refuses.</exception>
-    internal void ReadRegister(ulong offset, Span<byte> value) => _client.ReadRegion(VfioPciRegion.Bar5, offset, value);
+    internal void ReadRegister(ulong offset, Span<byte> value) => Client.ReadRegion(VfioPciRegion.Bar5, offset, value);
 
     /// <exception cref="IOException">VM-H is gone or refuses.</exception>
-    internal void WriteRegister(ulong offset, ReadOnlySpan<byte> value) => _client.WriteRegion(VfioPciRegion.Bar5, offset, value);
+    internal void WriteRegister(ulong offset, ReadOnlySpan<byte> value) => Client.WriteRegion(VfioPciRegion.Bar5, offset, value);
 
     /// <returns>False past the device's configuration space.</returns>
     /// <exception cref="IOException">VM-H is gone or refuses.</exception>
     internal bool TryReadConfiguration(ulong offset, Span<byte> value)
     {
         if (offset + (ulong)value.Length > _configurationBytes) return false;
-        _client.ReadRegion(VfioPciRegion.Configuration, offset, value);
+        Client.ReadRegion(VfioPciRegion.Configuration, offset, value);
         return true;
     }
 
@@ -85,7 +98,7 @@ internal sealed class AssignedDevice : IDisposable
         if (end > _configurationBytes) return false;
         lock (_lock)
         {
-            _client.WriteRegion(VfioPciRegion.Configuration, offset, value);
+            Client.WriteRegion(VfioPciRegion.Configuration, offset, value);
             if (Overlaps(CommandRegister, 2) || Overlaps(Bar5Register, 4)) FollowBar();
         }
         return true;
@@ -93,17 +106,15 @@ internal sealed class AssignedDevice : IDisposable
         bool Overlaps(ulong register, ulong bytes) => offset < register + bytes && register < end;
     }
 
-    /// <summary>Resets it and sets it up again. When it returns, no command of before is in flight.</summary>
-    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
-    internal void Reset()
-    {
-        _client.Reset();
-        Interrupt.TryDrain();
-        Configure();
-    }
-
     /// <summary>Ends an access that hangs, and every later one.</summary>
     internal void Shutdown() => _client.Shutdown();
+
+    /// <summary>Every later access fails with this reason.</summary>
+    internal void GiveUp(string why)
+    {
+        _lost = why;
+        Shutdown();
+    }
 
     public void Dispose()
     {

@@ -10,11 +10,8 @@ namespace VmShunt.Hypervisor;
 /// The bus channel of one disk, offered to one partition. The hypervisor connects it, hands the socket over and keeps a
 /// duplicate, which is its power to revoke it; what is said on the channel is between VM-C and VM-H. Any thread.
 /// </summary>
-internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, ILogger log) : IDisposable
+internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, TimeSpan patience, ILogger log) : IDisposable
 {
-    /// <summary>How long VM-H may take to let the guest's memory go.</summary>
-    internal const int CloseSeconds = 5;
-
     private readonly Lock _lock = new();
     private UnixConnection? _channel;
 
@@ -49,7 +46,9 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, IL
             _channel = null;
             try
             {
-                _channel = UnixConnection.Connect(spec.BusSocket);
+                _channel = UnixConnection.Connect(spec.BusSocket, patience);
+                // What is said on it is no affair of the hypervisor's, nor how fast.
+                _channel.LimitWaits(TimeSpan.Zero);
             }
             catch (IOException e)
             {
@@ -61,6 +60,12 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, IL
             log.BusOpened(partition, spec.Name);
             return HypercallStatus.Success;
         }
+    }
+
+    /// <summary>Has VM-H read end-of-file, and does not wait for what it does then. Followed by <see cref="Revoke"/>.</summary>
+    internal void BeginRevoke()
+    {
+        lock (_lock) _channel?.ShutdownSend();
     }
 
     /// <summary>
@@ -77,7 +82,7 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, IL
             _channel.Dispose();
             _channel = null;
             if (closed) log.BusClosed(partition, spec.Name);
-            else log.BusForced(partition, spec.Name, CloseSeconds);
+            else log.BusForced(partition, spec.Name, patience.TotalSeconds);
             return closed ? HypercallStatus.Success : HypercallStatus.Forced;
         }
     }
@@ -99,13 +104,13 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, IL
 
     public void Dispose() => Revoke();
 
-    private static bool WaitForClose(UnixConnection channel)
+    private bool WaitForClose(UnixConnection channel)
     {
         using var events = new WaitSet(channel.Handle);
         var start = Stopwatch.GetTimestamp();
         while (true)
         {
-            var left = CloseSeconds * 1000 - (int)Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+            var left = (int)(patience - Stopwatch.GetElapsedTime(start)).TotalMilliseconds;
             if (left <= 0) return false;
             if (!events.Wait(left)) continue;
             if (events.IsHungUp(0)) return true;

@@ -8,7 +8,7 @@ namespace VmShunt.Hypervisor;
 /// Serves one connection on a thread of its own, from its hello to its end: a processor of a new or known partition, or
 /// an observer.
 /// </summary>
-internal sealed class ConnectionThread(PartitionTable partitions, ILogger log)
+internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan patience, ILogger log)
 {
     internal void Start(UnixConnection connection, Action ended)
     {
@@ -34,7 +34,7 @@ internal sealed class ConnectionThread(PartitionTable partitions, ILogger log)
 
     private void Serve(ProcessorChannel channel)
     {
-        if (!channel.TryReceiveHello(out var hello)) return;
+        if (!channel.TryReceiveHello(out var hello, patience)) return;
         switch (hello.Kind)
         {
             case HelloKind.NewPartition:
@@ -73,7 +73,7 @@ internal sealed class ConnectionThread(PartitionTable partitions, ILogger log)
                 Refuse(channel, why);
                 return;
             }
-            channel.Accept(partition.Welcome, partition.MemoryFile);
+            channel.Accept(partition.Welcome, partition.MemoryFile, partition.ReserveFile, partition.Snapshot.ForReading);
             processor.Run();
         }
         finally

@@ -23,14 +23,14 @@ internal sealed class DeviceSupervisor : IDisposable
     internal SafeHandle Handle => _client.Handle;
 
     /// <exception cref="IOException">VM-H is not there or serves something else; the message says what to do.</exception>
-    internal static DeviceSupervisor Start(DeviceSpec spec)
+    internal static DeviceSupervisor Start(DeviceSpec spec, TimeSpan patience)
     {
         if (spec.BusSocket is { } bus && !File.Exists(bus))
             throw new IOException($"device {spec.Name}: nothing serves the bus at {bus}; start vmshunt-host with --vhost-user {bus} first");
         VfioUserClient client;
         try
         {
-            client = VfioUserClient.Connect(spec.RegisterSocket);
+            client = VfioUserClient.Connect(spec.RegisterSocket, patience);
         }
         catch (IOException e)
         {

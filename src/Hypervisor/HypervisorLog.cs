@@ -38,8 +38,8 @@ internal static partial class HypervisorLog
     [LoggerMessage(302, LogLevel.Information, "partition {Partition}: bus channel of {Device} closed by VM-H")]
     internal static partial void BusClosed(this ILogger log, int partition, string device);
 
-    [LoggerMessage(303, LogLevel.Error, "partition {Partition}: VM-H did not close the bus channel of {Device} within {Seconds} s; it was cut by force")]
-    internal static partial void BusForced(this ILogger log, int partition, string device, int seconds);
+    [LoggerMessage(303, LogLevel.Error, "partition {Partition}: VM-H did not close the bus channel of {Device} within {Seconds:0.###} s; it was cut by force")]
+    internal static partial void BusForced(this ILogger log, int partition, string device, double seconds);
 
     [LoggerMessage(304, LogLevel.Warning, "partition {Partition}: no bus channel for {Device}: {Why}")]
     internal static partial void BusUnavailable(this ILogger log, int partition, string device, string why);

@@ -7,8 +7,11 @@ namespace VmShunt.Hypervisor;
 /// <param name="Socket">Where guests and observers connect.</param>
 /// <param name="Devices">The emulated devices of every partition, in order.</param>
 /// <param name="Linger">After how many seconds without a guest to end; null never.</param>
-internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger)
+/// <param name="Patience">How long VM-H may take over what it is asked before it counts as lost.</param>
+internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan Patience)
 {
+    private const double DefaultPatience = 10;
+
     /// <summary>The command line; <paramref name="run"/> gets what it says.</summary>
     internal static RootCommand Command(Func<HypervisorOptions, int> run)
     {
@@ -30,8 +33,19 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
             Description = "End by itself when no guest has been connected for so many seconds",
             HelpName = "SECONDS",
         };
+        var patience = new Option<double>("--patience")
+        {
+            Description = "How many seconds VM-H may take over a register access, or to let go of a guest's memory, before it counts as lost; also how long a client may take to say who it is",
+            HelpName = "SECONDS",
+            DefaultValueFactory = _ => DefaultPatience,
+        };
+        patience.Validators.Add(result =>
+        {
+            var seconds = result.GetValueOrDefault<double>();
+            if (seconds is not (>= 0.1 and <= 3600)) result.AddError($"--patience {seconds}: give 0.1 to 3600 seconds");
+        });
         var root = new RootCommand("The virtualization layer of VmShunt: partitions, memory, VM exits and the bus offer. "
-            + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are told of both") { socket, device, linger };
+            + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are told of both") { socket, device, linger, patience };
         root.Validators.Add(result =>
         {
             var seconds = result.GetValue(linger);
@@ -54,7 +68,8 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
         root.SetAction(parse => run(new HypervisorOptions(
             parse.GetRequiredValue(socket),
             [.. parse.GetRequiredValue(device).Select(DeviceSpec.Parse)],
-            parse.GetValue(linger))));
+            parse.GetValue(linger),
+            TimeSpan.FromSeconds(parse.GetValue(patience)))));
         return root;
     }
 }

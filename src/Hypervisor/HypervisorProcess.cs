@@ -13,7 +13,6 @@ internal sealed class HypervisorProcess : IDisposable
 {
     private const int MaxConnections = 1024;
     private const int MinFirstGuestSeconds = 30;
-    private const int EndSeconds = 2 * BusOffer.CloseSeconds;
 
     private readonly HypervisorOptions _options;
     private readonly ILogger _log;
@@ -33,8 +32,8 @@ internal sealed class HypervisorProcess : IDisposable
         _options = options;
         _log = log;
         _buses = [.. options.Devices.Select(spec => new DeviceBus(spec, TellOfBus, log))];
-        _partitions = new PartitionTable(options.Devices, _buses, _changed.Signal, log);
-        _connections = new ConnectionThread(_partitions, log);
+        _partitions = new PartitionTable(options.Devices, _buses, options.Patience, _changed.Signal, log);
+        _connections = new ConnectionThread(_partitions, options.Patience, log);
         _signals =
         [
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop),
@@ -48,7 +47,7 @@ internal sealed class HypervisorProcess : IDisposable
     /// <exception cref="IOException">VM-H is not there, or the socket cannot be listened on.</exception>
     internal void Start()
     {
-        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device));
+        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device, _options.Patience));
         _listener = UnixListener.Bind(_options.Socket);
         _log.Listening(_options.Socket, _devices.Count);
     }
@@ -140,7 +139,7 @@ internal sealed class HypervisorProcess : IDisposable
         var start = Stopwatch.GetTimestamp();
         while (_partitions.Count > 0)
         {
-            var left = EndSeconds * 1000 - (int)Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+            var left = (int)(2 * _options.Patience - Stopwatch.GetElapsedTime(start)).TotalMilliseconds;
             if (left <= 0) break;
             if (events.Wait(left)) _changed.TryDrain();
         }

@@ -18,6 +18,8 @@ internal sealed class Partition : IDisposable
     private readonly ProcessorThread?[] _processors;
     private readonly ManualResetEventSlim _furtherGone = new(initialState: true);
     private readonly int _processId;
+    private readonly IReadOnlyList<DeviceSpec> _specs;
+    private readonly TimeSpan _patience;
     private PartitionKey _key;
     private ProcessorThread? _crashing;
     private CrashStatistics? _crash;
@@ -26,29 +28,30 @@ internal sealed class Partition : IDisposable
 
     /// <summary>Creates the memory and connects the devices.</summary>
     /// <exception cref="IOException">There is no memory for it, or VM-H fails.</exception>
-    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, ILogger log)
+    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TimeSpan patience, ILogger log)
     {
         Id = id;
         _log = log;
+        _specs = devices;
+        _patience = patience;
         _processId = (int)hello.ProcessId;
         _processors = new ProcessorThread?[hello.Processors];
         RamBytes = hello.MemoryBytes;
         RandomNumberGenerator.Fill(_key);
-        MemoryFile = SharedMemoryFile.Create($"vmshunt-partition-{id}", (long)RamBytes + GuestLayout.CrashReserveBytes);
-        var assigned = new List<AssignedDevice>();
+        MemoryFile = SharedMemoryFile.Create($"vmshunt-partition-{id}", (long)RamBytes);
+        ReserveFile = SharedMemoryFile.Create($"vmshunt-reserve-{id}", GuestLayout.CrashReserveBytes);
+        Snapshot = new MemorySnapshot(id, RamBytes);
         try
         {
-            foreach (var spec in devices) assigned.Add(new AssignedDevice(spec, assigned.Count, MemoryFile, GuestLayout.Parts(RamBytes)));
+            Devices = Connect(MemoryOfDevices(MemoryFile, writable: true));
         }
         catch
         {
-            foreach (var device in assigned) device.Dispose();
             BusInterrupt.Dispose();
-            MemoryFile.Dispose();
+            DisposeMemory();
             throw;
         }
-        Devices = [.. assigned];
-        Offers = [.. devices.Zip(buses, (d, bus) => new BusOffer(id, d, bus, log))];
+        Offers = [.. devices.Zip(buses, (d, bus) => new BusOffer(id, d, bus, patience, log))];
         Router = new TrapRouter(Devices);
     }
 
@@ -56,9 +59,16 @@ internal sealed class Partition : IDisposable
 
     internal ulong RamBytes { get; }
 
-    /// <summary>The RAM in order of addresses, then the crash reserve.</summary>
+    /// <summary>The RAM in order of addresses: what a bus shares.</summary>
     internal SafeFileHandle MemoryFile { get; }
 
+    /// <summary>What the crash path owns; the emulated devices reach it, a bus never does.</summary>
+    internal SafeFileHandle ReserveFile { get; }
+
+    /// <summary>Where the RAM goes at a crash.</summary>
+    internal MemorySnapshot Snapshot { get; }
+
+    /// <summary>The emulated devices; their places are filled anew at a crash, when one processor runs.</summary>
     internal AssignedDevice[] Devices { get; }
 
     internal BusOffer[] Offers { get; }
@@ -159,6 +169,30 @@ internal sealed class Partition : IDisposable
         }
     }
 
+    /// <summary>At a crash: has a new device take a place, which reaches the snapshot, for reading, and the crash reserve.</summary>
+    /// <returns>Why VM-H does not serve it, which accesses to it will be told too; or null.</returns>
+    internal string? RestartDevice(int index)
+    {
+        var old = Devices[index];
+        try
+        {
+            var memory = MemoryOfDevices(Snapshot.ForReading, writable: false);
+            var fresh = new AssignedDevice(_specs[index], index, _patience, memory);
+            lock (_lock)
+            {
+                Devices[index] = fresh;
+                if (_ending is not null) fresh.Shutdown();
+            }
+        }
+        catch (IOException e)
+        {
+            old.GiveUp(e.Message);
+            return e.Message;
+        }
+        old.Dispose();
+        return null;
+    }
+
     internal void Record(CrashStatistics crash)
     {
         lock (_lock) _crash = crash;
@@ -171,7 +205,13 @@ internal sealed class Partition : IDisposable
         {
             _ending ??= why;
             foreach (var processor in _processors) processor?.Shutdown();
+            ShutdownDevices();
         }
+    }
+
+    /// <summary>No access to a device of now goes on, and none gets through any more.</summary>
+    internal void ShutdownDevices()
+    {
         foreach (var device in Devices) device.Shutdown();
     }
 
@@ -201,7 +241,35 @@ internal sealed class Partition : IDisposable
         foreach (var offer in Offers) offer.Dispose();
         foreach (var device in Devices) device.Dispose();
         BusInterrupt.Dispose();
-        MemoryFile.Dispose();
+        DisposeMemory();
         _log.PartitionEnded(Id, _ending ?? "the hypervisor ends", Exits.Total);
+    }
+
+    private DeviceMemory[] MemoryOfDevices(SafeFileHandle ram, bool writable) =>
+    [
+        .. GuestLayout.Parts(RamBytes).Select(part => new DeviceMemory(part, ram, writable)),
+        new DeviceMemory(new MemoryPart(GuestLayout.CrashReserveAddress, GuestLayout.CrashReserveBytes, 0), ReserveFile, Writable: true),
+    ];
+
+    private AssignedDevice[] Connect(DeviceMemory[] memory)
+    {
+        var connected = new List<AssignedDevice>();
+        try
+        {
+            foreach (var spec in _specs) connected.Add(new AssignedDevice(spec, connected.Count, _patience, memory));
+            return [.. connected];
+        }
+        catch
+        {
+            foreach (var device in connected) device.Dispose();
+            throw;
+        }
+    }
+
+    private void DisposeMemory()
+    {
+        MemoryFile.Dispose();
+        ReserveFile.Dispose();
+        Snapshot.Dispose();
     }
 }

@@ -4,7 +4,8 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Hypervisor;
 
 /// <summary>The partitions that live, and what is to be told about those that ended lately. Any thread.</summary>
-internal sealed class PartitionTable(IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, Action changed, ILogger log)
+internal sealed class PartitionTable(
+    IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TimeSpan patience, Action changed, ILogger log)
 {
     internal const int MaxPartitions = 64;
     private const int MaxEnded = 16;
@@ -48,7 +49,7 @@ internal sealed class PartitionTable(IReadOnlyList<DeviceSpec> devices, IReadOnl
         Partition? partition = null;
         try
         {
-            partition = new Partition(id, hello, devices, buses, log);
+            partition = new Partition(id, hello, devices, buses, patience, log);
         }
         finally
         {

@@ -91,6 +91,8 @@ internal sealed class ProcessorThread
             }
             catch (IOException e)
             {
+                // An access that the crash of another processor has cut off is no machine check: this one never goes on.
+                if (!_partition.MayRun(this)) return;
                 if (_partition.Ending is null) _log.MachineCheck(_partition.Id, Index, e.Message);
                 _channel.Fault(exit, FaultCode.DeviceFailed, e.Message);
                 return;

@@ -33,6 +33,9 @@ public sealed class FramedConnection : IDisposable
     /// <summary>Descriptors that came with the frames received so far. For the receiving thread.</summary>
     public DescriptorQueue Descriptors { get; } = new();
 
+    /// <summary>See <see cref="UnixConnection.LimitWaits"/>.</summary>
+    public void LimitWaits(TimeSpan patience) => _connection.LimitWaits(patience);
+
     /// <summary>Receives a frame of exactly the span's length, waiting for it.</summary>
     /// <returns>False when the peer closed the connection before the first byte.</returns>
     /// <exception cref="IOException">The connection failed, or ended inside the frame.</exception>

@@ -51,7 +51,7 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         var byTrap = ProcessTable.GuestMemoryMapped(machine.Host.Id);
-        Assert.Equal(OwnDisk.MemoryBytes + GuestLayout.CrashReserveBytes, byTrap);
+        Assert.Equal(OwnDisk.MemoryBytes, byTrap);
         await machine.ModeAsync("enlightened");
         Assert.Equal(2 * byTrap, ProcessTable.GuestMemoryMapped(machine.Host.Id));
 
@@ -81,11 +81,11 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
         output.WriteLine($"{closed / 1e9:F6} VM-H: ring closed");
         Assert.True(closed < events[hashed].MonotonicNanoseconds);
 
-        // And the kernel's: from the revocation to the end of the dump only the trap's mapping is there.
-        var after = samples.Where(s => s.At > events[revoked].MonotonicNanoseconds && s.Mapped > 0).ToList();
-        // Less than that is the end of the guest, whose regions go one by one.
-        Assert.Equal(byTrap, after[0].Mapped);
-        Assert.All(after, sample => Assert.InRange(sample.Mapped, 1, byTrap));
+        // And the kernel's: of the guest's RAM at most the trap's mapping is left, and what is dumped is mapped for reading only.
+        var after = samples.Where(s => s.At > events[revoked].MonotonicNanoseconds).ToList();
+        Assert.All(after, sample => Assert.InRange(sample.Mapped, 0, byTrap));
+        Assert.All(samples, sample => Assert.Equal(0, sample.WritableDump));
+        Assert.Contains(after, static sample => sample.Dump == OwnDisk.MemoryBytes);
         output.WriteLine($"{samples.Count} looks at the mappings, {after.Count} after the revocation");
 
         int IndexOf(string what)
@@ -125,17 +125,23 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
         return (answer, machine.Statistics().Crash!);
     }
 
-    private static List<(long At, long Mapped)> Watch(int host, CancellationToken done)
+    private static List<Look> Watch(int host, CancellationToken done)
     {
-        var samples = new List<(long, long)>();
+        var samples = new List<Look>();
         while (!done.IsCancellationRequested)
         {
             // The time of before the look: what is later than an event was looked at after it.
             var at = Nanoseconds();
-            samples.Add((at, ProcessTable.GuestMemoryMapped(host)));
+            samples.Add(new Look(
+                at,
+                ProcessTable.GuestMemoryMapped(host),
+                ProcessTable.DumpMemoryMapped(host, writable: false),
+                ProcessTable.DumpMemoryMapped(host, writable: true)));
         }
         return samples;
     }
+
+    private readonly record struct Look(long At, long Mapped, long Dump, long WritableDump);
 
     private static long HostClosedTheRing(ChildProcess host)
     {

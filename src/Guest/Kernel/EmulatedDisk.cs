@@ -61,7 +61,7 @@ internal sealed class EmulatedDisk : IDisposable
 
     internal IReadOnlyList<GptPartition> Partitions { get; private set; } = [];
 
-    /// <summary>Null when the disk has no dump partition, or the stack was removed.</summary>
+    /// <summary>Null where <see cref="PrepareCrash"/> was not called.</summary>
     internal CrashPath? CrashPath { get; private set; }
 
     /// <summary>Whether <see cref="Remove"/> took the stack away.</summary>
@@ -76,13 +76,12 @@ internal sealed class EmulatedDisk : IDisposable
         return disk;
     }
 
-    /// <summary>Reads the partition table, and readies the crash path where there is a place for a dump.</summary>
-    internal void FindPartitions(IMachine machine, Hypervisor? hypervisor)
+    /// <summary>Readies the crash path, which reads the partition table; before anybody drives the port.</summary>
+    /// <exception cref="IOException">There is no working disk.</exception>
+    internal void PrepareCrash(IMachine machine, Hypervisor? hypervisor)
     {
-        if (!Gpt.TryRead(new DiskSectorReader(Disk, _pages), out var table, out _)) return;
-        Partitions = table.Partitions;
-        if (table.Find(PartitionTypes.Dump) is { } dump)
-            CrashPath = new CrashPath(Processors.Start(), hypervisor, Hba, machine, _ram, dump, Processors);
+        CrashPath = new CrashPath(Processors.Start(), hypervisor, Hba, machine, Processors);
+        Partitions = CrashPath.FindPartitions();
     }
 
     /// <summary>A class driver on this disk: its requests meet the shunt.</summary>
@@ -123,7 +122,7 @@ internal sealed class EmulatedDisk : IDisposable
     {
         Disk.Close();
         LeavePort();
-        CrashPath = null;
+        CrashPath?.GiveUp();
         IsRemoved = true;
     }
 

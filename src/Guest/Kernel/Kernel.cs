@@ -21,12 +21,18 @@ internal sealed class Kernel : IDisposable
 {
     private const ulong DiskNumber = 0;
 
+    // What the hypervisor is told; a crash on purpose has another number.
+    private const ulong UnhandledFault = 2;
+
     private readonly KernelOptions _options;
     private readonly IMachine? _machine;
+    private readonly Hypervisor? _hypervisor;
     private readonly HypervisorBus? _bus;
     private readonly BusWatch _watch = new();
     private readonly EmulatedDisk? _emulated;
     private readonly ModeControl? _mode;
+    private readonly CrashReport _report = new();
+    private ApplicationProcessors? _applications;
     private GuestMeter? _meter;
     private RemoteDisk? _remote;
 
@@ -37,20 +43,22 @@ internal sealed class Kernel : IDisposable
         Source = boot.Source;
         Ram = ram;
         Pages = new GuestPages(ram);
+        _report.Rehearse();
+        AppDomain.CurrentDomain.UnhandledException += OnUnhandledException;
         if (_machine is null || boot.Hba is null) return;
-        var hypervisor = Hypervisor.Find(boot.Processor!);
+        _hypervisor = Hypervisor.Find(boot.Processor!);
         var processors = new MachineProcessors(_machine, boot.Processor!);
-        _bus = new HypervisorBus(hypervisor, processors, DiskNumber);
+        _bus = new HypervisorBus(_hypervisor, processors, DiskNumber);
         var interrupts = new InterruptProcessor(processors.Start(), Crash, Die);
         interrupts.Handle(GuestLayout.BusVector, _watch.Note);
         _emulated = Attach(boot.Hba);
+        _emulated.PrepareCrash(_machine, _hypervisor);
         _emulated.JoinPort(processors);
         interrupts.Start();
-        _emulated.FindPartitions(_machine, hypervisor);
         _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash, _watch.Note);
         _mode.Configure(options.Shunt);
         Devices = new DeviceTree(_emulated, () => _mode.Enlightened, () => AhciHba.FindAll(processors, _machine.EcamAddress), Attach);
-        Stacks = new StackControl(_mode, _emulated, Devices, disk => new HypervisorBus(hypervisor, processors, disk), OpenChannel);
+        Stacks = new StackControl(_mode, _emulated, Devices, disk => new HypervisorBus(_hypervisor, processors, disk), OpenChannel);
         Stacks.Suppress(options.Suppresses);
         _watch.Start(_mode.Settle);
 
@@ -82,6 +90,9 @@ internal sealed class Kernel : IDisposable
     /// <summary>The class driver of the enlightened stack, or null while there is none.</summary>
     internal DiskClassDriver? EnlightenedDisk => _remote?.Disk ?? _mode?.Enlightened?.Disk;
 
+    /// <summary>The machine's processors, or null without an emulated disk.</summary>
+    internal MachineProcessors? Processors => _emulated?.Processors;
+
     /// <summary>The shunt of the emulating stack, or null without one.</summary>
     internal ShuntInstallation? Shunt => _mode?.Shunt;
 
@@ -91,7 +102,7 @@ internal sealed class Kernel : IDisposable
     /// <summary>The partitions of the emulated disk.</summary>
     internal IReadOnlyList<GptPartition> Partitions => _emulated?.Partitions ?? [];
 
-    /// <summary>The way to dump, or null on a disk that has no place for one.</summary>
+    /// <summary>The way to dump, or null without an emulated disk.</summary>
     internal CrashPath? CrashPath => _emulated?.CrashPath;
 
     internal GptPartition? DumpPartition => Partitions.FirstOrDefault(p => p.Type == PartitionTypes.Dump);
@@ -147,30 +158,44 @@ internal sealed class Kernel : IDisposable
         throw new IOException("this guest has no emulated disk, so its mode cannot change");
     }
 
-    /// <summary>The machine is dead, and no dump can be written: its processors stop, and the hypervisor takes the bus back.</summary>
-    /// <returns>Requests that were in flight.</returns>
-    internal int CrashWithoutDump(ulong code)
-    {
-        Crash.TryRaise();
-        var inFlight = InFlight;
-        _bus?.ReportCrash(code);
-        return inFlight;
-    }
+    /// <summary>The processors that applications run on; they start when they are first asked for.</summary>
+    internal ApplicationProcessors Applications =>
+        _applications ??= new ApplicationProcessors(_options.Processors, _emulated?.Processors, _machine?.EcamAddress ?? 0, Crash, Die);
 
-    /// <summary>The end of the machine after a fault that nobody can handle; does not return.</summary>
+    /// <summary>
+    /// The end of the machine after a fault that nobody can handle: it is dumped, or says why not, and is switched off. Of
+    /// several at a time only the first is heard. Does not return.
+    /// </summary>
     internal void Die(Exception cause)
     {
         if (Crash.TryRaise())
         {
-            Console.Error.WriteLine($"vmshunt-guest: {cause.Message}");
-            Environment.Exit(1);
+            var reason = CrashPath.MessageOf(cause);
+            _report.ComplainAndPowerOff(reason, RunCrash(reason, UnhandledFault, InFlight));
         }
-        Thread.Sleep(Timeout.Infinite);
+        Crash.Park();
     }
+
+    /// <summary>As <see cref="Die"/>, on purpose: the answer is a command's.</summary>
+    /// <param name="reason">Why, for people.</param>
+    /// <param name="code">Why, for the hypervisor.</param>
+    /// <param name="inFlight">Requests in flight at the decision to crash.</param>
+    /// <param name="asJson">The form of the answer.</param>
+    /// <param name="damage">What the crash itself does to the memory, or null.</param>
+    internal void CrashOnPurpose(string reason, ulong code, int inFlight, bool asJson, Action? damage)
+    {
+        if (Crash.TryRaise()) _report.AnswerAndPowerOff(reason, RunCrash(reason, code, inFlight, damage), asJson);
+        Crash.Park();
+    }
+
+    private CrashOutcome RunCrash(string reason, ulong code, int inFlight, Action? damage = null) => CrashPath is { } path
+        ? path.Run(Crash, reason, code, inFlight, damage)
+        : new CrashOutcome(0, 0, 0, "there is no emulated disk");
 
     /// <summary>Ends in order: requests drained, stacks down, machine powered off.</summary>
     public void Dispose()
     {
+        AppDomain.CurrentDomain.UnhandledException -= OnUnhandledException;
         _meter?.Dispose();
         _watch.Dispose();
         _remote?.Dispose();
@@ -182,6 +207,8 @@ internal sealed class Kernel : IDisposable
         Crash.TryRaise();
         _machine?.PowerOff();
     }
+
+    private void OnUnhandledException(object sender, UnhandledExceptionEventArgs e) => Die((Exception)e.ExceptionObject);
 
     private void TryChangeMode(GuestMode mode)
     {

@@ -12,5 +12,14 @@ namespace VmShunt.Guest;
 /// <param name="Suppresses">Whether the shunt hides the emulated disk from queries while the enlightened stack is there.</param>
 /// <param name="ReverseShunt">Where the reverse shunt diverts to from the start, or null.</param>
 /// <param name="RemovesEmulating">Whether the emulating stack is taken away once the guest is enlightened.</param>
+/// <param name="Processors">How many processors applications run on.</param>
 internal sealed record KernelOptions(
-    GuestMode? Mode, string? BusSocket, long MemoryBytes, BusOptions Bus, ShuntOptions Shunt, bool Suppresses, string? ReverseShunt, bool RemovesEmulating);
+    GuestMode? Mode,
+    string? BusSocket,
+    long MemoryBytes,
+    BusOptions Bus,
+    ShuntOptions Shunt,
+    bool Suppresses,
+    string? ReverseShunt,
+    bool RemovesEmulating,
+    int Processors);

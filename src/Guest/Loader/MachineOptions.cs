@@ -9,7 +9,10 @@ namespace VmShunt.Guest.Loader;
 internal sealed record MachineOptions(string HypervisorSocket, long MemoryBytes, int Processors)
 {
     private const long DefaultMemory = 64 << 20;
-    private const int DefaultProcessors = 8;
+    private const int DefaultProcessors = 1;
+
+    // The kernel's own: boot, interrupts, crash, whoever has none, the queues of a bus. One that is not started costs nothing.
+    private const int KernelProcessors = 24;
 
     /// <summary>Finds the options.</summary>
     /// <returns>Null when no machine is asked for: the kernel's own parser will say what is missing, or help.</returns>
@@ -25,7 +28,7 @@ internal sealed record MachineOptions(string HypervisorSocket, long MemoryBytes,
         var processors = DefaultProcessors;
         if (ValueOf(args, "--processors") is { } count && !int.TryParse(count, out processors))
             throw new BootException($"--processors {count}: a number is expected");
-        return new MachineOptions(socket, memory, processors);
+        return new MachineOptions(socket, memory, processors + KernelProcessors);
     }
 
     private static string? ValueOf(string[] args, string name)

@@ -14,5 +14,7 @@ internal static class LibcError
 
     internal static bool IsLocked => Marshal.GetLastPInvokeError() is Libc.EAGAIN or Libc.EACCES;
 
+    internal static bool WouldWait => Marshal.GetLastPInvokeError() == Libc.EAGAIN;
+
     internal static bool Interrupted => Marshal.GetLastPInvokeError() == Libc.EINTR;
 }

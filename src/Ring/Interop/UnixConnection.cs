@@ -13,7 +13,11 @@ public sealed unsafe class UnixConnection : IDisposable
     /// <summary>The most descriptors that one message may carry here.</summary>
     public const int MaxDescriptors = 32;
 
+    // A wait is made of several, so that a process which was itself stopped meanwhile does not find the time gone.
+    private const int WaitsPerLimit = 8;
+
     private readonly SafeFileHandle _handle;
+    private TimeSpan _patience;
 
     private UnixConnection(SafeFileHandle handle) => _handle = handle;
 
@@ -37,14 +41,19 @@ public sealed unsafe class UnixConnection : IDisposable
     }
 
     /// <summary>Connects to a listening socket.</summary>
+    /// <param name="path">The socket.</param>
+    /// <param name="patience">How long the peer may take to make room for the connection, and afterwards over each answer; by default any time.</param>
     /// <exception cref="IOException">Nobody listens there; the message names the path.</exception>
-    public static UnixConnection Connect(string path)
+    public static UnixConnection Connect(string path, TimeSpan patience = default)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
+            socket.SendTimeout = (int)patience.TotalMilliseconds;
             socket.Connect(new UnixDomainSocketEndPoint(path));
-            return TakeOver(socket);
+            var connection = TakeOver(socket);
+            connection.LimitWaits(patience);
+            return connection;
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
@@ -53,6 +62,21 @@ public sealed unsafe class UnixConnection : IDisposable
             var why = e is SocketException { SocketErrorCode: SocketError.AddressNotAvailable } ? "there is no such socket" : e.Message;
             throw new IOException($"cannot connect to {path}: {why}", e);
         }
+    }
+
+    /// <summary>
+    /// From now on a send or receive throws when the peer is not ready for so long. Afterwards the stream's place is not
+    /// known, so there is nothing more to do with the connection.
+    /// </summary>
+    /// <param name="patience">How long; zero is for ever.</param>
+    public void LimitWaits(TimeSpan patience)
+    {
+        _patience = patience;
+        var microseconds = (long)Math.Ceiling(patience.TotalMicroseconds / WaitsPerLimit);
+        var time = new Libc.TimeVal { Seconds = microseconds / 1_000_000, Microseconds = microseconds % 1_000_000 };
+        if (Libc.SetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_RCVTIMEO, &time, (uint)sizeof(Libc.TimeVal)) < 0
+            || Libc.SetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_SNDTIMEO, &time, (uint)sizeof(Libc.TimeVal)) < 0)
+            throw LibcError.Last("limiting the waits of a socket");
     }
 
     /// <summary>Takes ownership of a connected socket that a peer passed as a descriptor.</summary>
@@ -78,12 +102,12 @@ public sealed unsafe class UnixConnection : IDisposable
         if (bytes.IsEmpty) return;
         fixed (byte* data = bytes)
         {
-            var sent = 0;
+            int sent = 0, waits = 0;
             while (sent < bytes.Length)
             {
                 var n = SendPart(data + sent, bytes.Length - sent, sent == 0 ? descriptors : default);
                 if (n >= 0) sent += (int)n;
-                else if (!LibcError.Interrupted) throw LibcError.Last("sending to a socket");
+                else if (!MayGoOn(ref waits)) throw LibcError.Last("sending to a socket");
             }
         }
     }
@@ -138,6 +162,7 @@ public sealed unsafe class UnixConnection : IDisposable
     public int Receive(Span<byte> buffer, DescriptorQueue? descriptors = null)
     {
         var control = stackalloc byte[ControlBytes(MaxDescriptors)];
+        var waits = 0;
         fixed (byte* data = buffer)
         {
             while (true)
@@ -156,7 +181,7 @@ public sealed unsafe class UnixConnection : IDisposable
                     TakeDescriptors(control, (int)message.ControlLength, descriptors);
                     return (int)n;
                 }
-                if (!LibcError.Interrupted) throw LibcError.Last("receiving from a socket");
+                if (!MayGoOn(ref waits)) throw LibcError.Last("receiving from a socket");
             }
         }
     }
@@ -193,6 +218,13 @@ public sealed unsafe class UnixConnection : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
+
+    private bool MayGoOn(ref int waits)
+    {
+        if (LibcError.Interrupted) return true;
+        if (!LibcError.WouldWait || _patience == TimeSpan.Zero) return false;
+        return ++waits < WaitsPerLimit ? true : throw new IOException($"the peer did nothing for {_patience.TotalSeconds:0.###} s");
+    }
 
     private bool TryShutdown(int how)
     {

@@ -13,7 +13,40 @@ public static class SharedMemoryFile
     /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
     /// <param name="bytes">The size; pages are taken as they are touched.</param>
     /// <exception cref="IOException">The system refused.</exception>
-    public static SafeFileHandle Create(string name, long bytes)
+    public static SafeFileHandle Create(string name, long bytes) => Create(name, bytes, Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW | Libc.F_SEAL_SEAL);
+
+    /// <summary>As <see cref="Create(string, long)"/>, for content that <see cref="SealContent"/> will make final.</summary>
+    /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
+    /// <param name="bytes">The size; pages are taken as they are touched.</param>
+    /// <exception cref="IOException">The system refused.</exception>
+    public static SafeFileHandle CreateForSealing(string name, long bytes) => Create(name, bytes, Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW);
+
+    /// <summary>From now on nobody can write to the file, whoever has a descriptor of it. No writable mapping may exist.</summary>
+    /// <exception cref="IOException">The system refused.</exception>
+    public static void SealContent(SafeFileHandle file)
+    {
+        if (Libc.Fcntl(file, Libc.F_ADD_SEALS, Libc.F_SEAL_WRITE | Libc.F_SEAL_SEAL) < 0) throw LibcError.Last("sealing the content of shared memory");
+    }
+
+    /// <summary>A further descriptor of the same file that can be read and mapped for reading only.</summary>
+    /// <exception cref="IOException">The system refused.</exception>
+    public static SafeFileHandle OpenForReading(SafeFileHandle file)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        try
+        {
+            return File.OpenHandle($"/proc/self/fd/{file.DangerousGetHandle()}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        }
+        finally
+        {
+            GC.KeepAlive(file);
+        }
+    }
+
+    /// <summary>Gives the pages of a range back to the system: it reads as zeros, for whoever has it mapped.</summary>
+    public static void Release(SafeFileHandle file, long offset, long bytes) => _ = DiskFile.TryPunchHole(file, offset, bytes);
+
+    private static SafeFileHandle Create(string name, long bytes, int seals)
     {
         var fd = Libc.MemFdCreate(name, Libc.MFD_CLOEXEC | Libc.MFD_ALLOW_SEALING);
         if (fd < 0) throw LibcError.Last("creating shared memory");
@@ -21,7 +54,7 @@ public static class SharedMemoryFile
         try
         {
             RandomAccess.SetLength(handle, bytes);
-            if (Libc.Fcntl(handle, Libc.F_ADD_SEALS, Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW | Libc.F_SEAL_SEAL) < 0)
+            if (Libc.Fcntl(handle, Libc.F_ADD_SEALS, seals) < 0)
                 throw LibcError.Last("sealing shared memory");
             return handle;
         }

@@ -42,10 +42,12 @@ public sealed class VfioUserClient : IDisposable
     }
 
     /// <summary>Connects and agrees on a version.</summary>
+    /// <param name="path">The socket.</param>
+    /// <param name="patience">How long the server may take over an answer before it counts as lost; by default any time.</param>
     /// <exception cref="IOException">Nobody listens there, or it is no vfio-user server.</exception>
-    public static VfioUserClient Connect(string path)
+    public static VfioUserClient Connect(string path, TimeSpan patience = default)
     {
-        var connection = UnixConnection.Connect(path);
+        var connection = UnixConnection.Connect(path, patience);
         try
         {
             return new VfioUserClient(connection, path);
@@ -100,21 +102,22 @@ public sealed class VfioUserClient : IDisposable
         }
     }
 
-    /// <summary>DMA_MAP: lets the device reach a part of a file, readable and writable.</summary>
+    /// <summary>DMA_MAP: lets the device reach a part of a file.</summary>
     /// <param name="address">The first address as the device sees it.</param>
     /// <param name="size">In bytes.</param>
     /// <param name="fileOffset">Where in the file it starts.</param>
     /// <param name="file">The file; stays the caller's.</param>
+    /// <param name="writable">Whether the device may write there; without that it need not be able to.</param>
     /// <exception cref="IOException">The server is gone.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
-    public void MapMemory(ulong address, ulong size, ulong fileOffset, SafeFileHandle file)
+    public void MapMemory(ulong address, ulong size, ulong fileOffset, SafeFileHandle file, bool writable = true)
     {
         lock (_lock)
         {
             MemoryMarshal.Write(Payload, new DmaMapRequest
             {
                 ArgSize = DmaMapRequest.Bytes,
-                Flags = DmaMapRequest.Readable | DmaMapRequest.Writable,
+                Flags = DmaMapRequest.Readable | (writable ? DmaMapRequest.Writable : 0),
                 FileOffset = fileOffset,
                 Address = address,
                 Size = size,

@@ -1,6 +1,6 @@
 namespace VmShunt.Trap.VmExit;
 
-/// <summary>A stretch of guest-physical memory and where it lies in the partition's memory file. All in bytes.</summary>
+/// <summary>A stretch of guest-physical memory and where it lies in the file behind it. All in bytes.</summary>
 /// <param name="GuestAddress">The first guest-physical address.</param>
 /// <param name="Size">The size.</param>
 /// <param name="FileOffset">Where it starts in the file.</param>
@@ -21,7 +21,7 @@ public static class GuestLayout
     /// <summary>High RAM starts here.</summary>
     public const ulong HighBase = 0x1_0000_0000;
 
-    /// <summary>Memory on top of the guest's RAM that its crash path owns from boot.</summary>
+    /// <summary>Memory on top of the guest's RAM, in a file of its own, that its crash path owns from boot; no bus shares it.</summary>
     public const ulong CrashReserveAddress = 0xD000_0000;
 
     /// <summary>The size of the crash reserve.</summary>
@@ -57,13 +57,10 @@ public static class GuestLayout
     /// <summary>The configuration space of device <paramref name="device"/>, function 00:(N+1).0.</summary>
     public static ulong ConfigurationAddress(int device) => EcamAddress + ((ulong)(device + 1) << 15);
 
-    /// <summary>The parts of a memory file: low RAM, high RAM where there is any, the crash reserve.</summary>
+    /// <summary>The parts of the RAM's file: low RAM, high RAM where there is any.</summary>
     public static MemoryPart[] Parts(ulong ramBytes)
     {
         var low = Math.Min(ramBytes, LowLimit);
-        var reserve = new MemoryPart(CrashReserveAddress, CrashReserveBytes, ramBytes);
-        return low == ramBytes
-            ? [new(0, low, 0), reserve]
-            : [new(0, low, 0), new(HighBase, ramBytes - low, low), reserve];
+        return low == ramBytes ? [new(0, low, 0)] : [new(0, low, 0), new(HighBase, ramBytes - low, low)];
     }
 }

@@ -17,7 +17,7 @@ public sealed class GuestPartition : IDisposable
     private FramedConnection? _first;
     private bool _disposed;
 
-    private GuestPartition(string socket, FramedConnection connection, in Welcome welcome, SafeFileHandle memory, int processors)
+    private GuestPartition(string socket, FramedConnection connection, in Welcome welcome, SafeFileHandle[] files, int processors)
     {
         _socket = socket;
         _key = welcome.Key;
@@ -28,9 +28,13 @@ public sealed class GuestPartition : IDisposable
         CrashReserveBytes = (int)welcome.CrashReserveBytes;
         EcamAddress = welcome.EcamAddress;
         DeviceCount = (int)welcome.DeviceCount;
-        MemoryFile = memory;
+        MemoryFile = files[0];
         Parts = PartsOf(welcome);
-        Memory = Map(memory, Parts);
+        using (SafeFileHandle reserve = files[1], dump = files[2])
+        {
+            Memory = Map([.. Parts.Select(part => (part, MemoryFile)), (new MemoryPart(CrashReserveAddress, welcome.CrashReserveBytes, 0), reserve)], writable: true);
+            DumpMemory = Map([.. Parts.Select(part => (part, dump))], writable: false);
+        }
         _first = connection;
     }
 
@@ -40,10 +44,16 @@ public sealed class GuestPartition : IDisposable
     /// <summary>The guest's physical memory, crash reserve included; mapped until the partition is disposed.</summary>
     public GuestMemory Memory { get; }
 
-    /// <summary>The file behind the memory, to pass to a bus peer; owned by the partition.</summary>
+    /// <summary>
+    /// The RAM as it was when the guest crashed, at the same guest-physical addresses, which nobody can change any more;
+    /// zeros until the <see cref="Hypercall.Crash"/> hypercall has moved the RAM there.
+    /// </summary>
+    public GuestMemory DumpMemory { get; }
+
+    /// <summary>The file behind the RAM, to pass to a bus peer; owned by the partition.</summary>
     public SafeFileHandle MemoryFile { get; }
 
-    /// <summary>The memory's parts: low RAM, high RAM where there is any, the crash reserve.</summary>
+    /// <summary>The parts of the RAM's file: low RAM, high RAM where there is any.</summary>
     public IReadOnlyList<MemoryPart> Parts { get; }
 
     /// <summary>The RAM in bytes, without the crash reserve.</summary>
@@ -72,15 +82,18 @@ public sealed class GuestPartition : IDisposable
         hello.MemoryBytes = memoryBytes;
         hello.Processors = (uint)processors;
         var connection = Open(hypervisorSocket, hello, out var welcome);
-        SafeFileHandle? memory = null;
+        var files = new SafeFileHandle?[3];
         try
         {
-            if (!connection.Descriptors.TryTake(out memory)) throw new IOException("the hypervisor sent no memory with its welcome");
-            return new GuestPartition(hypervisorSocket, connection, welcome, memory, processors);
+            for (var i = 0; i < files.Length; i++)
+            {
+                if (!connection.Descriptors.TryTake(out files[i])) throw new IOException("the hypervisor sent too little memory with its welcome");
+            }
+            return new GuestPartition(hypervisorSocket, connection, welcome, files!, processors);
         }
         catch (Exception e) when (e is IOException or InvalidDataException)
         {
-            memory?.Dispose();
+            foreach (var file in files) file?.Dispose();
             connection.Dispose();
             if (e is IOException) throw;
             throw new IOException($"the memory that the hypervisor gave cannot be used: {e.Message}", e);
@@ -116,6 +129,7 @@ public sealed class GuestPartition : IDisposable
             foreach (var processor in _processors) processor?.Dispose();
             _first?.Dispose();
             Memory.Dispose();
+            DumpMemory.Dispose();
             MemoryFile.Dispose();
         }
     }
@@ -165,16 +179,15 @@ public sealed class GuestPartition : IDisposable
         var high = welcome.RamBytes - welcome.LowBytes;
         var parts = new List<MemoryPart> { new(0, welcome.LowBytes, 0) };
         if (high > 0) parts.Add(new MemoryPart(welcome.HighAddress, high, welcome.LowBytes));
-        parts.Add(new MemoryPart(welcome.CrashReserveAddress, welcome.CrashReserveBytes, welcome.RamBytes));
         return parts;
     }
 
-    private static GuestMemory Map(SafeFileHandle memory, IReadOnlyList<MemoryPart> parts)
+    private static GuestMemory Map(IReadOnlyList<(MemoryPart Part, SafeFileHandle File)> parts, bool writable)
     {
         var regions = new List<MemoryRegion>();
         try
         {
-            foreach (var part in parts) regions.Add(MemoryRegion.Map(memory, part.FileOffset, part.Size, part.GuestAddress));
+            foreach (var (part, file) in parts) regions.Add(MemoryRegion.Map(file, part.FileOffset, part.Size, part.GuestAddress, writable: writable));
             return new GuestMemory(regions);
         }
         finally

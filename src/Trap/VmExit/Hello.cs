@@ -81,7 +81,8 @@ public struct Hello
 
 /// <summary>
 /// The hypervisor's answer to a <see cref="Hello"/>: 96 bytes, little-endian, followed by <see cref="TextLength"/>
-/// bytes of UTF-8 text when it refuses. For a new partition the memory file travels with it.
+/// bytes of UTF-8 text when it refuses. With the welcome of a new partition travel three files: its RAM, its crash reserve,
+/// and its dump memory, which is empty and can only be read.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -99,7 +100,7 @@ public struct Hello
 ///     72    8 CrashReserveBytes
 ///     80    8 EcamAddress
 ///     88    4 TextLength           at most 1024
-///     92    4 DescriptorCount      1 for a new partition, else 0
+///     92    4 DescriptorCount      3 for a new partition, else 0
 /// </code>
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]

@@ -23,7 +23,9 @@ public static class Hypercall
 
     /// <summary>
     /// The guest has crashed, RDX says why in its own terms. All other processors stay stopped, every bus channel is
-    /// revoked and VM-H's close waited for, the devices are reset and the memory is hashed. RBX: channels revoked.
+    /// revoked and VM-H's close waited for, though not for ever; the RAM is moved into the dump memory, hashed and sealed;
+    /// the devices start anew and reach that memory, for reading, and the crash reserve, but no other. RBX: channels
+    /// revoked. A device whose VM-H does not answer stays cut off: an access to it is a machine check that says why.
     /// </summary>
     public const ulong Crash = 5;
 

@@ -19,26 +19,29 @@ public sealed class ProcessorChannel : IDisposable
     public SafeHandle Handle => _connection.Handle;
 
     /// <summary>Takes the first frame.</summary>
+    /// <param name="hello">What it says.</param>
+    /// <param name="patience">How long the peer may take over it; by default any time.</param>
     /// <returns>False when the peer left without one.</returns>
-    /// <exception cref="IOException">The connection failed, or the peer speaks something else.</exception>
-    public bool TryReceiveHello(out Hello hello)
+    /// <exception cref="IOException">The connection failed, or the peer speaks something else, or nothing.</exception>
+    public bool TryReceiveHello(out Hello hello, TimeSpan patience = default)
     {
+        _connection.LimitWaits(patience);
         if (!_connection.Receive(out hello)) return false;
+        _connection.LimitWaits(TimeSpan.Zero);
         _connection.Descriptors.CloseAll();
         return hello.Magic == Hello.ExpectedMagic && hello.Version == Hello.ExpectedVersion
             ? true
             : throw new IOException($"a client of the hypervisor sent magic {hello.Magic:x}, version {hello.Version}: not this contract");
     }
 
-    /// <summary>Lets the peer in; a new partition's memory travels along.</summary>
+    /// <summary>Lets the peer in; a new partition's memory travels along: the RAM, the crash reserve, the dump memory.</summary>
     /// <exception cref="IOException">The peer is gone.</exception>
-    public void Accept(Welcome welcome, SafeHandle? memory = null)
+    public void Accept(Welcome welcome, params ReadOnlySpan<SafeHandle> memory)
     {
         welcome.Magic = Hello.ExpectedMagic;
         welcome.Version = Hello.ExpectedVersion;
-        welcome.DescriptorCount = memory is null ? 0u : 1u;
-        if (memory is null) _connection.Send(in welcome);
-        else _connection.Send(in welcome, [memory]);
+        welcome.DescriptorCount = (uint)memory.Length;
+        _connection.Send(in welcome, memory);
     }
 
     /// <summary>Turns the peer away with a sentence that it shows to people.</summary>

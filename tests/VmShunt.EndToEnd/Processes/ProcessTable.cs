@@ -25,13 +25,20 @@ internal static class ProcessTable
     internal static bool IsStopped(int processId) =>
         Directory.EnumerateDirectories($"/proc/{processId}/task").All(thread => State(Path.GetRelativePath("/proc", thread))?.Kind == 'T');
 
-    /// <summary>How many bytes of a guest's memory a process has mapped, each mapping counted.</summary>
-    internal static long GuestMemoryMapped(int processId)
+    /// <summary>How many bytes of a guest's RAM a process has mapped, each mapping counted.</summary>
+    internal static long GuestMemoryMapped(int processId) => Mapped(processId, "/memfd:vmshunt-partition-");
+
+    /// <summary>How many bytes of the memory that a crashed guest dumps a process has mapped.</summary>
+    /// <param name="processId">The process.</param>
+    /// <param name="writable">Counts only what it may write to.</param>
+    internal static long DumpMemoryMapped(int processId, bool writable) => Mapped(processId, "/memfd:vmshunt-dump-", writable ? " rw-" : " r");
+
+    private static long Mapped(int processId, string file, string rights = " ")
     {
         long sum = 0;
         foreach (var line in File.ReadLines($"/proc/{processId}/maps"))
         {
-            if (!line.Contains("/memfd:vmshunt-partition-", StringComparison.Ordinal)) continue;
+            if (!line.Contains(file, StringComparison.Ordinal) || !line.Contains(rights, StringComparison.Ordinal)) continue;
             var range = line[..line.IndexOf(' ', StringComparison.Ordinal)].Split('-');
             sum += long.Parse(range[1], NumberStyles.HexNumber) - long.Parse(range[0], NumberStyles.HexNumber);
         }

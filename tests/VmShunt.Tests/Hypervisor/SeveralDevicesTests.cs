@@ -81,7 +81,7 @@ public sealed class SeveralDevicesTests : IDisposable
         var log = Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
         var spec = new DeviceSpec("disk0", _one.Path, null);
         using var bus = new DeviceBus(spec, static (_, _) => { }, log);
-        using var partition = new Partition(1, hello, [spec], [bus], log);
+        using var partition = new Partition(1, hello, [spec], [bus], TimeSpan.FromSeconds(10), log);
         long before = 0;
         for (var i = 0; i < 3000; i++)
         {

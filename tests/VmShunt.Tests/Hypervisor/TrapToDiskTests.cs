@@ -64,15 +64,17 @@ public sealed class TrapToDiskTests : IDisposable
     }
 
     [Fact]
-    public void After_a_crash_the_dump_path_still_has_its_disk()
+    public void After_a_crash_the_dump_path_still_has_its_disk_and_writes_the_memory_of_the_crash()
     {
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
         var mmio = new TrappingProcessor(processor);
+        partition.Memory.GetSpan(0x5000, SectorBytes).Fill(0xDD);
         Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.Crash, 1));
+        // Whoever still writes to the memory of before writes where nobody looks.
+        partition.Memory.GetSpan(0x5000, SectorBytes).Fill(0xEE);
         var disk = new PolledAhciDisk(mmio, AhciHba.FindAll(mmio, partition.EcamAddress).Single(), partition.Memory, partition.CrashReserveAddress, partition.CrashReserveBytes);
         disk.Start();
-        partition.Memory.GetSpan(0x5000, SectorBytes).Fill(0xDD);
         disk.Write(9, 0x5000, SectorBytes);
         disk.Flush();
         Assert.Equal(0xDD, File.ReadAllBytes(_image)[9 * SectorBytes]);

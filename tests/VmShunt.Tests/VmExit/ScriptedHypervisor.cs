@@ -31,7 +31,9 @@ internal sealed class ScriptedHypervisor : IDisposable
     {
         using var channel = new ProcessorChannel(_listener.Accept());
         if (!channel.TryReceiveHello(out var hello)) return;
-        using var memory = SharedMemoryFile.Create("test", (long)hello.MemoryBytes + GuestLayout.CrashReserveBytes);
+        using var memory = SharedMemoryFile.Create("test", (long)hello.MemoryBytes);
+        using var reserve = SharedMemoryFile.Create("test", GuestLayout.CrashReserveBytes);
+        using var dump = SharedMemoryFile.Create("test", (long)hello.MemoryBytes);
         channel.Accept(
             new Welcome
             {
@@ -43,7 +45,9 @@ internal sealed class ScriptedHypervisor : IDisposable
                 CrashReserveBytes = GuestLayout.CrashReserveBytes,
                 EcamAddress = GuestLayout.EcamAddress,
             },
-            memory);
+            memory,
+            reserve,
+            dump);
         try
         {
             while (channel.TryReceiveExit(out var exit) && onExit(channel, exit))

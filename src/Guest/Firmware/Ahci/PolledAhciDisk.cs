@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
@@ -13,12 +14,14 @@ public sealed class PolledAhciDisk : ISectorReader
 {
     private const int SectorBytes = 512;
     private const int BufferOffset = 8192;
+    private const int PatienceSeconds = 30;
 
     private readonly GuestMemory _memory;
     private readonly AhciPortRegisters _registers;
     private readonly AhciCommandMemory _commands;
     private readonly ulong _buffer;
     private readonly int _bufferBytes;
+    private readonly long _patience;
 
     /// <summary>Prepares the driver; the hardware is not touched before <see cref="Start"/>.</summary>
     /// <param name="mmio">The way to the controller's registers.</param>
@@ -26,11 +29,13 @@ public sealed class PolledAhciDisk : ISectorReader
     /// <param name="memory">The guest's memory.</param>
     /// <param name="address">The driver's own stretch of it, 1 KiB aligned.</param>
     /// <param name="bytes">Its length: 8 KiB for structures and the rest, at least one sector, to stage data in.</param>
-    public PolledAhciDisk(IMmio mmio, AhciHba hba, GuestMemory memory, ulong address, int bytes)
+    /// <param name="patience">How long the disk may take over a command; by default 30 seconds.</param>
+    public PolledAhciDisk(IMmio mmio, AhciHba hba, GuestMemory memory, ulong address, int bytes, TimeSpan? patience = null)
     {
         ArgumentNullException.ThrowIfNull(hba);
         ArgumentOutOfRangeException.ThrowIfLessThan(bytes, BufferOffset + SectorBytes);
         _memory = memory;
+        _patience = (long)((patience?.TotalSeconds ?? PatienceSeconds) * Stopwatch.Frequency);
         _registers = new AhciPortRegisters(mmio, hba.Abar);
         _commands = new AhciCommandMemory(memory, address, slots: 1);
         _buffer = address + BufferOffset;
@@ -104,11 +109,13 @@ public sealed class PolledAhciDisk : ISectorReader
     {
         _commands.Fill(0, command, sector, count, buffer, bytes, deviceReads);
         _registers.WritePort(PortRegister.PxCI, 1);
-        // A poll costs the polled machine far more than the polling one: no time limit but the hypervisor's own.
+        var deadline = Stopwatch.GetTimestamp() + _patience;
         while ((_registers.ReadPort(PortRegister.PxCI) & 1) != 0)
         {
             var interrupts = (PortInterrupt)_registers.ReadPort(PortRegister.PxIS);
             if ((interrupts & (PortInterrupt.TFES | PortInterrupt.HBFS | PortInterrupt.HBDS | PortInterrupt.IFS)) != 0) Fail(command, sector, bytes);
+            if (Stopwatch.GetTimestamp() > deadline)
+                throw new IOException($"{command} of {bytes:n0} bytes at sector {sector:n0} has not come to an end in {_patience / (double)Stopwatch.Frequency:0.###} s: the disk hangs");
         }
         _registers.WritePort(PortRegister.PxIS, uint.MaxValue);
         if (bytes > 0 && _commands.BytesMoved(0) != bytes) Fail(command, sector, bytes);

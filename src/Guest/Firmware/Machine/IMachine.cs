@@ -13,10 +13,16 @@ public interface IMachine
     /// <summary>The physical memory, crash reserve included.</summary>
     GuestMemory Memory { get; }
 
-    /// <summary>The file behind the memory, to pass to a bus peer; the machine's own.</summary>
+    /// <summary>
+    /// The RAM that a crash dumps, at the same addresses, once the crash was reported. Where nobody but the processors and
+    /// the controllers reaches the RAM it is the RAM itself.
+    /// </summary>
+    GuestMemory DumpMemory => Memory;
+
+    /// <summary>The file behind the RAM, to pass to a bus peer; the machine's own.</summary>
     SafeFileHandle MemoryFile { get; }
 
-    /// <summary>The memory's parts: low RAM, high RAM where there is any, the crash reserve.</summary>
+    /// <summary>The parts of the RAM: low RAM, high RAM where there is any.</summary>
     IReadOnlyList<MemoryPart> Parts { get; }
 
     /// <summary>The RAM in bytes, without the crash reserve.</summary>

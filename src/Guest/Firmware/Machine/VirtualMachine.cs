@@ -14,6 +14,9 @@ public sealed class VirtualMachine(GuestPartition partition) : IMachine
     public GuestMemory Memory => partition.Memory;
 
     /// <inheritdoc/>
+    public GuestMemory DumpMemory => partition.DumpMemory;
+
+    /// <inheritdoc/>
     public SafeFileHandle MemoryFile => partition.MemoryFile;
 
     /// <inheritdoc/>

@@ -6,7 +6,6 @@ using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Virtqueue;
-using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Bus;
 
@@ -152,16 +151,18 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
         t_here = this;
         try
         {
+            _crash.Enter();
             Run();
         }
-        catch (Exception e) when (e is IOException or HypervisorLostException or MachineCheckException)
+        catch (Exception e)
         {
-            // A request that fell back to the trap met a machine that is gone.
+            // As when a request that fell back to the trap met a machine that is gone.
             _settings.MachineCheck(e);
         }
         finally
         {
             t_here = null;
+            _crash.Leave();
             _settings.Leave();
         }
     }
@@ -292,7 +293,9 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
         var gone = false;
         if (!_queue.Arm() && !_inbox.HasMore && !_draining.IsRaised)
         {
+            _crash.Leave();
             _sleep.Wait();
+            _crash.Enter();
             if (_sleep.IsReady(0)) _wake.TryDrain();
             if (_sleep.IsReady(1) && _call.TryDrain()) _calls++;
             gone = _sleep.IsReady(2);
@@ -310,6 +313,8 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
 
     private void Lose(string why)
     {
+        // Of a crashed machine the bus was taken: nothing was lost, and nobody goes another way.
+        _crash.ParkIfCrashed();
         // Once the channel is closed the device touches nothing any more: what it finished is in the used ring, and the
         // rest may go another way.
         _settings.Lost(why);

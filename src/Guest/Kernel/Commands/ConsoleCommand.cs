@@ -45,7 +45,7 @@ internal static class ConsoleCommand
 
         internal int Run()
         {
-            while (!_hasQuit && !_session.HasEnded && Console.ReadLine() is { } line)
+            while (!_hasQuit && Console.ReadLine() is { } line)
             {
                 if (string.IsNullOrWhiteSpace(line)) continue;
                 var words = CommandLineParser.SplitCommandLine(line).ToArray();
@@ -55,15 +55,17 @@ internal static class ConsoleCommand
                 else parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
                 if (_answer is not null) Console.WriteLine(_answer);
             }
-            return _session.ExitCode;
+            return 0;
         }
+
+        public bool AnswersAsJson => true;
 
         public int Run(string name, Func<Session, JsonObject> action)
         {
             try
             {
                 var answer = new JsonObject { ["command"] = name, ["ok"] = true };
-                foreach (var (key, value) in action(_session)) answer[key] = value?.DeepClone();
+                foreach (var (key, value) in _session.Watch(action)) answer[key] = value?.DeepClone();
                 _answer = answer.ToJsonString();
                 return 0;
             }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using VmShunt.Guest.Memory;
 using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands;
@@ -8,69 +9,61 @@ namespace VmShunt.Guest.Commands;
 internal static class CrashCommand
 {
     private const ulong OnPurpose = 1;
+    private const string Reason = "crash on purpose";
 
     internal static Command Build(ICommandRunner runner)
     {
         var inFlight = new Option<int>("--in-flight") { DefaultValueFactory = _ => 32, Description = "have at least this many requests in flight, 0 to 512" };
         var scribble = new Option<bool>("--scribble") { Description = "overwrite the rings with garbage, as a crash might" };
+        var exhaust = new Option<string>("--exhaust") { DefaultValueFactory = _ => "nothing", Description = "take all memory first: the guest's pages, or the heap (up to DOTNET_GCHeapHardLimit)" };
+        var changing = new Option<bool>("--while-changing-mode") { Description = "crash somewhere within a change of mode" };
+        var again = new Option<bool>("--again") { Description = "have other processors crash while the dump is written" };
+        exhaust.AcceptOnlyFromAmong("nothing", "pages", "heap");
         inFlight.Validators.Add(r =>
         {
             if (r.GetValue(inFlight) is < 0 or > 512) r.AddError("--in-flight takes 0 to 512");
         });
-        var command = new Command("crash", "crash on purpose and write a dump through the trap") { inFlight, scribble };
-        command.SetAction(r => runner.Run("crash", session => Crash(session, r.GetValue(inFlight), r.GetValue(scribble))));
+        var command = new Command("crash", "crash on purpose and write a dump through the trap") { inFlight, scribble, exhaust, changing, again };
+        command.SetAction(r => runner.Run("crash", session => Crash(
+            session, new Plan(r.GetValue(inFlight), r.GetValue(scribble), r.GetValue(exhaust)!, r.GetValue(changing), r.GetValue(again), runner.AnswersAsJson))));
         return command;
     }
 
-    private static JsonObject Crash(Session session, int wanted, bool scribble)
+    private sealed record Plan(int InFlight, bool Scribble, string Exhaust, bool WhileChangingMode, bool Again, bool AsJson);
+
+    // Answers and ends the process by itself: of a dead kernel nothing is left to do that.
+    private static JsonObject Crash(Session session, Plan plan)
     {
         var kernel = session.Kernel;
-        if (kernel.IsEmulatingRemoved) return CrashWithoutDump(session);
-        var path = kernel.CrashPath ?? throw new InvalidOperationException("no dump could be written: the disk has no dump partition (or there is no emulated disk)");
+        if (kernel.CrashPath is null) throw new InvalidOperationException("no dump could be written: there is no emulated disk");
+        if (!kernel.IsEmulatingRemoved && kernel.CrashPath.Obstacle is { } obstacle) throw new InvalidOperationException($"no dump could be written: {obstacle}");
         var load = session.Load;
-        if (load is null && wanted > 0)
+        if (load is null && plan.InFlight > 0)
         {
-            var disk = session.Disk("emulating");
-            load = VerifiedLoad.Start(disk, kernel.Pages, 2 * wanted, write: false, 0, disk.Geometry.SectorCount);
+            var disk = session.Disk(kernel.IsEmulatingRemoved ? "enlightened" : "emulating");
+            load = VerifiedLoad.Start(disk, kernel.Pages, 2 * plan.InFlight, write: false, 0, disk.Geometry.SectorCount, kernel.Applications);
             // The load is under way once completions are coming in.
             var start = disk.Counters.Completed;
-            SpinWait.SpinUntil(() => disk.Counters.Completed > start + wanted);
+            SpinWait.SpinUntil(() => disk.Counters.Completed > start + plan.InFlight);
         }
-        SpinWait.SpinUntil(() => kernel.InFlight >= wanted, TimeSpan.FromSeconds(10));
-
-        // From here on the machine is dead: the load never ends, and nobody waits for it.
-        session.HasEnded = true;
-        session.Load = null;
+        if (plan.WhileChangingMode) CrashDamage.ChangeModesForEver(kernel);
+        if (plan.Again) CrashDamage.CrashAgain(kernel);
+        if (plan.Exhaust == "pages") CrashDamage.ExhaustPages(kernel.Pages);
+        GuestBuffer[] rings = [.. kernel.Channel?.RingMemory ?? []];
+        var held = new object?[plan.Exhaust == "heap" ? 1 << 20 : 0];
+        Action? damage = null;
+        if (plan.Scribble) damage += () => Scribble(rings);
+        if (plan.Exhaust == "heap") damage += () => CrashDamage.ExhaustHeap(held);
         var inFlight = 0;
-        const string Reason = "crash on purpose";
-        var rings = kernel.Channel?.RingMemory ?? [];
-        Func<int> countInFlight = () => inFlight = kernel.InFlight;
-        Action scribbleRings = () =>
-        {
-            for (var i = 0; scribble && i < rings.Count; i++) Random.Shared.NextBytes(rings[i].Span);
-        };
-        var ringThreads = kernel.Channel?.Counters.Count() ?? 0;
-        var allocated = GC.GetAllocatedBytesForCurrentThread();
-        var bytes = path.Run(kernel.Crash, Reason, OnPurpose, countInFlight, ringThreads, scribbleRings);
-        allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
-        return new JsonObject
-        {
-            ["reason"] = Reason,
-            ["inFlight"] = inFlight,
-            ["dump"] = new JsonObject { ["bytes"] = bytes, ["road"] = "trap", ["allocatedBytes"] = allocated },
-        };
+        SpinWait.SpinUntil(() => (inFlight = kernel.InFlight) >= plan.InFlight, TimeSpan.FromSeconds(10));
+        // From here on the machine is dead: the load never ends, and nobody waits for it.
+        kernel.CrashOnPurpose(Reason, OnPurpose, inFlight, plan.AsJson, damage);
+        GC.KeepAlive(held);
+        return [];
     }
 
-    private static JsonObject CrashWithoutDump(Session session)
+    private static void Scribble(GuestBuffer[] rings)
     {
-        var kernel = session.Kernel;
-        session.HasEnded = true;
-        session.Load = null;
-        session.ExitCode = 1;
-        var inFlight = kernel.CrashWithoutDump(OnPurpose);
-        var lost = $"crash on purpose: no dump could be written, because the emulating stack was removed and a dump takes no other road; "
-            + $"{kernel.Ram.RamBytes} bytes of memory and {inFlight} requests in flight are lost";
-        Console.Error.WriteLine($"vmshunt-guest: {lost}");
-        return new JsonObject { ["reason"] = "crash on purpose", ["inFlight"] = inFlight, ["dump"] = null, ["lost"] = lost };
+        foreach (var ring in rings) Random.Shared.NextBytes(ring.Span);
     }
 }

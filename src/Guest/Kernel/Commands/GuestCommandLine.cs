@@ -16,7 +16,7 @@ internal static class GuestCommandLine
         var hypervisor = new Option<string?>("--hypervisor") { HelpName = "SOCKET", Recursive = true, Description = "run as VM-C of the hypervisor that listens here" };
         var bus = new Option<string?>("--bus") { HelpName = "SOCKET", Recursive = true, Description = "no hypervisor: enlightened only, against any vhost-user-blk back-end" };
         var memory = new Option<string>("--memory") { HelpName = "SIZE", Recursive = true, DefaultValueFactory = _ => "64M", Description = "the guest's memory" };
-        var processors = new Option<int>("--processors") { Recursive = true, DefaultValueFactory = _ => 8, Description = "virtual processors, 6 to 64" };
+        var processors = new Option<int>("--processors") { Recursive = true, DefaultValueFactory = _ => 1, Description = "virtual processors that applications run on, 1 to 40; the kernel has its own" };
         var mode = new Option<string>("--mode") { Recursive = true, DefaultValueFactory = _ => "auto", Description = "the mode to start in; auto is enlightened where a bus is offered, and whenever it is" };
         var queues = new Option<int>("--queues") { Recursive = true, DefaultValueFactory = _ => 1, Description = "request queues on the bus, 1 to 16" };
         var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
@@ -29,7 +29,7 @@ internal static class GuestCommandLine
         var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
         mode.AcceptOnlyFromAmong("auto", "emulating", "enlightened", "alternate");
         memory.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0, r, "--memory takes a size such as 64M"));
-        processors.Validators.Add(r => Require(r.GetValue(processors) is >= 6 and <= 64, r, "--processors takes 6 to 64: applications, interrupts, shared, crash path, a queue, one spare"));
+        processors.Validators.Add(r => Require(r.GetValue(processors) is >= 1 and <= 40, r, "--processors takes 1 to 40"));
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 16, r, "--queues takes 1 to 16"));
 
         var root = new RootCommand("VM-C: a guest whose disk is reached through the trap (emulating stack) or the ring (enlightened stack)")
@@ -49,7 +49,8 @@ internal static class GuestCommandLine
                 shunt.Read(parsed, Shunt.ShuntOptions.Default),
                 parsed.GetValue(suppress) == "on",
                 parsed.GetValue(reverse),
-                parsed.GetValue(remove)),
+                parsed.GetValue(remove),
+                parsed.GetValue(processors)),
             asJson: () => parsed!.GetValue(json));
         foreach (var command in CommandSet.Build(runner)) root.Add(command);
         root.Add(ConsoleCommand.Build(runner));

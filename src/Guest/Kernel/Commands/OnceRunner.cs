@@ -9,13 +9,15 @@ internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> option
     /// <summary>Starts the kernel.</summary>
     internal Session Start() => new(Kernel.Start(boot, options()));
 
+    public bool AnswersAsJson => asJson();
+
     public int Run(string name, Func<Session, JsonObject> action)
     {
         using var session = Start();
-        var answer = action(session);
+        var answer = session.Watch(action);
         if (asJson()) Console.WriteLine(answer.ToJsonString());
         else Show(answer);
-        return session.ExitCode;
+        return 0;
     }
 
     private static void Show(JsonObject answer)

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Devices;
 using VmShunt.Guest.Workloads;
+using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Commands;
 
@@ -15,12 +16,6 @@ internal sealed class Session(Kernel kernel) : IDisposable
 
     /// <summary>The emulating stack that an application has built, or null.</summary>
     internal EmulatingStack? Stack { get; set; }
-
-    /// <summary>What the process ends with.</summary>
-    internal int ExitCode { get; set; }
-
-    /// <summary>Set by a command after which the machine is down.</summary>
-    internal bool HasEnded { get; set; }
 
     /// <summary>The class driver of a stack.</summary>
     /// <param name="stack">"emulating", "enlightened", "application", or null for the best there is.</param>
@@ -36,11 +31,26 @@ internal sealed class Session(Kernel kernel) : IDisposable
 
     internal static string NameOf(GuestMode mode) => mode.ToString().ToLowerInvariant();
 
+    /// <summary>Does a command's work; where the machine fails under it, that is a crash, before anything is unwound.</summary>
+    internal JsonObject Watch(Func<Session, JsonObject> action)
+    {
+        try
+        {
+            return action(this);
+        }
+        catch (Exception e) when (IsFatal((e as AggregateException)?.InnerException ?? e))
+        {
+            kernel.Die((e as AggregateException)?.InnerException ?? e);
+            throw;
+        }
+    }
+
+    private static bool IsFatal(Exception e) => e is HypervisorLostException or MachineCheckException or OutOfMemoryException;
+
     public void Dispose()
     {
         Load?.Stop();
         Load?.Dispose();
-        if (HasEnded) return;
         Stack?.Dispose();
         kernel.Dispose();
     }

@@ -4,7 +4,7 @@ using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Machine;
-using VmShunt.Guest.Memory;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Crash;
@@ -21,56 +21,117 @@ internal sealed class CrashPath
     private readonly IProcessor _processor;
     private readonly Hypervisor? _hypervisor;
     private readonly PolledAhciDisk _disk;
-    private readonly GuestRam _ram;
+    private readonly GuestMemory _memory, _dump;
     private readonly MemoryPart[] _parts;
-    private readonly GptPartition _partition;
+    private readonly long _ramBytes;
     private readonly MachineProcessors _processors;
     private readonly ProcessorState[] _states = new ProcessorState[GuestLayout.MaxProcessors];
+    private GptPartition? _partition;
 
+    /// <summary>Prepares it; the controller is its own until <see cref="FindPartitions"/> has returned.</summary>
     /// <param name="processor">A processor that nothing else uses.</param>
     /// <param name="hypervisor">Who is told of the crash, where there is one.</param>
     /// <param name="hba">The controller of the disk to dump to.</param>
-    /// <param name="machine">The machine, for its crash reserve.</param>
-    /// <param name="ram">The memory to dump.</param>
-    /// <param name="partition">The dump partition.</param>
+    /// <param name="machine">The machine, for its crash reserve and the memory to dump.</param>
     /// <param name="processors">The processors whose registers go into the dump.</param>
-    internal CrashPath(
-        IProcessor processor, Hypervisor? hypervisor, AhciHba hba, IMachine machine, GuestRam ram, GptPartition partition, MachineProcessors processors)
+    internal CrashPath(IProcessor processor, Hypervisor? hypervisor, AhciHba hba, IMachine machine, MachineProcessors processors)
     {
         _processor = processor;
         _hypervisor = hypervisor?.On(processor);
+        _memory = machine.Memory;
+        _dump = machine.DumpMemory;
+        _parts = [.. machine.Parts];
+        _ramBytes = (long)machine.RamBytes;
         _disk = new PolledAhciDisk(processor, hba, machine.Memory, machine.CrashReserveAddress, machine.CrashReserveBytes);
-        _ram = ram;
-        _parts = [.. ram.Parts.Where(part => part.FileOffset < ram.RamBytes)];
-        _partition = partition;
         _processors = processors;
-        CompileAhead(
-            typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors),
-            typeof(PolledAhciDisk), typeof(AhciPortRegisters), typeof(AhciCommandMemory), processor.GetType(), typeof(VirtualProcessor), typeof(Hypervisor));
     }
 
-    /// <summary>Stops the kernel, has the bus revoked, and writes the dump through the trap.</summary>
+    /// <summary>
+    /// Reads the disk's partitions, and so has its driver run once: what a dead kernel runs has been loaded and compiled
+    /// while it lived. Lets go of the controller.
+    /// </summary>
+    /// <exception cref="IOException">There is no working disk.</exception>
+    internal IReadOnlyList<GptPartition> FindPartitions()
+    {
+        CompileAhead(
+            typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors), typeof(CrashStop), typeof(CrashReport),
+            typeof(PolledAhciDisk), typeof(AhciPortRegisters), typeof(AhciCommandMemory), _processor.GetType(), typeof(VirtualProcessor), typeof(Hypervisor));
+        _disk.Start();
+        IReadOnlyList<GptPartition> partitions = [];
+        if (Gpt.TryRead(_disk, out var table, out _))
+        {
+            partitions = table.Partitions;
+            _partition = table.Find(PartitionTypes.Dump);
+            if (_partition is not null) Obstacle = null;
+        }
+        Rehearse();
+        _disk.Stop();
+        return partitions;
+    }
+
+    /// <summary>Why a crash could not be dumped, or null.</summary>
+    internal string? Obstacle { get; private set; } = "the disk has no dump partition";
+
+    /// <summary>The emulating stack is taken away, and with it the only road of a dump.</summary>
+    internal void GiveUp() => Obstacle = $"the emulating stack was removed, and a dump takes no other road; {_ramBytes} bytes of memory are lost";
+
+    /// <summary>
+    /// Has the bus revoked and writes the dump through the trap, on the thread that raised the crash. Whatever goes wrong is
+    /// the outcome; the machine must be switched off then.
+    /// </summary>
     /// <param name="crash">Stops the kernel's threads.</param>
     /// <param name="reason">Why, for people.</param>
     /// <param name="code">Why, for the hypervisor.</param>
-    /// <param name="inFlight">Counts the requests in flight, once the threads have stopped.</param>
-    /// <param name="ringThreads">Threads that will stop at their next step.</param>
-    /// <param name="beforeRevoke">What the crash itself does to the memory.</param>
-    /// <returns>The dump's length in bytes.</returns>
-    /// <exception cref="IOException">The disk failed, or has no room: no dump was written.</exception>
-    internal long Run(CrashStop crash, string reason, ulong code, Func<int> inFlight, int ringThreads, Action beforeRevoke)
+    /// <param name="inFlight">Requests in flight when it crashed.</param>
+    /// <param name="damage">What the crash itself does to the memory, or null.</param>
+    internal CrashOutcome Run(CrashStop crash, string reason, ulong code, int inFlight, Action? damage = null)
     {
-        crash.TryRaise();
         // Processors stop at their next step. One that hangs does not stop the dump.
-        for (var waited = 0; crash.Parked < ringThreads && waited < ParkMilliseconds; waited++) Thread.Sleep(1);
-        var requests = inFlight();
-        beforeRevoke();
-        // When this returns, VM-H has let the ring's memory go and no old command moves data: the memory stands still.
-        // Without a hypervisor there is no ring, and the reset of the controller ends the commands.
-        _hypervisor?.ReportCrash(code);
+        crash.WaitForParked(ParkMilliseconds);
+        var allocated = GC.GetAllocatedBytesForCurrentThread();
+        try
+        {
+            damage?.Invoke();
+            allocated = GC.GetAllocatedBytesForCurrentThread();
+            // When this returns, the memory stands still: it is where no ring and no old command reaches it.
+            // Without a hypervisor there is no ring, and the reset of the controller ends the commands.
+            _hypervisor?.ReportCrash(code);
+            if (Obstacle is { } obstacle) return new CrashOutcome(0, inFlight, 0, obstacle);
+            _disk.Restart();
+            var bytes = WriteDump(reason, inFlight);
+            return new CrashOutcome(bytes, inFlight, GC.GetAllocatedBytesForCurrentThread() - allocated, null);
+        }
+        catch (Exception e)
+        {
+            return new CrashOutcome(0, inFlight, GC.GetAllocatedBytesForCurrentThread() - allocated, MessageOf(e));
+        }
+    }
 
-        _disk.Restart();
-        return WriteDump(reason, requests);
+    /// <summary>What a fault says, whatever there is left to say it with.</summary>
+    internal static string MessageOf(Exception e)
+    {
+        if (e is OutOfMemoryException) return "no memory is left";
+        try
+        {
+            return e.Message;
+        }
+        catch (OutOfMemoryException)
+        {
+            return "something failed, and no memory is left to say what";
+        }
+    }
+
+    // Everything but the dump itself, to the crash reserve instead of the disk.
+    private void Rehearse()
+    {
+        _ = _hypervisor?.OffersBus(0);
+        var head = _memory.GetSpan(_disk.Buffer, _disk.BufferBytes);
+        var length = WriteHead(head, "rehearsal");
+        _ = Crc32C.Append(0, head[..length]);
+        new DumpHeader(DumpState.New, length, 0, 0, "rehearsal").Format(head);
+        _ = _dump.GetSpan(_parts[0].GuestAddress, 1);
+        _disk.Flush();
+        head.Clear();
     }
 
     /// <summary>A dead kernel has no compiler any more: what the crash runs is compiled while it lives.</summary>
@@ -86,18 +147,25 @@ internal sealed class CrashPath
         }
     }
 
-    private long WriteDump(string reason, int inFlight)
+    private int WriteHead(Span<byte> head, string reason)
     {
-        var memory = _ram.Memory;
-        var head = memory.GetSpan(_disk.Buffer, _disk.BufferBytes);
         head.Clear();
         var count = _processors.CopyStates(_states);
-        var headBytes = ElfCore.WriteHead(head, _parts, _states.AsSpan(0, count), reason);
-        var total = headBytes + (long)_ram.RamBytes;
-        if ((ulong)total > (_partition.SectorCount - DumpHeader.CoreSector) * 512)
-            throw new IOException($"the dump of {total:n0} bytes does not fit the dump partition of {_partition.SectorCount * 512:n0} bytes");
+        return ElfCore.WriteHead(head, _parts, _states.AsSpan(0, count), reason);
+    }
 
-        var sector = _partition.FirstSector + DumpHeader.CoreSector;
+    private long WriteDump(string reason, int inFlight)
+    {
+        var partition = _partition!;
+        var head = _memory.GetSpan(_disk.Buffer, _disk.BufferBytes);
+        var headBytes = WriteHead(head, reason);
+        var total = headBytes + _ramBytes;
+        if ((ulong)total > (partition.SectorCount - DumpHeader.CoreSector) * 512)
+            throw new IOException($"the dump of {total:n0} bytes does not fit the dump partition of {partition.SectorCount * 512:n0} bytes");
+
+        // A header of an earlier crash would pass off what is written now as that dump.
+        _disk.Write(partition.FirstSector, _disk.Buffer + (ulong)headBytes, DumpHeader.Bytes);
+        var sector = partition.FirstSector + DumpHeader.CoreSector;
         var crc = Crc32C.Append(0, head[..headBytes]);
         _disk.Write(sector, _disk.Buffer, headBytes);
         sector += (ulong)headBytes / 512;
@@ -106,7 +174,7 @@ internal sealed class CrashPath
             for (ulong at = 0; at < part.Size;)
             {
                 var here = (int)Math.Min(part.Size - at, ChunkBytes);
-                crc = Crc32C.Append(crc, memory.GetSpan(part.GuestAddress + at, here));
+                crc = Crc32C.Append(crc, _dump.GetSpan(part.GuestAddress + at, here));
                 _disk.Write(sector, part.GuestAddress + at, here);
                 at += (ulong)here;
                 sector += (ulong)here / 512;
@@ -115,7 +183,7 @@ internal sealed class CrashPath
         _disk.Flush();
 
         new DumpHeader(DumpState.New, total, crc, inFlight, reason).Format(head);
-        _disk.Write(_partition.FirstSector, _disk.Buffer, DumpHeader.Bytes);
+        _disk.Write(partition.FirstSector, _disk.Buffer, DumpHeader.Bytes);
         _disk.Flush();
         return total;
     }

@@ -46,8 +46,8 @@ internal sealed class Hypervisor
     internal void CloseBus(ulong disk) => _processor.Call(Hypercall.CloseBus, disk);
 
     /// <summary>
-    /// Says that the machine has crashed. When this returns, VM-H has let the ring's memory go, and of all processors only
-    /// this one runs.
+    /// Says that the machine has crashed. When this returns, only this processor runs, and the RAM is where no ring reaches
+    /// it: in <see cref="IMachine.DumpMemory"/>.
     /// </summary>
     /// <param name="code">Why.</param>
     internal void ReportCrash(ulong code) => _processor.Call(Hypercall.Crash, code);

@@ -1,6 +1,5 @@
 using VmShunt.Guest.Crash;
 using VmShunt.Guest.Firmware.Machine;
-using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Machine;
 
@@ -33,12 +32,14 @@ internal sealed class InterruptProcessor
         {
             while (true)
             {
+                _crash.Leave();
                 var vector = _processor.Halt();
+                _crash.Enter();
                 _crash.ParkIfCrashed();
                 if ((uint)vector < Vectors) _handlers[vector]?.Invoke();
             }
         }
-        catch (Exception e) when (e is HypervisorLostException or MachineCheckException or IOException)
+        catch (Exception e)
         {
             _machineCheck(e);
         }

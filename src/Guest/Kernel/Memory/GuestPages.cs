@@ -20,7 +20,7 @@ public sealed class GuestPages
         var low = ram.Parts[0];
         if (low.Size <= FirstAddress) throw new InvalidOperationException($"a guest of {low.Size:n0} bytes is too small for a kernel; give it 8M or more");
         _free.Add(FirstAddress, low.Size - FirstAddress);
-        foreach (var part in ram.Parts.Skip(1).Where(p => p.FileOffset < ram.RamBytes)) _free.Add(part.GuestAddress, part.Size);
+        foreach (var part in ram.Parts.Skip(1)) _free.Add(part.GuestAddress, part.Size);
     }
 
     /// <summary>Allocates contiguous, page-aligned, zeroed memory.</summary>

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Crash;
+using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
 
 namespace VmShunt.Guest.Workloads;
@@ -33,7 +34,7 @@ internal sealed class VerifiedLoad : IDisposable
     private long _mismatched, _failed;
     private long _lastCompletion, _maxPause;
 
-    private VerifiedLoad(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors)
+    private VerifiedLoad(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications)
     {
         _disk = disk;
         _pages = pages;
@@ -49,7 +50,7 @@ internal sealed class VerifiedLoad : IDisposable
         _known = new bool[_blocks];
         _before = disk.Counters;
         _seed = Environment.TickCount;
-        _workers = [.. Enumerable.Range(0, depth).Select(i => Work(i, depth))];
+        _workers = [.. Enumerable.Range(0, depth).Select(i => applications?.Run(i, () => Work(i, depth)) ?? Work(i, depth))];
     }
 
     private int BlockBytes => _blockSectors * DiskClassDriver.SectorBytes;
@@ -65,12 +66,14 @@ internal sealed class VerifiedLoad : IDisposable
     /// <param name="write">Whether half of the requests write.</param>
     /// <param name="firstSector">Where its range starts.</param>
     /// <param name="sectors">How long the range is.</param>
+    /// <param name="applications">The processors that it runs on; null: it goes on where a driver completes its requests.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty.</exception>
-    internal static VerifiedLoad Start(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors)
+    internal static VerifiedLoad Start(
+        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null)
     {
         ArgumentOutOfRangeException.ThrowIfZero(sectors);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
-        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors);
+        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors, applications);
     }
 
     /// <summary>From now on the longest time without a completion is watched.</summary>

@@ -1,0 +1,115 @@
+using System.Text.Unicode;
+using VmShunt.Ring.Interop;
+
+namespace VmShunt.Guest.Crash;
+
+/// <summary>
+/// Says what a crash came to and switches the machine off, from memory that it has had since boot: there may be no other.
+/// One thread, the one that crashed first.
+/// </summary>
+internal sealed class CrashReport
+{
+    private const int MaxBytes = 8192, MaxTextBytes = 2048;
+
+    private readonly byte[] _line = new byte[MaxBytes];
+    private readonly byte[] _text = new byte[MaxTextBytes];
+
+    internal CrashReport() => LastWords.Prepare();
+
+    /// <summary>Has everything compiled that the others run.</summary>
+    internal void Rehearse()
+    {
+        var outcome = new CrashOutcome(1, 1, 1, null);
+        _ = Answer("rehearsal", outcome, json: true);
+        _ = Answer("rehearsal", outcome, json: false);
+        _ = Answer("rehearsal", outcome with { Failure = "none" }, json: true);
+        _ = Obituary("rehearsal", outcome);
+        _ = Obituary("rehearsal", outcome with { Failure = "none" });
+    }
+
+    /// <summary>Ends a machine that was crashed by a command: its answer is on standard output, a failure on standard error too.</summary>
+    internal void AnswerAndPowerOff(string reason, in CrashOutcome outcome, bool json)
+    {
+        if (outcome.Failure is not null) LastWords.Complain(Obituary(reason, outcome));
+        if (outcome.Failure is null || json) LastWords.Say(Answer(reason, outcome, json));
+        LastWords.Exit(outcome.Failure is null ? 0 : 1);
+    }
+
+    /// <summary>Ends a machine that crashed by itself.</summary>
+    internal void ComplainAndPowerOff(string reason, in CrashOutcome outcome)
+    {
+        LastWords.Complain(Obituary(reason, outcome));
+        LastWords.Exit(1);
+    }
+
+    private ReadOnlySpan<byte> Answer(string reason, in CrashOutcome outcome, bool json)
+    {
+        var (bytes, inFlight, allocated, failure) = outcome;
+        int written;
+        if (failure is not null)
+        {
+            var text = Plain(failure);
+            Utf8.TryWrite(_line, $"{{\"command\":\"crash\",\"ok\":false,\"error\":\"no dump was written: ", out written);
+            text.CopyTo(_line.AsSpan(written));
+            written += text.Length;
+            "\"}\n"u8.CopyTo(_line.AsSpan(written));
+            return _line.AsSpan(0, written + 3);
+        }
+        if (json)
+        {
+            Utf8.TryWrite(
+                _line,
+                $"{{\"command\":\"crash\",\"ok\":true,\"reason\":\"{reason}\",\"inFlight\":{inFlight},\"dump\":{{\"bytes\":{bytes},\"road\":\"trap\",\"allocatedBytes\":{allocated}}}}}\n",
+                out written);
+        }
+        else
+        {
+            Utf8.TryWrite(_line, $"reason: {reason}\ninFlight: {inFlight}\ndump: {bytes} bytes through the trap\n", out written);
+        }
+        return _line.AsSpan(0, written);
+    }
+
+    private ReadOnlySpan<byte> Obituary(string reason, in CrashOutcome outcome)
+    {
+        var at = Append(0, "vmshunt-guest: "u8);
+        at = Append(at, Plain(reason));
+        if (outcome.Failure is null)
+        {
+            Utf8.TryWrite(_line.AsSpan(at), $"; a dump of {outcome.DumpBytes} bytes was written", out var written);
+            at += written;
+        }
+        else
+        {
+            at = Append(at, "; no dump was written"u8);
+            // What killed the machine often is what keeps the dump from being written: it is said once.
+            if (!ReferenceEquals(outcome.Failure, reason) && outcome.Failure != reason)
+            {
+                at = Append(at, ": "u8);
+                at = Append(at, Plain(outcome.Failure));
+            }
+            Utf8.TryWrite(_line.AsSpan(at), $"; {outcome.InFlight} requests in flight are lost", out var written);
+            at += written;
+        }
+        return _line.AsSpan(0, Append(at, "\n"u8));
+    }
+
+    private int Append(int at, ReadOnlySpan<byte> text)
+    {
+        text.CopyTo(_line.AsSpan(at));
+        return at + text.Length;
+    }
+
+    // One line that JSON takes as it is: no quotes, backslashes or control characters; at most what fits.
+    private ReadOnlySpan<byte> Plain(ReadOnlySpan<char> text)
+    {
+        Utf8.FromUtf16(text, _text, out _, out var length, replaceInvalidSequences: true);
+        var plain = _text.AsSpan(0, length);
+        plain.Replace((byte)'"', (byte)'\'');
+        plain.Replace((byte)'\\', (byte)'/');
+        foreach (ref var b in plain)
+        {
+            if (b < 0x20) b = (byte)' ';
+        }
+        return plain;
+    }
+}

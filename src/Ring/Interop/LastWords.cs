@@ -1,0 +1,51 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Reflection;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace VmShunt.Ring.Interop;
+
+/// <summary>
+/// What a process that can allocate nothing any more, and whose runtime may be in any state, can still do: say something
+/// and end. Any thread; nothing is allocated after <see cref="Prepare"/>.
+/// </summary>
+public static unsafe class LastWords
+{
+    private static readonly SafeFileHandle s_output = new(1, ownsHandle: false), s_errors = new(2, ownsHandle: false);
+
+    /// <summary>Has everything that the others need loaded and compiled.</summary>
+    public static void Prepare()
+    {
+        Write(s_output, []);
+        Write(s_errors, []);
+        Marshal.Prelink(typeof(Libc).GetMethod(nameof(Libc.Exit), BindingFlags.Static | BindingFlags.NonPublic)!);
+    }
+
+    /// <summary>Writes a text to standard output.</summary>
+    public static void Say(ReadOnlySpan<byte> utf8) => Write(s_output, utf8);
+
+    /// <summary>Writes a text to standard error.</summary>
+    public static void Complain(ReadOnlySpan<byte> utf8) => Write(s_errors, utf8);
+
+    /// <summary>Ends the process as it is: nothing is run, flushed or waited for.</summary>
+    [DoesNotReturn]
+    public static void Exit(int code)
+    {
+        Libc.Exit(code);
+        throw new InvalidOperationException("_exit(2) does not return");
+    }
+
+    private static void Write(SafeFileHandle target, ReadOnlySpan<byte> text)
+    {
+        fixed (byte* data = text)
+        {
+            for (var done = 0; ;)
+            {
+                var n = Libc.Write(target, data + done, (nuint)(text.Length - done));
+                if (n > 0) done += (int)n;
+                // Nobody reads it, or all is said: what else could be done?
+                if (done == text.Length || (n <= 0 && !LibcError.Interrupted)) return;
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using System.Globalization;
+using VmShunt.EndToEnd.Processes;
+using Xunit.Abstractions;
+
+namespace VmShunt.EndToEnd.Crash;
+
+/// <summary>
+/// From every state and condition a crash leaves a dump that is complete and right. The whole table runs with
+/// VMSHUNT_CRASH_TABLE=all, a part with any text that occurs in the names of its cells; otherwise a sample, whose seed
+/// VMSHUNT_CRASH_SEED repeats.
+/// </summary>
+[Collection(ProcessCollection.Name)]
+public sealed class CrashConformanceTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+{
+    private static readonly int s_seed =
+        int.TryParse(Environment.GetEnvironmentVariable("VMSHUNT_CRASH_SEED"), CultureInfo.InvariantCulture, out var seed) ? seed : Environment.TickCount;
+
+    private readonly TestFolder _folder = new();
+
+    public static TheoryData<CrashCell> Cells => Environment.GetEnvironmentVariable("VMSHUNT_CRASH_TABLE") switch
+    {
+        null or "" => [.. CrashCell.Sample(s_seed)],
+        "all" => [.. CrashCell.All],
+        var part => [.. CrashCell.All.Where(cell => cell.ToString().Contains(part, StringComparison.Ordinal))],
+    };
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [MemberData(nameof(Cells), DisableDiscoveryEnumeration = true)]
+    public async Task A_crash_leaves_a_dump_that_is_complete_and_right(CrashCell cell)
+    {
+        output.WriteLine($"VMSHUNT_CRASH_SEED={s_seed}");
+        var isHanging = cell.Condition == CrashCell.Hanging;
+        var setup = new CrashSetup(
+            cell.State == CrashCell.Changing ? "emulating" : cell.State,
+            cell.Processors,
+            Patience: isHanging ? 1 : 10,
+            HeapMegabytes: cell.Condition == "no heap" ? 64 : 0);
+        await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), setup);
+
+        using var held = isHanging ? HeldThreads.Of(machine.Host.Id, cell.State == "emulating" ? "AHCI worker" : "vring 0") : null;
+        var inFlight = cell.Condition is "full" or CrashCell.Hanging ? 300 : 32;
+        await machine.LoadAsync(2 * inFlight, completes: !isHanging);
+
+        var options = cell.Condition switch
+        {
+            "scribbled" => " --scribble",
+            "no pages" => " --exhaust pages",
+            "no heap" => " --exhaust heap",
+            "crashes again" => " --again",
+            _ => "",
+        };
+        if (cell.State == CrashCell.Changing) options += " --while-changing-mode";
+        var crash = machine.AskAsync($"crash --in-flight {inFlight}{options}");
+        if (held is not null)
+        {
+            // What the thread had begun it goes on with while the dump is being written.
+            await machine.StepAsync("memory hashed and sealed");
+            held.Release();
+        }
+        var answer = await crash;
+        Assert.Equal(0, (await Programs.WaitForEndAsync(machine.Guest)).ExitCode);
+        Assert.Equal(0, answer.GetProperty("dump").GetProperty("allocatedBytes").GetInt64());
+        if (cell.State != CrashCell.Changing) Assert.InRange(answer.GetProperty("inFlight").GetInt32(), inFlight, int.MaxValue);
+
+        // The boot processor, the applications', the interrupts', the crash path's own, and the queue's in between.
+        Assert.InRange(await machine.AssertDumpIsRightAsync(_folder, setup), 3 + cell.Processors, 24 + cell.Processors);
+    }
+}

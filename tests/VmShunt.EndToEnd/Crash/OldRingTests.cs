@@ -1,0 +1,32 @@
+using VmShunt.EndToEnd.Processes;
+
+namespace VmShunt.EndToEnd.Crash;
+
+/// <summary>Once a dump has begun, nobody writes into what is dumped by the old ring, however hard they try.</summary>
+[Collection(ProcessCollection.Name)]
+public sealed class OldRingTests(OwnDisk own) : IDisposable
+{
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_back_end_that_holds_on_to_the_memory_and_writes_over_it_changes_nothing_that_is_dumped(bool closesItsSocket)
+    {
+        var disk = own.CopyTo(_folder);
+        using var hostile = new HostileBus(_folder["hostile"], (ulong)new FileInfo(disk).Length / 512, closesItsSocket);
+        var setup = new CrashSetup("enlightened", Patience: 1, BusSocket: _folder["hostile"]);
+        await using var machine = await CrashingMachine.BootAsync(_folder, disk, setup);
+        await machine.LoadAsync(64, completes: false);
+
+        var answer = await machine.AskAsync("crash --in-flight 64");
+        Assert.InRange(answer.GetProperty("inFlight").GetInt32(), 64, int.MaxValue);
+        Assert.Equal(0, (await Programs.WaitForEndAsync(machine.Guest)).ExitCode);
+        Assert.InRange(hostile.Written, 1, long.MaxValue);
+        var steps = machine.Record()!.Events.Select(static e => e.What).ToList();
+        Assert.Contains(closesItsSocket ? "bus channel of disk0 revoked, VM-H closed it" : "bus channel of disk0 cut by force", steps);
+        await machine.AssertDumpIsRightAsync(_folder, setup);
+    }
+}
