@@ -8,7 +8,7 @@ namespace VmShunt.EndToEnd;
 public sealed class OracleTests(OwnDisk own, ITestOutputHelper output) : IDisposable
 {
     private static readonly string[] s_sources = ["told", "arrives", "looks", "tries", "commanded"];
-    private static readonly string[] s_positions = ["above-class", "below-class"];
+    private static readonly string[] s_positions = ["above-class", "below-class", "below-port"];
     private static readonly string[] s_policies = ["all", "importance", "frequency", "effort"];
 
     private readonly TestFolder _folder = new();

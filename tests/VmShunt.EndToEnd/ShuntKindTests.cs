@@ -22,6 +22,11 @@ public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : IDis
     [InlineData("told", "above-class")]
     [InlineData("arrives", "above-class")]
     [InlineData("tries", "above-class")]
+    [InlineData("told", "below-port")]
+    [InlineData("arrives", "below-port")]
+    [InlineData("looks", "below-port")]
+    [InlineData("tries", "below-port")]
+    [InlineData("commanded", "below-port")]
     public async Task Hundreds_of_mode_changes_under_load_harm_no_request_however_the_shunt_knows_the_mode(string source, string position)
     {
         var disk = own.CopyTo(_folder);

@@ -31,6 +31,11 @@ public sealed class TraceTests(OwnDisk own) : IDisposable
         var direct = await machine.AskAsync("trace --stack enlightened --warm 20 --operation write");
         AssertWay(direct, "enlightened", "None", "ring", ["Entered", "ReverseShunt", "PortDriverEn", "Described", "Issued", "Noticed", "Completed"]);
 
+        await machine.AskAsync("shunt --shunt-position below-port");
+        var below = await machine.AskAsync("trace --stack emulating --warm 20");
+        AssertWay(below, "emulating", "Diverted", "ring", ["Entered", "PortDriverEm", "Described", "Shunt", "Issued", "Noticed", "Completed"]);
+
+        await machine.AskAsync("shunt --shunt-position below-class");
         await machine.ModeAsync("alternate");
         var secondary = await machine.AskAsync("trace --stack emulating --warm 20 --operation flush");
         AssertWay(secondary, "emulating", "Secondary", "trap", ["Entered", "Shunt", "PortDriverEm", "Described", "Issued", "Noticed", "Completed"]);

@@ -7,6 +7,7 @@ using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
+using VmShunt.Guest.Shunt;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest;
@@ -24,7 +25,7 @@ internal sealed class EmulatedDisk : IDisposable
     private readonly Lock _joining = new();
     private int _stacks;
 
-    private EmulatedDisk(AhciHba hba, MachineProcessors processors, GuestRam ram, GuestPages pages, CrashStop crash)
+    private EmulatedDisk(AhciHba hba, MachineProcessors processors, GuestRam ram, GuestPages pages, CrashStop crash, Action<Exception> machineCheck)
     {
         Hba = hba;
         Processors = processors;
@@ -33,6 +34,8 @@ internal sealed class EmulatedDisk : IDisposable
         _crash = crash;
         Port = new EmulatedPort(new DiskGeometry(0, DiskClassDriver.SectorBytes, "", false));
         Layers = new StackLayers(Port);
+        Registers = new RegisterShunt(processors, hba.Abar, ram.Memory, crash, machineCheck);
+        Registers.Connect(Port.HandleInterrupt);
         Disk = BuildClassDriver();
     }
 
@@ -50,7 +53,10 @@ internal sealed class EmulatedDisk : IDisposable
     /// <summary>The port.</summary>
     internal EmulatedPort Port { get; }
 
-    /// <summary>Where the shunt may be.</summary>
+    /// <summary>The controller's registers as port drivers reach them: the place for a shunt below the port driver.</summary>
+    internal RegisterShunt Registers { get; }
+
+    /// <summary>The places for a shunt above it.</summary>
     internal StackLayers Layers { get; }
 
     /// <summary>The kernel's class driver-em.</summary>
@@ -69,10 +75,10 @@ internal sealed class EmulatedDisk : IDisposable
 
     /// <summary>Readies the stack on a controller whose port nobody drives yet: that is <see cref="JoinPort"/>.</summary>
     internal static EmulatedDisk Attach(
-        AhciHba hba, MachineProcessors processors, InterruptProcessor interrupts, GuestRam ram, GuestPages pages, CrashStop crash)
+        AhciHba hba, MachineProcessors processors, InterruptProcessor interrupts, GuestRam ram, GuestPages pages, CrashStop crash, Action<Exception> machineCheck)
     {
-        var disk = new EmulatedDisk(hba, processors, ram, pages, crash);
-        interrupts.Handle(GuestLayout.FirstVector + hba.Device - 1, disk.Port.HandleInterrupt);
+        var disk = new EmulatedDisk(hba, processors, ram, pages, crash, machineCheck);
+        interrupts.Handle(GuestLayout.FirstVector + hba.Device - 1, disk.Registers.HandleInterrupt);
         return disk;
     }
 
@@ -129,14 +135,8 @@ internal sealed class EmulatedDisk : IDisposable
     public void Dispose()
     {
         Port.Release();
-        Port.GiveBack(new Refusing(Port.Geometry));
-    }
-
-    /// <summary>Ends what waits for a road when there will be none.</summary>
-    private sealed class Refusing(DiskGeometry geometry) : IBlockDriver
-    {
-        public DiskGeometry Geometry => geometry;
-
-        public void Submit(BlockRequest request) => request.Complete(BlockStatus.IoError);
+        // What waits for a road gets none any more.
+        Port.GiveBack(new RefusingDriver(Port.Geometry));
+        Registers.Dispose();
     }
 }

@@ -53,7 +53,7 @@ internal sealed class Kernel : IDisposable
         interrupts.Handle(GuestLayout.BusVector, _watch.Note);
         _emulated = Attach(boot.Hba);
         _emulated.PrepareCrash(_machine, _hypervisor);
-        _emulated.JoinPort(processors);
+        _emulated.JoinPort(_emulated.Registers);
         interrupts.Start();
         _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash, _watch.Note);
         _mode.Configure(options.Shunt);
@@ -62,7 +62,7 @@ internal sealed class Kernel : IDisposable
         Stacks.Suppress(options.Suppresses);
         _watch.Start(_mode.Settle);
 
-        EmulatedDisk Attach(AhciHba hba) => EmulatedDisk.Attach(hba, processors, interrupts, ram, Pages, Crash);
+        EmulatedDisk Attach(AhciHba hba) => EmulatedDisk.Attach(hba, processors, interrupts, ram, Pages, Crash, Die);
     }
 
     internal BootSource Source { get; }

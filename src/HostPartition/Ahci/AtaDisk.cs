@@ -82,7 +82,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
 
     private AtaResult Read(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, AtaReport report)
     {
-        if (!extent.IsOn(disk)) return NotFound(fis, extent);
+        if (!extent.IsOn(disk.SectorCount)) return NotFound(fis, extent);
         for (ulong done = 0; done < extent.Sectors;)
         {
             if (!data.TryTake((long)(extent.Sectors - done) * SectorBytes, deviceWrites: true)) break;
@@ -104,7 +104,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
     private AtaResult Write(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, bool forceUnitAccess)
     {
         if (disk.IsReadOnly) return Abort(fis);
-        if (!extent.IsOn(disk)) return NotFound(fis, extent);
+        if (!extent.IsOn(disk.SectorCount)) return NotFound(fis, extent);
         for (ulong done = 0; done < extent.Sectors;)
         {
             if (!data.TryTake((long)(extent.Sectors - done) * SectorBytes, deviceWrites: false))
@@ -121,7 +121,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
 
     // The range is checked; the medium is not: no part of the hardware stack reads without somewhere to read to.
     private AtaResult Verify(in HostToDeviceFis fis, AtaExtent extent) =>
-        extent.IsOn(disk) ? AtaResult.Good(fis.Address) : NotFound(fis, extent);
+        extent.IsOn(disk.SectorCount) ? AtaResult.Good(fis.Address) : NotFound(fis, extent);
 
     private AtaResult Flush(in HostToDeviceFis fis) =>
         disk.Flush() == DiskStatus.Ok ? AtaResult.Good(fis.Address) : Fault(fis.Address);

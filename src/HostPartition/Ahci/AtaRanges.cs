@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using VmShunt.HostPartition.HardwareStack;
+using VmShunt.Trap.Ahci;
 
 namespace VmShunt.HostPartition.Ahci;
 
@@ -26,7 +27,7 @@ internal sealed class AtaRanges(VirtualizationDriver disk)
     internal DiskStatus Discard()
     {
         for (var at = 0; at < _bytes; at += EntryBytes)
-            if (Entry(at) is { Sectors: > 0 } extent && !extent.IsOn(disk)) return DiskStatus.OutOfRange;
+            if (Entry(at) is { Sectors: > 0 } extent && !extent.IsOn(disk.SectorCount)) return DiskStatus.OutOfRange;
         for (var at = 0; at < _bytes; at += EntryBytes)
         {
             var extent = Entry(at);
@@ -37,9 +38,5 @@ internal sealed class AtaRanges(VirtualizationDriver disk)
         return DiskStatus.Ok;
     }
 
-    private AtaExtent Entry(int at)
-    {
-        var entry = BinaryPrimitives.ReadUInt64LittleEndian(_blocks.AsSpan(at));
-        return new AtaExtent(entry & 0xFFFF_FFFF_FFFF, entry >> 48);
-    }
+    private AtaExtent Entry(int at) => AtaExtent.DecodeRange(BinaryPrimitives.ReadUInt64LittleEndian(_blocks.AsSpan(at)));
 }

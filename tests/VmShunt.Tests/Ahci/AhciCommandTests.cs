@@ -8,10 +8,12 @@ public class AhciCommandTests
 {
     private const ulong A = AhciMachine.Data, B = AhciMachine.Data + 0x10_0000;
 
+    private protected virtual AhciMachine Machine(PortDriver port, int blockBytes = 512) => new(port, blockBytes);
+
     [Fact]
     public void IDENTIFY_describes_the_disk()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(5000 * 512), blockBytes: 4096).Start();
+        using var machine = Machine(new MemoryPortDriver(5000 * 512), blockBytes: 4096).Start();
         var id = new IdentifyData(machine.Identify());
         Assert.True(id.IsIntact);
         Assert.Equal("SER0123456789", id.Serial);
@@ -29,7 +31,7 @@ public class AhciCommandTests
     [Fact]
     public void SET_FEATURES_shows_in_IDENTIFY_until_power_on()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.SetFeatures, features: (byte)AtaFeature.DisableWriteCache)));
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.SetFeatures, count: 0x42, features: (byte)AtaFeature.SetTransferMode)));
         var id = new IdentifyData(machine.Identify());
@@ -48,7 +50,7 @@ public class AhciCommandTests
     [InlineData(AtaCommand.WriteSectors, AtaCommand.ReadSectors, PortInterrupt.PSS)]
     public void What_one_command_writes_the_other_reads(AtaCommand write, AtaCommand read, PortInterrupt done)
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         var expected = new byte[3 * 512];
         new Random(7).NextBytes(expected);
         expected.CopyTo(machine.Memory.GetSpan(A, expected.Length));
@@ -66,7 +68,7 @@ public class AhciCommandTests
         const int sectors = 2048;
         var seed = Random.Shared.Next();
         var random = new Random(seed);
-        using var machine = new AhciMachine(new MemoryPortDriver(sectors * 512)).Start();
+        using var machine = Machine(new MemoryPortDriver(sectors * 512)).Start();
         var model = new byte[sectors * 512];
         for (var round = 0; round < 400; round++)
         {
@@ -102,7 +104,7 @@ public class AhciCommandTests
     [Fact]
     public void A_table_more_scattered_than_one_disk_operation_takes_is_done_in_several()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         var pieces = new (ulong, int)[6 * 256 + 1];
         for (var i = 0; i < pieces.Length; i++) pieces[i] = (A + (ulong)i * 8, 2);
         pieces[^1] = (B, 512);
@@ -122,7 +124,7 @@ public class AhciCommandTests
     [InlineData(AtaCommand.ReadDma, 256)]
     public void A_count_of_zero_is_the_largest_count(AtaCommand command, int sectors)
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(65536L * 512)).Start();
+        using var machine = Machine(new MemoryPortDriver(65536L * 512)).Start();
         var pieces = Enumerable.Range(0, 8).Select(i => (A + (ulong)i * PrdtEntry.MaxBytes, PrdtEntry.MaxBytes)).ToArray();
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(command), pieces));
         Assert.Equal((uint)sectors * 512, machine.Prdbc());
@@ -131,7 +133,7 @@ public class AhciCommandTests
     [Fact]
     public void Data_above_4_GiB_and_across_two_regions_is_reached()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         machine.Memory.GetSpan(AhciMachine.HighBase + 512, 512).Fill(0x5A);
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 4, 1), (AhciMachine.HighBase + 512, 512)));
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 4, 1), (A, 512)));
@@ -141,7 +143,7 @@ public class AhciCommandTests
     [Fact]
     public void A_table_that_is_too_long_moves_what_the_command_names()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         machine.Memory.GetSpan(A, 4096).Fill(0x11);
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 0, 1), (A, 4096), (ulong.MaxValue - 1, 2)));
         Assert.Equal(512u, machine.Prdbc());
@@ -151,7 +153,7 @@ public class AhciCommandTests
     [Fact]
     public void TRIM_takes_many_ranges_and_skips_empty_ones()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         machine.Memory.GetSpan(A, 64 * 512).Fill(0x77);
         machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 0, 64), (A, 64 * 512));
         Trim(machine, [(1, 2), (0, 0), (10, 1), (63, 1)]);
@@ -163,7 +165,7 @@ public class AhciCommandTests
     [Fact]
     public void SMART_says_that_all_is_well_while_it_is_enabled()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         const ulong key = (ulong)AtaSmartKey.Lba << 8;
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.Smart, key, features: (byte)AtaSmart.ReturnStatus)));
         Assert.Equal(key, machine.ReceivedRegisters().Address.Lba);
@@ -177,7 +179,7 @@ public class AhciCommandTests
     [Fact]
     public void A_sleeping_or_idle_disk_is_always_active()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         foreach (var command in (AtaCommand[])[AtaCommand.StandbyImmediate, AtaCommand.IdleImmediate, AtaCommand.Standby, AtaCommand.Idle])
             Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(command)));
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.CheckPowerMode)));
@@ -187,7 +189,7 @@ public class AhciCommandTests
     [Fact]
     public void Thirty_two_commands_at_once_are_all_done_in_the_order_of_issue()
     {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         for (var slot = 0; slot < 32; slot++)
         {
             var at = A + (ulong)slot * 512;

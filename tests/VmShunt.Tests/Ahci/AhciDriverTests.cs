@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Guest.Block;
 using VmShunt.Guest.Crash;
@@ -73,7 +72,7 @@ public class AhciDriverTests
         using var noFile = new SafeFileHandle();
         var ram = new GuestRam(machine.Memory, noFile, [new MemoryPart(0, AhciMachine.LowBytes, 0)], AhciMachine.LowBytes);
         var pages = new GuestPages(ram);
-        using var driver = AhciPortDriver.Start(new FunctionCall(machine), new AhciHba(1, Abar), ram, pages);
+        using var driver = AhciPortDriver.Start(new ControllerMmio(machine.Controller, Abar), new AhciHba(1, Abar), ram, pages);
         var stopped = 0;
         var processor = new Thread(() =>
         {
@@ -117,26 +116,5 @@ public class AhciDriverTests
     }
 
     private static PolledAhciDisk Polled(AhciMachine machine) =>
-        new(new FunctionCall(machine), new AhciHba(1, Abar), machine.Memory, DriverMemory, 8192 + 4096);
-
-    private sealed class FunctionCall(AhciMachine machine) : IMmio
-    {
-        public ulong Read(ulong address, int size)
-        {
-            // The driver counts its looks, so they must cost something, as a VM exit does.
-            Thread.Sleep(0);
-            Thread.SpinWait(300);
-            Span<byte> bytes = stackalloc byte[8];
-            bytes.Clear();
-            machine.Controller.Read(address - Abar, bytes[..size]);
-            return BinaryPrimitives.ReadUInt64LittleEndian(bytes);
-        }
-
-        public void Write(ulong address, int size, ulong value)
-        {
-            Span<byte> bytes = stackalloc byte[8];
-            BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
-            machine.Controller.Write(address - Abar, bytes[..size]);
-        }
-    }
+        new(new ControllerMmio(machine.Controller, Abar), new AhciHba(1, Abar), machine.Memory, DriverMemory, 8192 + 4096);
 }

@@ -9,7 +9,7 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Tests.Ahci;
 
 /// <summary>A machine for one HBA: real guest memory, and a driver that does by hand what an operating system does.</summary>
-internal sealed class AhciMachine : IDisposable
+internal class AhciMachine : IDisposable
 {
     internal const ulong CommandList = 0x1000, FisArea = 0x2000, Tables = 0x10_0000, Data = 0x100_0000;
     internal const ulong LowBytes = 0x400_0000, HighBase = 0x1_0000_0000, HighBytes = 0x10_0000;
@@ -61,14 +61,14 @@ internal sealed class AhciMachine : IDisposable
         }
     }
 
-    internal uint Hba(int register)
+    internal virtual uint Hba(int register)
     {
         Span<byte> bytes = stackalloc byte[4];
         Controller.Read((ulong)register, bytes);
         return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
     }
 
-    internal void Hba(int register, uint value)
+    internal virtual void Hba(int register, uint value)
     {
         Span<byte> bytes = stackalloc byte[4];
         BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
@@ -185,7 +185,7 @@ internal sealed class AhciMachine : IDisposable
 
     internal byte[] Snapshot() => Memory.GetSpan(0, (int)LowBytes).ToArray();
 
-    public void Dispose()
+    public virtual void Dispose()
     {
         Controller.Dispose();
         Memory.Dispose();

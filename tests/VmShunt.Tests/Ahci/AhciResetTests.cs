@@ -153,6 +153,17 @@ public class AhciResetTests
     }
 
     [Fact]
+    public void Without_memory_commands_fail()
+    {
+        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+        machine.Controller.SetMemory(null);
+        Assert.Equal(PortInterrupt.HBFS, machine.Run(AhciMachine.Fis(AtaCommand.FlushCache)));
+        machine.Controller.SetMemory(machine.Memory);
+        machine.Recover();
+        Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.FlushCache)));
+    }
+
+    [Fact]
     public void Disposal_waits_for_the_disk_and_ends_the_worker()
     {
         using var port = new GatedPortDriver(1 << 20);

@@ -20,7 +20,7 @@ internal enum Road : byte
 /// One request on its way through a stack (an SRB, a bio). Pooled: whoever awaits the task gives it back by doing so. It
 /// is on exactly one road at a time and completes exactly once.
 /// </summary>
-internal sealed class BlockRequest : IValueTaskSource, IResettable
+internal class BlockRequest : IValueTaskSource, IResettable
 {
     private ManualResetValueTaskSourceCore<BlockStatus> _completion;
     private DiskClassDriver? _owner;
@@ -50,11 +50,7 @@ internal sealed class BlockRequest : IValueTaskSource, IResettable
     internal ValueTask Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
     {
         _owner = owner;
-        Operation = operation;
-        Sector = sector;
-        Bytes = bytes;
-        Address = address;
-        _inFlight = 1;
+        Begin(operation, sector, bytes, address);
         if (RequestTrace.IsWanted) BeginTrace(owner.StackName);
         return new ValueTask(this, _completion.Version);
     }
@@ -64,12 +60,10 @@ internal sealed class BlockRequest : IValueTaskSource, IResettable
     {
         if (Interlocked.Exchange(ref _inFlight, 0) == 0)
         {
-            _owner!.NoteRepeatedCompletion();
+            NoteRepeatedCompletion();
             return;
         }
-        _owner!.NoteCompletion(Road, status);
-        if (Trace is not null) EndTrace(status);
-        _completion.SetResult(status);
+        End(status);
     }
 
     /// <summary>Hands the request to its fallback, or fails it.</summary>
@@ -94,6 +88,27 @@ internal sealed class BlockRequest : IValueTaskSource, IResettable
 
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _completion.OnCompleted(continuation, state, token, flags);
+
+    /// <summary>Says what is asked for, and that it has not ended.</summary>
+    protected void Begin(BlockOperation operation, ulong sector, int bytes, ulong address)
+    {
+        Operation = operation;
+        Sector = sector;
+        Bytes = bytes;
+        Address = address;
+        _inFlight = 1;
+    }
+
+    /// <summary>Tells whoever asked. Called once a request.</summary>
+    protected virtual void End(BlockStatus status)
+    {
+        _owner!.NoteCompletion(Road, status);
+        if (Trace is not null) EndTrace(status);
+        _completion.SetResult(status);
+    }
+
+    /// <summary>A driver has completed the request once more: it is wrong.</summary>
+    protected virtual void NoteRepeatedCompletion() => _owner!.NoteRepeatedCompletion();
 
     public bool TryReset()
     {

@@ -76,6 +76,12 @@ internal sealed class BusChannel : IDisposable
             channel.ListenForChanges();
             return channel;
         }
+        catch (InvalidOperationException e)
+        {
+            // The guest has no memory for another ring: it can try again later.
+            channel.Dispose();
+            throw new IOException($"the bus does not come up: {e.Message}", e);
+        }
         catch
         {
             channel.Dispose();

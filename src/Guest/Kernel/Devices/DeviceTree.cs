@@ -102,7 +102,7 @@ public sealed class DeviceTree : IDisposable
     {
         lock (_lock)
         {
-            if (disk != _first && !disk.Port.IsDriven) disk.JoinPort(disk.Processors);
+            if (disk != _first && !disk.Port.IsDriven) disk.JoinPort(disk.Registers);
         }
     }
 

@@ -22,7 +22,7 @@ public sealed class EmulatingStack : IDisposable
 
     internal static EmulatingStack Build(EmulatedDisk disk)
     {
-        var registers = new RegisterWindow(disk.Processors, disk.Hba.Abar, disk.Visibility, drivesPort: true);
+        var registers = new RegisterWindow(disk.Registers, disk.Hba.Abar, disk.Visibility, drivesPort: true);
         return new EmulatingStack(disk, disk.JoinPort(registers));
     }
 

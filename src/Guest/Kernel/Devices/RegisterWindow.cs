@@ -1,3 +1,5 @@
+using VmShunt.Guest.Block;
+using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Trap.Ahci;
 
@@ -9,7 +11,7 @@ namespace VmShunt.Guest.Devices;
 /// registers of a device that was taken out do, so that no probe puts half a disk together. Only who drives the port may
 /// write, and sees it as it is. Any thread.
 /// </summary>
-public sealed class RegisterWindow : IMmio
+public sealed class RegisterWindow : IMmio, ICommandRoads
 {
     private const int Port0 = HbaRegister.Ports, Port0End = HbaRegister.Ports + HbaRegister.PortStride;
     private const uint NoSignature = 0xFFFF_FFFF, NoDeviceTaskFile = 0x7F;
@@ -65,6 +67,10 @@ public sealed class RegisterWindow : IMmio
             throw new UnauthorizedAccessException($"register {offset:x} can be written only by who drives the port; build a stack on the controller to do so");
         _registers.Write(address, size, value);
     }
+
+    bool ICommandRoads.HasShunt => _registers is ICommandRoads { HasShunt: true };
+
+    Road ICommandRoads.RoadOf(int slot) => (_registers as ICommandRoads)?.RoadOf(slot) ?? Road.Trap;
 
     private int OffsetOf(ulong address, int size)
     {

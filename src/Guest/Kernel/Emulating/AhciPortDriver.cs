@@ -23,6 +23,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private readonly AhciCommandMemory _commands;
     private readonly GuestPages _pages;
     private readonly TrapCosts _costs;
+    private readonly ICommandRoads? _roads;
     private readonly GuestBuffer _commandPages;
     private readonly GuestBuffer _trimPages;
     private readonly GuestBuffer _zeroPages;
@@ -38,9 +39,10 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private uint _traced;
     private int _pluggedThread = -1;
 
-    private AhciPortDriver(AhciPortRegisters registers, DiskGeometry geometry, GuestRam ram, GuestPages pages, TrapCosts costs)
+    private AhciPortDriver(AhciPortRegisters registers, DiskGeometry geometry, GuestRam ram, GuestPages pages, TrapCosts costs, ICommandRoads? roads)
     {
         _costs = costs;
+        _roads = roads;
         _registers = registers;
         _pages = pages;
         _commandPages = pages.Allocate(AhciCommandMemory.RequiredBytes(AhciCommandMemory.Slots));
@@ -73,7 +75,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
         var registers = new AhciPortRegisters(mmio, hba.Abar);
         var geometry = new DiskGeometry(probe.SectorCount, DiskClassDriver.MaxTransferBytes, probe.Serial, IsReadOnly: false);
-        var driver = new AhciPortDriver(registers, geometry, ram, pages, costs ?? new TrapCosts());
+        var driver = new AhciPortDriver(registers, geometry, ram, pages, costs ?? new TrapCosts(), mmio as ICommandRoads);
         registers.StartPort(driver._commands.CommandList, driver._commands.ReceivedFis);
         registers.WriteHba(HbaRegister.IS, uint.MaxValue);
         registers.WritePort(PortRegister.PxIE, (uint)(PortInterrupt.DHRS | PortInterrupt.PSS | PortInterrupt.SDBS | Errors));
@@ -197,7 +199,17 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private void NoteIssued(uint slots)
     {
         _traced &= ~slots;
-        for (; slots != 0; slots &= slots - 1) _slots[BitOperations.TrailingZeroCount(slots)]?.Trace?.Pass(Hop.Issued);
+        for (; slots != 0; slots &= slots - 1)
+        {
+            var slot = BitOperations.TrailingZeroCount(slots);
+            if (_slots[slot]?.Trace is not { } trace) continue;
+            if (_roads is { HasShunt: true })
+            {
+                trace.Pass(Hop.Shunt);
+                trace.Decide(_roads.RoadOf(slot) == Road.Ring ? ShuntDecision.Diverted : ShuntDecision.NotAccepted, "below-port");
+            }
+            trace.Pass(Hop.Issued);
+        }
     }
 
     private int TakeEnded(uint slots)
@@ -229,6 +241,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     {
         var request = _slots[slot]!;
         request.Trace?.Pass(Hop.Noticed);
+        if (_roads?.RoadOf(slot) == Road.Ring) request.Road = Road.Ring;
         if (status == BlockStatus.Ok) _costs.Note(request.Operation, request.Bytes, Stopwatch.GetTimestamp() - _started[slot]);
         _ended[count] = request;
         _endedStatus[count++] = status;

@@ -102,19 +102,34 @@ internal sealed class ShuntInstallation(EmulatedDisk emulated)
     private ShuntDriver<TMode, TPolicy> With<TMode, TPolicy>(TMode mode, TPolicy policy, IEnlightenedEntry entry)
         where TMode : struct, IModeSource
         where TPolicy : struct, IRequestPolicy =>
-        Options.Position == ShuntPosition.AboveClass
-            ? new ShuntDriver<TMode, TPolicy>(emulated.Disk, entry, mode, policy, Counters, Description, whole: entry)
-            : new ShuntDriver<TMode, TPolicy>(emulated.Port, entry, mode, policy, Counters, Description, whole: emulated.Port);
+        Options.Position switch
+        {
+            ShuntPosition.AboveClass => new ShuntDriver<TMode, TPolicy>(emulated.Disk, entry, mode, policy, Counters, Description, whole: entry),
+            // What it passes down is not a request but the command that this came from.
+            ShuntPosition.BelowPort => new ShuntDriver<TMode, TPolicy>(new RefusingDriver(entry.Geometry), entry, mode, policy, Counters, Description, whole: entry),
+            _ => new ShuntDriver<TMode, TPolicy>(emulated.Port, entry, mode, policy, Counters, Description, whole: emulated.Port),
+        };
 
     private void Insert()
     {
-        if (Options.Position == ShuntPosition.AboveClass) emulated.Layers.Above = _shunt;
-        else emulated.Layers.Lower = _shunt!;
+        switch (Options.Position)
+        {
+            case ShuntPosition.AboveClass:
+                emulated.Layers.Above = _shunt;
+                break;
+            case ShuntPosition.BelowPort:
+                emulated.Registers.Divert(_shunt!, PrimaryRequests.All);
+                break;
+            default:
+                emulated.Layers.Lower = _shunt!;
+                break;
+        }
     }
 
     private void Remove()
     {
         emulated.Layers.Above = null;
         emulated.Layers.Lower = emulated.Port;
+        emulated.Registers.PassDown();
     }
 }

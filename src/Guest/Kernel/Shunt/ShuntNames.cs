@@ -12,7 +12,7 @@ internal static class ShuntNames
     ];
 
     internal static IReadOnlyList<(string Name, ShuntPosition Position)> Positions { get; } =
-        [("above-class", ShuntPosition.AboveClass), ("below-class", ShuntPosition.BelowClass)];
+        [("above-class", ShuntPosition.AboveClass), ("below-class", ShuntPosition.BelowClass), ("below-port", ShuntPosition.BelowPort)];
 
     internal static IReadOnlyList<(string Name, PrimaryCriterion? Criterion)> Policies { get; } =
     [
