@@ -1,0 +1,30 @@
+using Microsoft.Extensions.Logging;
+using VmShunt.Guest.Loader;
+using VmShunt.HostPartition;
+using VmShunt.HostPartition.HardwareStack;
+
+namespace VmShunt.PhysicalMachine;
+
+/// <summary>Switches a physical machine on and lets the loader of VM-C boot it.</summary>
+internal static class MachineProgram
+{
+    private static int Main(string[] args) => MachineOptions.Invoke(args, Run);
+
+    private static int Run(MachineOptions options)
+    {
+        using var logging = LoggerFactory.Create(builder => builder.AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace));
+        var log = logging.CreateLogger("machine");
+        try
+        {
+            var port = DiskSpec.Open(options.Disk, options.ReadOnly, CacheMode.WriteBack, log);
+            using var disk = new VirtualizationDriver(new DiskClassDriver(port, log), options.Serial, DiskClassDriver.SectorBytes);
+            using var board = new Board(disk, options.MemoryBytes);
+            return Loader.Boot(board, options.Command);
+        }
+        catch (Exception e) when (e is IOException or FormatException or BootException)
+        {
+            Console.Error.WriteLine($"vmshunt-machine: {e.Message}");
+            return 1;
+        }
+    }
+}
