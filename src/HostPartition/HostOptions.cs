@@ -17,6 +17,7 @@ internal sealed record HostOptions(
     int BlockBytes,
     string Serial,
     CacheMode Cache,
+    DiskEngine Engine,
     FullDisk OnFull,
     WaitPolicy Poll,
     TimeSpan? Linger,
@@ -35,8 +36,10 @@ internal sealed record HostOptions(
         var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => 512, Description = "the block size that the disk prefers: 512 or 4096" };
         var serial = new Option<string>("--serial") { DefaultValueFactory = _ => "VMSHUNT0", HelpName = "TEXT", Description = "the serial number, up to 20 characters" };
         var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush), writethrough (at once), or direct (at a flush, and past the page cache)" };
+        var engine = new Option<string>("--engine") { DefaultValueFactory = _ => "auto", Description = "how an image or block device is read and written: pread (a system call a request), mmap (reads copied from the page cache), or auto (what suits it)" };
         var onFull = new Option<string>("--on-full") { DefaultValueFactory = _ => "fail", Description = "what a write does when the host's disk is full: fail (an I/O error in the guest) or wait (until there is room)" };
         cache.AcceptOnlyFromAmong("writeback", "writethrough", "direct");
+        engine.AcceptOnlyFromAmong("auto", "pread", "mmap");
         onFull.AcceptOnlyFromAmong("fail", "wait");
         var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
         var primary = new Option<string>("--primary") { HelpName = "LIST", DefaultValueFactory = _ => "all", Description = "the classes of requests to do on the ring, of read,write,flush,discard,write-zeroes; others are refused there, and a shunt that would send them is" };
@@ -50,7 +53,7 @@ internal sealed record HostOptions(
 
         var root = new RootCommand("VM-H: the host partition that owns a disk and serves it to guests over the ring (vhost-user) and the trap (vfio-user)")
         {
-            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, onFull, poll, linger, primary,
+            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, engine, onFull, poll, linger, primary,
         };
         root.Validators.Add(r => Require(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null,
@@ -66,6 +69,7 @@ internal sealed record HostOptions(
             r.GetValue(blockSize),
             r.GetValue(serial)!,
             Enum.Parse<CacheMode>(r.GetValue(cache)!, ignoreCase: true),
+            Enum.Parse<DiskEngine>(r.GetValue(engine)!, ignoreCase: true),
             Enum.Parse<FullDisk>(r.GetValue(onFull)!, ignoreCase: true),
             r.GetValue(poll),
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,

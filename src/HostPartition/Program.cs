@@ -30,7 +30,7 @@ static int Run(HostOptions options)
 
 static int Serve(HostOptions options, ILogger log)
 {
-    var port = DiskSpec.Open(options.Disk, options.ReadOnly, options.Cache, log);
+    var port = DiskSpec.Open(options.Disk, options.ReadOnly, options.Cache, log, options.Engine);
     using var disk = new VirtualizationDriver(
         new DiskClassDriver(port, log, options.OnFull == FullDisk.Wait), options.Serial, options.BlockBytes, options.Cache != CacheMode.WriteThrough);
     using var lifetime = new Lifetime(options.Linger, log);

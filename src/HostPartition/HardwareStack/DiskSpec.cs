@@ -9,14 +9,19 @@ internal static class DiskSpec
     /// <summary>Opens the disk.</summary>
     /// <exception cref="IOException">It cannot be opened; the message says why.</exception>
     /// <exception cref="FormatException">The text names no disk.</exception>
-    internal static PortDriver Open(string spec, bool readOnly, CacheMode cache, ILogger log)
+    internal static PortDriver Open(string spec, bool readOnly, CacheMode cache, ILogger log, DiskEngine engine = DiskEngine.Auto)
     {
         var direct = cache == CacheMode.Direct;
-        if (direct && (spec.StartsWith("memory:", StringComparison.Ordinal) || spec.StartsWith("null:", StringComparison.Ordinal)))
+        var isMemory = spec.StartsWith("memory:", StringComparison.Ordinal) || spec.StartsWith("null:", StringComparison.Ordinal);
+        if (isMemory && engine != DiskEngine.Auto)
+            throw new FormatException($"--engine says how an image or block device is read and written; {spec} is neither");
+        if (direct && engine == DiskEngine.Mmap)
+            throw new FormatException("--engine mmap reads from the page cache, which --cache direct goes past; use another engine or another cache mode");
+        if (direct && isMemory)
             throw new FormatException($"--cache direct goes past the page cache, which {spec} does not use; it is for files and block devices");
         if (spec.StartsWith("memory:", StringComparison.Ordinal)) return new MemoryPortDriver(Size(spec, "memory:"));
         if (spec.StartsWith("null:", StringComparison.Ordinal)) return new NullPortDriver(Size(spec, "null:"));
-        return FilePortDriver.Open(spec, readOnly, direct, log);
+        return FilePortDriver.Open(spec, readOnly, direct, log, engine);
     }
 
     private static long Size(string spec, string prefix) =>

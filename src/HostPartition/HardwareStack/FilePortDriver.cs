@@ -5,7 +5,10 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.HostPartition.HardwareStack;
 
-/// <summary>A raw image file or a block device: positioned vectored I/O straight between the file and guest memory.</summary>
+/// <summary>
+/// A raw image file or a block device: positioned vectored I/O straight between the file and guest memory. Where it goes
+/// through the page cache, reads are copied from a mapping of that instead, which needs no system call.
+/// </summary>
 internal sealed class FilePortDriver : PortDriver
 {
     private static readonly byte[] s_zeros = new byte[64 * 1024];
@@ -15,9 +18,13 @@ internal sealed class FilePortDriver : PortDriver
     private readonly AlignedIo? _direct;
     private readonly DurableFlush _flush;
     private readonly bool _isBlockDevice;
+
+    // The last is in use. Those before it, of a file that has grown, may still be read by requests.
+    private readonly List<FileMapping> _mappings = [];
+    private FileMapping? _mapping;
     private long _bytes;
 
-    private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log)
+    private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log, DiskEngine engine)
     {
         _path = path;
         _log = log;
@@ -31,6 +38,9 @@ internal sealed class FilePortDriver : PortDriver
         _isBlockDevice = limits.IsBlockDevice;
         Topology = DiskTopology.Of(limits);
         if (direct) _direct = OpenDirect();
+        else if (engine == DiskEngine.Mmap || (engine == DiskEngine.Auto && !FileMapping.WouldFillHoles(file))) Map(_bytes);
+        if (engine == DiskEngine.Mmap && _mapping is null)
+            throw new IOException($"the disk {path} cannot be opened with --engine mmap: its file system or this machine cannot map it; use --engine auto");
     }
 
     internal override string Description => _path;
@@ -49,8 +59,9 @@ internal sealed class FilePortDriver : PortDriver
     /// <param name="readOnly">Whether it is never written to; others may read it then too.</param>
     /// <param name="direct">Past the page cache.</param>
     /// <param name="log">For what happens later.</param>
+    /// <param name="engine">How it is read.</param>
     /// <exception cref="IOException">It does not exist, may not be opened, holds nothing, or another process uses it.</exception>
-    internal static FilePortDriver Open(string path, bool readOnly, bool direct, ILogger log)
+    internal static FilePortDriver Open(string path, bool readOnly, bool direct, ILogger log, DiskEngine engine = DiskEngine.Auto)
     {
         if (Directory.Exists(path)) throw new IOException($"the disk {path} is a directory; name a raw image or a block device");
         SafeFileHandle file;
@@ -64,7 +75,7 @@ internal sealed class FilePortDriver : PortDriver
         }
         try
         {
-            return new FilePortDriver(path, file, readOnly, direct, log);
+            return new FilePortDriver(path, file, readOnly, direct, log, engine);
         }
         catch
         {
@@ -78,11 +89,14 @@ internal sealed class FilePortDriver : PortDriver
         var bytes = DiskFile.GetSize(_file);
         if (bytes == 0) throw new IOException($"it holds 0 bytes now; its capacity stays {Bytes} bytes, and what is read from it fails");
         _direct?.Resize(bytes);
+        if (_mapping is not null && bytes > Bytes) Map(bytes);
         Interlocked.Exchange(ref _bytes, bytes);
     }
 
     internal override void Read(IoVectors target, long offset)
     {
+        // What cannot be had from the mapping is asked of the kernel, which says why.
+        if (_mapping is not null && _mapping.TryRead(target, offset)) return;
         var asked = target.TotalBytes;
         var read = _direct is null ? DiskFile.Read(_file, target, offset) : _direct.Read(target, offset);
         if (read == asked) return;
@@ -123,8 +137,16 @@ internal sealed class FilePortDriver : PortDriver
     public override void Dispose()
     {
         if (_direct is { CopiedRequests: > 0 }) _log.RequestsCopied(_path, _direct.CopiedRequests, _direct.CopiedBytes);
+        foreach (var mapping in _mappings) mapping.Dispose();
         _direct?.Dispose();
         _file.Dispose();
+    }
+
+    private void Map(long bytes)
+    {
+        if (FileMapping.TryCreate(_file, bytes) is not { } mapping) return;
+        _mappings.Add(mapping);
+        _mapping = mapping;
     }
 
     private static SafeFileHandle OpenHandle(string path, bool readOnly) =>

@@ -15,6 +15,7 @@ internal sealed class VirtioBlkDevice : IDisposable
 {
     private readonly VirtioBlkConfigSpace _config;
     private readonly WriteCacheSwitch _writeCache;
+    private bool _cannotFlush;
 
     /// <param name="disk">The disk.</param>
     /// <param name="queues">Request queues.</param>
@@ -54,7 +55,17 @@ internal sealed class VirtioBlkDevice : IDisposable
     internal void Negotiate(VirtioBlkFeatures chosen)
     {
         Negotiated = chosen;
-        if (!chosen.HasFlag(VirtioBlkFeatures.Flush)) _writeCache.TurnOff();
+        if (!chosen.HasFlag(VirtioBlkFeatures.Flush))
+        {
+            _cannotFlush |= _writeCache.IsOn;
+            _writeCache.TurnOff();
+        }
+        else if (_cannotFlush)
+        {
+            // Firmware that could not flush has made way for an operating system that can.
+            _cannotFlush = false;
+            _writeCache.Reset();
+        }
     }
 
     /// <summary>Copies configuration space.</summary>
@@ -65,8 +76,14 @@ internal sealed class VirtioBlkDevice : IDisposable
     /// False when the range is not writable, the disk has no write cache to turn on, or could not make durable what was
     /// written until now.
     /// </returns>
-    internal bool TryWriteConfig(int offset, ReadOnlySpan<byte> source) =>
-        offset == VirtioBlkConfig.WriteCacheOffset && source.Length == 1 && source[0] <= 1 && _writeCache.Turn(on: source[0] == 1) == DiskStatus.Ok;
+    internal bool TryWriteConfig(int offset, ReadOnlySpan<byte> source)
+    {
+        if (offset != VirtioBlkConfig.WriteCacheOffset || source.Length != 1 || source[0] > 1) return false;
+        if (_writeCache.Turn(on: source[0] == 1) != DiskStatus.Ok) return false;
+        // The driver's own word now.
+        _cannotFlush = false;
+        return true;
+    }
 
     /// <summary>A shunt declares what it will send.</summary>
     /// <returns>False when that is more than is done here, or is not understood.</returns>
@@ -90,8 +107,11 @@ internal sealed class VirtioBlkDevice : IDisposable
         var sectors = Disk.SectorCount;
         foreach (var range in ranges)
         {
-            // Unknown flags, and UNMAP on a discard, are answered with UNSUPP (virtio 1.3 §5.2.6.2).
+            // Unknown flags, and UNMAP on a discard, are answered with UNSUPP whatever else is wrong (virtio 1.3 §5.2.6.2).
             if ((range.Flags & ~(zeroes ? VirtioBlkRange.Unmap : 0)) != 0) return DiskStatus.Unsupported;
+        }
+        foreach (var range in ranges)
+        {
             if (range.SectorCount is 0 or > VirtioBlkConfigSpace.MaxRangeSectors) return DiskStatus.OutOfRange;
             if (range.SectorCount > sectors || range.Sector > sectors - range.SectorCount) return DiskStatus.OutOfRange;
         }

@@ -21,6 +21,9 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     private readonly IoVectors _in = new();
     private readonly byte[] _ranges = new byte[VirtioBlkRange.Bytes * ((int)VirtioBlkConfigSpace.MaxRanges + 1)];
 
+    // What the device may write before the status, of the chain at hand; none where that is outside memory.
+    private long _room;
+
     /// <summary>Processes a chain and writes its status.</summary>
     /// <param name="chain">The chain.</param>
     /// <param name="written">The bytes written into the guest's memory, counted from the start of the writable part (used.len).</param>
@@ -32,14 +35,15 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         if (!TryFindStatus(chain, out var statusAddress)) return true;
         var status = Execute(chain, out var data);
         if (status == DiskStatus.Stopped) return false;
-        if (memory.TryWrite(statusAddress, (byte)ToVirtio(status))) written = data + 1;
+        // Counted from the start without a gap: the status only where it comes right after (virtio 1.3 §2.7.8.2).
+        written = memory.TryWrite(statusAddress, (byte)ToVirtio(status)) && data == _room ? data + 1 : data;
         return true;
     }
 
     /// <summary>Writes the status of a chain that is not processed.</summary>
     /// <returns>As of <see cref="TryProcess"/>.</returns>
     internal uint Fail(DescriptorChain chain) =>
-        TryFindStatus(chain, out var statusAddress) && memory.TryWrite(statusAddress, (byte)VirtioBlkStatus.IoError) ? 1u : 0;
+        TryFindStatus(chain, out var statusAddress) && memory.TryWrite(statusAddress, (byte)VirtioBlkStatus.IoError) && chain.Writable[0].Length == 1 ? 1u : 0;
 
     private static VirtioBlkStatus ToVirtio(DiskStatus status) => status switch
     {
@@ -51,9 +55,11 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     private DiskStatus Execute(DescriptorChain chain, out uint written)
     {
         written = 0;
+        _room = -1;
         if (!TryCollect(chain.Readable, deviceWrites: false, _out) || !TryCollect(chain.Writable, deviceWrites: true, _in))
             return DiskStatus.IoError;
-        _in.Truncate(_in.TotalBytes - 1);
+        _room = _in.TotalBytes - 1;
+        _in.Truncate(_room);
 
         VirtioBlkRequestHeader header = default;
         if (_out.CopyTo(MemoryMarshal.AsBytes(new Span<VirtioBlkRequestHeader>(ref header))) < VirtioBlkRequestHeader.Bytes)

@@ -23,6 +23,22 @@ internal static unsafe partial class Libc
     internal const nuint BLKGETSIZE64 = 0x80081272, BLKDISCARD = 0x1277, BLKZEROOUT = 0x127F;
     internal const nuint BLKSSZGET = 0x1268, BLKIOMIN = 0x1278, BLKIOOPT = 0x1279, BLKALIGNOFF = 0x127A, BLKPBSZGET = 0x127B;
 
+    internal const int PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
+    internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_POPULATE = 0x8000;
+    internal const int SIGBUS = 7, SIG_DFL = 0, SIG_IGN = 1;
+    internal const int StatFsBytes = 120;
+
+    internal static byte* MAP_FAILED => (byte*)-1;
+
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct SignalAction
+    {
+        public nint Handler;
+        public fixed ulong Mask[16];
+        public int Flags;
+        public nint Restorer;
+    }
+
     [StructLayout(LayoutKind.Sequential)]
     internal struct PollFd
     {
@@ -119,6 +135,21 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int StatX(SafeHandle folder, string path, int flags, uint mask, void* result);
+
+    [LibraryImport("libc", EntryPoint = "fstatfs64", SetLastError = true)]
+    internal static partial int FStatFs(SafeHandle fd, void* result);
+
+    [LibraryImport("libc", EntryPoint = "mmap64", SetLastError = true)]
+    internal static partial byte* MMap(void* address, nuint bytes, int protection, int flags, int fd, long offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
+    internal static partial int MUnmap(void* address, nuint bytes);
+
+    [LibraryImport("libc", EntryPoint = "mprotect", SetLastError = true)]
+    internal static partial int MProtect(void* address, nuint bytes, int protection);
+
+    [LibraryImport("libc", EntryPoint = "sigaction", SetLastError = true)]
+    internal static partial int SigAction(int signal, SignalAction* action, SignalAction* previous);
 
     [LibraryImport("libc", EntryPoint = "sched_getaffinity", SetLastError = true)]
     internal static partial int SchedGetAffinity(int thread, nuint maskBytes, void* mask);

@@ -7,8 +7,9 @@ namespace VmShunt.Ring.Interop;
 internal static unsafe class StatX
 {
     internal const int Bytes = 256;
-    internal const int Mask = 0, BlockSize = 4, DirectMemoryAlign = 152, DirectOffsetAlign = 156;
-    internal const uint STATX_DIOALIGN = 0x2000;
+    internal const int Mask = 0, BlockSize = 4, Size = 40, Blocks = 48, DirectMemoryAlign = 152, DirectOffsetAlign = 156;
+    internal const int BytesPerBlock = 512;
+    internal const uint STATX_SIZE = 0x200, STATX_BLOCKS = 0x400, STATX_DIOALIGN = 0x2000;
 
     private const int AT_EMPTY_PATH = 0x1000;
 
@@ -16,4 +17,6 @@ internal static unsafe class StatX
     internal static bool TryGet(SafeFileHandle file, uint mask, byte* status) => Libc.StatX(file, "", AT_EMPTY_PATH, mask, status) == 0;
 
     internal static uint Field(byte* status, int offset) => Unsafe.ReadUnaligned<uint>(status + offset);
+
+    internal static ulong LongField(byte* status, int offset) => Unsafe.ReadUnaligned<ulong>(status + offset);
 }

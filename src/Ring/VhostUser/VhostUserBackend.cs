@@ -15,6 +15,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
 {
     private const ulong ProtocolFeaturesBit = 1UL << 30;
 
+    // The virtio device status (virtio 1.3 §2.1).
+    private const ulong DriverOk = 4, FeaturesOk = 8, StatusMask = 0xff;
+
     private const VhostUserProtocolFeatures OfferedProtocol =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.BackendRequests
         | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
@@ -27,6 +30,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private ulong _features;
     private VhostUserProtocolFeatures _protocolFeatures;
     private ulong _status;
+    private bool _featuresRefused;
 
     /// <summary>
     /// Tells the front-end that configuration space has changed, if it gave a socket for that. Any thread; never waits.
@@ -132,7 +136,8 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private string? SetFeatures(ulong features)
     {
         var unknown = features & ~(device.Features | ProtocolFeaturesBit);
-        if (unknown != 0) return $"features {unknown:x} were not offered";
+        _featuresRefused = unknown != 0;
+        if (_featuresRefused) return $"features {unknown:x} were not offered";
         _features = features;
         device.FeaturesChosen(features & ~ProtocolFeaturesBit);
         return null;
@@ -156,9 +161,14 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
 
     private string? SetStatus(ulong status)
     {
-        _status = status & 0xff;
-        return _status == 0 ? Reset() : null;
+        if ((status & StatusMask) == 0) return Reset();
+        // A driver that asks for more than was offered finds out here (virtio 1.3 §2.2.2).
+        _status = status & StatusMask & ~(_featuresRefused ? FeaturesOk : 0);
+        return StartAll();
     }
+
+    /// <summary>With STATUS, no ring is served before the driver is ready (virtio 1.3 §2.1.2).</summary>
+    private bool IsDriverReady => (_protocolFeatures & VhostUserProtocolFeatures.Status) == 0 || (_status & DriverOk) != 0;
 
     private string? Reset()
     {
@@ -214,10 +224,18 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         foreach (var vring in _vrings) vring.Pause();
         var fault = change();
+        if (StartAll() is { } notStarted) report($"{connection.Header.Request}: {notStarted}");
+        return fault;
+    }
+
+    /// <returns>Null, or why a ring that should run cannot.</returns>
+    private string? StartAll()
+    {
+        string? fault = null;
         foreach (var vring in _vrings)
         {
             if (Start(vring) is not { } notStarted) continue;
-            report($"{connection.Header.Request}: {notStarted}");
+            fault ??= notStarted;
             vring.SignalError();
         }
         return fault;
@@ -265,7 +283,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         // Without the protocol-features bit there is no SET_VRING_ENABLE: a ring with a kick is on.
         if ((_features & ProtocolFeaturesBit) == 0) vring.IsEnabled = true;
-        return vring.StartIfReady(device, _memory.Current, _inflight, _features);
+        return !IsDriverReady ? null : vring.StartIfReady(device, _memory.Current, _inflight, _features);
     }
 
     private string? SetConfig()

@@ -77,4 +77,19 @@ public struct VirtioBlkConfig
 
     /// <summary>The size on the wire.</summary>
     public const int Bytes = 60;
+
+    /// <summary>
+    /// How much of it a driver of these features needs. A device of fewer features may have a shorter one (virtio 1.3
+    /// §2.5.1: drivers only check that it is large enough).
+    /// </summary>
+    public static int BytesFor(VirtioBlkFeatures features) =>
+        (features & VirtioBlkFeatures.WriteZeroes) != 0 ? 57
+        : (features & VirtioBlkFeatures.Discard) != 0 ? 48
+        : (features & VirtioBlkFeatures.MultiQueue) != 0 ? 36
+        : (features & VirtioBlkFeatures.ConfigWriteCache) != 0 ? 33
+        : (features & VirtioBlkFeatures.Topology) != 0 ? 32
+        : (features & VirtioBlkFeatures.BlockSize) != 0 ? 24
+        : (features & VirtioBlkFeatures.SegMax) != 0 ? 16
+        : (features & VirtioBlkFeatures.SizeMax) != 0 ? 12
+        : sizeof(ulong);
 }

@@ -18,6 +18,8 @@ internal sealed class RequestScript
     private readonly List<string> _expected = [];
     private readonly HashSet<long> _touched = [];
 
+    private long? _first;
+
     private RequestScript(byte[] disk, int seed, bool isReadOnly)
     {
         _disk = disk;
@@ -46,6 +48,25 @@ internal sealed class RequestScript
         return script;
     }
 
+    /// <summary>
+    /// As <see cref="Make"/>, on a part of the disk, with good requests only, of which no two touch the same sector: whatever
+    /// part of it was done, each sector is as it was or as it was to be.
+    /// </summary>
+    /// <param name="part">The model of that part.</param>
+    /// <param name="firstSector">Where it starts on the disk.</param>
+    /// <param name="seed">The same one makes the same script.</param>
+    /// <param name="requests">How many at most.</param>
+    internal static RequestScript MakeDisjoint(byte[] part, long firstSector, int seed, int requests)
+    {
+        var script = new RequestScript(part, seed, isReadOnly: false) { _first = firstSector };
+        for (var i = 0; i < requests; i++)
+        {
+            if (i % MaxTogether == 0) script._lines.Add("wait");
+            script.AddOne();
+        }
+        return script;
+    }
+
     private long Sectors => _disk.Length / SectorBytes;
 
     private void AddOne()
@@ -69,7 +90,7 @@ internal sealed class RequestScript
                 OnRange("zero", (at, bytes) => Change(() => _disk.AsSpan(at, bytes).Clear()));
                 break;
             default:
-                AddBad();
+                if (_first is null) AddBad();
                 break;
         }
     }
@@ -94,9 +115,13 @@ internal sealed class RequestScript
         var sectors = _random.Next(8) == 0 ? _random.Next(1, 1024) : _random.Next(1, 17);
         var first = _random.NextInt64(Sectors - sectors);
         // What is in flight together touches no sector twice.
-        if (Enumerable.Range(0, sectors).Any(i => _touched.Contains(first + i))) Wait();
+        if (Enumerable.Range(0, sectors).Any(i => _touched.Contains(first + i)))
+        {
+            if (_first is not null) return;
+            Wait();
+        }
         for (var i = 0; i < sectors; i++) _touched.Add(first + i);
-        Add(string.Create(CultureInfo.InvariantCulture, $"{operation} {first} {sectors * SectorBytes}{tail}"), apply((int)first * SectorBytes, sectors * SectorBytes));
+        Add(string.Create(CultureInfo.InvariantCulture, $"{operation} {first + (_first ?? 0)} {sectors * SectorBytes}{tail}"), apply((int)first * SectorBytes, sectors * SectorBytes));
     }
 
     private string Change(Action change)

@@ -14,6 +14,8 @@ namespace VmShunt.Guest.Bus;
 /// </summary>
 internal sealed class BusChannel : IDisposable
 {
+    // Not IN_ORDER: it would have the device hold back what it finished early behind what it has not, and saves nothing
+    // to a driver that keeps its own list of free slots.
     private const VirtioBlkFeatures Wanted =
         VirtioBlkFeatures.Version1 | VirtioBlkFeatures.IndirectDescriptors | VirtioBlkFeatures.EventIndex | VirtioBlkFeatures.ReadOnly
         | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Flush | VirtioBlkFeatures.MultiQueue | VirtioBlkFeatures.Discard
@@ -80,7 +82,7 @@ internal sealed class BusChannel : IDisposable
         {
             // The guest has no memory for another ring: it can try again later.
             channel.Dispose();
-            throw new IOException($"the bus does not come up: {e.Message}", e);
+            throw new IOException($"there is no room for its rings: {e.Message}", e);
         }
         catch
         {
@@ -238,7 +240,7 @@ internal sealed class BusChannel : IDisposable
     private void ReadConfiguration()
     {
         VirtioBlkConfig config = default;
-        if (!_frontend.TryReadConfig(MemoryMarshal.AsBytes(new Span<VirtioBlkConfig>(ref config))))
+        if (!_frontend.TryReadConfig(MemoryMarshal.AsBytes(new Span<VirtioBlkConfig>(ref config))[..VirtioBlkConfig.BytesFor(Features)]))
             throw new IOException("the back-end has no virtio-blk configuration space; is it a block device?");
         Configuration = config;
         var transfer = Features.HasFlag(VirtioBlkFeatures.SizeMax) && config.SizeMax > 0 ? (int)Math.Min(config.SizeMax / 512 * 512, DiskClassDriver.MaxTransferBytes) : DiskClassDriver.MaxTransferBytes;

@@ -122,7 +122,7 @@ internal sealed class ModeControl(
             }
             catch (IOException e) when (e is not (HypervisorLostException or MachineCheckException))
             {
-                if (!_hasFailed) Say($"the bus does not come up, and is tried again: {e.Message}");
+                if (!_hasFailed) Say($"{e.Message}; it is tried again");
                 _hasFailed = true;
                 return false;
             }
@@ -181,18 +181,7 @@ internal sealed class ModeControl(
 
     private int Enter(GuestMode mode)
     {
-        var channel = openChannel(bus.Open(), OnLost);
-        Channel = channel;
-        if (channel.Agree(implemented => new ShuntDeclaration
-        {
-            Version = ShuntAgreement.CurrentVersion,
-            Criterion = _options.CriterionIn(mode),
-            Primary = _options.PrimaryIn(mode, implemented),
-        }) is { } disagreement)
-        {
-            Leave();
-            throw new ShuntMismatchException(disagreement);
-        }
+        var channel = Open(mode);
         Install(mode, channel.Implemented);
         var inFlight = InFlight;
         PortIn(mode).Attach(channel);
@@ -204,6 +193,28 @@ internal sealed class ModeControl(
         emulated.Visibility.NoteShunted(mode == GuestMode.Enlightened);
         if (_isLost) emulated.Visibility.NoteShunted(false);
         return inFlight;
+    }
+
+    /// <summary>Opens the bus, and has VM-H agree to what will be sent over it; or leaves nothing behind.</summary>
+    private BusChannel Open(GuestMode mode)
+    {
+        try
+        {
+            Channel = openChannel(bus.Open(), OnLost);
+            var disagreement = Channel.Agree(implemented => new ShuntDeclaration
+            {
+                Version = ShuntAgreement.CurrentVersion,
+                Criterion = _options.CriterionIn(mode),
+                Primary = _options.PrimaryIn(mode, implemented),
+            });
+            return disagreement is null ? Channel : throw new ShuntMismatchException(disagreement);
+        }
+        catch (IOException e) when (e is not (HypervisorLostException or MachineCheckException))
+        {
+            Leave();
+            if (e is ShuntMismatchException) throw;
+            throw new IOException($"the bus does not come up: {e.Message}", e);
+        }
     }
 
     private VirtioBlkPortDriver PortIn(GuestMode mode) => mode == GuestMode.Alternate ? _own : _stack.Port;

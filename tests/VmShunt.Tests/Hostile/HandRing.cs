@@ -1,0 +1,51 @@
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Ring;
+
+namespace VmShunt.Tests.Hostile;
+
+/// <summary>One descriptor as a hand writes it; NEXT comes by itself, unless it is set here.</summary>
+public readonly record struct Piece(ulong Address, uint Length, DescriptorFlags Flags = 0);
+
+/// <summary>
+/// The driver's end of a ring of sixteen that a test writes by hand, well or badly, in either layout. Every chain lies
+/// behind the one before.
+/// </summary>
+internal abstract class HandRing(GuestRam ram)
+{
+    internal const int Size = 16;
+
+    /// <summary>The ring's areas.</summary>
+    internal const ulong Descriptors = GuestRam.Start, Driver = Descriptors + 0x1000, Device = Descriptors + 0x2000;
+
+    /// <summary>Where indirect tables go; room for more than a table may hold.</summary>
+    internal const ulong Table = GuestRam.Start + 0x1_0000;
+
+    internal static HandRing Create(GuestRam ram, bool packed) => packed ? new HandPackedRing(ram) : new HandSplitRing(ram);
+
+    /// <summary>Where a device starts.</summary>
+    internal abstract uint Start { get; }
+
+    /// <summary>A new ring.</summary>
+    internal virtual void Clear() => Ram.Span(Descriptors, 0x3000).Clear();
+
+    /// <summary>Makes a chain available.</summary>
+    internal abstract void Offer(params ReadOnlySpan<Piece> chain);
+
+    /// <summary>Takes what the device returned, in its order.</summary>
+    internal abstract bool TryTakeUsed(out ushort id, out uint written);
+
+    /// <summary>Writes one entry of an indirect table.</summary>
+    internal abstract void Entry(int index, Piece piece, ushort next = 0);
+
+    /// <summary>Writes a table of entries that follow one another.</summary>
+    internal Piece Indirect(params ReadOnlySpan<Piece> chain)
+    {
+        for (var i = 0; i < chain.Length; i++) Entry(i, chain[i] with { Flags = chain[i].Flags | (i < chain.Length - 1 ? DescriptorFlags.Next : 0) }, (ushort)(i + 1));
+        return new Piece(Table, (uint)(16 * chain.Length), DescriptorFlags.Indirect);
+    }
+
+    protected GuestRam Ram { get; } = ram;
+
+    protected MemoryWindow Area(ulong address) => Ram.Window(address, 0x1000);
+}

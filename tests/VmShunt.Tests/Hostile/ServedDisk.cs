@@ -1,0 +1,67 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.HostPartition;
+using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.VirtioBlk;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.VhostUser;
+
+namespace VmShunt.Tests.Hostile;
+
+/// <summary>VM-H's device on a disk, for any number of sessions at a time.</summary>
+internal sealed class ServedDisk(PortDriver port, int blockBytes = 512) : IDisposable
+{
+    internal const int Queues = 2, MaxQueueSize = 1024;
+
+    private readonly List<Thread> _sessions = [];
+
+    internal VirtualizationDriver Disk { get; } = new(new DiskClassDriver(port, NullLogger.Instance), "SERIAL", blockBytes);
+
+    /// <summary>A disk of 16 MiB of ABh.</summary>
+    internal static ServedDisk InMemory(int blockBytes = 512)
+    {
+        var served = new ServedDisk(new MemoryPortDriver(Bytes), blockBytes);
+        served.Fill();
+        return served;
+    }
+
+    internal const long Bytes = 16 << 20;
+
+    /// <summary>Opens a session.</summary>
+    /// <returns>The front-end's end of it.</returns>
+    internal UnixConnection Connect()
+    {
+        var (mine, its) = UnixConnection.CreatePair();
+        var thread = new Thread(() =>
+        {
+            using var device = new VirtioBlkDevice(Disk, Queues, MaxQueueSize);
+            var blk = new VhostUserBlkDevice(device, Queues, MaxQueueSize, WaitPolicy.Never, NullLogger.Instance);
+            using var backend = new VhostUserBackend(new VhostUserConnection(its), blk, static _ => { });
+            Disk.CapacityChanged += backend.NotifyConfigChanged;
+            backend.Run();
+            Disk.CapacityChanged -= backend.NotifyConfigChanged;
+        });
+        _sessions.Add(thread);
+        thread.Start();
+        return mine;
+    }
+
+    public void Dispose()
+    {
+        foreach (var session in _sessions) Assert.True(session.Join(60_000), "a session does not end");
+        Disk.Dispose();
+    }
+
+    private void Fill()
+    {
+        using var ram = new Ring.GuestRam(1 << 20);
+        var pieces = new VmShunt.Ring.Memory.IoVectors();
+        ram.Span(Ring.GuestRam.Start, ram.Bytes).Fill(0xab);
+        for (var at = 0L; at < Bytes; at += ram.Bytes)
+        {
+            pieces.Clear();
+            Assert.True(ram.Memory.TryAppend(Ring.GuestRam.Start, (ulong)ram.Bytes, false, pieces));
+            Assert.Equal(DiskStatus.Ok, Disk.Write((ulong)at / 512, pieces, new VmShunt.Ring.Memory.SharedFlag()));
+        }
+    }
+}
