@@ -28,6 +28,12 @@ internal static partial class HostLog
     [LoggerMessage(108, LogLevel.Warning, "disk {Disk} cannot be locked, so nothing keeps another process from writing it: {Why}")]
     internal static partial void ImageNotLocked(this ILogger log, string disk, string why);
 
+    [LoggerMessage(111, LogLevel.Warning, "disk {Disk}: its server is gone; requests wait for it")]
+    internal static partial void NbdLost(this ILogger log, string disk);
+
+    [LoggerMessage(112, LogLevel.Information, "disk {Disk}: its server is back; requests go on")]
+    internal static partial void NbdBack(this ILogger log, string disk);
+
     [LoggerMessage(109, LogLevel.Information, "disk {Disk}: {Requests} requests ({Bytes} bytes) were copied, because direct I/O needs memory and sectors better aligned")]
     internal static partial void RequestsCopied(this ILogger log, string disk, long requests, long bytes);
 

@@ -27,7 +27,7 @@ internal sealed record HostOptions(
     /// <returns>The exit code.</returns>
     internal static int Invoke(string[] args, Func<HostOptions, int> run)
     {
-        var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, or null:SIZE; SIGHUP makes VM-H look at its size again" };
+        var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, null:SIZE, or an NBD export (nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH); SIGHUP makes VM-H look at its size again" };
         var vhostUser = new Option<string?>("--vhost-user") { HelpName = "SOCKET", Description = "serve virtio-blk over vhost-user here (the ring); SIGUSR1 withdraws it, SIGUSR2 offers it again" };
         var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "serve an emulated AHCI controller over vfio-user here (the trap)" };
         var readOnly = new Option<bool>("--read-only") { Description = "open the disk for reading only; others may read it too then, but not write it" };
