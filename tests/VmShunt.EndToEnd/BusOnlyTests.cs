@@ -2,12 +2,13 @@ using System.Text.Json;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
+using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd;
 
 /// <summary>The guest without a hypervisor (<c>--bus</c>), against our back-end and against one that nobody here wrote.</summary>
 [Collection(ProcessCollection.Name)]
-public sealed class BusOnlyTests : IDisposable
+public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
 {
     private const int DiskBytes = 8 << 20;
 
@@ -51,7 +52,7 @@ public sealed class BusOnlyTests : IDisposable
         await OutliveAsync(10, disk, () => StartDaemonAsync(disk, socket), "--bus", socket, "--queues", "2");
     }
 
-    private static async Task OutliveAsync(int deaths, string disk, Func<Task<ChildProcess>> startAsync, params string[] options)
+    private async Task OutliveAsync(int deaths, string disk, Func<Task<ChildProcess>> startAsync, params string[] options)
     {
         var host = await startAsync();
         try
@@ -72,6 +73,7 @@ public sealed class BusOnlyTests : IDisposable
             Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
             Assert.Equal(load.Requests, load.Completed);
             Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+            output.WriteLine($"{load.Requests} verified requests over {deaths} deaths");
             Assert.Equal(deaths, (await AskAsync(console, "info")).GetProperty("requests").GetProperty("reconnects").GetInt32());
         }
         finally
@@ -110,7 +112,7 @@ public sealed class BusOnlyTests : IDisposable
         await UseAsync(disk, socket, "--queues", "2");
     }
 
-    private static async Task<ChildProcess> StartDaemonAsync(string disk, string socket)
+    internal static async Task<ChildProcess> StartDaemonAsync(string disk, string socket)
     {
         File.Delete(socket);
         var daemon = Programs.Start(
