@@ -170,6 +170,31 @@ public sealed class OtherFrontendsTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_ring_without_descriptors_for_kick_and_call_is_polled(bool packed)
+    {
+        Realize(_disk.Connect(), isReconnect: false);
+        _guest.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        _guest.NewRing(packed);
+        _guest.Say(VhostUserRequest.SetProtocolFeatures, (ulong)(QemuProtocol & ~VhostUserProtocolFeatures.Status));
+        _guest.Say(VhostUserRequest.SetFeatures, (ulong)((Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & _offered) | ProtocolFeatures);
+        _guest.AddMemory(0, SpokenGuest.RamBytes);
+        _guest.SayRing(VhostUserRequest.SetVringNum, 0, HandRing.Size);
+        _guest.SayRing(VhostUserRequest.SetVringBase, 0, _guest.RingStart);
+        _guest.SayRingAddress();
+        _guest.Say(VhostUserRequest.SetVringCall, VringDescriptorWord.NoDescriptor);
+        _guest.Say(VhostUserRequest.SetVringKick, VringDescriptorWord.NoDescriptor);
+        _guest.SayRing(VhostUserRequest.SetVringEnable, 0, 1);
+        for (var i = 0; i < 20; i++)
+        {
+            _guest.Offer();
+            _guest.AssertDone(polls: true);
+        }
+        _guest.Stop();
+    }
+
     // As QEMU does when its device is made, and again at each reconnect.
     private void Realize(UnixConnection socket, bool isReconnect)
     {
