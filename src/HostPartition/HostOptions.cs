@@ -36,10 +36,10 @@ internal sealed record HostOptions(
         var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => 512, Description = "the block size that the disk prefers: 512 or 4096" };
         var serial = new Option<string>("--serial") { DefaultValueFactory = _ => "VMSHUNT0", HelpName = "TEXT", Description = "the serial number, up to 20 characters" };
         var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush), writethrough (at once), or direct (at a flush, and past the page cache)" };
-        var engine = new Option<string>("--engine") { DefaultValueFactory = _ => "auto", Description = "how an image or block device is read and written: pread (a system call a request), mmap (reads copied from the page cache), or auto (what suits it)" };
+        var engine = new Option<string>("--engine") { DefaultValueFactory = _ => "auto", Description = "how an image or block device is read and written: pread (a system call a request), mmap (reads copied from the page cache), uring (io_uring: many at once), or auto (what suits it)" };
         var onFull = new Option<string>("--on-full") { DefaultValueFactory = _ => "fail", Description = "what a write does when the host's disk is full: fail (an I/O error in the guest) or wait (until there is room)" };
         cache.AcceptOnlyFromAmong("writeback", "writethrough", "direct");
-        engine.AcceptOnlyFromAmong("auto", "pread", "mmap");
+        engine.AcceptOnlyFromAmong("auto", "pread", "mmap", "uring");
         onFull.AcceptOnlyFromAmong("fail", "wait");
         var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
         var primary = new Option<string>("--primary") { HelpName = "LIST", DefaultValueFactory = _ => "all", Description = "the classes of requests to do on the ring, of read,write,flush,discard,write-zeroes; others are refused there, and a shunt that would send them is" };

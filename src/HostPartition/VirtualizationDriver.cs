@@ -66,6 +66,12 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <param name="stop">Raised when the front end can wait no longer; a write that waits for room then ends as <see cref="DiskStatus.Stopped"/>.</param>
     internal DiskStatus Write(ulong sector, IoVectors source, SharedFlag stop) => Complete(_disk.Write(sector, source, stop));
 
+    /// <summary>A queue for a thread whose requests are to be under way side by side, or null where that is no use.</summary>
+    internal DiskQueue? TryOpenQueue(int depth) => _disk.TryOpenQueue(depth);
+
+    /// <summary>A write that was begun on a queue has ended well.</summary>
+    internal DiskStatus CompleteWrite() => Complete(DiskStatus.Ok);
+
     /// <summary>Returns when every write that was completed before, on any road, is durable.</summary>
     internal DiskStatus Flush() => _disk.Flush();
 

@@ -49,6 +49,12 @@ internal sealed class AlignedIo : IDisposable
     /// <summary>Their bytes.</summary>
     internal long CopiedBytes => Interlocked.Read(ref _copiedBytes);
 
+    /// <summary>
+    /// Whether a request may go to the file as it is, and beside all others: aligned, within whole blocks, and no write where
+    /// parts of blocks are written under a lock.
+    /// </summary>
+    internal bool TakesAsIs(IoVectors pieces, long offset, bool isWrite) => IsAligned(pieces, offset) && (!isWrite || (_parts is null && offset + pieces.TotalBytes <= _wholeBlocks));
+
     /// <summary>The file has another size now.</summary>
     internal void Resize(long bytes)
     {

@@ -106,6 +106,9 @@ internal sealed class DiskClassDriver : IDisposable
         }
     }
 
+    /// <summary>A queue for a thread whose requests are to be under way side by side, or null where that is no use.</summary>
+    internal DiskQueue? TryOpenQueue(int depth) => _port.TryOpenQueue(depth) is { } port ? new DiskQueue(this, port) : null;
+
     internal DiskStatus Flush()
     {
         try
@@ -163,7 +166,7 @@ internal sealed class DiskClassDriver : IDisposable
 
     private ulong CountSectors() => (ulong)(_port.Bytes + SectorBytes - 1) / SectorBytes;
 
-    private bool IsOnDisk(ulong sector, ulong sectors)
+    internal bool IsOnDisk(ulong sector, ulong sectors)
     {
         // Read once: it may change at any time.
         var count = SectorCount;

@@ -11,4 +11,7 @@ internal enum DiskEngine
 
     /// <summary>Reads are copied from a mapping of the page cache, without a system call; the rest as <see cref="PRead"/>.</summary>
     Mmap,
+
+    /// <summary>Reads and writes of the ring are under way side by side, by io_uring; the rest as <see cref="PRead"/>.</summary>
+    Uring,
 }

@@ -22,6 +22,7 @@ internal sealed class FilePortDriver : PortDriver
     // The last is in use. Those before it, of a file that has grown, may still be read by requests.
     private readonly List<FileMapping> _mappings = [];
     private FileMapping? _mapping;
+    private readonly bool _isQueued;
     private long _bytes;
 
     private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log, DiskEngine engine)
@@ -39,6 +40,8 @@ internal sealed class FilePortDriver : PortDriver
         Topology = DiskTopology.Of(limits);
         if (direct) _direct = OpenDirect();
         else if (engine == DiskEngine.Mmap || (engine == DiskEngine.Auto && !FileMapping.WouldFillHoles(file))) Map(_bytes);
+        // What goes to the device itself takes long enough to be worth doing side by side.
+        _isQueued = engine == DiskEngine.Uring || (engine == DiskEngine.Auto && direct);
         if (engine == DiskEngine.Mmap && _mapping is null)
             throw new IOException($"the disk {path} cannot be opened with --engine mmap: its file system or this machine cannot map it; use --engine auto");
     }
@@ -111,6 +114,8 @@ internal sealed class FilePortDriver : PortDriver
         if (_direct is null) DiskFile.Write(_file, source, offset);
         else _direct.Write(source, offset);
     }
+
+    internal override PortQueue? TryOpenQueue(int depth) => _isQueued ? PortQueue.TryOpen(_file, depth, _direct, Bytes) : null;
 
     internal override void Flush()
     {

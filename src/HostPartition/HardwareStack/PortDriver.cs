@@ -35,6 +35,11 @@ internal abstract class PortDriver : IDisposable
     /// <exception cref="IOException">The device failed, or is full.</exception>
     internal abstract void Write(IoVectors source, long offset);
 
+    /// <summary>A queue for a thread whose requests are to be under way side by side.</summary>
+    /// <param name="depth">How many at once.</param>
+    /// <returns>Null where one after another is as good; the caller's.</returns>
+    internal virtual PortQueue? TryOpenQueue(int depth) => null;
+
     /// <summary>Returns when every write that was completed before is durable.</summary>
     /// <exception cref="IOException">The device failed.</exception>
     internal abstract void Flush();

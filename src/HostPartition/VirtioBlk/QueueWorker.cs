@@ -3,6 +3,7 @@ using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
+using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.HostPartition.VirtioBlk;
@@ -21,6 +22,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
     private readonly Thread _thread;
     private readonly ILogger _log;
     private readonly WaitPolicy _policy;
+    private readonly ParallelRequests? _parallel;
     private TQueue _queue;
 
     internal QueueWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, ILogger log)
@@ -28,6 +30,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         _queue = queue;
         _setup = setup;
         _processor = new VirtioBlkRequestProcessor(device, setup.Memory, _stopping);
+        _parallel = ParallelRequests.TryOpen(device, _processor, _stopping, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
         _log = log;
         // Without a kick descriptor there is nothing to sleep on: the ring is polled.
         _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
@@ -46,7 +49,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
 
     private void Run()
     {
-        using var sleep = _setup.Kick is { } kick ? new WaitSet(_wake.Handle, kick.Handle) : new WaitSet(_wake.Handle);
+        using var sleep = WhatWakes();
         using var stopped = new WaitSet(_wake.Handle);
         var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin, mayMove: true);
         _queue.Disarm();
@@ -56,18 +59,16 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
             var found = _queue.TryTake(_chain);
             if (found == QueueTake.Taken)
             {
-                if (!_processor.TryProcess(_chain, out var written))
-                {
-                    // It waited for room on a full disk until the ring was stopped: it is still the driver's to ask for.
-                    if (_queue.TryUntake(_chain.Handle)) continue;
-                    written = _processor.Fail(_chain);
-                }
-                _queue.Return(_chain.Handle, written);
-                if (_queue.Publish()) _setup.Call?.Signal();
+                if (_parallel?.TryStart(_chain) != true && !Process()) continue;
+                spin.Refill();
+            }
+            else if (FinishParallel())
+            {
                 spin.Refill();
             }
             else if (found == QueueTake.Broken)
             {
+                DrainParallel();
                 _log.RingBroken(_setup.Index, _queue.Fault!);
                 _setup.Error?.Signal();
                 // Only a new set-up helps now.
@@ -79,7 +80,58 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
                 spin.Refill();
             }
         }
+        DrainParallel();
+        _parallel?.Dispose();
     }
+
+    /// <returns>False when the chain is to be taken again.</returns>
+    private bool Process()
+    {
+        // In the order in which a driver sees them end: what was begun side by side is not held up by this one.
+        _parallel?.Submit();
+        if (!_processor.TryProcess(_chain, out var written))
+        {
+            DrainParallel();
+            // It waited for room on a full disk until the ring was stopped: it is still the driver's to ask for.
+            if (_queue.TryUntake(_chain.Handle)) return false;
+            written = _processor.Fail(_chain);
+        }
+        _queue.Return(_chain.Handle, written);
+        if (_queue.Publish()) _setup.Call?.Signal();
+        return true;
+    }
+
+    /// <summary>Has begun what was started, and returns what is done, all of it in one go.</summary>
+    /// <returns>Whether anything was done.</returns>
+    private bool FinishParallel()
+    {
+        if (_parallel is null || _parallel.IsEmpty) return false;
+        _parallel.Submit();
+        var any = false;
+        while (_parallel.TryFinish(out var handle, out var written))
+        {
+            _queue.Return(handle, written);
+            any = true;
+        }
+        if (any && _queue.Publish()) _setup.Call?.Signal();
+        return any;
+    }
+
+    private void DrainParallel()
+    {
+        while (_parallel is { IsEmpty: false })
+        {
+            if (!FinishParallel()) _parallel.WaitForOne();
+        }
+    }
+
+    private WaitSet WhatWakes() => (_setup.Kick, _parallel) switch
+    {
+        (null, null) => new WaitSet(_wake.Handle),
+        (null, { } parallel) => new WaitSet(_wake.Handle, parallel.Completed.Handle),
+        ({ } kick, null) => new WaitSet(_wake.Handle, kick.Handle),
+        ({ } kick, { } parallel) => new WaitSet(_wake.Handle, kick.Handle, parallel.Completed.Handle),
+    };
 
     private void Sleep(WaitSet sleep)
     {
@@ -87,6 +139,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         {
             sleep.Wait();
             _setup.Kick?.TryDrain();
+            _parallel?.Completed.TryDrain();
         }
         _queue.Disarm();
     }

@@ -40,6 +40,44 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         return true;
     }
 
+    /// <summary>Reads a request that is a read or write with nothing unusual about it.</summary>
+    /// <param name="chain">The chain.</param>
+    /// <param name="data">Gets the data's pieces.</param>
+    /// <param name="request">The request.</param>
+    /// <returns>False when it is anything else; then <see cref="TryProcess"/> has the answer.</returns>
+    internal bool TryReadPlain(DescriptorChain chain, IoVectors data, out PlainRequest request)
+    {
+        request = default;
+        if (!TryFindStatus(chain, out var status) || !TryCollect(chain.Readable, deviceWrites: false, _out)) return false;
+        VirtioBlkRequestHeader header = default;
+        if (_out.CopyTo(MemoryMarshal.AsBytes(new Span<VirtioBlkRequestHeader>(ref header))) < VirtioBlkRequestHeader.Bytes) return false;
+        var isWrite = header.Type == VirtioBlkRequestType.Out;
+        if ((!isWrite && header.Type != VirtioBlkRequestType.In) || (ClassOf(header.Type) & ~device.Implemented) != 0) return false;
+        if (!TryCollect(isWrite ? chain.Readable : chain.Writable, deviceWrites: !isWrite, data)) return false;
+        if (isWrite)
+        {
+            // Nothing to write but the status.
+            if (chain.Writable.Length != 1 || chain.Writable[0].Length != 1) return false;
+            data.Skip(VirtioBlkRequestHeader.Bytes);
+        }
+        else
+        {
+            data.Truncate(data.TotalBytes - 1);
+        }
+        request = new PlainRequest(isWrite, header.Sector, data.TotalBytes, status);
+        return request.Bytes > 0 && request.Bytes % DiskClassDriver.SectorBytes == 0 && request.Bytes < int.MaxValue;
+    }
+
+    /// <summary>Writes the status of a request that was carried out elsewhere.</summary>
+    /// <returns>As of <see cref="TryProcess"/>.</returns>
+    internal uint Answer(in PlainRequest request, DiskStatus status)
+    {
+        var isComplete = memory.TryWrite(request.StatusAddress, (byte)ToVirtio(status));
+        if (request.IsWrite) return isComplete ? 1u : 0;
+        if (status != DiskStatus.Ok) return 0;
+        return (uint)request.Bytes + (isComplete ? 1u : 0);
+    }
+
     /// <summary>Writes the status of a chain that is not processed.</summary>
     /// <returns>As of <see cref="TryProcess"/>.</returns>
     internal uint Fail(DescriptorChain chain) =>

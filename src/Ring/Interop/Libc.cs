@@ -6,7 +6,7 @@ namespace VmShunt.Ring.Interop;
 internal static unsafe partial class Libc
 {
     internal const int EINTR = 4;
-    internal const int ENXIO = 6, EAGAIN = 11, EACCES = 13, ENOSPC = 28, EDQUOT = 122;
+    internal const int ENXIO = 6, EAGAIN = 11, EACCES = 13, EBUSY = 16, ENOSPC = 28, EDQUOT = 122;
 
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
     internal const int F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_DUPFD_CLOEXEC = 1030;
@@ -147,6 +147,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "mprotect", SetLastError = true)]
     internal static partial int MProtect(void* address, nuint bytes, int protection);
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    internal static partial long SystemCall(long number, nint first, nint second, nint third, nint fourth, nint fifth, nint sixth);
 
     [LibraryImport("libc", EntryPoint = "sigaction", SetLastError = true)]
     internal static partial int SigAction(int signal, SignalAction* action, SignalAction* previous);

@@ -16,5 +16,7 @@ internal static class LibcError
 
     internal static bool WouldWait => Marshal.GetLastPInvokeError() == Libc.EAGAIN;
 
+    internal static bool IsBusy => Marshal.GetLastPInvokeError() == Libc.EBUSY;
+
     internal static bool Interrupted => Marshal.GetLastPInvokeError() == Libc.EINTR;
 }

@@ -1,0 +1,103 @@
+using VmShunt.HostPartition.HardwareStack;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.HostPartition.VirtioBlk;
+
+/// <summary>
+/// Plain reads and writes of one ring that are under way on the disk side by side. They end in any order; whatever is not
+/// plain is not taken, and what does not end well is done once more by the disk itself, which says why. The queue's thread
+/// owns it; nothing is allocated once a place has been used.
+/// </summary>
+internal sealed class ParallelRequests : IDisposable
+{
+    private const int Depth = 64;
+
+    private readonly VirtioBlkDevice _device;
+    private readonly VirtioBlkRequestProcessor _processor;
+    private readonly SharedFlag _stop;
+    private readonly DiskQueue _queue;
+    private readonly Place[] _places = new Place[Depth];
+    private readonly int[] _free = [.. Enumerable.Range(0, Depth)];
+    private int _freeCount = Depth;
+    private bool _isUnsubmitted;
+
+    private ParallelRequests(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, DiskQueue queue)
+    {
+        (_device, _processor, _stop, _queue) = (device, processor, stop, queue);
+    }
+
+    /// <summary>Signalled when one has ended.</summary>
+    internal EventFd Completed => _queue.Completed;
+
+    internal bool IsEmpty => _queue.InFlight == 0;
+
+    /// <returns>Null for a disk on which one request after another is as good, and for a driver that wants its buffers back in order.</returns>
+    internal static ParallelRequests? TryOpen(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, bool isInOrder) =>
+        !isInOrder && device.Disk.TryOpenQueue(Depth) is { } queue ? new ParallelRequests(device, processor, stop, queue) : null;
+
+    /// <summary>Begins the request of a chain.</summary>
+    /// <returns>False: the chain is still the caller's.</returns>
+    internal bool TryStart(DescriptorChain chain)
+    {
+        if (_freeCount == 0) return false;
+        var at = _free[_freeCount - 1];
+        ref var place = ref _places[at];
+        place.Data ??= new IoVectors();
+        if (!_processor.TryReadPlain(chain, place.Data, out place.Request)) return false;
+        var started = place.Request.IsWrite ? _queue.TryWrite(place.Request.Sector, place.Data, at) : _queue.TryRead(place.Request.Sector, place.Data, at);
+        if (!started) return false;
+        place.Handle = chain.Handle;
+        _freeCount--;
+        _isUnsubmitted = true;
+        return true;
+    }
+
+    /// <summary>Has the disk begin what was started, all at once.</summary>
+    internal void Submit()
+    {
+        if (!_isUnsubmitted) return;
+        _isUnsubmitted = false;
+        _queue.Submit();
+    }
+
+    /// <summary>Ends one, if one is done: its status is written.</summary>
+    internal bool TryFinish(out ChainHandle handle, out uint written)
+    {
+        (handle, written) = (default, 0);
+        if (!_queue.TryReap(out var at, out var bytes)) return false;
+        ref var place = ref _places[at];
+        written = _processor.Answer(place.Request, Settle(ref place, bytes));
+        handle = place.Handle;
+        _free[_freeCount++] = at;
+        return true;
+    }
+
+    /// <summary>Waits until one is done.</summary>
+    internal void WaitForOne() => _queue.WaitForOne();
+
+    /// <summary>Only when empty.</summary>
+    public void Dispose() => _queue.Dispose();
+
+    private DiskStatus Settle(ref Place place, long bytes)
+    {
+        var request = place.Request;
+        if (bytes == request.Bytes) return request.IsWrite ? _device.Disk.CompleteWrite() : DiskStatus.Ok;
+        return request.IsWrite ? _device.Disk.Write(request.Sector, place.Data, _stop) : _device.Disk.Read(request.Sector, place.Data);
+    }
+
+    private struct Place
+    {
+        internal IoVectors Data;
+        internal PlainRequest Request;
+        internal ChainHandle Handle;
+    }
+}
+
+/// <summary>A read or write with nothing unusual about it.</summary>
+/// <param name="IsWrite">Which.</param>
+/// <param name="Sector">Where.</param>
+/// <param name="Bytes">How much.</param>
+/// <param name="StatusAddress">Where its status goes.</param>
+internal readonly record struct PlainRequest(bool IsWrite, ulong Sector, long Bytes, ulong StatusAddress);
