@@ -46,7 +46,7 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, Ti
             _channel = null;
             try
             {
-                _channel = UnixConnection.Connect(spec.BusSocket, patience);
+                _channel = bus.Connect(patience);
                 // What is said on it is no affair of the hypervisor's, nor how fast.
                 _channel.LimitWaits(TimeSpan.Zero);
             }

@@ -19,6 +19,8 @@ internal sealed class DeviceBus : IDisposable
     private readonly ManualResetEventSlim _ending = new();
     private bool _isRescinded;
     private Thread? _looking;
+    private int? _servedBy;
+    private int? _refused;
 
     /// <param name="spec">The device.</param>
     /// <param name="changed">Told after each change, on any thread, and whether the offer came (true) or went.</param>
@@ -36,6 +38,37 @@ internal sealed class DeviceBus : IDisposable
         get
         {
             lock (_lock) return _spec.BusSocket is not null && !_isRescinded && _looking is null;
+        }
+    }
+
+    /// <summary>
+    /// Connects a channel. A device stays with its VM-H: whoever else listens on the socket by now may have another disk,
+    /// and no guest is connected to that.
+    /// </summary>
+    /// <param name="patience">How long VM-H may take; zero is for ever.</param>
+    /// <exception cref="IOException">VM-H does not listen, or another process does.</exception>
+    internal UnixConnection Connect(TimeSpan patience = default)
+    {
+        var connection = UnixConnection.Connect(_spec.BusSocket!, patience);
+        try
+        {
+            var peer = connection.PeerProcessId;
+            int servedBy;
+            bool isNew;
+            lock (_lock)
+            {
+                servedBy = _servedBy ??= peer;
+                isNew = peer != servedBy && peer != _refused;
+                _refused = peer == servedBy ? null : peer;
+            }
+            if (peer == servedBy) return connection;
+            if (isNew) _log.BusRefused(_spec.Name, peer, _spec.BusSocket!, servedBy);
+            throw new IOException($"process {peer} listens on {_spec.BusSocket}, where VM-H was process {servedBy}");
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
         }
     }
 
@@ -99,7 +132,7 @@ internal sealed class DeviceBus : IDisposable
     {
         try
         {
-            UnixConnection.Connect(_spec.BusSocket!).Dispose();
+            Connect().Dispose();
             return true;
         }
         catch (IOException)

@@ -53,6 +53,9 @@ internal static partial class HypervisorLog
     [LoggerMessage(307, LogLevel.Information, "partition {Partition}: bus channel of {Device} taken back; VM-H closes it when its queues have stopped")]
     internal static partial void BusTakenBack(this ILogger log, int partition, string device);
 
+    [LoggerMessage(308, LogLevel.Error, "bus of {Device} not offered: process {Peer} listens on {Socket}, where VM-H was process {HostPartition}; a running device cannot be given to another VM-H")]
+    internal static partial void BusRefused(this ILogger log, string device, int peer, string socket, int hostPartition);
+
     [LoggerMessage(401, LogLevel.Warning, "partition {Partition}: crash, step {Sequence}: {What}")]
     internal static partial void CrashStep(this ILogger log, int partition, int sequence, string what);
 }

@@ -123,6 +123,19 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         Assert.NotEqual(sumOfTwo, await Perf.Disks.FileHash.OfAsync(two, default));
         Assert.Equal(sumOfOne, await Perf.Disks.FileHash.OfAsync(one, default));
 
+        // It comes back, and is used again without anybody asking for it.
+        ProcessTable.Send(second.Id, ProcessTable.SIGUSR2);
+        await Until.TrueAsync(
+            async () =>
+            {
+                var before = await RingedAsync();
+                await AskAsync("read --stack enlightened --sector 0 --count 8 --output /dev/null");
+                return await RingedAsync() > before;
+            },
+            "its requests take its bus again");
+
+        async Task<long> RingedAsync() => (await AskAsync("info")).GetProperty("requests").GetProperty("ring").GetInt64();
+
         Task<Perf.Launch.ChildProcess> HostAsync(string name, string disk) =>
             Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder[$"{name}.ring"], "--vfio-user", _folder[$"{name}.trap"]);
 

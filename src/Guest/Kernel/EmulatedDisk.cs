@@ -136,7 +136,7 @@ internal sealed class EmulatedDisk : IDisposable
     {
         Port.Release();
         // What waits for a road gets none any more.
-        Port.GiveBack(new RefusingDriver(Port.Geometry));
+        Port.Detour(new RefusingDriver(Port.Geometry));
         Registers.Dispose();
     }
 }

@@ -58,9 +58,9 @@ internal sealed class Kernel : IDisposable
         _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash, _watch.Note);
         _mode.Configure(options.Shunt);
         Devices = new DeviceTree(_emulated, () => _mode.Enlightened, () => AhciHba.FindAll(processors, _machine.EcamAddress), Attach);
-        Stacks = new StackControl(_mode, _emulated, Devices, disk => new HypervisorBus(_hypervisor, processors, disk), OpenChannel);
+        Stacks = new StackControl(_mode, _emulated, Devices, disk => new HypervisorBus(_hypervisor, processors, disk), OpenChannel, _watch.Note);
         Stacks.Suppress(options.Suppresses);
-        _watch.Start(_mode.Settle);
+        _watch.Start(() => _mode.Settle() & Stacks.Settle());
 
         EmulatedDisk Attach(AhciHba hba) => EmulatedDisk.Attach(hba, processors, interrupts, ram, Pages, Crash, Die);
     }

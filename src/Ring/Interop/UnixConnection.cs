@@ -79,6 +79,22 @@ public sealed unsafe class UnixConnection : IDisposable
             throw LibcError.Last("limiting the waits of a socket");
     }
 
+    /// <summary>
+    /// The process at the other end, as the system knows it: the one that connected, or that listened when this end did;
+    /// 0 if it is not among the processes that this one can see.
+    /// </summary>
+    /// <exception cref="IOException">The system does not say.</exception>
+    public int PeerProcessId
+    {
+        get
+        {
+            // struct ucred: pid, uid, gid (unix(7)).
+            var credentials = stackalloc int[3];
+            uint length = 3 * sizeof(int);
+            return Libc.GetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_PEERCRED, credentials, &length) == 0 ? credentials[0] : throw LibcError.Last("asking for a socket's peer");
+        }
+    }
+
     /// <summary>Takes ownership of a connected socket that a peer passed as a descriptor.</summary>
     public static UnixConnection FromDescriptor(SafeFileHandle descriptor)
     {

@@ -22,6 +22,7 @@ internal static class CommandSet
         StackCommand.Build(runner),
         ReverseShuntCommand.Build(runner),
         SuppressCommand.Build(runner),
+        RaceCommand.Build(runner),
         TraceCommand.Build(runner),
         ReplayCommand.Build(runner),
         LoadCommand.Build(runner),

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using VmShunt.Guest.Bus;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Shunt;
@@ -5,14 +6,20 @@ using VmShunt.Ring.Interop;
 
 namespace VmShunt.Guest.Devices;
 
-/// <summary>What an operator may do to a guest's stacks beside changing the mode. One thread at a time.</summary>
+/// <summary>What an operator may do to a guest's stacks beside changing the mode. One thread, and <see cref="Settle"/> on another.</summary>
 /// <param name="mode">The mode.</param>
 /// <param name="first">The disk that both stacks are on.</param>
 /// <param name="devices">Where other disks are found.</param>
 /// <param name="busOf">The bus of the disk with a number.</param>
 /// <param name="openChannel">Opens a channel on a bus; is given whom to tell when it is lost.</param>
+/// <param name="busLost">Told, on a queue's thread, that <see cref="Settle"/> has something to do.</param>
 internal sealed class StackControl(
-    ModeControl mode, EmulatedDisk first, DeviceTree devices, Func<ulong, HypervisorBus> busOf, Func<UnixConnection, Action<string>, BusChannel> openChannel)
+    ModeControl mode,
+    EmulatedDisk first,
+    DeviceTree devices,
+    Func<ulong, HypervisorBus> busOf,
+    Func<UnixConnection, Action<string>, BusChannel> openChannel,
+    Action busLost)
     : IDisposable
 {
     /// <summary>The reverse shunt that does nothing.</summary>
@@ -21,7 +28,7 @@ internal sealed class StackControl(
     /// <summary>The reverse shunt that diverts to port driver-em.</summary>
     internal const string Emulating = "emulating";
 
-    private readonly Dictionary<string, OtherDisk> _others = [];
+    private readonly ConcurrentDictionary<string, OtherDisk> _others = new();
 
     /// <summary>Where the reverse shunt diverts to.</summary>
     internal string ReverseShunt { get; private set; } = Inert;
@@ -52,6 +59,10 @@ internal sealed class StackControl(
     /// <summary>Says whether the shunt hides the emulated disk while the enlightened stack is there.</summary>
     internal void Suppress(bool isSuppressing) => first.Visibility.Suppress(isSuppressing);
 
+    /// <summary>Follows the buses of other disks.</summary>
+    /// <returns>False when one is offered and did not come up: later it may.</returns>
+    internal bool Settle() => _others.Values.Aggregate(true, static (settled, other) => other.Settle() && settled);
+
     public void Dispose()
     {
         foreach (var other in _others.Values) other.Dispose();
@@ -61,6 +72,6 @@ internal sealed class StackControl(
     {
         if (_others.TryGetValue(name, out var known)) return known;
         var disk = devices.OtherDisk(name);
-        return _others[name] = OtherDisk.Open(disk, busOf((ulong)(disk.Hba.Device - 1)), openChannel);
+        return _others[name] = new OtherDisk(disk, busOf((ulong)(disk.Hba.Device - 1)), openChannel, busLost);
     }
 }

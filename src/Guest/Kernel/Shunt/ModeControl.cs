@@ -164,6 +164,7 @@ internal sealed class ModeControl(
     /// <summary>Emulating mode: everything passes down again, so that whatever the shunt diverted to can end; then it ends.</summary>
     private void Leave()
     {
+        emulated.Port.Detour(null);
         _shunt.Emulate();
         emulated.Visibility.NoteShunted(false);
         Mode = GuestMode.Emulating;
@@ -186,8 +187,9 @@ internal sealed class ModeControl(
         var inFlight = InFlight;
         PortIn(mode).Attach(channel);
         _shunt.Enlighten();
-        // What came while there was neither a bus nor a driver of the port.
-        if (!emulated.Port.IsDriven) emulated.Port.GiveBack(_stack.Port);
+        // What comes to the port while nobody drives it, and what came while there was no bus either.
+        emulated.Port.Detour(_stack.Port);
+        if (_isLost) emulated.Port.Detour(null);
         Mode = mode;
         // Without an enlightened stack the emulated disk is the only one that applications can find.
         emulated.Visibility.NoteShunted(mode == GuestMode.Enlightened);
@@ -232,6 +234,7 @@ internal sealed class ModeControl(
         _stack.Port.Detach();
         _own.Detach();
         Interlocked.Exchange(ref _isLost, true);
+        emulated.Port.Detour(null);
         _shunt.Emulate();
         emulated.Visibility.NoteShunted(false);
         Mode = GuestMode.Emulating;
