@@ -29,7 +29,8 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
     private RunningMachine? _machine;
     private ModelledPart _part = null!;
     private string _disk = "", _load = "";
-    private long _checked;
+    private IReadOnlyList<string> _expected = [];
+    private long _checked, _kept;
 
     public void Dispose() => _folder.Dispose();
 
@@ -60,7 +61,7 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         {
             if (_machine is not null) await _machine.DisposeAsync();
         }
-        output.WriteLine($"{string.Join(", ", _happened.OrderBy(static h => h.Key))}; {_checked} requests checked one by one");
+        output.WriteLine($"{string.Join(", ", _happened.OrderBy(static h => h.Key))}; {_checked} requests checked one by one, {_kept} changes kept over a kill");
         Assert.True(_checked > 0, "scripts were checked");
     }
 
@@ -193,6 +194,7 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await BeginScriptAsync();
         ProcessTable.Send(Machine.Guest.Id, ProcessTable.SIGKILL);
         await Machine.Guest.Ended;
+        CutOffScript();
         await Machine.StartGuestAsync();
         await FindPartsAsync();
         await StartLoadAsync();
@@ -204,17 +206,30 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await BeginScriptAsync();
         ProcessTable.Send(_random.Next(2) == 0 ? Machine.Host.Id : Machine.Hypervisor.Id, ProcessTable.SIGKILL);
         await Machine.Guest.Ended;
+        CutOffScript();
         await BootAsync();
     }
 
     /// <summary>A script that will be cut off somewhere.</summary>
     private async Task BeginScriptAsync()
     {
+        File.Delete(_folder["cut-transcript"]);
         var script = _part.Next(_random.Next(), requests: 60);
+        _expected = script.Expected;
         File.WriteAllLines(_folder["cut"], script.Lines);
-        _ = Machine.AskAsync($"replay --stack emulating --script {_folder["cut"]} --transcript {_folder["transcript"]}")
+        _ = Machine.AskAsync($"replay --stack emulating --script {_folder["cut"]} --transcript {_folder["cut-transcript"]}")
             .ContinueWith(static answer => _ = answer.Exception, TaskScheduler.Default);
-        await Task.Delay(_random.Next(20));
+        await Task.Delay(_random.Next(60));
+    }
+
+    /// <summary>What the guest was told is done must be on the disk, whoever was killed.</summary>
+    private void CutOffScript()
+    {
+        var transcript = File.Exists(_folder["cut-transcript"]) ? File.ReadAllText(_folder["cut-transcript"]) : "";
+        // What follows the last line end is a line that was cut off itself.
+        var acknowledged = transcript.Split('\n')[..^1];
+        Assert.Equal(_expected.Take(acknowledged.Length), acknowledged);
+        _kept += _part.CutOff(acknowledged.Length);
     }
 
     private void AssertModel() => Assert.Null(_part.Check());

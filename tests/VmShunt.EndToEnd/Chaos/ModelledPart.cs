@@ -1,10 +1,12 @@
+using System.Globalization;
 using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Chaos;
 
 /// <summary>
 /// A part of the disk of which the test knows every byte. It is written by scripts, of which each touches a sector once: a
-/// script that was cut off leaves each of its sectors as it was or as it was to be, and every other one untouched.
+/// script that was cut off leaves each of its sectors as it was or as it was to be, as it was to be if the guest had been told
+/// that it is done, and every other one untouched.
 /// </summary>
 internal sealed class ModelledPart
 {
@@ -14,6 +16,7 @@ internal sealed class ModelledPart
     private readonly long _firstSector;
     private byte[] _content;
     private byte[]? _before;
+    private RequestScript? _script;
 
     /// <param name="disk">The disk's file.</param>
     /// <param name="firstSector">Where the part starts.</param>
@@ -30,11 +33,26 @@ internal sealed class ModelledPart
     internal RequestScript Next(int seed, int requests)
     {
         _before = (byte[])_content.Clone();
-        return RequestScript.MakeDisjoint(_content, _firstSector, seed, requests);
+        return _script = RequestScript.MakeDisjoint(_content, _firstSector, seed, requests);
     }
 
     /// <summary>All requests of the script have ended well.</summary>
     internal void Done() => _before = null;
+
+    /// <summary>The script was cut off; the guest had been told of so many of its requests that they are done.</summary>
+    /// <returns>How many of these changed the disk.</returns>
+    internal int CutOff(int acknowledged)
+    {
+        var changed = 0;
+        foreach (var line in _script!.Lines.Where(static line => line != "wait").Take(acknowledged))
+        {
+            if (line.Split(' ') is not ["write" or "discard" or "zero", var sector, var bytes, ..]) continue;
+            var at = (int)(long.Parse(sector, CultureInfo.InvariantCulture) - _firstSector) * SectorBytes;
+            _content.AsSpan(at, int.Parse(bytes, CultureInfo.InvariantCulture)).CopyTo(_before.AsSpan(at));
+            changed++;
+        }
+        return changed;
+    }
 
     /// <summary>Compares the file with the model; what a script that was cut off did is learned from the file.</summary>
     /// <returns>Null, or what is wrong.</returns>

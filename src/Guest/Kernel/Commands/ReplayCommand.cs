@@ -15,9 +15,9 @@ internal static class ReplayCommand
         var command = new Command("replay", "do the requests of a script and write down what became of each") { stack, script, transcript };
         command.SetAction(r => runner.Run("replay", session =>
         {
-            var results = Replay.Run(session.Disk(r.GetValue(stack)), session.Kernel.Pages, File.ReadAllLines(r.GetValue(script)!));
-            File.WriteAllLines(r.GetValue(transcript)!, results);
-            return new JsonObject { ["requests"] = results.Count };
+            var lines = File.ReadAllLines(r.GetValue(script)!);
+            using var writer = File.CreateText(r.GetValue(transcript)!);
+            return new JsonObject { ["requests"] = Replay.Run(session.Disk(r.GetValue(stack)), session.Kernel.Pages, lines, writer) };
         }));
         return command;
     }

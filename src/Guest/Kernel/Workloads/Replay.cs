@@ -11,26 +11,38 @@ namespace VmShunt.Guest.Workloads;
 /// </summary>
 internal static class Replay
 {
-    /// <summary>Runs a script. Blocks the calling thread.</summary>
-    /// <returns>A line a request, in the script's order.</returns>
+    /// <summary>
+    /// Runs a script. Writes a line a request, in the script's order, as soon as those that are in flight together have
+    /// ended: what it says is true even if the machine is killed next. Blocks the calling thread.
+    /// </summary>
+    /// <returns>How many requests there were.</returns>
     /// <exception cref="ArgumentException">A line is no request.</exception>
-    internal static IReadOnlyList<string> Run(DiskClassDriver disk, GuestPages pages, IReadOnlyList<string> script)
+    internal static int Run(DiskClassDriver disk, GuestPages pages, IReadOnlyList<string> script, TextWriter transcript)
     {
-        var results = new List<Task<string>>();
-        var waited = 0;
+        var together = new List<Task<string>>();
+        var requests = 0;
         for (var i = 0; i < script.Count; i++)
         {
             var words = script[i].Split(' ', StringSplitOptions.RemoveEmptyEntries);
             if (words is ["wait"])
             {
-                Task.WaitAll(results.Skip(waited));
-                waited = results.Count;
+                End(together, transcript);
                 continue;
             }
-            if (words.Length > 0) results.Add(RunLine(disk, pages, words, i + 1));
+            if (words.Length == 0) continue;
+            together.Add(RunLine(disk, pages, words, i + 1));
+            requests++;
         }
-        Task.WaitAll(results);
-        return [.. results.Select(static result => result.Result)];
+        End(together, transcript);
+        return requests;
+    }
+
+    private static void End(List<Task<string>> together, TextWriter transcript)
+    {
+        Task.WaitAll(together);
+        foreach (var result in together) transcript.WriteLine(result.Result);
+        transcript.Flush();
+        together.Clear();
     }
 
     private static Task<string> RunLine(DiskClassDriver disk, GuestPages pages, string[] words, int line) => words switch
