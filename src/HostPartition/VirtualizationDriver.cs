@@ -45,6 +45,9 @@ internal sealed class VirtualizationDriver : IDisposable
 
     internal string Description => _disk.Description;
 
+    /// <summary>Whether a request takes hardly longer than its way here and back.</summary>
+    internal bool IsQuick => _disk.IsQuick;
+
     /// <summary>Raised, on the thread of <see cref="Refresh"/>, when the capacity has changed. Handlers do not wait.</summary>
     internal event Action? CapacityChanged;
 

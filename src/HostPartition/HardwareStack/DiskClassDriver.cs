@@ -39,6 +39,9 @@ internal sealed class DiskClassDriver : IDisposable
 
     internal string Description => _port.Description;
 
+    /// <summary>Whether a request takes hardly longer than its way here and back.</summary>
+    internal bool IsQuick => _port.IsQuick;
+
     internal DiskTopology Topology => _port.Topology;
 
     /// <summary>Whether a range that was discarded reads as zeros, or as before; otherwise as anything.</summary>

@@ -30,6 +30,13 @@ internal sealed class DiskQueue(DiskClassDriver disk, PortQueue port) : IDisposa
     /// <param name="bytes">What was moved; less than asked: the disk itself is to do it again, and says what is wrong.</param>
     internal bool TryReap(out int token, out long bytes) => port.TryReap(out token, out bytes);
 
+    /// <summary>Has <see cref="Completed"/> signalled, for a thread that is about to sleep.</summary>
+    /// <returns>True when one is done already: do not sleep.</returns>
+    internal bool Arm() => port.Arm();
+
+    /// <summary>Has nothing signalled: the thread looks by itself.</summary>
+    internal void Disarm() => port.Disarm();
+
     /// <summary>Waits until one is done.</summary>
     internal void WaitForOne() => port.WaitForOne();
 

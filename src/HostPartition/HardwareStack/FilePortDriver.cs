@@ -50,6 +50,9 @@ internal sealed class FilePortDriver : PortDriver
 
     internal override long Bytes => Interlocked.Read(ref _bytes);
 
+    // As a rule: what is mapped is in the page cache.
+    internal override bool IsQuick => _mapping is not null;
+
     internal override bool IsReadOnly { get; }
 
     internal override DiskTopology Topology { get; }

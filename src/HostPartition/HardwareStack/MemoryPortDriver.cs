@@ -21,6 +21,8 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override long Bytes { get; }
 
+    internal override bool IsQuick => true;
+
     internal override bool IsReadOnly => false;
 
     internal override void Read(IoVectors target, long offset)
@@ -36,7 +38,7 @@ internal sealed class MemoryPortDriver : PortDriver
                     piece.Clear();
                     break;
                 }
-                source.CopyTo(piece);
+                BulkCopy.Copy(source, piece);
                 piece = piece[source.Length..];
                 offset += source.Length;
             }
@@ -52,7 +54,7 @@ internal sealed class MemoryPortDriver : PortDriver
             {
                 var target = At(offset, piece.Length);
                 if (target.IsEmpty) return;
-                piece[..target.Length].CopyTo(target);
+                BulkCopy.Copy(piece[..target.Length], target);
                 piece = piece[target.Length..];
                 offset += target.Length;
             }

@@ -9,6 +9,8 @@ internal sealed class NullPortDriver(long bytes) : PortDriver
 
     internal override long Bytes => bytes;
 
+    internal override bool IsQuick => true;
+
     internal override bool IsReadOnly => false;
 
     internal override void Read(IoVectors target, long offset)

@@ -24,6 +24,9 @@ internal abstract class PortDriver : IDisposable
     /// <summary>What sizes suit the device.</summary>
     internal virtual DiskTopology Topology => DiskTopology.None;
 
+    /// <summary>Whether a request usually takes less than a microsecond: it is in memory.</summary>
+    internal virtual bool IsQuick => false;
+
     /// <summary>Whether writes are impossible.</summary>
     internal abstract bool IsReadOnly { get; }
 

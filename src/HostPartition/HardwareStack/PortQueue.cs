@@ -70,6 +70,13 @@ internal sealed class PortQueue : IDisposable
         return isDone;
     }
 
+    /// <summary>Has <see cref="Completed"/> signalled, for a thread that is about to sleep.</summary>
+    /// <returns>True when one is done already: do not sleep.</returns>
+    internal bool Arm() => _ring.Arm();
+
+    /// <summary>Has nothing signalled: the thread looks by itself.</summary>
+    internal void Disarm() => _ring.Disarm();
+
     /// <summary>Waits until one is done.</summary>
     internal void WaitForOne() => _ring.WaitForOne();
 

@@ -33,6 +33,9 @@ internal sealed class ParallelRequests : IDisposable
 
     internal bool IsEmpty => _queue.InFlight == 0;
 
+    /// <summary>Whether so many are under way that the next one to end will not be long.</summary>
+    internal bool IsDeep => _queue.InFlight >= Depth / 8;
+
     /// <returns>Null for a disk on which one request after another is as good, and for a driver that wants its buffers back in order.</returns>
     internal static ParallelRequests? TryOpen(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, bool isInOrder) =>
         !isInOrder && device.Disk.TryOpenQueue(Depth) is { } queue ? new ParallelRequests(device, processor, stop, queue) : null;
@@ -73,6 +76,13 @@ internal sealed class ParallelRequests : IDisposable
         _free[_freeCount++] = at;
         return true;
     }
+
+    /// <summary>Has <see cref="Completed"/> signalled, for a thread that is about to sleep.</summary>
+    /// <returns>True when one is done already: do not sleep.</returns>
+    internal bool Arm() => _queue.Arm();
+
+    /// <summary>Has nothing signalled: the thread looks by itself.</summary>
+    internal void Disarm() => _queue.Disarm();
 
     /// <summary>Waits until one is done.</summary>
     internal void WaitForOne() => _queue.WaitForOne();

@@ -14,6 +14,8 @@ namespace VmShunt.HostPartition.VirtioBlk;
 /// </summary>
 internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct, IDeviceQueue
 {
+    private const int MostTogether = 8;
+
     private readonly VringSetup _setup;
     private readonly VirtioBlkRequestProcessor _processor;
     private readonly DescriptorChain _chain = new();
@@ -23,7 +25,11 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
     private readonly ILogger _log;
     private readonly WaitPolicy _policy;
     private readonly ParallelRequests? _parallel;
+
+    // Where a request takes less than telling of it, chains that wait are done first, a few, and told of together.
+    private readonly int _togetherAtMost;
     private TQueue _queue;
+    private int _unpublished;
 
     internal QueueWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, ILogger log)
     {
@@ -31,6 +37,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         _setup = setup;
         _processor = new VirtioBlkRequestProcessor(device, setup.Memory, _stopping);
         _parallel = ParallelRequests.TryOpen(device, _processor, _stopping, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
+        _togetherAtMost = device.Disk.IsQuick ? MostTogether : 1;
         _log = log;
         // Without a kick descriptor there is nothing to sleep on: the ring is polled.
         _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
@@ -53,6 +60,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         using var stopped = new WaitSet(_wake.Handle);
         var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin, mayMove: true);
         _queue.Disarm();
+        _parallel?.Disarm();
         // What a process before this one took cannot be left to another: nobody but this queue knows of it.
         while (!_stopping.IsRaised || _queue.HasPending)
         {
@@ -61,6 +69,10 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
             {
                 if (_parallel?.TryStart(_chain) != true && !Process()) continue;
                 spin.Refill();
+            }
+            else if (_unpublished > 0)
+            {
+                Publish();
             }
             else if (FinishParallel())
             {
@@ -74,12 +86,18 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
                 // Only a new set-up helps now.
                 stopped.Wait();
             }
+            else if (_parallel is { IsDeep: true })
+            {
+                // A new chain comes when one of these is returned; until then the core is better left to the disk's interrupts.
+                _parallel.WaitForOne();
+            }
             else if (!spin.TrySpin())
             {
                 Sleep(sleep);
                 spin.Refill();
             }
         }
+        if (_unpublished > 0) Publish();
         DrainParallel();
         _parallel?.Dispose();
     }
@@ -91,14 +109,21 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         _parallel?.Submit();
         if (!_processor.TryProcess(_chain, out var written))
         {
+            if (_unpublished > 0) Publish();
             DrainParallel();
             // It waited for room on a full disk until the ring was stopped: it is still the driver's to ask for.
             if (_queue.TryUntake(_chain.Handle)) return false;
             written = _processor.Fail(_chain);
         }
         _queue.Return(_chain.Handle, written);
-        if (_queue.Publish()) _setup.Call?.Signal();
+        if (++_unpublished >= _togetherAtMost) Publish();
         return true;
+    }
+
+    private void Publish()
+    {
+        _unpublished = 0;
+        if (_queue.Publish()) _setup.Call?.Signal();
     }
 
     /// <summary>Has begun what was started, and returns what is done, all of it in one go.</summary>
@@ -113,7 +138,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
             _queue.Return(handle, written);
             any = true;
         }
-        if (any && _queue.Publish()) _setup.Call?.Signal();
+        if (any) Publish();
         return any;
     }
 
@@ -135,12 +160,13 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
 
     private void Sleep(WaitSet sleep)
     {
-        if (!_queue.Arm())
+        if (!_queue.Arm() && _parallel?.Arm() != true)
         {
             sleep.Wait();
             _setup.Kick?.TryDrain();
             _parallel?.Completed.TryDrain();
         }
+        _parallel?.Disarm();
         _queue.Disarm();
     }
 }

@@ -14,7 +14,7 @@ public sealed unsafe class IoUring : IDisposable
 {
     private const long SetupCall = 425, EnterCall = 426, RegisterCall = 427;
     private const byte IORING_OP_READV = 1, IORING_OP_WRITEV = 2;
-    private const uint IORING_FEAT_SINGLE_MMAP = 1, IORING_REGISTER_EVENTFD = 4, IORING_ENTER_GETEVENTS = 1;
+    private const uint IORING_CQ_EVENTFD_DISABLED = 1, IORING_FEAT_SINGLE_MMAP = 1, IORING_REGISTER_EVENTFD = 4, IORING_ENTER_GETEVENTS = 1;
     private const long IORING_OFF_SQ_RING = 0, IORING_OFF_SQES = 0x1000_0000;
 
     private readonly SafeFileHandle _handle;
@@ -23,7 +23,7 @@ public sealed unsafe class IoUring : IDisposable
     private readonly nuint _ringsBytes;
     private readonly Entry* _entries;
     private readonly nuint _entriesBytes;
-    private readonly uint* _submissionTail, _completionHead, _completionTail;
+    private readonly uint* _submissionTail, _completionHead, _completionTail, _completionFlags;
     private readonly uint _submissionMask, _completionMask;
     private readonly Completion* _completions;
     private uint _tail, _prepared, _head;
@@ -44,6 +44,7 @@ public sealed unsafe class IoUring : IDisposable
         _submissionMask = *(uint*)(_rings + parameters.Submission.RingMask);
         _completionHead = (uint*)(_rings + parameters.Completion.Head);
         _completionTail = (uint*)(_rings + parameters.Completion.Tail);
+        _completionFlags = (uint*)(_rings + parameters.Completion.Flags);
         _completionMask = *(uint*)(_rings + parameters.Completion.RingMask);
         _completions = (Completion*)(_rings + parameters.Completion.Completions);
         // Slot i always names entry i.
@@ -61,7 +62,7 @@ public sealed unsafe class IoUring : IDisposable
     /// <summary>Makes a ring for a file.</summary>
     /// <param name="entries">How many operations at once.</param>
     /// <param name="file">What they are on; stays the caller's, open for as long as the ring.</param>
-    /// <param name="completed">Signalled when one is done; stays the caller's.</param>
+    /// <param name="completed">Signalled when one is done while the ring is armed; stays the caller's.</param>
     /// <returns>Null where the kernel has none, or does not let this process.</returns>
     public static IoUring? TryCreate(int entries, SafeFileHandle file, EventFd completed)
     {
@@ -123,6 +124,18 @@ public sealed unsafe class IoUring : IDisposable
                 throw LibcError.Last("waiting for an io_uring");
         }
     }
+
+    /// <summary>Has the eventfd signalled when an operation is done, for a thread that is about to sleep on it.</summary>
+    /// <returns>True when one is done already: do not sleep.</returns>
+    public bool Arm()
+    {
+        Volatile.Write(ref *_completionFlags, 0);
+        Thread.MemoryBarrier();
+        return _head != Volatile.Read(ref *_completionTail);
+    }
+
+    /// <summary>Has no eventfd signalled: the thread looks by itself.</summary>
+    public void Disarm() => Volatile.Write(ref *_completionFlags, IORING_CQ_EVENTFD_DISABLED);
 
     /// <summary>Takes one that is done; no system call.</summary>
     /// <param name="token">Which.</param>

@@ -102,7 +102,7 @@ public sealed unsafe class IoVectors
         {
             var piece = this[i];
             var n = Math.Min(piece.Length, source.Length - copied);
-            source.Slice(copied, n).CopyTo(piece);
+            BulkCopy.Copy(source.Slice(copied, n), piece);
             copied += n;
         }
         return copied;
@@ -117,7 +117,7 @@ public sealed unsafe class IoVectors
         {
             var piece = this[i];
             var n = Math.Min(piece.Length, target.Length - copied);
-            piece[..n].CopyTo(target[copied..]);
+            BulkCopy.Copy(piece[..n], target[copied..]);
             copied += n;
         }
         return copied;

@@ -1,0 +1,92 @@
+using VmShunt.Perf.Compare;
+using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Compare.Rows;
+using VmShunt.Tests.Architecture;
+
+namespace VmShunt.Tests.Perf;
+
+public class CompareTests
+{
+    private static readonly Inputs s_inputs = new()
+    {
+        Operation = "randread",
+        BlockBytes = 4096,
+        Depth = 1,
+        Medium = "memory",
+        Content = "noise",
+        DiskBytes = 1 << 20,
+        RangeBytes = 1 << 20,
+        Generator = "ours",
+        Seconds = 0.5,
+    };
+
+    [Fact]
+    public void What_ran_with_the_same_inputs_is_set_side_by_side_round_by_round()
+    {
+        var ratio = Ratio.Of(Measured("ours", s_inputs, 200, 300, 400), Measured("theirs", s_inputs, 100, 100, 100), static sample => sample.Iops);
+        Assert.Equal((3.0, 2.5, 3.5), (ratio.Median, ratio.Lower, ratio.Upper));
+    }
+
+    [Theory]
+    [InlineData(nameof(Inputs.Depth))]
+    [InlineData(nameof(Inputs.BlockBytes))]
+    [InlineData(nameof(Inputs.Medium))]
+    [InlineData(nameof(Inputs.Operation))]
+    [InlineData(nameof(Inputs.Seconds))]
+    [InlineData(nameof(Inputs.Guests))]
+    public void What_ran_with_other_inputs_is_not(string differs)
+    {
+        var theirs = Measured(
+            "theirs",
+            differs switch
+            {
+                nameof(Inputs.Depth) => s_inputs with { Depth = 32 },
+                nameof(Inputs.BlockBytes) => s_inputs with { BlockBytes = 512 },
+                nameof(Inputs.Medium) => s_inputs with { Medium = "page cache" },
+                nameof(Inputs.Operation) => s_inputs with { Operation = "randwrite" },
+                nameof(Inputs.Seconds) => s_inputs with { Seconds = 1 },
+                _ => s_inputs with { Guests = 2 },
+            },
+            100,
+            100);
+        var refused = Assert.Throws<InputsDifferException>(() => Ratio.Of(Measured("ours", s_inputs, 200, 300), theirs, static sample => sample.Iops));
+        Assert.Contains(differs, refused.Message, StringComparison.Ordinal);
+        // Unless a reason is given, which the report repeats.
+        _ = Ratio.Of(Measured("ours", s_inputs, 200, 300), theirs, static sample => sample.Iops, new Allowance(differs, "said so"));
+    }
+
+    [Fact]
+    public void Rounds_that_were_not_taken_in_pairs_are_not_compared() =>
+        Assert.Throws<InputsDifferException>(() => Ratio.Of(Measured("ours", s_inputs, 1, 2, 3), Measured("theirs", s_inputs, 1, 2), static sample => sample.Iops));
+
+    [Fact]
+    public void A_result_that_was_kept_reads_back_and_has_not_moved_against_itself()
+    {
+        var kept = CompareResult.Read(Kept());
+        Assert.Equal(TableRows.All.Select(static row => row.Id), kept.Rows.Select(static row => row.Id));
+        var (moves, refusals) = Movement.Between(kept, CompareResult.Read(Kept()));
+        Assert.Empty(refusals);
+        Assert.NotEmpty(moves);
+        Assert.All(moves, static move => Assert.Equal(move.Old, move.New));
+    }
+
+    [Fact]
+    public void Two_results_whose_inputs_differ_are_not_set_side_by_side()
+    {
+        var kept = CompareResult.Read(Kept());
+        var other = kept with
+        {
+            Rows = [.. kept.Rows.Select(static row => row with
+            {
+                Measurements = [.. row.Measurements.Select(static one => one with { Inputs = one.Inputs with { Seconds = one.Inputs.Seconds * 2 } })],
+            })],
+        };
+        var (_, refusals) = Movement.Between(kept, other);
+        Assert.Contains(refusals, static refusal => refusal.Contains("the inputs differ: Seconds", StringComparison.Ordinal));
+    }
+
+    private static string Kept() => Directory.GetFiles(Path.Combine(Sources.Root, "perf", "results"), "compare.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Last();
+
+    private static Measurement Measured(string subject, Inputs inputs, params double[] iops) =>
+        new(subject, inputs, [.. iops.Select(static rate => new Sample(rate, null, null, null, 0, 0, 0))]);
+}
