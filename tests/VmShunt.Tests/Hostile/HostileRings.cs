@@ -35,7 +35,9 @@ internal static class HostileRings
             d.Frontend.StopRing(0);
             Split(d).StandAt(65_534);
             StartAgain(d, 65_534);
-            for (var i = 0; i < 4; i++) Offer(d);
+            // One status for all of them: it is not touched again while the device may write it.
+            d.Prepare(In, 0);
+            for (var i = 0; i < 4; i++) d.Offer(s_good);
         }),
 
         // Packed.

@@ -35,6 +35,18 @@ public sealed class RegisterShuntTests
     }
 
     [Fact]
+    public void Commands_that_are_issued_together_reach_the_controller_together()
+    {
+        using var machine = new ShuntedAhciMachine(new MemoryPortDriver(1 << 20), diverting: false);
+        machine.Start();
+        for (var slot = 0; slot < 32; slot++) machine.Prepare(slot, AhciMachine.Fis(AtaCommand.ReadDmaExt, (ulong)slot, 1), (A + (ulong)slot * 4096, 512));
+        var before = machine.Registers.Accesses;
+        machine.Issue(uint.MaxValue);
+        Assert.Equal((before + 1, 32L), (machine.Registers.Accesses, machine.Shunt.Passed));
+        AhciMachine.WaitUntil(() => machine.Issued == 0);
+    }
+
+    [Fact]
     public void A_command_stays_where_it_is_when_the_mode_changes_and_the_next_takes_the_new_way()
     {
         using var machine = new ShuntedAhciMachine(new MemoryPortDriver(1 << 20));

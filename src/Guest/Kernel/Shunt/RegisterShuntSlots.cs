@@ -61,6 +61,8 @@ internal sealed class RegisterShuntSlots
         for (var older = isKnown ? Issued : Issued & ~Below; older != 0; older &= older - 1)
         {
             var other = BitOperations.TrailingZeroCount(older);
+            // Those that go to the controller with this one, at once.
+            if (!isKnown && GoesDownNow(other)) continue;
             if (!isKnown || (_unknown >> other & 1) != 0 || MustFollow(_commands[slot], _commands[other])) waitsFor |= 1u << other;
         }
         _waitsFor[slot] = waitsFor;
@@ -117,6 +119,8 @@ internal sealed class RegisterShuntSlots
         command.IsAbandoned = false;
         Abandoned--;
     }
+
+    private bool GoesDownNow(int slot) => (_unknown & _waiting & 1u << slot) != 0 && _waitsFor[slot] == 0;
 
     private void AbandonRunning()
     {
