@@ -37,7 +37,8 @@ public sealed class ManyConnectionsTests(ITestOutputHelper output) : IDisposable
         Assert.Equal(first.Descriptors, last.Descriptors);
         // The runtime has a thread now and then that compiles.
         Assert.InRange(last.Threads, 1, first.Threads + 1);
-        Assert.InRange(last.Mappings, 0, first.Mappings + 8);
+        // The runtime maps a little more now and then; sessions that left one each would add nine thousand.
+        Assert.InRange(last.Mappings, 0, first.Mappings + (Connections - Before) / 100);
         // The collector's heap breathes; what a session left would add up to more.
         Assert.InRange(last.ResidentKilobytes, 0, first.ResidentKilobytes + 24 * 1024);
     }

@@ -75,9 +75,10 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
     [FactIfInstalled("nbdkit")]
     public async Task Exports_of_nbdkit_are_read_over_tcp_and_say_what_they_are()
     {
-        await using var server = Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", "10899", "pattern", "16M");
-        await Until.TrueAsync(() => IsServing(10899), "nbdkit listens");
-        await using var machine = await RunningMachine.BootAsync("nbd://127.0.0.1:10899/");
+        var port = FreePort();
+        await using var server = Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M");
+        await Until.TrueAsync(() => IsServing(port), "nbdkit listens");
+        await using var machine = await RunningMachine.BootAsync($"nbd://127.0.0.1:{port}/");
         var info = await machine.AskAsync("info");
         Assert.Equal(16 << 20, info.GetProperty("disk").GetProperty("bytes").GetInt64());
         // The pattern: each eight bytes hold their own offset, big-endian.
@@ -111,6 +112,13 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
             "--export", "type=nbd,id=export,node-name=disk,name=disk,writable=on");
         await Until.TrueAsync(() => File.Exists(_folder["nbd"]), "qemu-storage-daemon listens");
         return server;
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     /// <summary>Whether a server there greets who connects.</summary>

@@ -39,6 +39,9 @@ public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : IDis
             await machine.ModeAsync("enlightened");
             await machine.ModeAsync("emulating");
         }
+        // At the registers a command waits for those before it, and the mode may have changed back by then.
+        await machine.ModeAsync("enlightened");
+        await machine.LoadGoesOnAsync();
         var diverted = (await machine.AskAsync("shunt")).GetProperty("diverted").GetInt64();
         var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
         output.WriteLine($"{2 * Flips} changes, {diverted} diverted, {load}");

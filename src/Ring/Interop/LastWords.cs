@@ -1,6 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace VmShunt.Ring.Interop;
@@ -13,12 +14,23 @@ public static unsafe class LastWords
 {
     private static readonly SafeFileHandle s_output = new(1, ownsHandle: false), s_errors = new(2, ownsHandle: false);
 
+    // Zero-terminated paths of files that the runtime makes for its tools, and would delete at an orderly end.
+    private static byte[][] s_files = [];
+
     /// <summary>Has everything that the others need loaded and compiled.</summary>
     public static void Prepare()
     {
         Write(s_output, []);
         Write(s_errors, []);
-        Marshal.Prelink(typeof(Libc).GetMethod(nameof(Libc.Exit), BindingFlags.Static | BindingFlags.NonPublic)!);
+        s_files =
+        [
+            .. new[] { "dotnet-diagnostic-", "clr-debug-pipe-" }
+                .SelectMany(static name => Directory.GetFileSystemEntries(Path.GetTempPath(), $"{name}{Environment.ProcessId}-*"))
+                .Select(static path => Encoding.UTF8.GetBytes(path + '\0')),
+        ];
+        foreach (var call in new[] { nameof(Libc.Exit), nameof(Libc.Unlink) })
+            Marshal.Prelink(typeof(Libc).GetMethod(call, BindingFlags.Static | BindingFlags.NonPublic)!);
+        Unlink([[0]]);
     }
 
     /// <summary>Writes a text to standard output.</summary>
@@ -27,12 +39,21 @@ public static unsafe class LastWords
     /// <summary>Writes a text to standard error.</summary>
     public static void Complain(ReadOnlySpan<byte> utf8) => Write(s_errors, utf8);
 
-    /// <summary>Ends the process as it is: nothing is run, flushed or waited for.</summary>
+    /// <summary>Ends the process as it is: nothing is run, flushed or waited for. The files that its runtime made go with it.</summary>
     [DoesNotReturn]
     public static void Exit(int code)
     {
+        Unlink(s_files);
         Libc.Exit(code);
         throw new InvalidOperationException("_exit(2) does not return");
+    }
+
+    private static void Unlink(byte[][] files)
+    {
+        foreach (var file in files)
+        {
+            fixed (byte* path = file) _ = Libc.Unlink(path);
+        }
     }
 
     private static void Write(SafeFileHandle target, ReadOnlySpan<byte> text)

@@ -154,6 +154,9 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     internal static partial long SystemCall(long number, nint first, nint second, nint third, nint fourth, nint fifth, nint sixth);
 
+    [LibraryImport("libc", EntryPoint = "unlink")]
+    internal static partial int Unlink(byte* path);
+
     [LibraryImport("libc", EntryPoint = "sigaction", SetLastError = true)]
     internal static partial int SigAction(int signal, SignalAction* action, SignalAction* previous);
 

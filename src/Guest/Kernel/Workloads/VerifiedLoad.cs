@@ -50,7 +50,7 @@ internal sealed class VerifiedLoad : IDisposable
         _known = new bool[_blocks];
         _before = disk.Counters;
         _seed = Environment.TickCount;
-        _workers = [.. Enumerable.Range(0, depth).Select(i => applications?.Run(i, () => Work(i, depth)) ?? Work(i, depth))];
+        _workers = [.. Enumerable.Range(0, depth).Select(i => applications is { Count: > 1 } ? applications.Run(i, () => Work(i, depth)) : Work(i, depth))];
     }
 
     private int BlockBytes => _blockSectors * DiskClassDriver.SectorBytes;
@@ -66,7 +66,7 @@ internal sealed class VerifiedLoad : IDisposable
     /// <param name="write">Whether half of the requests write.</param>
     /// <param name="firstSector">Where its range starts.</param>
     /// <param name="sectors">How long the range is.</param>
-    /// <param name="applications">The processors that it runs on; null: it goes on where a driver completes its requests.</param>
+    /// <param name="applications">The processors that it runs on; with one or none it goes on where a driver completes its requests.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty.</exception>
     internal static VerifiedLoad Start(
         DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null)
