@@ -134,6 +134,6 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         if (line.IsCompletedSuccessfully && line.Result.StartsWith("ready", StringComparison.Ordinal)) return;
         throw new LaunchException(line.IsCompletedSuccessfully
             ? $"{child.Name} said '{line.Result}' where 'ready' was due"
-            : $"{child.Name} did not get ready");
+            : $"{child.Name} did not get ready; it said: {string.Join("; ", child.LastErrors)}");
     }
 }

@@ -75,9 +75,8 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
     [FactIfInstalled("nbdkit")]
     public async Task Exports_of_nbdkit_are_read_over_tcp_and_say_what_they_are()
     {
-        var port = FreePort();
-        await using var server = Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M");
-        await Until.TrueAsync(() => IsServing(port), "nbdkit listens");
+        var (server, port) = await StartNbdkitAsync();
+        await using var stopsWithTheTest = server;
         await using var machine = await RunningMachine.BootAsync($"nbd://127.0.0.1:{port}/");
         var info = await machine.AskAsync("info");
         Assert.Equal(16 << 20, info.GetProperty("disk").GetProperty("bytes").GetInt64());
@@ -114,11 +113,21 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
         return server;
     }
 
-    private static int FreePort()
+    // Below the ports that the system gives to who connects: there a client that tries a port that nobody serves can be
+    // given that very port, is then connected to itself, and holds the port that the server wants.
+    private static async Task<(ChildProcess Server, int Port)> StartNbdkitAsync()
     {
-        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
-        listener.Start();
-        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
+        var said = "";
+        for (var tries = 0; tries < 10; tries++)
+        {
+            var port = Random.Shared.Next(10_000, 32_000);
+            var server = Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M");
+            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "nbdkit listens or ends");
+            if (!server.Ended.IsCompleted) return (server, port);
+            said = string.Join('\n', server.LastErrors);
+            await server.DisposeAsync();
+        }
+        throw new InvalidOperationException($"nbdkit finds no port: {said}");
     }
 
     /// <summary>Whether a server there greets who connects.</summary>
@@ -127,6 +136,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
         try
         {
             using var client = new System.Net.Sockets.TcpClient("127.0.0.1", port);
+            client.ReceiveTimeout = 5000;
             return client.GetStream().ReadByte() == 'N';
         }
         catch (Exception e) when (e is System.Net.Sockets.SocketException or IOException)

@@ -64,6 +64,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         // What a process before this one took cannot be left to another: nobody but this queue knows of it.
         while (!_stopping.IsRaised || _queue.HasPending)
         {
+            _processor.ExpectHeader();
             var found = _queue.TryTake(_chain);
             if (found == QueueTake.Taken)
             {

@@ -23,6 +23,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
 
     // What the device may write before the status, of the chain at hand; none where that is outside memory.
     private long _room;
+    private MemoryWindow _lastHeader;
 
     /// <summary>Processes a chain and writes its status.</summary>
     /// <param name="chain">The chain.</param>
@@ -48,9 +49,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     internal bool TryReadPlain(DescriptorChain chain, IoVectors data, out PlainRequest request)
     {
         request = default;
-        if (!TryFindStatus(chain, out var status) || !TryCollect(chain.Readable, deviceWrites: false, _out)) return false;
-        VirtioBlkRequestHeader header = default;
-        if (_out.CopyTo(MemoryMarshal.AsBytes(new Span<VirtioBlkRequestHeader>(ref header))) < VirtioBlkRequestHeader.Bytes) return false;
+        if (!TryFindStatus(chain, out var status) || !TryReadHeader(chain, out var header, out var isWhole) || !isWhole) return false;
         var isWrite = header.Type == VirtioBlkRequestType.Out;
         if ((!isWrite && header.Type != VirtioBlkRequestType.In) || (ClassOf(header.Type) & ~device.Implemented) != 0) return false;
         if (!TryCollect(isWrite ? chain.Readable : chain.Writable, deviceWrites: !isWrite, data)) return false;
@@ -94,15 +93,10 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     {
         written = 0;
         _room = -1;
-        if (!TryCollect(chain.Readable, deviceWrites: false, _out) || !TryCollect(chain.Writable, deviceWrites: true, _in))
-            return DiskStatus.IoError;
+        if (!TryReadHeader(chain, out var header, out var isWhole) || !TryCollect(chain.Writable, deviceWrites: true, _in)) return DiskStatus.IoError;
         _room = _in.TotalBytes - 1;
         _in.Truncate(_room);
-
-        VirtioBlkRequestHeader header = default;
-        if (_out.CopyTo(MemoryMarshal.AsBytes(new Span<VirtioBlkRequestHeader>(ref header))) < VirtioBlkRequestHeader.Bytes)
-            return DiskStatus.IoError;
-        _out.Skip(VirtioBlkRequestHeader.Bytes);
+        if (!isWhole) return DiskStatus.IoError;
 
         if ((ClassOf(header.Type) & ~device.Implemented) != 0) return DiskStatus.Unsupported;
         switch (header.Type)
@@ -126,6 +120,28 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
             default:
                 return DiskStatus.Unsupported;
         }
+    }
+
+    /// <summary>Has the next request's header come along with the ring's own line, if it lies where the last one lay.</summary>
+    internal void ExpectHeader() => _lastHeader.Prefetch(0);
+
+    /// <summary>Reads the header; what follows it for the device to read is then in the list.</summary>
+    /// <returns>False where what is to be read is outside memory.</returns>
+    private bool TryReadHeader(DescriptorChain chain, out VirtioBlkRequestHeader header, out bool isWhole)
+    {
+        var readable = chain.Readable;
+        if (readable.Length > 0 && readable[0].Length == VirtioBlkRequestHeader.Bytes && memory.TryGetWindow(readable[0].Address, VirtioBlkRequestHeader.Bytes, out _lastHeader))
+        {
+            header = _lastHeader.Read<VirtioBlkRequestHeader>(0);
+            isWhole = true;
+            return TryCollect(readable[1..], deviceWrites: false, _out);
+        }
+        header = default;
+        isWhole = false;
+        if (!TryCollect(readable, deviceWrites: false, _out)) return false;
+        isWhole = _out.CopyTo(MemoryMarshal.AsBytes(new Span<VirtioBlkRequestHeader>(ref header))) == VirtioBlkRequestHeader.Bytes;
+        if (isWhole) _out.Skip(VirtioBlkRequestHeader.Bytes);
+        return true;
     }
 
     private static RequestClasses ClassOf(VirtioBlkRequestType type) => type switch

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace VmShunt.Ring.Memory;
 
@@ -70,6 +71,26 @@ public readonly unsafe struct MemoryWindow
     {
         Check(offset, sizeof(uint));
         Volatile.Write(ref *(uint*)(_base + offset), value);
+    }
+
+    /// <summary>Writes a double word with one 64-bit store, after everything written before it.</summary>
+    /// <param name="offset">A multiple of eight.</param>
+    /// <param name="value">The new value.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void WriteUInt64Release(int offset, ulong value)
+    {
+        Check(offset, sizeof(ulong));
+        Volatile.Write(ref *(ulong*)(_base + offset), value);
+    }
+
+    /// <summary>
+    /// Has the cache line at an offset fetched, for a read that is about to come. A hint: it waits for nothing, and where
+    /// the offset is outside, or the memory is gone, nothing happens.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prefetch(int offset)
+    {
+        if (Sse.IsSupported && (uint)offset < _length) Sse.Prefetch0(_base + offset);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

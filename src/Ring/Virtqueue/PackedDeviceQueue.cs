@@ -16,7 +16,7 @@ public struct PackedDeviceQueue : IDeviceQueue
     private PackedPosition _available;
     private PackedPosition _used;
     private int _heldOffset = NothingHeld;
-    private DescriptorFlags _heldFlags;
+    private ulong _heldRest;
     private int _unsignalled;
 
     /// <summary>Attaches to a ring.</summary>
@@ -89,27 +89,25 @@ public struct PackedDeviceQueue : IDeviceQueue
     public void Return(ChainHandle handle, uint written)
     {
         var offset = _used.Offset;
-        _areas.Descriptors.Write(offset + 8, written);
-        _areas.Descriptors.Write(offset + 12, handle.Id);
-        var flags = _used.UsedFlags | (written > 0 ? DescriptorFlags.Write : 0);
+        var rest = PackedLayout.RestOf(written, handle.Id, _used.UsedFlags | (written > 0 ? DescriptorFlags.Write : 0));
         _used.Advance(handle.Slots);
         _unsignalled += handle.Slots;
         if (_inflight is not null)
         {
             // Recorded one by one: a batch that is half written when the process dies would be taken for finished later.
             _inflight.Returning(handle.Id, _used.Word);
-            _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
+            _areas.Descriptors.WriteUInt64Release(offset + PackedLayout.Rest, rest);
             _inflight.Returned();
         }
         else if (_heldOffset == NothingHeld)
         {
             // The driver stops at the first entry that is not used: while that one is held back, it sees none of the rest.
             _heldOffset = offset;
-            _heldFlags = flags;
+            _heldRest = rest;
         }
         else
         {
-            _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
+            _areas.Descriptors.WriteUInt64Release(offset + PackedLayout.Rest, rest);
         }
     }
 
@@ -134,7 +132,7 @@ public struct PackedDeviceQueue : IDeviceQueue
         if (_heldOffset != NothingHeld)
         {
             // Release: the entries, and the data and status that they announce, are visible before the flags.
-            _areas.Descriptors.WriteUInt16Release(_heldOffset + PackedLayout.Flags, (ushort)_heldFlags);
+            _areas.Descriptors.WriteUInt64Release(_heldOffset + PackedLayout.Rest, _heldRest);
             _heldOffset = NothingHeld;
         }
         // The flags must be visible before the driver's suppression word is read, or a driver that arms now is missed.

@@ -6,7 +6,6 @@ namespace VmShunt.Ring.Virtqueue;
 public struct PackedDriverQueue : IDriverQueue
 {
     private const ushort NotInFlight = ushort.MaxValue;
-    private const int NothingHeld = -1;
 
     private readonly PackedAreas _areas;
     private readonly int _size;
@@ -19,13 +18,13 @@ public struct PackedDriverQueue : IDriverQueue
     private readonly ushort[] _freeIds;
     private readonly ushort[] _slots;
     private readonly ushort[] _tokens;
+    private readonly Entry[] _entries;
 
     private int _freeSlots;
     private PackedPosition _available;
     private PackedPosition _used;
-    private int _heldOffset = NothingHeld;
-    private DescriptorFlags _heldFlags;
-    private int _unsignalled;
+    private PackedPosition _published;
+    private int _unpublished;
 
     /// <summary>Takes a ring into use and clears it.</summary>
     /// <param name="areas">The ring's areas.</param>
@@ -45,26 +44,29 @@ public struct PackedDriverQueue : IDriverQueue
         _freeIds = new ushort[size];
         _slots = new ushort[size];
         _tokens = new ushort[size];
+        _entries = new Entry[size];
         for (var i = 0; i < size; i++)
         {
             _freeIds[i] = (ushort)(size - 1 - i);
             _tokens[i] = NotInFlight;
         }
         _freeSlots = size;
-        _available = _used = new PackedPosition(size, PackedLayout.FirstLap);
+        _available = _used = _published = new PackedPosition(size, PackedLayout.FirstLap);
         areas.Descriptors.Span.Clear();
         areas.Driver.Span.Clear();
         areas.Device.Span.Clear();
     }
 
     /// <inheritdoc/>
-    public readonly int Capacity => _tableBytes >= 3 * PackedDescriptor.Bytes ? _size : _size / 3;
+    public readonly int Capacity => HasTables ? _size : _size / 3;
 
     /// <inheritdoc/>
     public int InFlight { get; private set; }
 
     /// <inheritdoc/>
     public string? Fault { get; private set; }
+
+    private readonly bool HasTables => _tableBytes >= 3 * PackedDescriptor.Bytes;
 
     /// <inheritdoc/>
     public bool TryAdd(ReadOnlySpan<QueueBuffer> buffers, int readable, ushort token)
@@ -83,7 +85,7 @@ public struct PackedDriverQueue : IDriverQueue
         _freeSlots -= slots;
         _slots[id] = (ushort)slots;
         _tokens[id] = token;
-        _unsignalled += slots;
+        _unpublished += slots;
         InFlight++;
         return true;
     }
@@ -91,14 +93,21 @@ public struct PackedDriverQueue : IDriverQueue
     /// <inheritdoc/>
     public bool Publish()
     {
-        if (_heldOffset == NothingHeld) return false;
-        // Release: all that was added is visible before the flags of its first descriptor.
-        _areas.Descriptors.WriteUInt16Release(_heldOffset + PackedLayout.Flags, (ushort)_heldFlags);
-        _heldOffset = NothingHeld;
+        if (_unpublished == 0) return false;
+        // All at once: the device looks at the first one's line all the time, and would take it away in between. It stops at
+        // the first that is not available, so that one comes last.
+        var next = _published;
+        for (var i = 1; i < _unpublished; i++)
+        {
+            next.Advance(1);
+            Write(next.Index);
+        }
+        Write(_published.Index);
         // The flags must be visible before the device's suppression word is read, or a device that arms now is missed.
         Fence.StoreBeforeLoad();
-        var slots = _unsignalled;
-        _unsignalled = 0;
+        var slots = _unpublished;
+        _unpublished = 0;
+        _published = _available;
         return PackedEvent.IsWanted(_areas.Device, _available, slots, _size, _eventIndex);
     }
 
@@ -153,34 +162,28 @@ public struct PackedDriverQueue : IDriverQueue
         var table = _tableBytes * id;
         for (var i = 0; i < buffers.Length; i++)
         {
-            _tables.Write(table + PackedDescriptor.Bytes * i, new PackedDescriptor
-            {
-                Address = buffers[i].Address,
-                Length = buffers[i].Length,
-                Flags = i < readable ? 0 : DescriptorFlags.Write,
-            });
+            var rest = PackedLayout.RestOf(buffers[i].Length, 0, i < readable ? 0 : DescriptorFlags.Write);
+            // What is there already is not written: its line stays with the device, which has read it before.
+            var wanted = new UInt128(rest, buffers[i].Address);
+            var entry = table + PackedDescriptor.Bytes * i;
+            if (_tables.Read<UInt128>(entry) != wanted) _tables.Write(entry, wanted);
         }
         Place(new QueueBuffer(_tablesAddress + (ulong)table, (uint)(PackedDescriptor.Bytes * buffers.Length)), id, DescriptorFlags.Indirect);
     }
 
     private void Place(QueueBuffer buffer, ushort id, DescriptorFlags flags)
     {
-        var offset = _available.Offset;
-        flags |= _available.AvailableFlags;
-        _areas.Descriptors.Write(offset, buffer.Address);
-        _areas.Descriptors.Write(offset + 8, buffer.Length);
-        _areas.Descriptors.Write(offset + 12, id);
-        // The device stops at the first entry that is not available: while that one is held back, it sees none of the rest.
-        if (_heldOffset == NothingHeld)
-        {
-            _heldOffset = offset;
-            _heldFlags = flags;
-        }
-        else
-        {
-            _areas.Descriptors.WriteUInt16Release(offset + PackedLayout.Flags, (ushort)flags);
-        }
+        _entries[_available.Index] = new Entry(buffer.Address, PackedLayout.RestOf(buffer.Length, id, flags | _available.AvailableFlags));
         _available.Advance(1);
+    }
+
+    // Release: the address, and all that was written before, is visible before the flags.
+    private readonly void Write(int index)
+    {
+        var entry = _entries[index];
+        var offset = PackedDescriptor.Bytes * index;
+        _areas.Descriptors.Write(offset, entry.Address);
+        _areas.Descriptors.WriteUInt64Release(offset + PackedLayout.Rest, entry.Rest);
     }
 
     private QueueTake Break(string fault)
@@ -188,4 +191,7 @@ public struct PackedDriverQueue : IDriverQueue
         Fault = fault;
         return QueueTake.Broken;
     }
+
+    // A descriptor that waits for the next publication.
+    private readonly record struct Entry(ulong Address, ulong Rest);
 }

@@ -32,6 +32,9 @@ public static class PackedLayout
     /// <summary>Offset of a descriptor's flags.</summary>
     public const int Flags = 14;
 
+    /// <summary>Offset of what comes after a descriptor's address: length, id and flags, which are written with one store.</summary>
+    internal const int Rest = 8;
+
     /// <summary>Bytes of an event suppression area (<c>struct pvirtq_event_suppress</c>, virtio 1.3 §2.8.14).</summary>
     public const int EventBytes = 4;
 
@@ -46,6 +49,9 @@ public static class PackedLayout
 
     /// <summary>Entry 0, wrap counter 1.</summary>
     internal const ushort FirstLap = WrapBit;
+
+    /// <summary>A descriptor's second half.</summary>
+    internal static ulong RestOf(uint length, ushort id, DescriptorFlags flags) => length | (ulong)id << 32 | (ulong)flags << 48;
 
     /// <summary>Bytes of the descriptor ring.</summary>
     public static int DescriptorBytes(int size) => PackedDescriptor.Bytes * size;

@@ -67,7 +67,12 @@ public struct SplitDeviceQueue : IDeviceQueue
             // Acquire: the ring entries and descriptors are read after the index that announces them.
             _knownAvailable = _areas.Available.ReadUInt16Acquire(SplitLayout.Index);
             var ahead = (ushort)(_knownAvailable - _nextAvailable);
-            if (ahead == 0) return QueueTake.Empty;
+            if (ahead == 0)
+            {
+                // Comes along with the index, where it is on another line.
+                _areas.Available.Prefetch(SplitLayout.Ring + sizeof(ushort) * (_nextAvailable & (_size - 1)));
+                return QueueTake.Empty;
+            }
             if (ahead > _size) return Break("the available index is ahead by more than the queue's size");
         }
 

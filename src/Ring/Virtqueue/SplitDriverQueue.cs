@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Ring.Virtqueue;
@@ -7,17 +8,22 @@ public struct SplitDriverQueue : IDriverQueue
 {
     private const ushort NotInFlight = ushort.MaxValue;
 
+    // A request of three buffers, in a ring that is large enough to describe some without an indirect table.
+    private const int SlotsPerRequest = 3, ShallowRequests = 8, LeastSize = 64;
+
     private readonly SplitAreas _areas;
     private readonly int _size;
     private readonly bool _eventIndex;
     private readonly MemoryWindow _tables;
     private readonly ulong _tablesAddress;
     private readonly int _tableBytes;
+    private readonly int _shallow;
 
     // What the device may not change under us is kept here, not in the ring: chains, their lengths and their names.
     private readonly ushort[] _next;
     private readonly ushort[] _slots;
     private readonly ushort[] _tokens;
+    private readonly ushort[] _heads;
 
     private ushort _firstFree;
     private int _freeSlots;
@@ -41,9 +47,11 @@ public struct SplitDriverQueue : IDriverQueue
         _tables = tables;
         _tablesAddress = tablesAddress;
         _tableBytes = tables.Length / size / SplitDescriptor.Bytes * SplitDescriptor.Bytes;
+        _shallow = size < LeastSize ? 0 : ShallowRequests;
         _next = new ushort[size];
         _slots = new ushort[size];
         _tokens = new ushort[size];
+        _heads = new ushort[size];
         for (var i = 0; i < size; i++)
         {
             _next[i] = (ushort)(i + 1);
@@ -56,7 +64,7 @@ public struct SplitDriverQueue : IDriverQueue
     }
 
     /// <inheritdoc/>
-    public readonly int Capacity => _tableBytes >= 3 * SplitDescriptor.Bytes ? _size : _size / 3;
+    public readonly int Capacity => HasTables ? _size - _shallow * (SlotsPerRequest - 1) : _size / SlotsPerRequest;
 
     /// <inheritdoc/>
     public int InFlight { get; private set; }
@@ -64,13 +72,16 @@ public struct SplitDriverQueue : IDriverQueue
     /// <inheritdoc/>
     public string? Fault { get; private set; }
 
+    private readonly bool HasTables => _tableBytes >= 3 * SplitDescriptor.Bytes;
+
     /// <inheritdoc/>
     public bool TryAdd(ReadOnlySpan<QueueBuffer> buffers, int readable, ushort token)
     {
         ArgumentOutOfRangeException.ThrowIfEqual(token, NotInFlight);
         ArgumentOutOfRangeException.ThrowIfZero(buffers.Length);
         if (Fault is not null) return false;
-        var indirect = buffers.Length > 1 && buffers.Length * SplitDescriptor.Bytes <= _tableBytes;
+        // A table is one more cache line that goes to the device. It saves slots, which are scarce only at depth.
+        var indirect = buffers.Length > 1 && InFlight >= _shallow && buffers.Length * SplitDescriptor.Bytes <= _tableBytes;
         var slots = indirect ? 1 : buffers.Length;
         if (slots > _freeSlots) return false;
 
@@ -80,7 +91,8 @@ public struct SplitDriverQueue : IDriverQueue
         _slots[head] = (ushort)slots;
         _tokens[head] = token;
         InFlight++;
-        _areas.Available.Write(SplitLayout.Ring + sizeof(ushort) * (_nextAvailable & (_size - 1)), head);
+        // Written with the index: the device looks at its line all the time, and would take it away in between.
+        _heads[_nextAvailable & (_size - 1)] = head;
         _nextAvailable++;
         return true;
     }
@@ -88,6 +100,11 @@ public struct SplitDriverQueue : IDriverQueue
     /// <inheritdoc/>
     public bool Publish()
     {
+        for (var i = _kickedAvailable; i != _nextAvailable; i++)
+        {
+            var at = i & (_size - 1);
+            _areas.Available.Write(SplitLayout.Ring + sizeof(ushort) * at, _heads[at]);
+        }
         // Release: descriptors and ring entries are visible before the index that announces them.
         _areas.Available.WriteUInt16Release(SplitLayout.Index, _nextAvailable);
         // The index must be visible before the device's suppression word is read, or a device that arms now is missed.
@@ -110,7 +127,12 @@ public struct SplitDriverQueue : IDriverQueue
             // Acquire: entries, data and status are read after the index that announces them.
             _knownUsed = _areas.Used.ReadUInt16Acquire(SplitLayout.Index);
             var ahead = (ushort)(_knownUsed - _nextUsed);
-            if (ahead == 0) return QueueTake.Empty;
+            if (ahead == 0)
+            {
+                // Comes along with the index, where it is on another line.
+                _areas.Used.Prefetch(SplitLayout.Ring + 8 * (_nextUsed & (_size - 1)));
+                return QueueTake.Empty;
+            }
             if (ahead > InFlight) return Break("the used index is ahead by more than the requests in flight");
         }
 
@@ -148,7 +170,7 @@ public struct SplitDriverQueue : IDriverQueue
         for (var i = 0; i < buffers.Length; i++)
         {
             var last = i == buffers.Length - 1;
-            _areas.Descriptors.Write(SplitDescriptor.Bytes * slot, new SplitDescriptor
+            Describe(_areas.Descriptors, SplitDescriptor.Bytes * slot, new SplitDescriptor
             {
                 Address = buffers[i].Address,
                 Length = buffers[i].Length,
@@ -166,7 +188,7 @@ public struct SplitDriverQueue : IDriverQueue
         for (var i = 0; i < buffers.Length; i++)
         {
             var last = i == buffers.Length - 1;
-            _tables.Write(table + SplitDescriptor.Bytes * i, new SplitDescriptor
+            Describe(_tables, table + SplitDescriptor.Bytes * i, new SplitDescriptor
             {
                 Address = buffers[i].Address,
                 Length = buffers[i].Length,
@@ -174,13 +196,20 @@ public struct SplitDriverQueue : IDriverQueue
                 Next = last ? (ushort)0 : (ushort)(i + 1),
             });
         }
-        _areas.Descriptors.Write(SplitDescriptor.Bytes * head, new SplitDescriptor
+        Describe(_areas.Descriptors, SplitDescriptor.Bytes * head, new SplitDescriptor
         {
             Address = _tablesAddress + (ulong)table,
             Length = (uint)(SplitDescriptor.Bytes * buffers.Length),
             Flags = DescriptorFlags.Indirect,
         });
         return _next[head];
+    }
+
+    // What is there already is not written: its line stays with the device, which has read it before.
+    private static void Describe(MemoryWindow area, int offset, SplitDescriptor descriptor)
+    {
+        var wanted = Unsafe.BitCast<SplitDescriptor, UInt128>(descriptor);
+        if (area.Read<UInt128>(offset) != wanted) area.Write(offset, wanted);
     }
 
     private void Free(ushort head)

@@ -6,7 +6,10 @@ namespace VmShunt.EndToEnd.Qemu;
 /// <summary>A QEMU process with a vhost-user-blk disk, and, if it runs our Linux, a shell on its serial line.</summary>
 internal sealed class QemuGuest : IAsyncDisposable
 {
-    private const int MemoryMegabytes = 192;
+    /// <summary>What our Linux says to a command that did not arrive whole.</summary>
+    internal const string Garbled = "GARBLED";
+
+    private const int MemoryMegabytes = 192, MostTries = 5;
 
     private readonly ChildProcess _process;
     private int _commands;
@@ -68,16 +71,19 @@ internal sealed class QemuGuest : IAsyncDisposable
     {
         var mark = $"done-{++_commands}";
         // The mark is put together by the shell, so that an echo of the command is not taken for it.
-        await _process.SendAsync($"{{ {command}; }} 2>&1; code=$?; echo; echo \"do\"\"ne-{_commands}:$code\"");
+        var line = $"{{ {command}; }} 2>&1; code=$?; echo; echo \"do\"\"ne-{_commands}:$code\"";
+        await SendAsync(line);
+        var tries = 1;
         var said = new List<string>();
         using var limit = new CancellationTokenSource(Until.Patience);
         try
         {
             while (true)
             {
-                var line = (await _process.Output.ReadAsync(limit.Token)).TrimEnd('\r');
-                if (line.StartsWith(mark + ':', StringComparison.Ordinal)) return (int.Parse(line[(mark.Length + 1)..]), string.Join('\n', said).Trim());
-                said.Add(line);
+                var answer = (await _process.Output.ReadAsync(limit.Token)).TrimEnd('\r');
+                if (answer.StartsWith(mark + ':', StringComparison.Ordinal)) return (int.Parse(answer[(mark.Length + 1)..]), string.Join('\n', said).Trim());
+                if (answer == Garbled && tries++ < MostTries) await SendAsync(line);
+                else said.Add(answer);
             }
         }
         catch (Exception e) when (e is OperationCanceledException or System.Threading.Channels.ChannelClosedException)
@@ -90,9 +96,12 @@ internal sealed class QemuGuest : IAsyncDisposable
     /// <summary>Reboots the guest and waits for its shell; QEMU must have been started to allow it.</summary>
     internal async Task RebootAsync()
     {
-        await _process.SendAsync("reboot -f");
+        await SendAsync("reboot -f");
         await WaitForAsync("GUEST-READY");
     }
+
+    // Only ASCII: a character is a byte.
+    private Task SendAsync(string line) => _process.SendAsync($"{line.Length}:{line}");
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 }

@@ -218,6 +218,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     private bool TakeCompletions()
     {
         var worked = false;
+        if (_queue.InFlight == 1) _slots.ExpectStatus();
         while (_queue.TryTakeUsed(out var slot, out _) == QueueTake.Taken)
         {
             worked = true;

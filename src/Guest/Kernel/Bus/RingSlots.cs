@@ -12,9 +12,9 @@ namespace VmShunt.Guest.Bus;
 /// </summary>
 internal sealed class RingSlots
 {
-    // A cache line for what the driver writes, one for what the device writes.
-    private const int Stride = 128;
-    private const int HeaderOffset = 0, RangeOffset = 16, StatusOffset = 64;
+    // A cache line a request: it goes to the device with the header and comes back with the status.
+    private const int Stride = 64;
+    private const int HeaderOffset = 0, RangeOffset = 16, StatusOffset = 32;
     private const byte NoStatus = 0xFF;
 
     private readonly BlockRequest?[] _requests;
@@ -22,6 +22,7 @@ internal sealed class RingSlots
     private readonly MemoryWindow _window;
     private readonly ulong _address;
     private int _freeCount;
+    private int _latest;
 
     internal RingSlots(int count, GuestBuffer memory)
     {
@@ -44,6 +45,7 @@ internal sealed class RingSlots
         var slot = _free[--_freeCount];
         _requests[slot] = request;
         var at = slot * Stride;
+        _latest = at;
         _window.Write(at + HeaderOffset, new VirtioBlkRequestHeader { Type = TypeOf(request.Operation), Sector = SectorOf(request) });
         _window.Write(at + StatusOffset, NoStatus);
         buffers[0] = new QueueBuffer(_address + (ulong)(at + HeaderOffset), VirtioBlkRequestHeader.Bytes);
@@ -68,6 +70,9 @@ internal sealed class RingSlots
                 return (slot, 2, 1);
         }
     }
+
+    /// <summary>Has the status of the latest request come along with the ring's own line, where it is the only one in flight.</summary>
+    internal void ExpectStatus() => _window.Prefetch(_latest + StatusOffset);
 
     /// <summary>Takes the request of a slot out and says how it ended.</summary>
     internal BlockRequest Take(ushort slot, out BlockStatus status)

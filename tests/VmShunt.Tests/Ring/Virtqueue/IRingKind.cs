@@ -20,6 +20,9 @@ public interface IRingKind<TDriver, TDevice>
     /// <summary>Where a new ring's device starts.</summary>
     static abstract uint StartPosition { get; }
 
+    /// <summary>The requests in flight up to which the driver describes them in the ring, though it has indirect tables.</summary>
+    static abstract int DirectRequests(int size);
+
     /// <summary>The device's end.</summary>
     static abstract TDevice CreateDevice(GuestRam ram, QueueOptions options, uint position);
 }

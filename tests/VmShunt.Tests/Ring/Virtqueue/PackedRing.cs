@@ -12,6 +12,8 @@ public sealed class PackedRing : IRingKind<PackedDriverQueue, PackedDeviceQueue>
 
     public static uint StartPosition => PackedLayout.StartPosition;
 
+    public static int DirectRequests(int size) => 0;
+
     public static int RingBytes(int size) => PackedLayout.DescriptorBytes(size) + 2 * PackedLayout.EventBytes;
 
     public static PackedDriverQueue CreateDriver(GuestRam ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress) =>

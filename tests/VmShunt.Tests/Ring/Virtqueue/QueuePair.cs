@@ -36,8 +36,9 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
 
     public DescriptorChain Chain { get; } = new();
 
-    /// <summary>The slots that a chain takes.</summary>
-    public int Slots(int buffers) => _options.Indirect && buffers <= TableEntries ? 1 : buffers;
+    /// <summary>The slots that the next chain takes.</summary>
+    public int Slots(int buffers) =>
+        _options.Indirect && buffers <= TableEntries && Driver.InFlight >= TKind.DirectRequests(_options.Size) ? 1 : buffers;
 
     /// <summary>A new device end goes on where the old one stopped.</summary>
     public void ReplaceDevice() => Device = TKind.CreateDevice(Ram, _options, Device.Position);

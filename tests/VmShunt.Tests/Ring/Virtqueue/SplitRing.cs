@@ -12,6 +12,8 @@ public sealed class SplitRing : IRingKind<SplitDriverQueue, SplitDeviceQueue>
 
     public static uint StartPosition => 0;
 
+    public static int DirectRequests(int size) => size < 64 ? 0 : 8;
+
     public static int RingBytes(int size) => UsedOffset(size) + SplitLayout.UsedBytes(size);
 
     public static SplitDriverQueue CreateDriver(GuestRam ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress) =>
