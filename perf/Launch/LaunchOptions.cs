@@ -25,6 +25,9 @@ internal sealed record LaunchOptions
     /// <summary>What VM-H is started with beside its disk and sockets.</summary>
     internal IReadOnlyList<string> HostOptions { get; init; } = [];
 
+    /// <summary>What VM-C is started with beside its hypervisor, memory and mode.</summary>
+    internal IReadOnlyList<string> GuestOptions { get; init; } = [];
+
     /// <summary>The folder of the three executables.</summary>
     internal string ProgramFolder { get; init; } = AppContext.BaseDirectory;
 

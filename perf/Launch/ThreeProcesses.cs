@@ -66,7 +66,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     {
         ChildProcess guest = Start("vmshunt-guest",
         [
-            "--hypervisor", _hypervisorSocket, "--memory", _options.MemoryBytes.ToString(CultureInfo.InvariantCulture), "--mode", mode, "console",
+            "--hypervisor", _hypervisorSocket, "--memory", _options.MemoryBytes.ToString(CultureInfo.InvariantCulture), "--mode", mode, .. _options.GuestOptions, "console",
         ]);
         Guest = new GuestConsole(guest);
         await ReadyAsync(guest);

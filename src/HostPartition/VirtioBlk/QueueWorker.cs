@@ -16,6 +16,9 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
 {
     private const int MostTogether = 8;
 
+    // Their places in what the thread sleeps on.
+    private const int KickAt = 1, CompletedAt = 2;
+
     private readonly VringSetup _setup;
     private readonly VirtioBlkRequestProcessor _processor;
     private readonly DescriptorChain _chain = new();
@@ -151,10 +154,10 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         }
     }
 
+    // Who has no kick descriptor polls, and never sleeps on this.
     private WaitSet WhatWakes() => (_setup.Kick, _parallel) switch
     {
-        (null, null) => new WaitSet(_wake.Handle),
-        (null, { } parallel) => new WaitSet(_wake.Handle, parallel.Completed.Handle),
+        (null, _) => new WaitSet(_wake.Handle),
         ({ } kick, null) => new WaitSet(_wake.Handle, kick.Handle),
         ({ } kick, { } parallel) => new WaitSet(_wake.Handle, kick.Handle, parallel.Completed.Handle),
     };
@@ -164,8 +167,8 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         if (!_queue.Arm() && _parallel?.Arm() != true)
         {
             sleep.Wait();
-            _setup.Kick?.TryDrain();
-            _parallel?.Completed.TryDrain();
+            if (sleep.IsReady(KickAt)) _setup.Kick?.TryDrain();
+            if (_parallel is not null && sleep.IsReady(CompletedAt)) _parallel.Completed.TryDrain();
         }
         _parallel?.Disarm();
         _queue.Disarm();

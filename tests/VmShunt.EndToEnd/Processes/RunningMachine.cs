@@ -24,9 +24,17 @@ internal sealed class RunningMachine : IAsyncDisposable
     internal ChildProcess Guest => _processes.Guest!.Process;
 
     /// <summary>Starts all three; the guest is in emulating mode.</summary>
-    internal static async Task<RunningMachine> BootAsync(string disk, bool readOnly = false, IReadOnlyList<string>? hostOptions = null)
+    internal static async Task<RunningMachine> BootAsync(
+        string disk, bool readOnly = false, IReadOnlyList<string>? hostOptions = null, IReadOnlyList<string>? guestOptions = null)
     {
-        var machine = new RunningMachine(new LaunchOptions { Disk = disk, AllowWrites = !readOnly, MemoryBytes = OwnDisk.MemoryBytes, HostOptions = hostOptions ?? [] });
+        var machine = new RunningMachine(new LaunchOptions
+        {
+            Disk = disk,
+            AllowWrites = !readOnly,
+            MemoryBytes = OwnDisk.MemoryBytes,
+            HostOptions = hostOptions ?? [],
+            GuestOptions = guestOptions ?? [],
+        });
         try
         {
             await machine._processes.StartServersAsync(disk, machine._folder);
