@@ -26,7 +26,9 @@ internal static class BenchCommand
             // BenchmarkDotNet knows no cancellation; suites that hold processes and files give them up when the process exits.
             using var stop = new StopSignals();
             using var registration = stop.Token.Register(() => Environment.Exit(stop.ExitCode ?? 1));
-            return new SuiteRunner(Console.Out, Console.Error, ConsoleLogger.Default).Run(options);
+            var result = new SuiteRunner(Console.Out, Console.Error, ConsoleLogger.Default).Run(options);
+            // The last suite may end between the signal and the exit.
+            return stop.ExitCode ?? result;
         });
         return command;
     }
