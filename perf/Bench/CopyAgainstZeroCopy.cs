@@ -90,7 +90,7 @@ public class CopyAgainstZeroCopy
         _driver.Publish();
 
         if (_device.TryTake(_chain) != QueueTake.Taken) throw new InvalidOperationException(_device.Fault ?? "the device finds no chain");
-        if (!_processor.TryProcess(_chain, out var returned)) throw new InvalidOperationException("the request was stopped");
+        if (!_processor.TryProcess(_chain, DiskClassDriver.NoSector, out var returned)) throw new InvalidOperationException("the request was stopped");
         _device.Return(_chain.Handle, returned);
         _device.Publish();
 

@@ -61,7 +61,10 @@ internal sealed class VirtualizationDriver : IDisposable
     }
 
     /// <summary>Fills the list from <paramref name="sector"/> on. Its total is a multiple of 512; it is used up.</summary>
-    internal DiskStatus Read(ulong sector, IoVectors target) => _disk.Read(sector, target);
+    /// <param name="sector">Where.</param>
+    /// <param name="target">Where to.</param>
+    /// <param name="next">Where the next read will likely be; a hint.</param>
+    internal DiskStatus Read(ulong sector, IoVectors target, ulong next = DiskClassDriver.NoSector) => _disk.Read(sector, target, next);
 
     /// <summary>Writes the list from <paramref name="sector"/> on. Its total is a multiple of 512; it is used up.</summary>
     /// <param name="sector">Where.</param>

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using VmShunt.Perf.Bench.Ends;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Launch;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Perf.Compare.Sitting;
 
@@ -21,7 +22,10 @@ internal sealed class Calibration : IDisposable
     private readonly RingMemory _memory = RingMemory.Create(dataBytes: 4096);
     private readonly ProcessPeer _peer;
     private readonly CacheLine _line;
-    private readonly byte[] _source, _target = GC.AllocateArray<byte>(64 * CopyBytes, pinned: true);
+    private readonly byte[] _target = GC.AllocateArray<byte>(64 * CopyBytes, pinned: true);
+
+    // As VM-H's memory disk is.
+    private readonly PrivateMemory _source;
     private readonly uint _blocks;
     private uint _random = 20071;
     private int _parent;
@@ -31,8 +35,8 @@ internal sealed class Calibration : IDisposable
     internal Calibration(long diskBytes, OrphanGuard guard)
     {
         _guard = guard;
-        _source = GC.AllocateUninitializedArray<byte>((int)diskBytes, pinned: true);
-        new Random(1).NextBytes(_source);
+        _source = new PrivateMemory(diskBytes);
+        new Random(1).NextBytes(_source.At(0, (int)diskBytes));
         _blocks = (uint)(diskBytes / CopyBytes);
         _peer = new ProcessPeer(PeerWork.CacheLine, _memory);
         guard.Watch(_peer.ProcessId);
@@ -64,6 +68,7 @@ internal sealed class Calibration : IDisposable
         _guard.Forget(_peer.ProcessId);
         _peer.Dispose();
         _memory.Dispose();
+        _source.Dispose();
     }
 
     private CalibrationPoint MeasureAll() => new(
@@ -86,7 +91,7 @@ internal sealed class Calibration : IDisposable
     }
 
     // 64 targets in turn, as a guest's requests have buffers of their own.
-    private void Copy(int at) => _source.AsSpan(at, CopyBytes).CopyTo(_target.AsSpan((int)(NextBlock() % 64) * CopyBytes));
+    private void Copy(int at) => _source.At(at, CopyBytes).CopyTo(_target.AsSpan((int)(NextBlock() % 64) * CopyBytes));
 
     private uint NextBlock()
     {

@@ -13,6 +13,9 @@ internal sealed class DiskClassDriver : IDisposable
     /// <summary>The unit of every sector number, whatever the block size (virtio 1.3 §5.2.4; ATA).</summary>
     internal const int SectorBytes = 512;
 
+    /// <summary>No sector of any disk.</summary>
+    internal const ulong NoSector = ulong.MaxValue;
+
     private readonly PortDriver _port;
     private readonly DiskErrorLog _errors;
     private readonly RoomWait? _room;
@@ -71,12 +74,15 @@ internal sealed class DiskClassDriver : IDisposable
     }
 
     /// <summary>Reads as many bytes as the list asks for. Its total must be a multiple of 512.</summary>
-    internal DiskStatus Read(ulong sector, IoVectors target)
+    /// <param name="sector">Where.</param>
+    /// <param name="target">Where to.</param>
+    /// <param name="next">Where the next read will likely be, so that it can be fetched meanwhile; any number, it is only a hint.</param>
+    internal DiskStatus Read(ulong sector, IoVectors target, ulong next = NoSector)
     {
         if (!IsOnDisk(sector, (ulong)target.TotalBytes / SectorBytes)) return DiskStatus.OutOfRange;
         try
         {
-            _port.Read(target, (long)sector * SectorBytes);
+            _port.Read(target, (long)sector * SectorBytes, next < SectorCount ? (long)next * SectorBytes : -1);
             return DiskStatus.Ok;
         }
         catch (IOException e)

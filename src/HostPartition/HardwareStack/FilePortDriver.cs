@@ -99,10 +99,12 @@ internal sealed class FilePortDriver : PortDriver
         Interlocked.Exchange(ref _bytes, bytes);
     }
 
-    internal override void Read(IoVectors target, long offset)
+    internal override void Read(IoVectors target, long offset) => Read(target, offset, -1);
+
+    internal override void Read(IoVectors target, long offset, long next)
     {
         // What cannot be had from the mapping is asked of the kernel, which says why.
-        if (_mapping is not null && _mapping.TryRead(target, offset)) return;
+        if (_mapping is not null && _mapping.TryRead(target, offset, next)) return;
         var asked = target.TotalBytes;
         var read = _direct is null ? DiskFile.Read(_file, target, offset) : _direct.Read(target, offset);
         if (read == asked) return;

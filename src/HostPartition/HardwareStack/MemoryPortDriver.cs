@@ -5,16 +5,15 @@ namespace VmShunt.HostPartition.HardwareStack;
 /// <summary>A disk in memory (<c>memory:SIZE</c>): what the roads cost when the device costs next to nothing.</summary>
 internal sealed class MemoryPortDriver : PortDriver
 {
-    // An array holds less than 2 GiB, so a large disk is a row of chunks; they are touched, and so paid for, on use.
-    private const int ChunkBytes = 1 << 30;
-    private readonly byte[][] _chunks;
+    private const int PieceBytes = 1 << 30;
+
+    // To the end of the last sector; what lies there past the end of the disk is never written, and so reads as zeros.
+    private readonly PrivateMemory _memory;
 
     internal MemoryPortDriver(long bytes)
     {
         Bytes = bytes;
-        _chunks = new byte[(bytes + ChunkBytes - 1) / ChunkBytes][];
-        for (var i = 0; i < _chunks.Length; i++)
-            _chunks[i] = new byte[Math.Min(ChunkBytes, bytes - (long)i * ChunkBytes)];
+        _memory = new PrivateMemory((bytes + DiskClassDriver.SectorBytes - 1) / DiskClassDriver.SectorBytes * DiskClassDriver.SectorBytes);
     }
 
     internal override string Description => $"memory:{Bytes}";
@@ -25,39 +24,18 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override bool IsReadOnly => false;
 
-    internal override void Read(IoVectors target, long offset)
-    {
-        for (var i = 0; i < target.Count; i++)
-        {
-            var piece = target[i];
-            while (!piece.IsEmpty)
-            {
-                var source = At(offset, piece.Length);
-                if (source.IsEmpty)
-                {
-                    piece.Clear();
-                    break;
-                }
-                BulkCopy.Copy(source, piece);
-                piece = piece[source.Length..];
-                offset += source.Length;
-            }
-        }
-    }
+    internal override void Read(IoVectors target, long offset) => _memory.Read(target, offset);
+
+    internal override void Read(IoVectors target, long offset, long next) => _memory.Read(target, offset, next);
 
     internal override void Write(IoVectors source, long offset)
     {
         for (var i = 0; i < source.Count; i++)
         {
             ReadOnlySpan<byte> piece = source[i];
-            while (!piece.IsEmpty)
-            {
-                var target = At(offset, piece.Length);
-                if (target.IsEmpty) return;
-                BulkCopy.Copy(piece[..target.Length], target);
-                piece = piece[target.Length..];
-                offset += target.Length;
-            }
+            var target = At(offset, piece.Length);
+            BulkCopy.Copy(piece[..target.Length], target);
+            offset += target.Length;
         }
     }
 
@@ -74,26 +52,10 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override void WriteZeroes(long offset, long bytes)
     {
-        while (bytes > 0)
-        {
-            var target = At(offset, (int)Math.Min(bytes, ChunkBytes));
-            if (target.IsEmpty) break;
-            target.Clear();
-            offset += target.Length;
-            bytes -= target.Length;
-        }
+        for (; bytes > 0; offset += PieceBytes, bytes -= PieceBytes) At(offset, (int)Math.Min(bytes, PieceBytes)).Clear();
     }
 
-    public override void Dispose()
-    {
-        // The chunks belong to the collector.
-    }
+    public override void Dispose() => _memory.Dispose();
 
-    private Span<byte> At(long offset, int wanted)
-    {
-        if (offset >= Bytes) return default;
-        var chunk = _chunks[offset / ChunkBytes];
-        var start = (int)(offset % ChunkBytes);
-        return chunk.AsSpan(start, Math.Min(wanted, chunk.Length - start));
-    }
+    private Span<byte> At(long offset, int wanted) => offset >= Bytes ? default : _memory.At(offset, (int)Math.Min(wanted, Bytes - offset));
 }

@@ -34,6 +34,13 @@ internal abstract class PortDriver : IDisposable
     /// <exception cref="IOException">The device failed.</exception>
     internal abstract void Read(IoVectors target, long offset);
 
+    /// <summary>As <see cref="Read(IoVectors, long)"/>, for a caller who knows where the next read will likely be.</summary>
+    /// <param name="target">The pieces.</param>
+    /// <param name="offset">Where, in bytes.</param>
+    /// <param name="next">Where the next one will be: a hint to fetch that meanwhile; −1 where that is not known.</param>
+    /// <exception cref="IOException">The device failed.</exception>
+    internal virtual void Read(IoVectors target, long offset, long next) => Read(target, offset);
+
     /// <summary>Writes the pieces. When that fails, the list holds those that were not written.</summary>
     /// <exception cref="IOException">The device failed, or is full.</exception>
     internal abstract void Write(IoVectors source, long offset);

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using VmShunt.HostPartition.HardwareStack;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
@@ -21,7 +22,12 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
 
     private readonly VringSetup _setup;
     private readonly VirtioBlkRequestProcessor _processor;
-    private readonly DescriptorChain _chain = new();
+    private readonly bool _looksAhead;
+    private DescriptorChain _chain = new();
+
+    // Taken while the one before it was a read, so that its data is fetched while that one's is copied.
+    private DescriptorChain _ahead = new();
+    private bool _hasAhead;
     private readonly SharedFlag _stopping = new();
     private readonly EventFd _wake = EventFd.Create();
     private readonly Thread _thread;
@@ -41,6 +47,7 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         _processor = new VirtioBlkRequestProcessor(device, setup.Memory, _stopping);
         _parallel = ParallelRequests.TryOpen(device, _processor, _stopping, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
         _togetherAtMost = device.Disk.IsQuick ? MostTogether : 1;
+        _looksAhead = device.Disk.IsQuick;
         _log = log;
         // Without a kick descriptor there is nothing to sleep on: the ring is polled.
         _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
@@ -65,10 +72,9 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         _queue.Disarm();
         _parallel?.Disarm();
         // What a process before this one took cannot be left to another: nobody but this queue knows of it.
-        while (!_stopping.IsRaised || _queue.HasPending)
+        while (!_stopping.IsRaised || _queue.HasPending || _hasAhead)
         {
-            _processor.ExpectHeader();
-            var found = _queue.TryTake(_chain);
+            var found = Take();
             if (found == QueueTake.Taken)
             {
                 if (_parallel?.TryStart(_chain) != true && !Process()) continue;
@@ -106,12 +112,36 @@ internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct,
         _parallel?.Dispose();
     }
 
+    private QueueTake Take()
+    {
+        if (!_hasAhead)
+        {
+            _processor.ExpectHeader();
+            return _queue.TryTake(_chain);
+        }
+        _hasAhead = false;
+        (_chain, _ahead) = (_ahead, _chain);
+        return QueueTake.Taken;
+    }
+
+    /// <summary>
+    /// Takes the chain after the one at hand. Only while that is sure to be returned: a write that waits for room may have to
+    /// be given back, which the last one taken alone can.
+    /// </summary>
+    /// <returns>Where it will read.</returns>
+    private ulong TakeAhead()
+    {
+        if (!_looksAhead || _stopping.IsRaised || !VirtioBlkRequestProcessor.IsHeaderOnly(_chain)) return DiskClassDriver.NoSector;
+        _hasAhead = _queue.TryTake(_ahead) == QueueTake.Taken;
+        return _hasAhead ? _processor.SectorToRead(_ahead) : DiskClassDriver.NoSector;
+    }
+
     /// <returns>False when the chain is to be taken again.</returns>
     private bool Process()
     {
         // In the order in which a driver sees them end: what was begun side by side is not held up by this one.
         _parallel?.Submit();
-        if (!_processor.TryProcess(_chain, out var written))
+        if (!_processor.TryProcess(_chain, TakeAhead(), out var written))
         {
             if (_unpublished > 0) Publish();
             DrainParallel();

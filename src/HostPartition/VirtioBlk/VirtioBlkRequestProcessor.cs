@@ -27,18 +27,34 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
 
     /// <summary>Processes a chain and writes its status.</summary>
     /// <param name="chain">The chain.</param>
+    /// <param name="nextRead">From <see cref="SectorToRead"/>: where the next chain will read; a hint.</param>
     /// <param name="written">The bytes written into the guest's memory, counted from the start of the writable part (used.len).</param>
     /// <returns>False when it was stopped while it waited for room: no status was written, and it may be processed again.</returns>
-    internal bool TryProcess(DescriptorChain chain, out uint written)
+    internal bool TryProcess(DescriptorChain chain, ulong nextRead, out uint written)
     {
         written = 0;
         // No place for a status: the chain is given back with nothing written.
         if (!TryFindStatus(chain, out var statusAddress)) return true;
-        var status = Execute(chain, out var data);
+        var status = Execute(chain, nextRead, out var data);
         if (status == DiskStatus.Stopped) return false;
         // Counted from the start without a gap: the status only where it comes right after (virtio 1.3 §2.7.8.2).
         written = memory.TryWrite(statusAddress, (byte)ToVirtio(status)) && data == _room ? data + 1 : data;
         return true;
+    }
+
+    /// <summary>
+    /// Whether the device reads nothing of a chain but a header, so that its request writes nothing to the disk: such a
+    /// request never waits for room.
+    /// </summary>
+    internal static bool IsHeaderOnly(DescriptorChain chain) => chain.Readable.Length == 1 && chain.Readable[0].Length == VirtioBlkRequestHeader.Bytes;
+
+    /// <summary>Where a chain will read, as far as one can say before it is processed: the guest may change it until then.</summary>
+    /// <returns><see cref="DiskClassDriver.NoSector"/> when it does not seem to be a read.</returns>
+    internal ulong SectorToRead(DescriptorChain chain)
+    {
+        if (!IsHeaderOnly(chain) || !memory.TryGetWindow(chain.Readable[0].Address, VirtioBlkRequestHeader.Bytes, out var window)) return DiskClassDriver.NoSector;
+        var header = window.Read<VirtioBlkRequestHeader>(0);
+        return header.Type == VirtioBlkRequestType.In ? header.Sector : DiskClassDriver.NoSector;
     }
 
     /// <summary>Reads a request that is a read or write with nothing unusual about it.</summary>
@@ -89,7 +105,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         _ => VirtioBlkStatus.IoError,
     };
 
-    private DiskStatus Execute(DescriptorChain chain, out uint written)
+    private DiskStatus Execute(DescriptorChain chain, ulong nextRead, out uint written)
     {
         written = 0;
         _room = -1;
@@ -102,7 +118,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         switch (header.Type)
         {
             case VirtioBlkRequestType.In:
-                return Read(header.Sector, out written);
+                return Read(header.Sector, nextRead, out written);
             case VirtioBlkRequestType.Out:
                 return _out.TotalBytes % DiskClassDriver.SectorBytes == 0 ? device.Disk.Write(header.Sector, _out, stop) : DiskStatus.IoError;
             case VirtioBlkRequestType.Flush:
@@ -154,12 +170,12 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         _ => RequestClasses.None,
     };
 
-    private DiskStatus Read(ulong sector, out uint written)
+    private DiskStatus Read(ulong sector, ulong next, out uint written)
     {
         written = 0;
         var bytes = _in.TotalBytes;
         if (bytes % DiskClassDriver.SectorBytes != 0 || bytes >= uint.MaxValue) return DiskStatus.IoError;
-        var status = device.Disk.Read(sector, _in);
+        var status = device.Disk.Read(sector, _in, next);
         if (status == DiskStatus.Ok) written = (uint)bytes;
         return status;
     }

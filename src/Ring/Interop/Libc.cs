@@ -24,7 +24,8 @@ internal static unsafe partial class Libc
     internal const nuint BLKSSZGET = 0x1268, BLKIOMIN = 0x1278, BLKIOOPT = 0x1279, BLKALIGNOFF = 0x127A, BLKPBSZGET = 0x127B;
 
     internal const int PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
-    internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_POPULATE = 0x8000;
+    internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000;
+    internal const int MADV_HUGEPAGE = 14;
     internal const int SIGBUS = 7, SIG_DFL = 0, SIG_IGN = 1;
     internal const int StatFsBytes = 120;
 
@@ -144,6 +145,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "mmap64", SetLastError = true)]
     internal static partial byte* MMap(void* address, nuint bytes, int protection, int flags, int fd, long offset);
+
+    [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
+    internal static partial int MAdvise(void* start, nuint length, int advice);
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     internal static partial int MUnmap(void* address, nuint bytes);

@@ -47,21 +47,18 @@ public sealed unsafe class FileMapping : IDisposable
     }
 
     /// <summary>Fills the pieces with what lies at an offset. The list stays as it is.</summary>
+    /// <param name="target">The pieces.</param>
+    /// <param name="offset">In bytes.</param>
+    /// <param name="next">Where the next read will likely be, which is fetched meanwhile; a hint, −1 where that is not known.</param>
     /// <returns>
     /// False when that is not in the mapping, or could not be read; the pieces hold anything then. Within the file's last
     /// page, what lies past its end reads as zeros.
     /// </returns>
-    public bool TryRead(IoVectors target, long offset)
+    public bool TryRead(IoVectors target, long offset, long next = -1)
     {
         ArgumentNullException.ThrowIfNull(target);
         if (offset < 0 || offset > _bytes || target.TotalBytes > _bytes - offset) return false;
-        var source = _base + offset;
-        foreach (var piece in target.Pieces)
-        {
-            if (!GuardedCopy.TryCopy((byte*)piece.Address, source, piece.Length)) return false;
-            source += piece.Length;
-        }
-        return true;
+        return target.TryFillFrom(_base + offset, (ulong)next < (ulong)_bytes ? _base + next : null);
     }
 
     /// <inheritdoc/>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using VmShunt.Ring.Interop;
 
 namespace VmShunt.Ring.Memory;
@@ -9,44 +10,82 @@ namespace VmShunt.Ring.Memory;
 /// read, raises SIGBUS where it is touched. Here that ends the copy and not the process. Any thread.
 /// </summary>
 /// <remarks>
-/// A handler in C# would not be safe: the runtime may be anywhere when a signal comes. So the copy is one instruction of
-/// machine code, and the handler a few: when the signal came from that instruction it goes on behind it, and otherwise
-/// it passes the signal on to the handler that was there before, the runtime's. Neither touches anything managed.
+/// A handler in C# would not be safe: the runtime may be anywhere when a signal comes. So the copies are a few instructions
+/// of machine code, and so is the handler: when the signal came from one of them it goes on behind it, and otherwise it
+/// passes the signal on to the handler that was there before, the runtime's. Neither touches anything managed.
 /// </remarks>
 internal static unsafe class GuardedCopy
 {
-    private const int Handler = 16, Previous = 64;
+    private const int Ahead = 0x10, Handler = 0x50, Previous = 0x90, LineBytes = 64;
 
-    private static readonly delegate* unmanaged<byte*, byte*, nuint, int> s_copy = Install();
+    private static readonly delegate* unmanaged<byte*, byte*, nuint, byte*, int> s_copy = Install();
 
     /// <summary>Whether this machine can: Linux on x86-64, and the system lets the process make code.</summary>
     internal static bool IsSupported => s_copy != null;
 
     /// <summary>Copies bytes; only where <see cref="IsSupported"/>.</summary>
     /// <returns>False when a page could not be had; a part may have been copied.</returns>
-    internal static bool TryCopy(byte* target, byte* source, nuint bytes) => s_copy(target, source, bytes) == 0;
+    internal static bool TryCopy(byte* target, byte* source, nuint bytes) => s_copy(target, source, bytes, null) == 0;
 
-    // System V AMD64: the arguments are in rdi, rsi, rdx; the handler's are the signal, siginfo and ucontext.
+    /// <summary>
+    /// Copies bytes and has as many fetched from <paramref name="next"/>, line by line in between: memory answers both at
+    /// once. Only where <see cref="IsSupported"/>.
+    /// </summary>
+    /// <returns>As of <see cref="TryCopy(byte*, byte*, nuint)"/>; whether the next bytes can be had does not matter.</returns>
+    internal static bool TryCopy(byte* target, byte* source, nuint bytes, byte* next)
+    {
+        var lines = bytes / LineBytes;
+        if (lines == 0 || !Avx.IsSupported) return TryCopy(target, source, bytes);
+        var ahead = (delegate* unmanaged<byte*, byte*, nuint, byte*, int>)((byte*)s_copy + Ahead);
+        if (ahead(target, source, lines, next) != 0) return false;
+        var copied = lines * LineBytes;
+        return copied == bytes || TryCopy(target + copied, source + copied, bytes - copied);
+    }
+
+    // System V AMD64: the arguments are in rdi, rsi, rdx, rcx; the handler's are the signal, siginfo and ucontext.
     private static ReadOnlySpan<byte> Code =>
     [
-        0x48, 0x89, 0xD1,                          //  0  copy:    mov  rcx, rdx
-        0xF3, 0xA4,                                //  3           rep movsb
-        0x31, 0xC0,                                //  5           xor  eax, eax
-        0xC3,                                      //  7           ret
-        0xB8, 0x01, 0x00, 0x00, 0x00,              //  8  failed:  mov  eax, 1
-        0xC3,                                      // 13           ret
-        0x90, 0x90,
-        0x48, 0x8B, 0x82, 0xA8, 0x00, 0x00, 0x00,  // 16  handler: mov  rax, [rdx + 168]   uc_mcontext.gregs[REG_RIP]
-        0x48, 0x8D, 0x0D, 0xE5, 0xFF, 0xFF, 0xFF,  // 23           lea  rcx, [copy + 3]
-        0x48, 0x39, 0xC8,                          // 30           cmp  rax, rcx
-        0x75, 0x0F,                                // 33           jne  pass
-        0x48, 0x8D, 0x05, 0xDE, 0xFF, 0xFF, 0xFF,  // 35           lea  rax, [failed]
-        0x48, 0x89, 0x82, 0xA8, 0x00, 0x00, 0x00,  // 42           mov  [rdx + 168], rax
-        0xC3,                                      // 49           ret
-        0xFF, 0x25, 0x08, 0x00, 0x00, 0x00,        // 50  pass:    jmp  [previous]
+        0x48, 0x89, 0xD1,                          // 00  copy:    mov  rcx, rdx
+        0xF3, 0xA4,                                // 03  moving:  rep movsb
+        0x31, 0xC0,                                // 05           xor  eax, eax
+        0xC3,                                      // 07           ret
+        0xB8, 0x01, 0x00, 0x00, 0x00,              // 08  failed:  mov  eax, 1
+        0xC3,                                      // 0D           ret
+        0x66, 0x90,
+        0x0F, 0x18, 0x09,                          // 10  ahead:   prefetcht0 [rcx]
+        0xC5, 0xFE, 0x6F, 0x06,                    // 13           vmovdqu ymm0, [rsi]
+        0xC5, 0xFE, 0x6F, 0x4E, 0x20,              // 17           vmovdqu ymm1, [rsi + 32]
+        0xC5, 0xFE, 0x7F, 0x07,                    // 1C           vmovdqu [rdi], ymm0
+        0xC5, 0xFE, 0x7F, 0x4F, 0x20,              // 20           vmovdqu [rdi + 32], ymm1
+        0x48, 0x83, 0xC6, 0x40,                    // 25           add  rsi, 64
+        0x48, 0x83, 0xC7, 0x40,                    // 29           add  rdi, 64
+        0x48, 0x83, 0xC1, 0x40,                    // 2D           add  rcx, 64
+        0x48, 0xFF, 0xCA,                          // 31           dec  rdx
+        0x75, 0xDA,                                // 34           jnz  ahead
+        0xC5, 0xF8, 0x77,                          // 36           vzeroupper
+        0x31, 0xC0,                                // 39           xor  eax, eax
+        0xC3,                                      // 3B           ret
+        0xC5, 0xF8, 0x77,                          // 3C  stopped: vzeroupper
+        0xB8, 0x01, 0x00, 0x00, 0x00,              // 3F           mov  eax, 1
+        0xC3,                                      // 44           ret
+        0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+        0x48, 0x8B, 0x82, 0xA8, 0x00, 0x00, 0x00,  // 50  handler: mov  rax, [rdx + 168]   uc_mcontext.gregs[REG_RIP]
+        0x48, 0x8D, 0x0D, 0xA5, 0xFF, 0xFF, 0xFF,  // 57           lea  rcx, [moving]
+        0x4C, 0x8D, 0x05, 0xA3, 0xFF, 0xFF, 0xFF,  // 5E           lea  r8, [failed]
+        0x48, 0x39, 0xC8,                          // 65           cmp  rax, rcx
+        0x74, 0x17,                                // 68           je   resume
+        0x48, 0x8D, 0x0D, 0x9F, 0xFF, 0xFF, 0xFF,  // 6A           lea  rcx, [ahead]
+        0x4C, 0x8D, 0x05, 0xC4, 0xFF, 0xFF, 0xFF,  // 71           lea  r8, [stopped]
+        0x48, 0x29, 0xC8,                          // 78           sub  rax, rcx
+        0x48, 0x83, 0xF8, 0x23,                    // 7B           cmp  rax, 0x23          the last instruction of the loop that touches memory lies before
+        0x77, 0x08,                                // 7F           ja   pass
+        0x4C, 0x89, 0x82, 0xA8, 0x00, 0x00, 0x00,  // 81  resume:  mov  [rdx + 168], r8
+        0xC3,                                      // 88           ret
+        0xFF, 0x25, 0x01, 0x00, 0x00, 0x00,        // 89  pass:    jmp  [previous]
+        0x90,
     ];
 
-    private static delegate* unmanaged<byte*, byte*, nuint, int> Install()
+    private static delegate* unmanaged<byte*, byte*, nuint, byte*, int> Install()
     {
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64) return null;
         Libc.SignalAction action;
@@ -54,12 +93,12 @@ internal static unsafe class GuardedCopy
         var bytes = (nuint)Environment.SystemPageSize;
         var page = Libc.MMap(null, bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS, -1, 0);
         if (page == Libc.MAP_FAILED) return null;
-        Code.CopyTo(new Span<byte>(page, Handler + Previous));
+        Code.CopyTo(new Span<byte>(page, Previous));
         BinaryPrimitives.WriteInt64LittleEndian(new Span<byte>(page + Previous, sizeof(long)), action.Handler);
         action.Handler = (nint)(page + Handler);
         // Never writable and executable at once.
         if (Libc.MProtect(page, bytes, Libc.PROT_READ | Libc.PROT_EXEC) == 0 && Libc.SigAction(Libc.SIGBUS, &action, null) == 0)
-            return (delegate* unmanaged<byte*, byte*, nuint, int>)page;
+            return (delegate* unmanaged<byte*, byte*, nuint, byte*, int>)page;
         _ = Libc.MUnmap(page, bytes);
         return null;
     }

@@ -123,6 +123,28 @@ public sealed unsafe class IoVectors
         return copied;
     }
 
+    /// <summary>
+    /// Fills the pieces from one stretch of memory, which may be gone, and has what will be wanted next fetched meanwhile
+    /// where it is known and both are short. Only where <see cref="GuardedCopy"/> is supported.
+    /// </summary>
+    /// <param name="source">As many bytes as the pieces hold.</param>
+    /// <param name="next">Where the next bytes lie; a hint, null where that is not known.</param>
+    /// <returns>False when a page could not be had; the pieces hold anything then.</returns>
+    internal bool TryFillFrom(byte* source, byte* next)
+    {
+        // More than that would push each other out of the nearest cache.
+        const int aheadAtMost = 16 * 1024;
+        if (TotalBytes > aheadAtMost) next = null;
+        foreach (var piece in _pieces.AsSpan(0, _count))
+        {
+            var target = (byte*)piece.Address;
+            if (!(next is null ? GuardedCopy.TryCopy(target, source, piece.Length) : GuardedCopy.TryCopy(target, source, piece.Length, next))) return false;
+            source += piece.Length;
+            if (next is not null) next += piece.Length;
+        }
+        return true;
+    }
+
     /// <summary>Drops everything after the first <paramref name="bytes"/> bytes.</summary>
     public void Truncate(long bytes)
     {

@@ -53,6 +53,11 @@ internal sealed class RecordingPortDriver(long bytes = 1 << 20) : PortDriver
 
     internal override bool IsReadOnly => false;
 
+    internal override bool IsQuick => Quick;
+
+    /// <summary>Whether it says that its requests take hardly longer than their way.</summary>
+    internal bool Quick { get; init; }
+
     internal override DiskTopology Topology { get; } = new(4096, 512, 8192, 65536);
 
     internal override void Refresh() => _bytes = NewBytes;

@@ -254,6 +254,27 @@ public sealed class VirtioBlkDeviceTests : IDisposable
     }
 
     [Fact]
+    public void Of_a_quick_disk_what_comes_before_a_write_that_waits_for_room_is_done_and_what_comes_after_stays_in_the_ring()
+    {
+        var port = new RecordingPortDriver { Quick = true, Room = 0 };
+        var session = Session(Disk(port, waitForRoom: true));
+        session.Submit(1, VirtioBlkRequestType.In, 8, 512);
+        session.Submit(2, VirtioBlkRequestType.In, 9, 512);
+        session.Submit(3, VirtioBlkRequestType.Out, 8, 512);
+        session.Submit(4, VirtioBlkRequestType.In, 8, 512);
+        session.Start();
+        Assert.True(SpinWait.SpinUntil(() => port.Attempts >= 2, TimeSpan.FromSeconds(60)), "nothing waits");
+        Assert.Equal(2u, session.Frontend.StopRing(0));
+        foreach (ushort token in new[] { 1, 2 }) Assert.Equal((token, VirtioBlkStatus.Ok, 513u), session.Complete());
+        Assert.False(session.HasCompletion);
+        port.Room = int.MaxValue;
+        session.Start(2);
+        Assert.Equal(((ushort)3, VirtioBlkStatus.Ok, 1u), session.Complete());
+        Assert.Equal(((ushort)4, VirtioBlkStatus.Ok, 513u), session.Complete());
+        Assert.Equal(["read 8+1", "read 9+1", "write 8+1", "read 8+1"], port.Asked);
+    }
+
+    [Fact]
     public void A_session_ends_while_a_write_waits_for_room()
     {
         _port.Room = 0;
