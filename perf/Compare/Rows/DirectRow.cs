@@ -15,12 +15,14 @@ internal sealed class DirectRow() : Row("direct-32", "file with O_DIRECT, 4 KiB 
         RingContestant file = RingContestant.Of(session, "VM-H O_DIRECT", await rig.HostAsync(rig.DirectFile, "VM-H"), workload);
         Contestant[] peers = [.. (await rig.StorageDaemonsAsync(rig.DirectFile)).Select(peer => RingContestant.Of(session, peer.Subject, peer.Guest, workload))];
         var fio = FioContestant.Find(session, rig.DirectFile, workload);
-        var rounds = await Rounds.RunAsync(session, [file, .. peers, .. fio is null ? (Contestant[])[] : [fio]]);
+        UringContestant uring = UringContestant.Of(session, rig, rig.DirectFile, workload);
+        var rounds = await Rounds.RunAsync(session, [file, .. peers, uring, .. fio is null ? (Contestant[])[] : [fio]]);
 
         var ours = rounds.Of(file);
         return Result(
             rounds,
             Judge("qsd", Title, Target.AtLeast(1), ours, peers.Length == 0 ? null : Best(peers.Select(rounds.Of)), Iops, "qsd O_DIRECT"),
-            Judge("fio", Title, Target.AtLeast(0.9), ours, fio is null ? null : rounds.Of(fio), Iops, "fio io_uring", FioContestant.Allowed));
+            Judge("fio", Title, Target.AtLeast(0.9), ours, fio is null ? null : rounds.Of(fio), Iops, "fio io_uring", FioContestant.Allowed),
+            Tell("uring", Title, ours, rounds.Of(uring), Iops, UringContestant.Allowed));
     }
 }

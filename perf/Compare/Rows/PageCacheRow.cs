@@ -15,13 +15,15 @@ internal sealed class PageCacheRow(int depth) : Row($"file-{depth}", $"file in t
         RingContestant file = RingContestant.Of(session, "VM-H file", await rig.HostAsync(rig.CachedFile, "VM-H"), workload);
         Contestant[] peers = [.. (await rig.StorageDaemonsAsync(rig.CachedFile)).Select(peer => RingContestant.Of(session, peer.Subject, peer.Guest, workload))];
         PreadContestant pread = PreadContestant.Of(session, rig.OpenFile(), workload.BlockSize, workload.Operation);
-        var rounds = await Rounds.RunAsync(session, [file, .. peers, pread]);
+        UringContestant uring = UringContestant.Of(session, rig, rig.CachedFile, workload);
+        var rounds = await Rounds.RunAsync(session, [file, .. peers, pread, uring]);
 
         var ours = rounds.Of(file);
         var best = peers.Length == 0 ? null : Best(peers.Select(rounds.Of));
         return Result(
             rounds,
             Judge("qsd", Title, Target.AtLeast(3), ours, best, Iops, "qsd file"),
-            Judge("pread", $"{Title}: time a request", Target.AtMost(depth == 1 ? 1.3 : 1), ours, rounds.Of(pread), Time, PreadContestant.Name, PreadContestant.Allowed));
+            Judge("pread", $"{Title}: time a request", Target.AtMost(depth == 1 ? 1.3 : 1), ours, rounds.Of(pread), Time, PreadContestant.Name, PreadContestant.Allowed),
+            Tell("uring", $"{Title}: time a request", ours, rounds.Of(uring), Time, UringContestant.Allowed));
     }
 }

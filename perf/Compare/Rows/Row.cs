@@ -29,6 +29,10 @@ internal abstract class Row(string id, string title)
 
     private protected static double Time(Sample sample) => sample.Nanoseconds;
 
+    /// <summary>A ratio of two measurements that is told and not judged.</summary>
+    private protected Verdict Tell(string id, string work, Measurement ours, Measurement theirs, Func<Sample, double> figure, params IReadOnlyList<Allowance> allowed) =>
+        new($"{Id}.{id}", work, theirs.Subject, null, Ratio.Of(ours, theirs, figure, allowed), [.. allowed.Select(static one => one.Because)]);
+
     /// <summary>A verdict about a ratio of two measurements, or that the other one is not there.</summary>
     private protected Verdict Judge(
         string id, string work, Target target, Measurement ours, Measurement? theirs, Func<Sample, double> figure, string missing,
