@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.Globalization;
 using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.VirtioBlk;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;
 
@@ -20,6 +22,7 @@ internal sealed record HostOptions(
     DiskEngine Engine,
     FullDisk OnFull,
     WaitPolicy Poll,
+    int Pollers,
     TimeSpan? Linger,
     RequestClasses Primary)
 {
@@ -41,19 +44,21 @@ internal sealed record HostOptions(
         cache.AcceptOnlyFromAmong("writeback", "writethrough", "direct");
         engine.AcceptOnlyFromAmong("auto", "pread", "mmap", "uring");
         onFull.AcceptOnlyFromAmong("fail", "wait");
-        var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
+        var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how rings are waited for: adaptive, busy or never (spin)" };
+        var pollers = new Option<string>("--pollers") { DefaultValueFactory = _ => "auto", HelpName = "N", Description = "threads that serve the rings of all guests together, where requests never wait (memory:, null:): 0 to 64, 0 for a thread a ring, or auto (one for two processors)" };
         var primary = new Option<string>("--primary") { HelpName = "LIST", DefaultValueFactory = _ => "all", Description = "the classes of requests to do on the ring, of read,write,flush,discard,write-zeroes; others are refused there, and a shunt that would send them is" };
         var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "end by itself when the last client has been gone this long" };
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 64, r, "--queues takes 1 to 64"));
         queueSize.Validators.Add(r => Require(Ring.Virtqueue.SplitLayout.IsValidSize(r.GetValue(queueSize)), r, "--queue-size takes a power of two up to 32768"));
         blockSize.Validators.Add(r => Require(r.GetValue(blockSize) is 512 or 4096, r, "--block-size takes 512 or 4096"));
         serial.Validators.Add(r => Require(r.GetValue(serial) is { Length: >= 1 and <= 20 } text && text.All(char.IsAscii), r, "--serial takes 1 to 20 ASCII characters"));
+        pollers.Validators.Add(r => Require(TryParsePollers(r.GetValue(pollers)!, out _), r, "--pollers takes 0 to 64, or auto"));
         primary.Validators.Add(r => Require(RequestClassList.TryParse(r.GetValue(primary)!, out _), r, "--primary takes a list of read, write, flush, discard, write-zeroes with commas between them, or all"));
         linger.Validators.Add(r => Require(r.GetValue(linger) is > 0 and < 1e6, r, "--linger takes a positive number of seconds"));
 
         var root = new RootCommand("VM-H: the host partition that owns a disk and serves it to guests over the ring (vhost-user) and the trap (vfio-user)")
         {
-            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, engine, onFull, poll, linger, primary,
+            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary,
         };
         root.Validators.Add(r => Require(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null,
@@ -72,6 +77,7 @@ internal sealed record HostOptions(
             Enum.Parse<DiskEngine>(r.GetValue(engine)!, ignoreCase: true),
             Enum.Parse<FullDisk>(r.GetValue(onFull)!, ignoreCase: true),
             r.GetValue(poll),
+            TryParsePollers(r.GetValue(pollers)!, out var threads) ? threads : 0,
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
             RequestClassList.TryParse(r.GetValue(primary)!, out var classes) ? classes : RequestClasses.All)));
         var parsed = root.Parse(args);
@@ -82,6 +88,12 @@ internal sealed record HostOptions(
             return 1;
         }
         return parsed.Invoke();
+    }
+
+    private static bool TryParsePollers(string text, out int pollers)
+    {
+        pollers = Math.Clamp(Environment.ProcessorCount / 2, 1, RingPollers.Most);
+        return text == "auto" || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out pollers) && pollers <= RingPollers.Most);
     }
 
     private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)

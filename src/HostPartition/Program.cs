@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.HostPartition;
 using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.VirtioBlk;
 using VmShunt.Ring.Interop;
 
 return HostOptions.Invoke(args, Run);
@@ -39,7 +40,8 @@ static int Serve(HostOptions options, ILogger log)
         context.Cancel = true;
         disk.Refresh();
     });
-    using var ring = options.VhostUser is { } path ? RingService.Listen(path, options, disk, lifetime, log) : null;
+    using var pollers = new RingPollers(options.Pollers, options.Poll);
+    using var ring = options.VhostUser is { } path ? RingService.Listen(path, options, disk, pollers, lifetime, log) : null;
     using var withdraw = PosixSignalRegistration.Create(UserSignal.Withdraw, context =>
     {
         context.Cancel = true;

@@ -7,7 +7,7 @@ namespace VmShunt.HostPartition;
 /// <summary>The ring's door: every vhost-user session on the socket is one guest's virtio-blk device on the same disk.</summary>
 internal static class RingService
 {
-    internal static SessionListener Listen(string path, HostOptions options, VirtualizationDriver disk, Lifetime lifetime, ILogger log)
+    internal static SessionListener Listen(string path, HostOptions options, VirtualizationDriver disk, RingPollers pollers, Lifetime lifetime, ILogger log)
     {
         var sessions = 0;
         return new SessionListener(
@@ -17,7 +17,7 @@ internal static class RingService
                 var session = Interlocked.Increment(ref sessions);
                 log.SessionOpened(session);
                 using var device = new VirtioBlkDevice(disk, options.Queues, options.QueueSize, options.Primary);
-                var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, log);
+                var blk = new VhostUserBlkDevice(device, options.Queues, options.QueueSize, options.Poll, pollers, log);
                 using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => log.MessageRefused(session, refusal));
                 disk.CapacityChanged += backend.NotifyConfigChanged;
                 var reason = backend.Run();

@@ -48,6 +48,9 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <summary>Whether a request takes hardly longer than its way here and back.</summary>
     internal bool IsQuick => _disk.IsQuick;
 
+    /// <summary>Whether no request waits for a device: how long one takes is how much it moves.</summary>
+    internal bool NeverWaits => _disk.NeverWaits;
+
     /// <summary>Raised, on the thread of <see cref="Refresh"/>, when the capacity has changed. Handlers do not wait.</summary>
     internal event Action? CapacityChanged;
 

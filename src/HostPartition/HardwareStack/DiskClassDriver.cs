@@ -45,6 +45,9 @@ internal sealed class DiskClassDriver : IDisposable
     /// <summary>Whether a request takes hardly longer than its way here and back.</summary>
     internal bool IsQuick => _port.IsQuick;
 
+    /// <summary>Whether no request waits for a device: how long one takes is how much it moves.</summary>
+    internal bool NeverWaits => _port.NeverWaits;
+
     internal DiskTopology Topology => _port.Topology;
 
     /// <summary>Whether a range that was discarded reads as zeros, or as before; otherwise as anything.</summary>

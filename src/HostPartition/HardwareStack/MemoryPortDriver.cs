@@ -22,6 +22,8 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override bool IsQuick => true;
 
+    internal override bool NeverWaits => true;
+
     internal override bool IsReadOnly => false;
 
     internal override void Read(IoVectors target, long offset) => _memory.Read(target, offset);

@@ -11,6 +11,8 @@ internal sealed class NullPortDriver(long bytes) : PortDriver
 
     internal override bool IsQuick => true;
 
+    internal override bool NeverWaits => true;
+
     internal override bool IsReadOnly => false;
 
     internal override void Read(IoVectors target, long offset)

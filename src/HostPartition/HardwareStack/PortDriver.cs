@@ -27,6 +27,9 @@ internal abstract class PortDriver : IDisposable
     /// <summary>Whether a request usually takes less than a microsecond: it is in memory.</summary>
     internal virtual bool IsQuick => false;
 
+    /// <summary>Whether no request ever waits for a device: how long one takes is how much it moves.</summary>
+    internal virtual bool NeverWaits => false;
+
     /// <summary>Whether writes are impossible.</summary>
     internal abstract bool IsReadOnly { get; }
 

@@ -1,206 +1,169 @@
 using Microsoft.Extensions.Logging;
-using VmShunt.HostPartition.HardwareStack;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
-using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.HostPartition.VirtioBlk;
 
 /// <summary>
-/// The thread that serves one ring: takes chains, has them processed, returns them, and waits as its policy says. Generic
-/// over the ring's layout, so that the loop is compiled whole for it.
+/// A ring being served: by a thread of its own, which waits as its policy says, or by a poller that serves others too.
+/// With a poller, a request that may take long, and a ring that its driver broke, get a thread of their own until the ring
+/// is quiet. One of the two owns the ring at any time, and looks first whether it is to stop.
 /// </summary>
-internal sealed class QueueWorker<TQueue> : IRunningVring where TQueue : struct, IDeviceQueue
+internal sealed class QueueWorker<TQueue> : PolledRing, IRunningVring where TQueue : struct, IDeviceQueue
 {
-    private const int MostTogether = 8;
+    // Then it is another ring's turn.
+    private const int MostAVisit = 16;
 
     // Their places in what the thread sleeps on.
     private const int KickAt = 1, CompletedAt = 2;
 
     private readonly VringSetup _setup;
-    private readonly VirtioBlkRequestProcessor _processor;
-    private readonly bool _looksAhead;
-    private DescriptorChain _chain = new();
-
-    // Taken while the one before it was a read, so that its data is fetched while that one's is copied.
-    private DescriptorChain _ahead = new();
-    private bool _hasAhead;
+    private readonly RingServer<TQueue> _server;
     private readonly SharedFlag _stopping = new();
+    private readonly ManualResetEventSlim _stopped = new();
     private readonly EventFd _wake = EventFd.Create();
-    private readonly Thread _thread;
+    private readonly RingPoller? _poller;
     private readonly ILogger _log;
     private readonly WaitPolicy _policy;
-    private readonly ParallelRequests? _parallel;
+    private bool _staysAlone;
+    private Thread? _thread;
 
-    // Where a request takes less than telling of it, chains that wait are done first, a few, and told of together.
-    private readonly int _togetherAtMost;
-    private TQueue _queue;
-    private int _unpublished;
-
-    internal QueueWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, ILogger log)
+    /// <summary>Starts to serve.</summary>
+    /// <param name="queue">The ring, as its driver set it up.</param>
+    /// <param name="setup">The set-up.</param>
+    /// <param name="device">What requests mean.</param>
+    /// <param name="policy">How a thread of its own waits.</param>
+    /// <param name="pollers">One of them serves it if that is possible.</param>
+    /// <param name="log">Told of a ring that is broken.</param>
+    internal QueueWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, RingPollers pollers, ILogger log)
     {
-        _queue = queue;
         _setup = setup;
-        _processor = new VirtioBlkRequestProcessor(device, setup.Memory, _stopping);
-        _parallel = ParallelRequests.TryOpen(device, _processor, _stopping, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
-        _togetherAtMost = device.Disk.IsQuick ? MostTogether : 1;
-        _looksAhead = device.Disk.IsQuick;
+        _server = new RingServer<TQueue>(queue, setup, device, _stopping);
         _log = log;
-        // Without a kick descriptor there is nothing to sleep on: the ring is polled.
+        // Without a kick descriptor there is nothing to sleep on: the ring is polled, at nobody else's expense.
         _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
-        _thread = new Thread(Run) { IsBackground = true, Name = $"vring {setup.Index}" };
-        _thread.Start();
+        _poller = setup.Kick is null || !device.Disk.NeverWaits ? null : pollers.TryAssign();
+        if (_poller is null) ServeAlone(forGood: true);
+        else _poller.Add(this);
     }
+
+    internal override EventFd Kick => _setup.Kick!;
+
+    internal override bool IsStopping => _stopping.IsRaised;
 
     public uint Stop()
     {
         _stopping.Raise();
         _wake.Signal();
-        _thread.Join();
+        _poller?.Release(this);
+        _stopped.Wait();
+        _thread?.Join();
         _wake.Dispose();
-        return _queue.Position;
+        return _server.Position;
+    }
+
+    internal override void ServeAlone(bool forGood)
+    {
+        _staysAlone = forGood;
+        _thread = new Thread(Run) { IsBackground = true, Name = $"vring {_setup.Index}" };
+        _thread.Start();
+    }
+
+    internal override RingVisit Visit()
+    {
+        for (var steps = 0; steps < MostAVisit; steps++)
+        {
+            switch (_server.Step(leavesLong: true))
+            {
+                case RingStep.Worked:
+                    continue;
+                case RingStep.Published:
+                    return RingVisit.Worked;
+                case RingStep.Empty:
+                    return steps > 0 ? RingVisit.Worked : RingVisit.Empty;
+                default:
+                    return RingVisit.Unsuitable;
+            }
+        }
+        _server.PublishRest();
+        return RingVisit.Worked;
+    }
+
+    internal override bool Arm() => _server.Arm();
+
+    internal override void Disarm() => _server.Disarm();
+
+    internal override void Finish()
+    {
+        if (_server.HasPending) ServeAlone(forGood: true);
+        else End();
+    }
+
+    private void End()
+    {
+        _server.Drain();
+        _server.Dispose();
+        _stopped.Set();
     }
 
     private void Run()
     {
         using var sleep = WhatWakes();
         using var stopped = new WaitSet(_wake.Handle);
-        var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin, mayMove: true);
-        _queue.Disarm();
-        _parallel?.Disarm();
-        // What a process before this one took cannot be left to another: nobody but this queue knows of it.
-        while (!_stopping.IsRaised || _queue.HasPending || _hasAhead)
+        var spin = new SpinBudget(_staysAlone || _policy == WaitPolicy.Never ? _policy : WaitPolicy.Adaptive, SpinBudget.DefaultSpin, mayMove: true);
+        _server.Disarm();
+        // What cannot be left to another is done even now.
+        while (!_stopping.IsRaised || _server.HasPending)
         {
-            var found = Take();
-            if (found == QueueTake.Taken)
+            switch (_server.Step(leavesLong: false))
             {
-                if (_parallel?.TryStart(_chain) != true && !Process()) continue;
-                spin.Refill();
-            }
-            else if (_unpublished > 0)
-            {
-                Publish();
-            }
-            else if (FinishParallel())
-            {
-                spin.Refill();
-            }
-            else if (found == QueueTake.Broken)
-            {
-                DrainParallel();
-                _log.RingBroken(_setup.Index, _queue.Fault!);
-                _setup.Error?.Signal();
-                // Only a new set-up helps now.
-                stopped.Wait();
-            }
-            else if (_parallel is { IsDeep: true })
-            {
-                // A new chain comes when one of these is returned; until then the core is better left to the disk's interrupts.
-                _parallel.WaitForOne();
-            }
-            else if (!spin.TrySpin())
-            {
-                Sleep(sleep);
-                spin.Refill();
+                case RingStep.Worked:
+                    spin.Refill();
+                    break;
+                case RingStep.Broken:
+                    _server.Drain();
+                    _log.RingBroken(_setup.Index, _server.Fault!);
+                    _setup.Error?.Signal();
+                    // Only a new set-up helps now.
+                    stopped.Wait();
+                    break;
+                case RingStep.Empty when _server.IsDeep:
+                    // A new chain comes when one of these is returned; until then the core is better left to the disk's interrupts.
+                    _server.WaitForOne();
+                    break;
+                case RingStep.Empty when !spin.TrySpin():
+                    if (!_staysAlone)
+                    {
+                        _poller!.Add(this);
+                        return;
+                    }
+                    Sleep(sleep);
+                    spin.Refill();
+                    break;
             }
         }
-        if (_unpublished > 0) Publish();
-        DrainParallel();
-        _parallel?.Dispose();
-    }
-
-    private QueueTake Take()
-    {
-        if (!_hasAhead)
-        {
-            _processor.ExpectHeader();
-            return _queue.TryTake(_chain);
-        }
-        _hasAhead = false;
-        (_chain, _ahead) = (_ahead, _chain);
-        return QueueTake.Taken;
-    }
-
-    /// <summary>
-    /// Takes the chain after the one at hand. Only while that is sure to be returned: a write that waits for room may have to
-    /// be given back, which the last one taken alone can.
-    /// </summary>
-    /// <returns>Where it will read.</returns>
-    private ulong TakeAhead()
-    {
-        if (!_looksAhead || _stopping.IsRaised || !VirtioBlkRequestProcessor.IsHeaderOnly(_chain)) return DiskClassDriver.NoSector;
-        _hasAhead = _queue.TryTake(_ahead) == QueueTake.Taken;
-        return _hasAhead ? _processor.SectorToRead(_ahead) : DiskClassDriver.NoSector;
-    }
-
-    /// <returns>False when the chain is to be taken again.</returns>
-    private bool Process()
-    {
-        // In the order in which a driver sees them end: what was begun side by side is not held up by this one.
-        _parallel?.Submit();
-        if (!_processor.TryProcess(_chain, TakeAhead(), out var written))
-        {
-            if (_unpublished > 0) Publish();
-            DrainParallel();
-            // It waited for room on a full disk until the ring was stopped: it is still the driver's to ask for.
-            if (_queue.TryUntake(_chain.Handle)) return false;
-            written = _processor.Fail(_chain);
-        }
-        _queue.Return(_chain.Handle, written);
-        if (++_unpublished >= _togetherAtMost) Publish();
-        return true;
-    }
-
-    private void Publish()
-    {
-        _unpublished = 0;
-        if (_queue.Publish()) _setup.Call?.Signal();
-    }
-
-    /// <summary>Has begun what was started, and returns what is done, all of it in one go.</summary>
-    /// <returns>Whether anything was done.</returns>
-    private bool FinishParallel()
-    {
-        if (_parallel is null || _parallel.IsEmpty) return false;
-        _parallel.Submit();
-        var any = false;
-        while (_parallel.TryFinish(out var handle, out var written))
-        {
-            _queue.Return(handle, written);
-            any = true;
-        }
-        if (any) Publish();
-        return any;
-    }
-
-    private void DrainParallel()
-    {
-        while (_parallel is { IsEmpty: false })
-        {
-            if (!FinishParallel()) _parallel.WaitForOne();
-        }
+        End();
     }
 
     // Who has no kick descriptor polls, and never sleeps on this.
-    private WaitSet WhatWakes() => (_setup.Kick, _parallel) switch
+    private WaitSet WhatWakes() => (_setup.Kick, _server.Completed) switch
     {
         (null, _) => new WaitSet(_wake.Handle),
         ({ } kick, null) => new WaitSet(_wake.Handle, kick.Handle),
-        ({ } kick, { } parallel) => new WaitSet(_wake.Handle, kick.Handle, parallel.Completed.Handle),
+        ({ } kick, { } completed) => new WaitSet(_wake.Handle, kick.Handle, completed.Handle),
     };
 
     private void Sleep(WaitSet sleep)
     {
-        if (!_queue.Arm() && _parallel?.Arm() != true)
+        if (!_server.Arm())
         {
             sleep.Wait();
             if (sleep.IsReady(KickAt)) _setup.Kick?.TryDrain();
-            if (_parallel is not null && sleep.IsReady(CompletedAt)) _parallel.Completed.TryDrain();
+            if (_server.Completed is { } completed && sleep.IsReady(CompletedAt)) completed.TryDrain();
         }
-        _parallel?.Disarm();
-        _queue.Disarm();
+        _server.Disarm();
     }
 }

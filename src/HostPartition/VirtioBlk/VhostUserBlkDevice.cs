@@ -7,8 +7,8 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.HostPartition.VirtioBlk;
 
-/// <summary>Joins the virtio-blk device to a vhost-user session: one worker thread a ring.</summary>
-internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, ILogger log) : IVhostUserDevice
+/// <summary>Joins the virtio-blk device to a vhost-user session: each of its rings is served by a thread of its own, or by one of the pollers.</summary>
+internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, RingPollers pollers, ILogger log) : IVhostUserDevice
 {
     public ulong Features => (ulong)device.Features;
 
@@ -43,13 +43,13 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
         {
             var areas = new PackedAreas(setup.Descriptors, setup.Driver, setup.Device);
             var queue = new PackedDeviceQueue(setup.Memory, areas, setup.Size, setup.Position, indirect, eventIndex, setup.Inflight);
-            return new QueueWorker<PackedDeviceQueue>(queue, setup, device, policy, log);
+            return new QueueWorker<PackedDeviceQueue>(queue, setup, device, policy, pollers, log);
         }
         else
         {
             var areas = new SplitAreas(setup.Descriptors, setup.Driver, setup.Device);
             var queue = new SplitDeviceQueue(setup.Memory, areas, setup.Size, (ushort)setup.Position, indirect, eventIndex, setup.Inflight);
-            return new QueueWorker<SplitDeviceQueue>(queue, setup, device, policy, log);
+            return new QueueWorker<SplitDeviceQueue>(queue, setup, device, policy, pollers, log);
         }
     }
 }

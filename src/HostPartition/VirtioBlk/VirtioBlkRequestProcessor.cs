@@ -17,6 +17,9 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
 {
     private const int IdBytes = 20;
 
+    // What takes longer is not to be waited for by other rings: moving as much as this takes tens of microseconds.
+    private const long LongBytes = 256 << 10;
+
     private readonly IoVectors _out = new();
     private readonly IoVectors _in = new();
     private readonly byte[] _ranges = new byte[VirtioBlkRange.Bytes * ((int)VirtioBlkConfigSpace.MaxRanges + 1)];
@@ -25,14 +28,21 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     private long _room;
     private MemoryWindow _lastHeader;
 
+    /// <summary>Whether a request that may take long is left to be processed again, by somebody whom nobody waits for.</summary>
+    internal bool LeavesLong { get; set; }
+
     /// <summary>Processes a chain and writes its status.</summary>
     /// <param name="chain">The chain.</param>
     /// <param name="nextRead">From <see cref="SectorToRead"/>: where the next chain will read; a hint.</param>
     /// <param name="written">The bytes written into the guest's memory, counted from the start of the writable part (used.len).</param>
-    /// <returns>False when it was stopped while it waited for room: no status was written, and it may be processed again.</returns>
+    /// <returns>
+    /// False when it was stopped while it waited for room, or left because it may take long: no status was written, and it
+    /// may be processed again.
+    /// </returns>
     internal bool TryProcess(DescriptorChain chain, ulong nextRead, out uint written)
     {
         written = 0;
+        if (LeavesLong && IsLong(chain)) return false;
         // No place for a status: the chain is given back with nothing written.
         if (!TryFindStatus(chain, out var statusAddress)) return true;
         var status = Execute(chain, nextRead, out var data);
@@ -132,6 +142,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
             case VirtioBlkRequestType.WriteZeroes:
                 if (_out.TotalBytes >= _ranges.Length) return DiskStatus.IoError;
                 var bytes = _out.CopyTo(_ranges);
+                if (LeavesLong && AreLong(_ranges.AsSpan(0, bytes))) return DiskStatus.Stopped;
                 return device.ApplyRanges(header.Type, _ranges.AsSpan(0, bytes), stop);
             default:
                 return DiskStatus.Unsupported;
@@ -158,6 +169,21 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         isWhole = _out.CopyTo(MemoryMarshal.AsBytes(new Span<VirtioBlkRequestHeader>(ref header))) == VirtioBlkRequestHeader.Bytes;
         if (isWhole) _out.Skip(VirtioBlkRequestHeader.Bytes);
         return true;
+    }
+
+    private static bool IsLong(DescriptorChain chain)
+    {
+        var bytes = 0L;
+        foreach (var segment in chain.Readable) bytes += segment.Length;
+        foreach (var segment in chain.Writable) bytes += segment.Length;
+        return bytes > LongBytes;
+    }
+
+    private static bool AreLong(ReadOnlySpan<byte> ranges)
+    {
+        var sectors = 0L;
+        foreach (var range in MemoryMarshal.Cast<byte, VirtioBlkRange>(ranges)) sectors += range.SectorCount;
+        return sectors > LongBytes / DiskClassDriver.SectorBytes;
     }
 
     private static RequestClasses ClassOf(VirtioBlkRequestType type) => type switch
