@@ -91,9 +91,16 @@ internal sealed class RingPoller : IDisposable
     private void Run()
     {
         var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin, mayMove: true);
+        var weight = new ThreadWeight();
         while (!_ending.IsRaised)
         {
-            if (_isChanged.IsRaised) Change();
+            if (_isChanged.IsRaised)
+            {
+                Change();
+                // Where cores are shared it needs as much as those together that wait for it: one share among many would
+                // have all of them wait for the one thread that can serve them.
+                weight.Become(_count);
+            }
             if (GoRound())
             {
                 spin.Refill();

@@ -23,6 +23,8 @@ internal static unsafe partial class Libc
     internal const int AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0x80000;
     internal const int SOL_SOCKET = 1, SO_PEERCRED = 17, SCM_RIGHTS = 1, SO_RCVTIMEO = 20, SO_SNDTIMEO = 21;
 
+    internal const int PRIO_PROCESS = 0;
+
     internal const nuint BLKGETSIZE64 = 0x80081272, BLKDISCARD = 0x1277, BLKZEROOUT = 0x127F;
     internal const nuint BLKSSZGET = 0x1268, BLKIOMIN = 0x1278, BLKIOOPT = 0x1279, BLKALIGNOFF = 0x127A, BLKPBSZGET = 0x127B;
 
@@ -184,4 +186,10 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
     internal static partial int SchedSetAffinity(int thread, nuint maskBytes, void* mask);
+
+    [LibraryImport("libc", EntryPoint = "getpriority", SetLastError = true)]
+    internal static partial int GetPriority(int which, int who);
+
+    [LibraryImport("libc", EntryPoint = "setpriority", SetLastError = true)]
+    internal static partial int SetPriority(int which, int who, int nice);
 }

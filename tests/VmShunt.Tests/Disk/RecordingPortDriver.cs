@@ -27,6 +27,11 @@ internal sealed class RecordingPortDriver(long bytes = 1 << 20) : PortDriver
 
     private int _room = int.MaxValue;
 
+    /// <summary>Whether it says of itself that its requests never wait.</summary>
+    internal bool IsPollable { get; init; }
+
+    internal override bool NeverWaits => IsPollable;
+
     /// <summary>Makes every operation but discards fail.</summary>
     internal volatile bool IsBroken;
 

@@ -4,7 +4,7 @@ using VmShunt.Tests.Ring;
 namespace VmShunt.Tests.Hostile;
 
 /// <summary>What a guest may do to VM-H's device over its ring, in both layouts, and what must come of it.</summary>
-public sealed class HostileGuestTests : IDisposable
+public class HostileGuestTests : IDisposable
 {
     private static readonly Dictionary<string, IEnumerable<HostileCase>> s_sections = new()
     {
@@ -15,9 +15,20 @@ public sealed class HostileGuestTests : IDisposable
         ["E"] = HostileRequests.All,
     };
 
-    private readonly ServedDisk _disk = ServedDisk.InMemory();
+    private readonly ServedDisk _disk;
 
-    public void Dispose() => _disk.Dispose();
+    public HostileGuestTests()
+        : this(pollers: 0)
+    {
+    }
+
+    private protected HostileGuestTests(int pollers) => _disk = ServedDisk.InMemory(pollers: pollers);
+
+    public void Dispose()
+    {
+        _disk.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     public static TheoryData<string, string, string> Of(string section)
     {
@@ -67,3 +78,6 @@ public sealed class HostileGuestTests : IDisposable
         Assert.Equal(1, Descriptors.Of(driver.Kick.Handle));
     }
 }
+
+/// <summary>The same on a poller.</summary>
+public sealed class PolledHostileGuestTests() : HostileGuestTests(pollers: 1);

@@ -9,7 +9,7 @@ using VmShunt.Ring.VhostUser;
 namespace VmShunt.Tests.Hostile;
 
 /// <summary>VM-H's device on a disk, for any number of sessions at a time.</summary>
-internal sealed class ServedDisk(PortDriver port, int blockBytes = 512) : IDisposable
+internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int pollers = 0) : IDisposable
 {
     internal const int Queues = 2, MaxQueueSize = 1024;
 
@@ -17,10 +17,14 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512) : IDispo
 
     internal VirtualizationDriver Disk { get; } = new(new DiskClassDriver(port, NullLogger.Instance), "SERIAL", blockBytes);
 
+    internal RingPollers Pollers { get; } = new(pollers, WaitPolicy.Never);
+
     /// <summary>A disk of 16 MiB of ABh.</summary>
-    internal static ServedDisk InMemory(int blockBytes = 512)
+    /// <param name="blockBytes">512 or 4096.</param>
+    /// <param name="pollers">How many serve its rings together; none means that each has a thread of its own.</param>
+    internal static ServedDisk InMemory(int blockBytes = 512, int pollers = 0)
     {
-        var served = new ServedDisk(new MemoryPortDriver(Bytes), blockBytes);
+        var served = new ServedDisk(new MemoryPortDriver(Bytes), blockBytes, pollers);
         served.Fill();
         return served;
     }
@@ -35,7 +39,7 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512) : IDispo
         var thread = new Thread(() =>
         {
             using var device = new VirtioBlkDevice(Disk, Queues, MaxQueueSize);
-            var blk = new VhostUserBlkDevice(device, Queues, MaxQueueSize, WaitPolicy.Never, NullLogger.Instance);
+            var blk = new VhostUserBlkDevice(device, Queues, MaxQueueSize, WaitPolicy.Never, Pollers, NullLogger.Instance);
             using var backend = new VhostUserBackend(new VhostUserConnection(its), blk, static _ => { });
             Disk.CapacityChanged += backend.NotifyConfigChanged;
             backend.Run();
@@ -49,6 +53,7 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512) : IDispo
     public void Dispose()
     {
         foreach (var session in _sessions) Assert.True(session.Join(60_000), "a session does not end");
+        Pollers.Dispose();
         Disk.Dispose();
     }
 

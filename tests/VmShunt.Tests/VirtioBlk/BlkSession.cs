@@ -25,6 +25,8 @@ internal sealed class BlkSession : IDisposable
     /// <summary>Where data may lie.</summary>
     internal const ulong Data = Base + 0x1_0000;
 
+    private static readonly RingPollers s_none = new(0, WaitPolicy.Never);
+
     private readonly GuestRam _ram = new(RamBytes);
     private readonly VirtioBlkDevice _device;
     private readonly VhostUserBackend _backend;
@@ -33,11 +35,17 @@ internal sealed class BlkSession : IDisposable
     private readonly EventFd _kick = EventFd.Create(), _call = EventFd.Create();
     private SplitDriverQueue _queue;
 
-    internal BlkSession(VirtualizationDriver disk, VirtioBlkFeatures wanted = Everything, ILogger? log = null, RequestClasses implemented = RequestClasses.All)
+    /// <param name="disk">Not owned.</param>
+    /// <param name="wanted">The features to choose, of those offered.</param>
+    /// <param name="log">The device's.</param>
+    /// <param name="implemented">The classes of requests that the device does.</param>
+    /// <param name="pollers">May serve its rings; by default each has a thread of its own. Not owned.</param>
+    internal BlkSession(
+        VirtualizationDriver disk, VirtioBlkFeatures wanted = Everything, ILogger? log = null, RequestClasses implemented = RequestClasses.All, RingPollers? pollers = null)
     {
         _device = new VirtioBlkDevice(disk, 2, MaxQueueSize, implemented);
         var (mine, its) = UnixConnection.CreatePair();
-        var blk = new VhostUserBlkDevice(_device, 2, MaxQueueSize, WaitPolicy.Never, log ?? NullLogger.Instance);
+        var blk = new VhostUserBlkDevice(_device, 2, MaxQueueSize, WaitPolicy.Never, pollers ?? s_none, log ?? NullLogger.Instance);
         _backend = new VhostUserBackend(new VhostUserConnection(its), blk, _ => { });
         disk.CapacityChanged += _backend.NotifyConfigChanged;
         _thread = new Thread(() =>

@@ -8,7 +8,7 @@ using VmShunt.Tests.Hostile;
 namespace VmShunt.Tests.VirtioBlk;
 
 /// <summary>VM-H's device under the messages, and the order of them, that front-ends of other projects send.</summary>
-public sealed class OtherFrontendsTests : IDisposable
+public class OtherFrontendsTests : IDisposable
 {
     private const ulong ProtocolFeatures = 1UL << 30;
     private const uint Queues = ServedDisk.Queues;
@@ -22,14 +22,22 @@ public sealed class OtherFrontendsTests : IDisposable
     private const VirtioBlkFeatures Firmware = VirtioBlkFeatures.Version1, Linux = Firmware | VirtioBlkFeatures.Flush | VirtioBlkFeatures.IndirectDescriptors
         | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.MultiQueue | VirtioBlkFeatures.ConfigWriteCache;
 
-    private readonly ServedDisk _disk = ServedDisk.InMemory();
+    private readonly ServedDisk _disk;
     private readonly SpokenGuest _guest = new();
     private VirtioBlkFeatures _offered;
+
+    public OtherFrontendsTests()
+        : this(pollers: 0)
+    {
+    }
+
+    private protected OtherFrontendsTests(int pollers) => _disk = ServedDisk.InMemory(pollers: pollers);
 
     public void Dispose()
     {
         _guest.Dispose();
         _disk.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     [Theory]
@@ -253,3 +261,6 @@ public sealed class OtherFrontendsTests : IDisposable
         public void Dispose() => File.Dispose();
     }
 }
+
+/// <summary>The same on a poller.</summary>
+public sealed class PolledOtherFrontendsTests() : OtherFrontendsTests(pollers: 1);

@@ -3,6 +3,8 @@ using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.HostPartition;
 using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.VirtioBlk;
+using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Disk;
@@ -10,14 +12,28 @@ using VmShunt.Tests.Disk;
 namespace VmShunt.Tests.VirtioBlk;
 
 /// <summary>The device of virtio 1.3 §5.2, as a driver sees it.</summary>
-public sealed class VirtioBlkDeviceTests : IDisposable
+public class VirtioBlkDeviceTests : IDisposable
 {
-    private readonly RecordingPortDriver _port = new();
+    private readonly RecordingPortDriver _port;
+    private readonly RingPollers _pollers;
     private readonly List<IDisposable> _open = [];
+
+    public VirtioBlkDeviceTests()
+        : this(pollers: 0)
+    {
+    }
+
+    private protected VirtioBlkDeviceTests(int pollers)
+    {
+        _port = new RecordingPortDriver { IsPollable = pollers > 0 };
+        _pollers = new RingPollers(pollers, WaitPolicy.Never);
+    }
 
     public void Dispose()
     {
         for (var i = _open.Count - 1; i >= 0; i--) _open[i].Dispose();
+        _pollers.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     private VirtualizationDriver Disk(PortDriver port, int blockBytes = 512, bool writeCache = true, bool waitForRoom = false)
@@ -29,7 +45,7 @@ public sealed class VirtioBlkDeviceTests : IDisposable
 
     private BlkSession Session(VirtualizationDriver disk, VirtioBlkFeatures wanted = BlkSession.Everything)
     {
-        var session = new BlkSession(disk, wanted);
+        var session = new BlkSession(disk, wanted, pollers: _pollers);
         _open.Add(session);
         return session;
     }
@@ -193,7 +209,7 @@ public sealed class VirtioBlkDeviceTests : IDisposable
     {
         var disk = Disk(_port);
         var stays = Session(disk).Start();
-        using (var leaves = new BlkSession(disk))
+        using (var leaves = new BlkSession(disk, pollers: _pollers))
         {
             WriteConfig(leaves, VirtioBlkConfig.WriteCacheOffset, 0);
             stays.Do(VirtioBlkRequestType.Out, 8, 512);
@@ -292,7 +308,7 @@ public sealed class VirtioBlkDeviceTests : IDisposable
     [Fact]
     public void A_class_of_requests_that_it_does_not_do_is_refused_and_nothing_is_changed()
     {
-        var session = new BlkSession(Disk(_port), implemented: RequestClasses.Read).Start();
+        var session = new BlkSession(Disk(_port), implemented: RequestClasses.Read, pollers: _pollers).Start();
         _open.Add(session);
         Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, bytes: 512));
         Assert.Equal(VirtioBlkStatus.Unsupported, session.Do(VirtioBlkRequestType.Out, bytes: 512));
@@ -307,7 +323,7 @@ public sealed class VirtioBlkDeviceTests : IDisposable
     [InlineData(ShuntAgreement.CurrentVersion + 1, RequestClasses.Read, false)]
     public void A_shunt_that_would_send_what_is_not_done_here_is_told_so_when_it_connects(int version, RequestClasses primary, bool agrees)
     {
-        var session = new BlkSession(Disk(_port), implemented: RequestClasses.Data).Start();
+        var session = new BlkSession(Disk(_port), implemented: RequestClasses.Data, pollers: _pollers).Start();
         _open.Add(session);
         var declared = new ShuntDeclaration { Version = (ushort)version, Criterion = PrimaryCriterion.Importance, Primary = primary };
         var agreed = session.Frontend.TryWriteConfig(MemoryMarshal.AsBytes(new ReadOnlySpan<ShuntDeclaration>(in declared)), ShuntAgreement.DeclaredOffset);
@@ -317,3 +333,6 @@ public sealed class VirtioBlkDeviceTests : IDisposable
 
     private static void WriteConfig(BlkSession session, int offset, params byte[] value) => session.WriteConfig(offset, value);
 }
+
+/// <summary>The same on a poller.</summary>
+public sealed class PolledVirtioBlkDeviceTests() : VirtioBlkDeviceTests(pollers: 1);
