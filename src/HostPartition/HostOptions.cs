@@ -34,7 +34,7 @@ internal sealed record HostOptions(
         var vhostUser = new Option<string?>("--vhost-user") { HelpName = "SOCKET", Description = "serve virtio-blk over vhost-user here (the ring); SIGUSR1 withdraws it, SIGUSR2 offers it again" };
         var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "serve an emulated AHCI controller over vfio-user here (the trap)" };
         var readOnly = new Option<bool>("--read-only") { Description = "open the disk for reading only; others may read it too then, but not write it" };
-        var queues = new Option<int>("--queues") { DefaultValueFactory = _ => Environment.ProcessorCount, Description = "request queues offered, 1 to 64" };
+        var queues = new Option<int>("--queues") { DefaultValueFactory = _ => Math.Min(2 * Environment.ProcessorCount, 64), Description = "request queues offered, 1 to 64; by default two a processor, so that a guest has some left for calls that poll" };
         var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => 1024, Description = "the largest ring, a power of two up to 32768" };
         var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => 512, Description = "the block size that the disk prefers: 512 or 4096" };
         var serial = new Option<string>("--serial") { DefaultValueFactory = _ => "VMSHUNT0", HelpName = "TEXT", Description = "the serial number, up to 20 characters" };

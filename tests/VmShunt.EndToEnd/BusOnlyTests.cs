@@ -11,6 +11,7 @@ namespace VmShunt.EndToEnd;
 public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
 {
     private const int DiskBytes = 8 << 20;
+    private const string Load = "load start --depth 64 --write";
 
     private readonly TestFolder _folder = new();
 
@@ -41,25 +42,37 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     public async Task A_guest_outlives_fifty_deaths_of_its_back_end(string ring, string poll, int queues)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
-        await OutliveAsync(50, disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2"),
+        await OutliveAsync(50, Load, disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2"),
             "--bus", socket, "--ring", ring, "--poll", poll, "--queues", $"{queues}");
+    }
+
+    [Theory]
+    [InlineData("split", "adaptive", 1, 1)]
+    [InlineData("split", "never", 2, 6)]
+    [InlineData("packed", "adaptive", 2, 6)]
+    [InlineData("packed", "busy", 1, 2)]
+    public async Task Calls_that_poll_outlive_deaths_of_the_back_end(string ring, string poll, int pollQueues, int depth)
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await OutliveAsync(10, $"load start --polled --depth {depth} --write", disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "3"),
+            "--bus", socket, "--ring", ring, "--poll", poll, "--poll-queues", $"{pollQueues}");
     }
 
     [FactIfInstalled("qemu-storage-daemon")]
     public async Task A_guest_outlives_deaths_of_qemu_storage_daemon()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
-        await OutliveAsync(10, disk, () => StartDaemonAsync(disk, socket), "--bus", socket, "--queues", "2");
+        await OutliveAsync(10, Load, disk, () => StartDaemonAsync(disk, socket), "--bus", socket, "--queues", "2");
     }
 
-    private async Task OutliveAsync(int deaths, string disk, Func<Task<ChildProcess>> startAsync, params string[] options)
+    private async Task OutliveAsync(int deaths, string load, string disk, Func<Task<ChildProcess>> startAsync, params string[] options)
     {
         var host = await startAsync();
         try
         {
             await using var guest = await Programs.StartReadyAsync("vmshunt-guest", ["--memory", "32M", .. options, "console"]);
             var console = new GuestConsole(guest);
-            await AskAsync(console, "load start --depth 64 --write");
+            await AskAsync(console, load);
             for (var death = 0; death < deaths; death++)
             {
                 var before = await RingedAsync(console);
@@ -69,11 +82,11 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
                 await host.DisposeAsync();
                 host = await startAsync();
             }
-            var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
-            Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
-            Assert.Equal(load.Requests, load.Completed);
+            var answer = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
+            Assert.Equal((0, 0, 0, 0), (answer.Failed, answer.Lost, answer.Repeated, answer.Mismatched));
+            Assert.Equal(answer.Requests, answer.Completed);
             Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
-            output.WriteLine($"{load.Requests} verified requests over {deaths} deaths");
+            output.WriteLine($"{answer.Requests} verified requests over {deaths} deaths");
             Assert.Equal(deaths, (await AskAsync(console, "info")).GetProperty("requests").GetProperty("reconnects").GetInt32());
         }
         finally

@@ -48,6 +48,16 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : IDi
     }
 
     [SystemCallTheory]
+    [InlineData("memory", "")]
+    [InlineData("file", "--engine mmap")]
+    public async Task A_call_that_polls_costs_none_between_ends_that_poll(string disk, string options)
+    {
+        var (host, guest) = await CountAsync(disk, "busy", options, "randread --polled", 1, Many, "--poll-queues", "1");
+        AssertNone(host, s_polling);
+        AssertNone(guest, s_polling);
+    }
+
+    [SystemCallTheory]
     [InlineData("--engine pread", "randread", 1, "pread64")]
     [InlineData("--engine pread", "randread", 32, "pread64")]
     [InlineData("--engine pread", "randwrite", 32, "pwrite64")]
@@ -140,13 +150,13 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : IDi
         foreach (var call in s_waking) Assert.InRange(calls[call], 0, Few * aRequest + RuntimeCalls);
     }
 
-    private async Task<(SystemCalls Host, SystemCalls Guest)> CountAsync(string disk, string poll, string options, string operation, int depth, int requests)
+    private async Task<(SystemCalls Host, SystemCalls Guest)> CountAsync(string disk, string poll, string options, string operation, int depth, int requests, params string[] guestOptions)
     {
         var socket = _folder["ring"];
         var spec = disk == "memory" ? $"memory:{DiskBytes}" : _folder.RandomFile("disk.img", DiskBytes);
         await using var host = await Programs.StartReadyAsync(
             "vmshunt-host", ["--disk", spec, "--vhost-user", socket, "--poll", poll, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
-        await using var guest = await Programs.StartReadyAsync("vmshunt-guest", "--bus", socket, "--memory", "32M", "--poll", poll, "console");
+        await using var guest = await Programs.StartReadyAsync("vmshunt-guest", ["--bus", socket, "--memory", "32M", "--poll", poll, .. guestOptions, "console"]);
         var console = new GuestConsole(guest);
         var counts = await CountAsync(
             length => console.AskAsync($"bench --operation {operation} --depth {depth} {length}", Programs.AnyAnswer, Until.Patience, default), requests, host, guest);

@@ -25,6 +25,10 @@ internal static class ProcessTable
     internal static bool IsStopped(int processId) =>
         Directory.EnumerateDirectories($"/proc/{processId}/task").All(thread => State(Path.GetRelativePath("/proc", thread))?.Kind == 'T');
 
+    /// <summary>Whether every thread of a process sleeps at this moment.</summary>
+    internal static bool IsAsleep(int processId) =>
+        Directory.EnumerateDirectories($"/proc/{processId}/task").All(thread => State(Path.GetRelativePath("/proc", thread))?.Kind == 'S');
+
     /// <summary>How many bytes of a guest's RAM a process has mapped, each mapping counted.</summary>
     internal static long GuestMemoryMapped(int processId) => Mapped(processId, "/memfd:vmshunt-partition-");
 

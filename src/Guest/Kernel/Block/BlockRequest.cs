@@ -104,8 +104,11 @@ internal class BlockRequest : IValueTaskSource, IResettable
     {
         _owner!.NoteCompletion(Road, status);
         if (Trace is not null) EndTrace(status);
-        _completion.SetResult(status);
+        Tell(status);
     }
+
+    /// <summary>Has whoever waits for the end go on. From then on the request is theirs.</summary>
+    protected virtual void Tell(BlockStatus status) => _completion.SetResult(status);
 
     /// <summary>A driver has completed the request once more: it is wrong.</summary>
     protected virtual void NoteRepeatedCompletion() => _owner!.NoteRepeatedCompletion();

@@ -10,7 +10,8 @@ namespace VmShunt.Guest.Bus;
 
 /// <summary>
 /// VM-C's end of the bus to one disk: a vhost-user session with VM-H (or any vhost-user-blk back-end), its virtqueues in
-/// guest memory, and a thread a queue. Requests may come from any thread.
+/// guest memory, and a thread a queue. Requests may come from any thread; one whose caller polls is run by that, on a queue
+/// that has no thread, where one is free.
 /// </summary>
 internal sealed class BusChannel : IDisposable
 {
@@ -27,7 +28,9 @@ internal sealed class BusChannel : IDisposable
 
     private readonly GuestPages _pages;
     private readonly VhostUserFrontend _frontend;
+    private readonly List<BusQueue> _queues = [];
     private readonly List<QueuePump> _pumps = [];
+    private readonly List<PolledQueue> _polled = [];
     private readonly List<GuestBuffer> _memory = [];
     private readonly Lock _closing = new();
     private bool _closed;
@@ -54,7 +57,10 @@ internal sealed class BusChannel : IDisposable
     /// <summary>Where the rings lie in guest memory, for the crash that scribbles over them.</summary>
     internal IReadOnlyList<GuestBuffer> RingMemory => _memory;
 
-    internal IEnumerable<QueueCounters> Counters => _pumps.Select(pump => pump.Counters);
+    internal IEnumerable<QueueCounters> Counters => _queues.Select(queue => queue.Counters);
+
+    /// <summary>The queues that callers poll.</summary>
+    internal int PollQueues => _polled.Count;
 
     /// <summary>Opens the channel over a connected socket and starts its queues.</summary>
     /// <param name="socket">Connected to a back-end; owned from now on.</param>
@@ -74,7 +80,8 @@ internal sealed class BusChannel : IDisposable
             frontend.ShareMemory([.. ram.Parts.Select(p => (p.GuestAddress, p.Size, p.FileOffset))], ram.File);
             channel.ReadConfiguration();
             var available = channel.Features.HasFlag(VirtioBlkFeatures.MultiQueue) ? Math.Min(frontend.QueueCount, channel.Configuration.NumQueues) : 1;
-            for (var i = 0; i < Math.Clamp(options.Queues, 1, available); i++) channel.StartQueue(i, thread);
+            var queues = Math.Clamp(options.Queues, 1, available);
+            for (var i = 0; i < Math.Min(queues + options.PollQueues, available); i++) channel.StartQueue(i, isPolled: i >= queues, thread);
             channel.ListenForChanges();
             return channel;
         }
@@ -102,14 +109,14 @@ internal sealed class BusChannel : IDisposable
             request.Complete(request.Operation == BlockOperation.Flush ? BlockStatus.Ok : Geometry.IsReadOnly ? BlockStatus.IoError : BlockStatus.Unsupported);
             return;
         }
-        PumpOfThread().Submit(request);
+        if (!TryPoll(request)) PumpOfThread().Submit(request);
     }
 
     /// <summary>Gives a request to a queue, unless that cannot take it now. Any thread.</summary>
     /// <returns>False: the request is still the caller's.</returns>
     internal bool TrySubmit(BlockRequest request)
     {
-        if ((int)request.Operation < (int)BlockOperation.Flush || IsPossible(request.Operation)) return PumpOfThread().TrySubmit(request);
+        if ((int)request.Operation < (int)BlockOperation.Flush || IsPossible(request.Operation)) return TryPoll(request) || PumpOfThread().TrySubmit(request);
         Submit(request);
         return true;
     }
@@ -146,16 +153,16 @@ internal sealed class BusChannel : IDisposable
     /// <summary>Lets requests in flight end, stops the rings, and waits until the back-end has let go of the memory.</summary>
     public void Dispose()
     {
-        foreach (var pump in _pumps) pump.Drain();
+        foreach (var queue in _queues) queue.Drain();
         lock (_closing)
         {
             if (!_closed)
             {
-                for (var i = 0; i < _pumps.Count; i++) StopRing(i);
+                for (var i = 0; i < _queues.Count; i++) StopRing(i);
             }
         }
         CloseSession();
-        foreach (var pump in _pumps) pump.Dispose();
+        foreach (var queue in _queues) queue.Dispose();
         // A back-end that does not let go may still write to its rings: their memory is not used again.
         if (_letGo) foreach (var buffer in _memory) _pages.Free(buffer);
         _memory.Clear();
@@ -165,7 +172,7 @@ internal sealed class BusChannel : IDisposable
     internal void Abandon()
     {
         CloseSession();
-        foreach (var pump in _pumps) pump.Abandon();
+        foreach (var queue in _queues) queue.Abandon();
         Dispose();
     }
 
@@ -173,6 +180,19 @@ internal sealed class BusChannel : IDisposable
     {
         var pumps = _pumps;
         return pumps.Count == 1 ? pumps[0] : pumps[Environment.CurrentManagedThreadId % pumps.Count];
+    }
+
+    private bool TryPoll(BlockRequest request)
+    {
+        var polled = _polled;
+        if (polled.Count == 0 || request is not PolledRequest { IsCallers: true }) return false;
+        // A thread comes back to the queue that it had, whose memory is near.
+        var first = Environment.CurrentManagedThreadId;
+        for (var i = 0; i < polled.Count; i++)
+        {
+            if (polled[(first + i) % polled.Count].TryRun(request)) return true;
+        }
+        return false;
     }
 
     private bool IsPossible(BlockOperation operation) => Features.HasFlag(operation switch
@@ -247,7 +267,7 @@ internal sealed class BusChannel : IDisposable
         Geometry = new DiskGeometry(config.Capacity, transfer, "", Features.HasFlag(VirtioBlkFeatures.ReadOnly));
     }
 
-    private void StartQueue(int index, RingThread thread)
+    private void StartQueue(int index, bool isPolled, RingThread thread)
     {
         var indirect = Features.HasFlag(VirtioBlkFeatures.IndirectDescriptors);
         var eventIndex = Features.HasFlag(VirtioBlkFeatures.EventIndex);
@@ -258,23 +278,26 @@ internal sealed class BusChannel : IDisposable
         {
             var ring = AllocateRing(PackedLayout.DescriptorBytes(QueueSize), PackedLayout.EventBytes, PackedLayout.EventBytes);
             var areas = new PackedAreas(ring.Descriptors.Window, ring.Driver.Window, ring.Device.Window);
-            Start(index, new PackedDriverQueue(areas, QueueSize, eventIndex, tablesWindow, tablesAddress), PackedLayout.StartPosition, ring, thread);
+            Start(index, new PackedDriverQueue(areas, QueueSize, eventIndex, tablesWindow, tablesAddress), PackedLayout.StartPosition, ring, isPolled, thread);
         }
         else
         {
             var ring = AllocateRing(SplitLayout.DescriptorBytes(QueueSize), SplitLayout.AvailableBytes(QueueSize), SplitLayout.UsedBytes(QueueSize));
             var areas = new SplitAreas(ring.Descriptors.Window, ring.Driver.Window, ring.Device.Window);
-            Start(index, new SplitDriverQueue(areas, QueueSize, eventIndex, tablesWindow, tablesAddress), 0, ring, thread);
+            Start(index, new SplitDriverQueue(areas, QueueSize, eventIndex, tablesWindow, tablesAddress), 0, ring, isPolled, thread);
         }
     }
 
-    private void Start<TQueue>(int index, TQueue queue, uint position, in RingAreas ring, RingThread thread) where TQueue : struct, IDriverQueue
+    private void Start<TQueue>(int index, TQueue queue, uint position, in RingAreas ring, bool isPolled, RingThread thread) where TQueue : struct, IDriverQueue
     {
         var slots = new RingSlots(queue.Capacity, Allocate(RingSlots.RequiredBytes(queue.Capacity)));
         var kick = EventFd.Create();
         var call = EventFd.Create();
         _frontend.StartRing(index, QueueSize, position, ring.Descriptors.Address, ring.Driver.Address, ring.Device.Address, kick, call);
-        _pumps.Add(new QueuePump<TQueue>(queue, slots, kick, call, _frontend.Handle, thread with { Lost = Lose }));
+        var settings = thread with { Lost = Lose };
+        if (isPolled) _polled.Add(new PolledQueue<TQueue>(queue, slots, kick, call, _frontend.Handle, settings));
+        else _pumps.Add(new QueuePump<TQueue>(queue, slots, kick, call, _frontend.Handle, settings));
+        _queues.Add(isPolled ? _polled[^1] : _pumps[^1]);
 
         void Lose(string why)
         {

@@ -10,34 +10,14 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Guest.Bus;
 
 /// <summary>A queue's thread, whatever the layout of its ring.</summary>
-internal abstract class QueuePump : IDisposable
+internal abstract class QueuePump : BusQueue
 {
-    internal abstract QueueCounters Counters { get; }
-
     /// <summary>Any thread. Takes the request, or rejects it to its fallback when the queue is closed.</summary>
     internal abstract void Submit(BlockRequest request);
 
     /// <summary>Any thread. Takes the request, unless the queue is closed or requests wait for room in its ring.</summary>
     /// <returns>False: the request is still the caller's.</returns>
     internal abstract bool TrySubmit(BlockRequest request);
-
-    /// <summary>Lets requests in flight end, then stops the thread and waits for it.</summary>
-    internal abstract void Drain();
-
-    /// <summary>The device is gone: requests with it are rejected, and the thread ends.</summary>
-    internal abstract void Abandon();
-
-    public abstract void Dispose();
-}
-
-/// <summary>What a queue did.</summary>
-/// <param name="Requests">Requests given to the device.</param>
-/// <param name="Kicks">Times the device's eventfd was written.</param>
-/// <param name="Calls">Times the device woke the queue's thread.</param>
-internal readonly record struct QueueCounters(long Requests, long Kicks, long Calls)
-{
-    internal static QueueCounters Sum(IEnumerable<QueueCounters> queues) => queues.Aggregate(
-        default(QueueCounters), static (sum, queue) => new QueueCounters(sum.Requests + queue.Requests, sum.Kicks + queue.Kicks, sum.Calls + queue.Calls));
 }
 
 /// <summary>
@@ -46,8 +26,6 @@ internal readonly record struct QueueCounters(long Requests, long Kicks, long Ca
 /// </summary>
 internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriverQueue
 {
-    private const int MaxBuffers = 3;
-
     // Who never sleeps looks now and then whether the device's process still lives.
     private const int LooksPerPeer = 1 << 16;
 
@@ -248,7 +226,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     private bool TryAdd(BlockRequest request)
     {
         if (!_slots.HasFree) return false;
-        Span<QueueBuffer> buffers = stackalloc QueueBuffer[MaxBuffers];
+        Span<QueueBuffer> buffers = stackalloc QueueBuffer[RingSlots.MaxBuffers];
         var (slot, count, readable) = _slots.Prepare(request, buffers);
         if (!_queue.TryAdd(buffers[..count], readable, slot))
         {

@@ -17,6 +17,9 @@ internal sealed class RingSlots
     private const int HeaderOffset = 0, RangeOffset = 16, StatusOffset = 32;
     private const byte NoStatus = 0xFF;
 
+    /// <summary>The most buffers of a request.</summary>
+    internal const int MaxBuffers = 3;
+
     private readonly BlockRequest?[] _requests;
     private readonly ushort[] _free;
     private readonly MemoryWindow _window;

@@ -16,6 +16,7 @@ internal static class BenchCommand
         var depth = new Option<int>("--depth") { DefaultValueFactory = _ => 1, Description = "requests in flight, 1 to 1024" };
         var seconds = new Option<double>("--seconds") { DefaultValueFactory = _ => 1, Description = "how long" };
         var requests = new Option<long?>("--requests") { Description = "how many requests, instead of --seconds" };
+        var polled = new Option<bool>("--polled") { Description = "calls that poll, a thread for each request in flight" };
         var first = new Option<ulong>("--first-sector") { Description = "where the range starts" };
         var sectors = new Option<ulong?>("--sectors") { Description = "how long the range is; by default to the end of the disk" };
         block.Validators.Add(r =>
@@ -35,7 +36,7 @@ internal static class BenchCommand
             if (r.GetValue(requests) is < 1) r.AddError("--requests takes a positive number");
         });
 
-        var command = new Command("bench", "measure a stack") { stack, operation, block, depth, seconds, requests, first, sectors };
+        var command = new Command("bench", "measure a stack") { stack, operation, block, depth, seconds, requests, polled, first, sectors };
         command.SetAction(r => runner.Run("bench", session =>
         {
             var disk = session.Disk(r.GetValue(stack));
@@ -44,9 +45,9 @@ internal static class BenchCommand
             var length = r.GetValue(sectors) ?? all - Math.Min(from, all);
             if (length > all || from > all - length || length < (ulong)r.GetValue(block) / 512)
                 throw new ArgumentException($"{length} sectors from sector {from} on a disk of {all} are no range for blocks of {r.GetValue(block)} bytes");
-            var plan = new BenchPlan(r.GetValue(operation), r.GetValue(block), r.GetValue(depth), r.GetValue(seconds), from, length, r.GetValue(requests));
+            var plan = new BenchPlan(r.GetValue(operation), r.GetValue(block), r.GetValue(depth), r.GetValue(seconds), from, length, r.GetValue(requests), r.GetValue(polled));
             var before = Ring(session.Kernel);
-            var result = Bench.Run(disk, session.Kernel.Pages, plan);
+            var result = Bench.Run(disk, session.Kernel.Pages, plan, plan.IsPolled ? session.Kernel.Applications : null);
             var after = Ring(session.Kernel);
             return Answer(plan, result, after.Kicks - before.Kicks, after.Calls - before.Calls);
         }));

@@ -19,7 +19,8 @@ internal static class GuestCommandLine
         var processors = new Option<int>("--processors") { Recursive = true, DefaultValueFactory = _ => 1, Description = "virtual processors that applications run on, 1 to 40; the kernel has its own" };
         var mode = new Option<string>("--mode") { Recursive = true, DefaultValueFactory = _ => "auto", Description = "the mode to start in; auto is enlightened where a bus is offered, and whenever it is" };
         var queues = new Option<int>("--queues") { Recursive = true, DefaultValueFactory = _ => 1, Description = "request queues on the bus, 1 to 16" };
-        var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads wait: adaptive, busy or never (spin)" };
+        var pollQueues = new Option<int>("--poll-queues") { Recursive = true, DefaultValueFactory = _ => 0, Description = "queues beside those for calls that poll, 0 to 16; the back-end may offer fewer" };
+        var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads and calls that poll wait: adaptive, busy or never (spin)" };
         var ring = new Option<RingLayout>("--ring") { Recursive = true, DefaultValueFactory = _ => RingLayout.Auto, Description = "the layout of virtqueues: packed where offered (auto), split or packed" };
         var suppress = new Option<string>("--suppress") { Recursive = true, DefaultValueFactory = _ => "on", Description = "whether the shunt hides the emulated disk from applications while the enlightened stack is there: on or off" };
         var reverse = new Option<string?>("--reverse-shunt") { Recursive = true, HelpName = "TARGET", Description = "what the enlightened stack's shunt does: inert (nothing), emulating (divert to the emulating stack), or another disk's name, such as sdb" };
@@ -31,10 +32,11 @@ internal static class GuestCommandLine
         memory.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0, r, "--memory takes a size such as 64M"));
         processors.Validators.Add(r => Require(r.GetValue(processors) is >= 1 and <= 40, r, "--processors takes 1 to 40"));
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 16, r, "--queues takes 1 to 16"));
+        pollQueues.Validators.Add(r => Require(r.GetValue(pollQueues) is >= 0 and <= 16, r, "--poll-queues takes 0 to 16"));
 
         var root = new RootCommand("VM-C: a guest whose disk is reached through the trap (emulating stack) or the ring (enlightened stack)")
         {
-            hypervisor, bus, memory, processors, mode, queues, poll, ring, suppress, reverse, remove, json,
+            hypervisor, bus, memory, processors, mode, queues, pollQueues, poll, ring, suppress, reverse, remove, json,
         };
         shunt.AddTo(root);
 
@@ -45,7 +47,7 @@ internal static class GuestCommandLine
                 ModeOf(parsed!.GetValue(mode)!),
                 parsed.GetValue(bus),
                 ByteSize.TryParse(parsed.GetValue(memory)!, out var bytes) ? bytes : 0,
-                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll), parsed.GetValue(ring)),
+                new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll), parsed.GetValue(ring), parsed.GetValue(pollQueues)),
                 shunt.Read(parsed, Shunt.ShuntOptions.Default),
                 parsed.GetValue(suppress) == "on",
                 parsed.GetValue(reverse),

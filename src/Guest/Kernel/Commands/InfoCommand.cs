@@ -41,6 +41,7 @@ internal static class InfoCommand
             ["partitions"] = new JsonArray([.. partitions]),
             ["bus"] = kernel.Channel is not null || kernel.IsBusOffered(),
             ["busFeatures"] = kernel.Channel?.Features.ToString(),
+            ["pollQueues"] = kernel.Channel?.PollQueues ?? 0,
             ["shunt"] = ShuntCommand.Describe(kernel),
             ["requests"] = new JsonObject
             {

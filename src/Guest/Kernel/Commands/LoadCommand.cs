@@ -12,6 +12,7 @@ internal static class LoadCommand
         var stack = CommandSet.StackOption();
         var depth = new Option<int>("--depth") { DefaultValueFactory = _ => 64, Description = "requests in flight, 1 to 1024" };
         var write = new Option<bool>("--write") { Description = "half of the requests write" };
+        var polled = new Option<bool>("--polled") { Description = "calls that poll, a thread for each request in flight" };
         var first = new Option<ulong>("--first-sector") { Description = "where the range starts" };
         var sectors = new Option<ulong?>("--sectors") { Description = "how long the range is; by default to the end of the disk" };
         depth.Validators.Add(r =>
@@ -19,14 +20,14 @@ internal static class LoadCommand
             if (r.GetValue(depth) is < 1 or > 1024) r.AddError("--depth takes 1 to 1024");
         });
 
-        var start = new Command("start", "start the load") { stack, depth, write, first, sectors };
+        var start = new Command("start", "start the load") { stack, depth, write, polled, first, sectors };
         start.SetAction(r => runner.Run("load", session =>
         {
             if (session.Load is not null) throw new InvalidOperationException("a load is running already; stop it first");
             var disk = session.Disk(r.GetValue(stack) ?? (session.Kernel.EmulatingDisk is null ? null : "emulating"));
             var from = r.GetValue(first);
             var length = r.GetValue(sectors) ?? disk.Geometry.SectorCount - Math.Min(from, disk.Geometry.SectorCount);
-            session.Load = VerifiedLoad.Start(disk, session.Kernel.Pages, r.GetValue(depth), r.GetValue(write), from, length, session.Kernel.Applications);
+            session.Load = VerifiedLoad.Start(disk, session.Kernel.Pages, r.GetValue(depth), r.GetValue(write), from, length, session.Kernel.Applications, r.GetValue(polled));
             return Session.Done;
         }));
 

@@ -30,11 +30,13 @@ internal sealed class CrashStop
     }
 
     /// <summary>The calling thread runs nothing for now.</summary>
-    internal void Leave()
+    /// <returns>Whether it did.</returns>
+    internal bool Leave()
     {
-        if (!t_running) return;
+        if (!t_running) return false;
         t_running = false;
         Interlocked.Decrement(ref _running);
+        return true;
     }
 
     /// <summary>The machine is dead from here on. The thread that says so first runs the crash, outside of the kernel.</summary>

@@ -9,14 +9,18 @@ namespace VmShunt.Guest.Machine;
 internal sealed class ApplicationProcessors
 {
     private readonly Scheduler[] _processors;
+    private readonly CrashStop _crash;
 
     /// <param name="count">How many.</param>
     /// <param name="machine">Where the processors come from; null without a machine, where only the threads are there.</param>
     /// <param name="firstAccess">An address of the machine that each reads when it starts, so that its registers are known.</param>
     /// <param name="crash">Stops them when the machine crashes.</param>
     /// <param name="fault">Told what an application's thread dies of.</param>
-    internal ApplicationProcessors(int count, MachineProcessors? machine, ulong firstAccess, CrashStop crash, Action<Exception> fault) =>
+    internal ApplicationProcessors(int count, MachineProcessors? machine, ulong firstAccess, CrashStop crash, Action<Exception> fault)
+    {
+        _crash = crash;
         _processors = [.. Enumerable.Range(0, count).Select(i => new Scheduler(i, machine, firstAccess, crash, fault))];
+    }
 
     internal int Count => _processors.Length;
 
@@ -43,6 +47,24 @@ internal sealed class ApplicationProcessors
             null);
         return ended.Task;
     }
+
+    /// <summary>Runs work that blocks, on a thread of its own. It has no processor: its register accesses go by the one that such threads share.</summary>
+    /// <param name="work">The work; it awaits nothing.</param>
+    /// <returns>Its end.</returns>
+    internal Task RunAlone(Func<Task> work) => Task.Factory.StartNew(
+        () =>
+        {
+            _crash.Enter();
+            try
+            {
+                return work();
+            }
+            finally
+            {
+                _crash.Leave();
+            }
+        },
+        CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap();
 
     private sealed class Scheduler : SynchronizationContext
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using VmShunt.Guest.Block;
+using VmShunt.Guest.Machine;
 using VmShunt.Guest.Memory;
 
 namespace VmShunt.Guest.Workloads;
@@ -39,8 +40,12 @@ internal sealed class Bench
         long Requests, double Seconds, LatencyHistogram Latency, double AllocatedBytesPerRequest, double CpuMicrosecondsPerRequest, double CopiesPerRequest);
 
     /// <summary>Runs a plan. Blocks the calling thread, which must not be one that completes requests.</summary>
+    /// <param name="disk">The stack to use.</param>
+    /// <param name="pages">Where its buffers come from.</param>
+    /// <param name="plan">What to do.</param>
+    /// <param name="applications">Where the threads of a polled plan come from.</param>
     /// <exception cref="BlockIoException">A request failed.</exception>
-    internal static Result Run(DiskClassDriver disk, GuestPages pages, BenchPlan plan)
+    internal static Result Run(DiskClassDriver disk, GuestPages pages, BenchPlan plan, ApplicationProcessors? applications = null)
     {
         var memory = pages.Allocate(plan.Depth * plan.BlockBytes);
         try
@@ -49,7 +54,7 @@ internal sealed class Bench
             var bench = new Bench(disk, memory, plan);
             var cpu = Environment.CpuUsage.TotalTime;
             var copies = DataCopies.Count;
-            var workers = Enumerable.Range(0, plan.Depth).Select(bench.Work).ToArray();
+            var workers = Enumerable.Range(0, plan.Depth).Select(i => plan.IsPolled ? applications!.RunAlone(() => bench.Work(i)) : bench.Work(i)).ToArray();
             Task.WaitAll(workers);
             var seconds = Stopwatch.GetElapsedTime(bench._start).TotalSeconds;
             cpu = Environment.CpuUsage.TotalTime - cpu;
@@ -81,7 +86,9 @@ internal sealed class Bench
         {
             var block = _plan.IsRandom ? random.NextInt64(_blocks) : Interlocked.Increment(ref _next) % _blocks;
             var sector = _plan.FirstSector + (ulong)block * sectors;
-            if (_plan.Writes) await _disk.WriteAsync(sector, buffer);
+            if (_plan.IsPolled && _plan.Writes) _disk.Write(sector, buffer);
+            else if (_plan.IsPolled) _disk.Read(sector, buffer);
+            else if (_plan.Writes) await _disk.WriteAsync(sector, buffer);
             else await _disk.ReadAsync(sector, buffer);
             var then = now;
             now = Stopwatch.GetTimestamp();

@@ -17,7 +17,8 @@ internal enum BenchOperation
 /// <param name="FirstSector">Where the range starts.</param>
 /// <param name="Sectors">How long the range is.</param>
 /// <param name="Requests">How many requests, instead of a time; null for the time.</param>
-internal sealed record BenchPlan(BenchOperation Operation, int BlockBytes, int Depth, double Seconds, ulong FirstSector, ulong Sectors, long? Requests = null)
+/// <param name="IsPolled">Whether each request is a call that polls, on a thread of its own.</param>
+internal sealed record BenchPlan(BenchOperation Operation, int BlockBytes, int Depth, double Seconds, ulong FirstSector, ulong Sectors, long? Requests = null, bool IsPolled = false)
 {
     internal bool Writes => Operation is BenchOperation.RandWrite or BenchOperation.Write;
 

@@ -21,6 +21,7 @@ internal sealed class VerifiedLoad : IDisposable
     private readonly ulong _firstSector;
     private readonly int _blockSectors;
     private readonly bool _write;
+    private readonly bool _polled;
     private readonly BlockCounters _before;
     private readonly long _blocks;
     private readonly long[] _generations;
@@ -34,11 +35,12 @@ internal sealed class VerifiedLoad : IDisposable
     private long _mismatched, _failed;
     private long _lastCompletion, _maxPause;
 
-    private VerifiedLoad(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications)
+    private VerifiedLoad(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications, bool polled)
     {
         _disk = disk;
         _pages = pages;
         _write = write;
+        _polled = polled;
         _firstSector = firstSector;
         // A small range has small blocks, so that many of them are still in flight.
         _blockSectors = (int)Math.Clamp(sectors / (ulong)depth, 1, LargestBlockSectors);
@@ -50,7 +52,7 @@ internal sealed class VerifiedLoad : IDisposable
         _known = new bool[_blocks];
         _before = disk.Counters;
         _seed = Environment.TickCount;
-        _workers = [.. Enumerable.Range(0, depth).Select(i => applications is { Count: > 1 } ? applications.Run(i, () => Work(i, depth)) : Work(i, depth))];
+        _workers = [.. Enumerable.Range(0, depth).Select(i => StartWork(i, depth, applications))];
     }
 
     private int BlockBytes => _blockSectors * DiskClassDriver.SectorBytes;
@@ -67,13 +69,14 @@ internal sealed class VerifiedLoad : IDisposable
     /// <param name="firstSector">Where its range starts.</param>
     /// <param name="sectors">How long the range is.</param>
     /// <param name="applications">The processors that it runs on; with one or none it goes on where a driver completes its requests.</param>
+    /// <param name="polled">Whether each request is a call that polls, on a thread of its own; then <paramref name="applications"/> are needed.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty.</exception>
     internal static VerifiedLoad Start(
-        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null)
+        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null, bool polled = false)
     {
         ArgumentOutOfRangeException.ThrowIfZero(sectors);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
-        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors, applications);
+        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors, applications, polled);
     }
 
     /// <summary>From now on the longest time without a completion is watched.</summary>
@@ -103,6 +106,12 @@ internal sealed class VerifiedLoad : IDisposable
     }
 
     public void Dispose() => _pages.Free(_memory);
+
+    private Task StartWork(int worker, int workers, ApplicationProcessors? applications)
+    {
+        if (_polled) return applications!.RunAlone(() => Work(worker, workers));
+        return applications is { Count: > 1 } ? applications.Run(worker, () => Work(worker, workers)) : Work(worker, workers);
+    }
 
     private async Task Work(int worker, int workers)
     {
@@ -135,12 +144,14 @@ internal sealed class VerifiedLoad : IDisposable
             if (write)
             {
                 BlockPattern.Fill(buffer.Span, block, ++_generations[block]);
-                await _disk.WriteAsync(sector, buffer);
+                if (_polled) _disk.Write(sector, buffer);
+                else await _disk.WriteAsync(sector, buffer);
                 _known[block] = true;
             }
             else
             {
-                await _disk.ReadAsync(sector, buffer);
+                if (_polled) _disk.Read(sector, buffer);
+                else await _disk.ReadAsync(sector, buffer);
                 Check(block, buffer);
             }
         }
