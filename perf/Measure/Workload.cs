@@ -6,7 +6,8 @@ namespace VmShunt.Perf.Measure;
 /// <param name="Operation">randread, randwrite, read or write.</param>
 /// <param name="BlockSize">Bytes a request, a multiple of 512.</param>
 /// <param name="QueueDepth">Requests in flight.</param>
-internal sealed record Workload(string Operation, int BlockSize, int QueueDepth)
+/// <param name="Polled">Whether each is a call that polls, on a thread of its own.</param>
+internal sealed record Workload(string Operation, int BlockSize, int QueueDepth, bool Polled = false)
 {
     internal bool Writes => Operation is "randwrite" or "write";
 
@@ -16,7 +17,7 @@ internal sealed record Workload(string Operation, int BlockSize, int QueueDepth)
 
     /// <summary>The guest's command for it.</summary>
     internal string Command(string stack, TimeSpan duration, SectorRange range) => string.Create(CultureInfo.InvariantCulture,
-        $"bench --stack {stack} --operation {Operation} --block-size {BlockSize} --depth {QueueDepth} --seconds {duration.TotalSeconds:0.###} --first-sector {range.First} --sectors {range.Count}");
+        $"bench --stack {stack} --operation {Operation} --block-size {BlockSize} --depth {QueueDepth} --seconds {duration.TotalSeconds:0.###} --first-sector {range.First} --sectors {range.Count}{(Polled ? " --polled" : "")}");
 
     /// <summary>The same for a guest that has only one stack.</summary>
     internal string BusCommand(TimeSpan duration, SectorRange range) => Command("enlightened", duration, range);

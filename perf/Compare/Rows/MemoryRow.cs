@@ -5,15 +5,19 @@ using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
-/// <summary>VM-H's disk in memory, packed and split, against qemu-storage-daemon's null disk.</summary>
+/// <summary>
+/// VM-H's disk in memory, packed and split, against qemu-storage-daemon's null disk. At depth 1 the call that polls is
+/// judged; the asynchronous requests are measured beside it.
+/// </summary>
 internal sealed class MemoryRow(int depth) : Row($"memory-{depth}", $"memory disk, 4 KiB random read, depth {depth}")
 {
-    private const string Packed = "VM-H memory, packed", Split = "VM-H memory, split";
+    private const string Packed = "VM-H memory, packed", Split = "VM-H memory, split", Polled = "VM-H memory, polled call";
 
     private static readonly Allowance[] s_null =
     [
         new(nameof(Inputs.Medium), "null-co moves no data, which favours it"),
         new(nameof(Inputs.Content), "null-co holds none"),
+        RingContestant.PolledAllowed,
     ];
 
     internal override async Task<RowResult> RunAsync(Session session)
@@ -24,15 +28,17 @@ internal sealed class MemoryRow(int depth) : Row($"memory-{depth}", $"memory dis
         RingContestant packed = RingContestant.Of(session, Packed, guest, workload);
         RingContestant split = RingContestant.Of(session, Split, await rig.GuestAsync(guest.BackEnd, "--ring", "split"), workload);
         Contestant[] peers = [.. (await rig.StorageDaemonsAsync(rig.NullDisk)).Select(peer => RingContestant.Of(session, peer.Subject, peer.Guest, workload))];
-        var rounds = await Rounds.RunAsync(session, [packed, split, .. peers]);
+        RingContestant? polled = depth > 1 ? null : RingContestant.Of(session, Polled, await rig.CallerAsync(guest.BackEnd, "--ring", "packed"), workload with { Polled = true });
+        var rounds = await Rounds.RunAsync(session, [.. polled is null ? Array.Empty<Contestant>() : [polled], packed, split, .. peers]);
 
-        var ours = rounds.Of(packed);
+        var ours = rounds.Of(polled ?? packed);
         var best = peers.Length == 0 ? null : Best(peers.Select(rounds.Of));
         var verdicts = new List<Verdict> { Judge("qsd", Title, Target.AtLeast(depth == 1 ? 4 : 3), ours, best, Iops, "qsd null-co", s_null) };
         if (depth == 1)
         {
             Yardstick line = rounds.Yardstick(Calibration.PingPong), copy = rounds.Yardstick(Calibration.DiskCopy);
             verdicts.Add(new Verdict($"{Id}.limit", Title, $"{line.Name} + {copy.Name}", Target.AtMost(2), Ratio.Of(ours, line, copy), []));
+            verdicts.Add(new Verdict($"{Id}.polled", $"{Title}: time of a polled call", Packed, null, Ratio.Of(ours, rounds.Of(packed), Time, RingContestant.PolledAllowed), []));
         }
         else
         {

@@ -52,6 +52,10 @@ internal sealed class Rig(Session session) : IAsyncDisposable
     /// <summary>Another polling guest on a back-end.</summary>
     internal async Task<BusGuest> GuestAsync(BackEnd backEnd, params string[] options) => Hold(await BusGuest.ConnectAsync(session, backEnd, "busy", options));
 
+    /// <summary>A guest for calls that poll. Its queue's thread sleeps meanwhile: one that spun would take the core of one of the two that poll.</summary>
+    internal async Task<BusGuest> CallerAsync(BackEnd backEnd, params string[] options) =>
+        Hold(await BusGuest.ConnectAsync(session, backEnd, "adaptive", ["--poll-queues", "1", .. options]));
+
     /// <summary>Guests on a back-end that wait as guests do by default.</summary>
     internal async Task<IReadOnlyList<BusGuest>> CrowdAsync(BackEnd backEnd, int count)
     {

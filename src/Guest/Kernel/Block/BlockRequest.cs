@@ -49,9 +49,7 @@ internal class BlockRequest : IValueTaskSource, IResettable
 
     internal ValueTask Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
     {
-        _owner = owner;
-        Begin(operation, sector, bytes, address);
-        if (RequestTrace.IsWanted) BeginTrace(owner.StackName);
+        BeginFor(owner, operation, sector, bytes, address);
         return new ValueTask(this, _completion.Version);
     }
 
@@ -88,6 +86,14 @@ internal class BlockRequest : IValueTaskSource, IResettable
 
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _completion.OnCompleted(continuation, state, token, flags);
+
+    /// <summary>As <see cref="Begin(DiskClassDriver, BlockOperation, ulong, int, ulong)"/>, where <see cref="Tell"/> does without the task.</summary>
+    protected void BeginFor(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
+    {
+        _owner = owner;
+        Begin(operation, sector, bytes, address);
+        if (RequestTrace.IsWanted) BeginTrace(owner.StackName);
+    }
 
     /// <summary>Says what is asked for, and that it has not ended.</summary>
     protected void Begin(BlockOperation operation, ulong sector, int bytes, ulong address)

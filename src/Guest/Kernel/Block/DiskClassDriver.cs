@@ -131,7 +131,7 @@ public sealed class DiskClassDriver : IBlockDriver
     private void Call(BlockOperation operation, ulong sector, int bytes, ulong address)
     {
         var next = Admit(operation, sector, bytes);
-        var request = PolledRequest.Begin(this, operation, sector, bytes, address);
+        var request = PolledRequest.BeginOwn(this, operation, sector, bytes, address);
         next.Submit(request);
         var status = request.Wait(_crash);
         if (status != BlockStatus.Ok) throw new BlockIoException(operation, sector, bytes, status);

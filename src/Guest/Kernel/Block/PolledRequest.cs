@@ -23,12 +23,12 @@ internal sealed class PolledRequest : BlockRequest
     internal bool IsCallers => _caller == Environment.CurrentManagedThreadId;
 
     /// <summary>Begins the calling thread's request.</summary>
-    internal static new PolledRequest Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
+    internal static PolledRequest BeginOwn(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
     {
         var request = t_own ??= new PolledRequest();
         request.TryReset();
         request._endedHere = request._endedElsewhere = null;
-        _ = ((BlockRequest)request).Begin(owner, operation, sector, bytes, address);
+        request.BeginFor(owner, operation, sector, bytes, address);
         return request;
     }
 

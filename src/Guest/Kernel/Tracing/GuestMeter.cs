@@ -25,7 +25,7 @@ internal sealed class GuestMeter : IDisposable
         _meter.CreateObservableCounter("vmshunt.guest.shunt.requests", Shunted, "{request}", "requests that met the shunt, by what it decided");
         _meter.CreateObservableCounter("vmshunt.guest.ring.requests", () => Ring().Requests, "{request}", "requests given to the device on this bus");
         _meter.CreateObservableCounter("vmshunt.guest.ring.kicks", () => Ring().Kicks, "{kick}", "times the device was woken");
-        _meter.CreateObservableCounter("vmshunt.guest.ring.calls", () => Ring().Calls, "{call}", "times the device woke a queue's thread");
+        _meter.CreateObservableCounter("vmshunt.guest.ring.calls", () => Ring().Calls, "{call}", "times the device woke who waits for a queue");
         _meter.CreateObservableCounter("vmshunt.guest.registers.accesses", () => _kernel.RegisterAccesses, "{access}", "accesses to device registers: each is a VM exit where the device is emulated");
         _meter.CreateObservableCounter("vmshunt.guest.bus.returns", () => _kernel.Reconnects, "{return}", "times the bus, or its back-end, went and came back");
         _meter.CreateObservableGauge("vmshunt.guest.mode.enlightened", () => _kernel.Mode == GuestMode.Emulating ? 0 : 1, null, "1 while requests are shunted");
