@@ -114,6 +114,36 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("adaptive", 2, 1)]
+    [InlineData("adaptive", 2, 2)]
+    [InlineData("never", 3, 1)]
+    [InlineData("never", 3, 3)]
+    public async Task Each_queue_has_its_share_and_what_a_queue_completes_goes_on_on_it(string poll, int queues, int processors)
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", $"{queues}");
+        await using var guest = await Programs.StartReadyAsync(
+            "vmshunt-guest", "--bus", socket, "--queues", $"{queues}", "--processors", $"{processors}", "--poll", poll, "--memory", "32M", "console");
+        var console = new GuestConsole(guest);
+        long[] before = await ByQueueAsync(console);
+        Assert.Equal(queues, before.Length);
+
+        // What one request's completion starts, and so on, has no reason to leave the queue.
+        await AskAsync(console, "bench --operation randread --depth 1 --requests 400");
+        Assert.Equal([.. Enumerable.Repeat(0L, queues - 1), 400L], (await ByQueueAsync(console)).Zip(before, static (now, then) => now - then).Order());
+
+        // Whether a load goes on where requests complete, or on processors of its own.
+        before = await ByQueueAsync(console);
+        await AskAsync(console, $"load start --depth {8 * queues}");
+        await Until.TrueAsync(async () => (await ByQueueAsync(console)).Zip(before).All(static queue => queue.First > queue.Second + 100), "each queue has requests");
+        var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
+        Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+    }
+
+    private static async Task<long[]> ByQueueAsync(GuestConsole console) =>
+        [.. (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ringByQueue").EnumerateArray().Select(static queue => queue.GetInt64())];
+
     private static async Task<long> RingedAsync(GuestConsole console) =>
         (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64();
 

@@ -12,6 +12,7 @@ internal static class TableRows
         new PageCacheRow(32),
         new DirectRow(),
         new SequentialRow(),
+        new QueuesRow(),
         new ShuntRow(),
         new AllocationRow(),
         new IdleRow(),

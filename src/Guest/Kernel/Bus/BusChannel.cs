@@ -26,6 +26,12 @@ internal sealed class BusChannel : IDisposable
     private const int DescriptorsPerTable = 4;
     private const int CloseMilliseconds = 5000;
 
+    // Threads that gave a request to a channel of several queues, so far; and which of them this one was, from 1.
+    private static int s_threads;
+
+    [ThreadStatic]
+    private static int t_thread;
+
     private readonly GuestPages _pages;
     private readonly VhostUserFrontend _frontend;
     private readonly List<BusQueue> _queues = [];
@@ -57,10 +63,14 @@ internal sealed class BusChannel : IDisposable
     /// <summary>Where the rings lie in guest memory, for the crash that scribbles over them.</summary>
     internal IReadOnlyList<GuestBuffer> RingMemory => _memory;
 
-    internal IEnumerable<QueueCounters> Counters => _queues.Select(queue => queue.Counters);
+    /// <summary>The queues that have a thread.</summary>
+    internal int QueueCount => _pumps.Count;
 
     /// <summary>The queues that callers poll.</summary>
     internal int PollQueues => _polled.Count;
+
+    /// <summary>Of each queue.</summary>
+    internal IEnumerable<QueueCounters> Counters => _queues.Select(queue => queue.Counters);
 
     /// <summary>Opens the channel over a connected socket and starts its queues.</summary>
     /// <param name="socket">Connected to a back-end; owned from now on.</param>
@@ -176,10 +186,16 @@ internal sealed class BusChannel : IDisposable
         Dispose();
     }
 
+    // A queue's own thread stays on its queue, where it submits straight into the ring; other threads are dealt to the queues
+    // in turns. Not by their ids: those of a program's threads may all be even.
     private QueuePump PumpOfThread()
     {
         var pumps = _pumps;
-        return pumps.Count == 1 ? pumps[0] : pumps[Environment.CurrentManagedThreadId % pumps.Count];
+        if (pumps.Count == 1) return pumps[0];
+        // Of this channel, not of one that it replaced.
+        if (QueuePump.OfThread is { } own && own.Number < pumps.Count && ReferenceEquals(pumps[own.Number], own)) return own;
+        if (t_thread == 0) t_thread = Interlocked.Increment(ref s_threads);
+        return pumps[(int)((uint)t_thread % (uint)pumps.Count)];
     }
 
     private bool TryPoll(BlockRequest request)
@@ -296,7 +312,7 @@ internal sealed class BusChannel : IDisposable
         _frontend.StartRing(index, QueueSize, position, ring.Descriptors.Address, ring.Driver.Address, ring.Device.Address, kick, call);
         var settings = thread with { Lost = Lose };
         if (isPolled) _polled.Add(new PolledQueue<TQueue>(queue, slots, kick, call, _frontend.Handle, settings));
-        else _pumps.Add(new QueuePump<TQueue>(queue, slots, kick, call, _frontend.Handle, settings));
+        else _pumps.Add(new QueuePump<TQueue>(_pumps.Count, queue, slots, kick, call, _frontend.Handle, settings));
         _queues.Add(isPolled ? _polled[^1] : _pumps[^1]);
 
         void Lose(string why)

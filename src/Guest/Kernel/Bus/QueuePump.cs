@@ -10,8 +10,17 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Guest.Bus;
 
 /// <summary>A queue's thread, whatever the layout of its ring.</summary>
-internal abstract class QueuePump : BusQueue
+/// <param name="number">Which of its channel's queues with a thread, from 0.</param>
+internal abstract class QueuePump(int number) : BusQueue
 {
+    [ThreadStatic]
+    private protected static QueuePump? t_here;
+
+    /// <summary>The queue whose thread this is; null on any other thread, and on this one once the queue is closed.</summary>
+    internal static QueuePump? OfThread => t_here;
+
+    internal int Number => number;
+
     /// <summary>Any thread. Takes the request, or rejects it to its fallback when the queue is closed.</summary>
     internal abstract void Submit(BlockRequest request);
 
@@ -28,9 +37,6 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
 {
     // Who never sleeps looks now and then whether the device's process still lives.
     private const int LooksPerPeer = 1 << 16;
-
-    [ThreadStatic]
-    private static QueuePump<TQueue>? t_here;
 
     private readonly RingSlots _slots;
     private readonly EventFd _kick;
@@ -51,13 +57,14 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     private int _idleLooks;
     private long _requests, _kicks, _calls;
 
+    /// <param name="number">Which of its channel's queues, from 0.</param>
     /// <param name="queue">The ring, clean.</param>
     /// <param name="slots">As many as the ring can hold requests.</param>
     /// <param name="kick">The driver's eventfd; owned.</param>
     /// <param name="call">The device's eventfd; owned.</param>
     /// <param name="peer">Hung up when the device's process is gone.</param>
     /// <param name="settings">How the thread waits, and what it tells whom.</param>
-    internal QueuePump(TQueue queue, RingSlots slots, EventFd kick, EventFd call, SafeHandle peer, RingThread settings)
+    internal QueuePump(int number, TQueue queue, RingSlots slots, EventFd kick, EventFd call, SafeHandle peer, RingThread settings) : base(number)
     {
         _queue = queue;
         _slots = slots;

@@ -47,7 +47,7 @@ internal static class BenchCommand
                 throw new ArgumentException($"{length} sectors from sector {from} on a disk of {all} are no range for blocks of {r.GetValue(block)} bytes");
             var plan = new BenchPlan(r.GetValue(operation), r.GetValue(block), r.GetValue(depth), r.GetValue(seconds), from, length, r.GetValue(requests), r.GetValue(polled));
             var before = Ring(session.Kernel);
-            var result = Bench.Run(disk, session.Kernel.Pages, plan, plan.IsPolled ? session.Kernel.Applications : null);
+            var result = Bench.Run(disk, session.Kernel.Pages, plan, session.Kernel.Channel?.QueueCount ?? 1, plan.IsPolled ? session.Kernel.Applications : null);
             var after = Ring(session.Kernel);
             return Answer(plan, result, after.Kicks - before.Kicks, after.Calls - before.Calls);
         }));

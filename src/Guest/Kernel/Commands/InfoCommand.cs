@@ -47,6 +47,7 @@ internal static class InfoCommand
             {
                 ["trap"] = (session.Stack?.Disk.Counters.Trapped ?? 0) + (kernel.EmulatingDisk?.Counters.Trapped ?? 0) + (kernel.EnlightenedDisk?.Counters.Trapped ?? 0),
                 ["ring"] = (session.Stack?.Disk.Counters.Ringed ?? 0) + (kernel.EmulatingDisk?.Counters.Ringed ?? 0) + (kernel.EnlightenedDisk?.Counters.Ringed ?? 0),
+                ["ringByQueue"] = new JsonArray([.. (kernel.Channel?.Counters ?? []).Select(static queue => (JsonNode)queue.Requests)]),
                 ["shunted"] = kernel.Shunt?.Counters.Diverted ?? 0,
                 ["inFlight"] = kernel.InFlight,
                 ["reconnects"] = kernel.Reconnects,

@@ -27,7 +27,8 @@ internal static class LoadCommand
             var disk = session.Disk(r.GetValue(stack) ?? (session.Kernel.EmulatingDisk is null ? null : "emulating"));
             var from = r.GetValue(first);
             var length = r.GetValue(sectors) ?? disk.Geometry.SectorCount - Math.Min(from, disk.Geometry.SectorCount);
-            session.Load = VerifiedLoad.Start(disk, session.Kernel.Pages, r.GetValue(depth), r.GetValue(write), from, length, session.Kernel.Applications, r.GetValue(polled));
+            session.Load = VerifiedLoad.Start(
+                disk, session.Kernel.Pages, r.GetValue(depth), r.GetValue(write), from, length, session.Kernel.Applications, session.Kernel.Channel?.QueueCount ?? 1, r.GetValue(polled));
             return Session.Done;
         }));
 

@@ -43,9 +43,10 @@ internal sealed class Bench
     /// <param name="disk">The stack to use.</param>
     /// <param name="pages">Where its buffers come from.</param>
     /// <param name="plan">What to do.</param>
+    /// <param name="queues">Queues of the bus, that the requests in flight are spread over.</param>
     /// <param name="applications">Where the threads of a polled plan come from.</param>
     /// <exception cref="BlockIoException">A request failed.</exception>
-    internal static Result Run(DiskClassDriver disk, GuestPages pages, BenchPlan plan, ApplicationProcessors? applications = null)
+    internal static Result Run(DiskClassDriver disk, GuestPages pages, BenchPlan plan, int queues = 1, ApplicationProcessors? applications = null)
     {
         var memory = pages.Allocate(plan.Depth * plan.BlockBytes);
         try
@@ -54,7 +55,9 @@ internal sealed class Bench
             var bench = new Bench(disk, memory, plan);
             var cpu = Environment.CpuUsage.TotalTime;
             var copies = DataCopies.Count;
-            var workers = Enumerable.Range(0, plan.Depth).Select(i => plan.IsPolled ? applications!.RunAlone(() => bench.Work(i)) : bench.Work(i)).ToArray();
+            var workers = plan.IsPolled
+                ? [.. Enumerable.Range(0, plan.Depth).Select(i => applications!.RunAlone(() => bench.Work(i)))]
+                : Workers.Start(plan.Depth, queues, bench.Work);
             Task.WaitAll(workers);
             var seconds = Stopwatch.GetElapsedTime(bench._start).TotalSeconds;
             cpu = Environment.CpuUsage.TotalTime - cpu;

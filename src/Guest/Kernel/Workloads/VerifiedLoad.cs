@@ -35,7 +35,8 @@ internal sealed class VerifiedLoad : IDisposable
     private long _mismatched, _failed;
     private long _lastCompletion, _maxPause;
 
-    private VerifiedLoad(DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications, bool polled)
+    private VerifiedLoad(
+        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications, int queues, bool polled)
     {
         _disk = disk;
         _pages = pages;
@@ -52,7 +53,9 @@ internal sealed class VerifiedLoad : IDisposable
         _known = new bool[_blocks];
         _before = disk.Counters;
         _seed = Environment.TickCount;
-        _workers = [.. Enumerable.Range(0, depth).Select(i => StartWork(i, depth, applications))];
+        _workers = polled || applications is { Count: > 1 }
+            ? [.. Enumerable.Range(0, depth).Select(i => StartWork(i, depth, applications))]
+            : Workers.Start(depth, queues, i => Work(i, depth));
     }
 
     private int BlockBytes => _blockSectors * DiskClassDriver.SectorBytes;
@@ -69,14 +72,15 @@ internal sealed class VerifiedLoad : IDisposable
     /// <param name="firstSector">Where its range starts.</param>
     /// <param name="sectors">How long the range is.</param>
     /// <param name="applications">The processors that it runs on; with one or none it goes on where a driver completes its requests.</param>
+    /// <param name="queues">Queues of the bus, that it is spread over where it has no processors of its own.</param>
     /// <param name="polled">Whether each request is a call that polls, on a thread of its own; then <paramref name="applications"/> are needed.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty.</exception>
     internal static VerifiedLoad Start(
-        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null, bool polled = false)
+        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null, int queues = 1, bool polled = false)
     {
         ArgumentOutOfRangeException.ThrowIfZero(sectors);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
-        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors, applications, polled);
+        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors, applications, queues, polled);
     }
 
     /// <summary>From now on the longest time without a completion is watched.</summary>
@@ -110,7 +114,7 @@ internal sealed class VerifiedLoad : IDisposable
     private Task StartWork(int worker, int workers, ApplicationProcessors? applications)
     {
         if (_polled) return applications!.RunAlone(() => Work(worker, workers));
-        return applications is { Count: > 1 } ? applications.Run(worker, () => Work(worker, workers)) : Work(worker, workers);
+        return applications!.Run(worker, () => Work(worker, workers));
     }
 
     private async Task Work(int worker, int workers)
