@@ -64,7 +64,7 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
         foreach (var measurement in row.Measurements) _narrator.Say(MeasurementLine.Of(measurement));
         foreach (var verdict in row.Verdicts)
             _narrator.Say($"{verdict.Work} against {verdict.Against}: {verdict.ValueText} [{verdict.SpreadText}]{(verdict.Target is { } target ? $", {target.Text}: {VerdictTable.Word(verdict)}" : "")}");
-        foreach (var note in row.DisturbanceNote) _narrator.Say(note);
+        foreach (var note in Disturbance.Of(row)) _narrator.Say(note);
     }
 
     private string Command() => string.Join(' ', new[]

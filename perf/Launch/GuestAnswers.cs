@@ -31,6 +31,10 @@ internal sealed record CrashDumpAnswer(long Bytes, string Road);
 
 internal sealed record DumpAnswer(long Bytes, string Sha256, string MemorySha256, bool Valid, string Reason);
 
+internal sealed record TraceAnswer(double Microseconds, IReadOnlyList<TraceHop> Hops);
+
+internal sealed record TraceHop(string Hop, double Microseconds);
+
 internal sealed record PlainAnswer;
 
 [JsonSourceGenerationOptions(
@@ -42,5 +46,6 @@ internal sealed record PlainAnswer;
 [JsonSerializable(typeof(BenchAnswer))]
 [JsonSerializable(typeof(CrashAnswer))]
 [JsonSerializable(typeof(DumpAnswer))]
+[JsonSerializable(typeof(TraceAnswer))]
 [JsonSerializable(typeof(PlainAnswer))]
 internal sealed partial class GuestAnswersJson : JsonSerializerContext;

@@ -54,11 +54,17 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
         var measurement = new PathMeasurement(processes, narrator, direct, range, options, cancel);
         IReadOnlyList<PathResult> paths = await measurement.RunAsync(Workload.Matrix(options.Quick, writable is not null, range));
 
+        // For the report, which is all that shows it.
+        IReadOnlyList<HopBreakdown> hops = options.ReportFile is null ? [] : await new RequestFollower(processes, range).RunAsync();
+
         CrashDumpResult dump = await CrashAsync(info);
         await processes.AskAsync("quit", GuestAnswersJson.Default.PlainAnswer);
         await processes.GuestEndsAsync();
         return new LaunchResult(
-            new DiskResult(options.Disk ?? "(made for this launch)", bytes, sha256), hashes, transition, paths, dump, MachineDescription.Read());
+            new DiskResult(options.Disk ?? "(made for this launch)", bytes, sha256), hashes, transition, paths, dump, MachineDescription.Read())
+        {
+            Hops = hops,
+        };
     }
 
     private (string Path, long Bytes) PrepareDisk()

@@ -9,10 +9,15 @@ namespace VmShunt.Perf.Report;
 /// <summary>The report of a launch: one HTML file that needs nothing else (<c>report.html</c> is its template).</summary>
 internal static class HtmlReport
 {
+    private static readonly Looks s_looks = new([DiskPath.All]);
+
     internal static string Build(LaunchResult result, IReadOnlyList<string> notes)
     {
         return Page.Read("report.html")
             .Replace("{{style}}", Page.Read("report.css"), StringComparison.Ordinal)
+            .Replace("{{byline}}", Svg.Escape($"{MemorySize.Format(result.Disk.Bytes)} disk, {result.Machine.Cores} processors of {result.Machine.Cpu}"), StringComparison.Ordinal)
+            .Replace("{{answers}}", LaunchAnswers.Build(result), StringComparison.Ordinal)
+            .Replace("{{hops}}", result.Hops.Count == 0 ? "<p>Not followed in this launch.</p>\n" : HopFigures.Draw([.. result.Hops.OrderByDescending(static road => road.Microseconds)]), StringComparison.Ordinal)
             .Replace("{{facts}}", Facts(result), StringComparison.Ordinal)
             .Replace("{{notes}}", Lines(notes), StringComparison.Ordinal)
             .Replace("{{ratios}}", Lines(Ratios.Describe(result.Paths)), StringComparison.Ordinal)
@@ -43,19 +48,19 @@ internal static class HtmlReport
 
     private static string Latency(IReadOnlyList<PathResult> paths) =>
         ByWorkload(paths, static (title, group) => PercentileChart.Draw(
-            $"Latency in microseconds, {title}", [.. group.Select(static p => new LatencyRow(p.Path, p.Path, p.P50Microseconds, p.P99Microseconds, p.P999Microseconds))]));
+            $"Latency in microseconds, {title}", [.. group.Select(static p => new LatencyRow(p.Path, s_looks.Of(p.Path), p.P50Microseconds, p.P99Microseconds, p.P999Microseconds))]));
 
     private static string Rate(IReadOnlyList<PathResult> paths)
     {
         PathResult[] random = [.. paths.Where(static p => p.Operation == "randread")];
         PathResult[] sequential = [.. paths.Where(static p => p.Operation == "read")];
-        var rate = random.Length == 0 ? "" : Figure("Random reads a second over depth", LineChart.Draw(
+        var rate = random.Length == 0 ? "" : Page.Figure($"Random reads of {MemorySize.Format(random[0].BlockSize)} over depth", LineChart.Draw(
             "IOPS over queue depth",
-            [.. random.GroupBy(static p => p.Path).Select(static path => new Series(path.Key, path.Key, [.. path.OrderBy(static p => p.QueueDepth).Select(static p => ((double)p.QueueDepth, p.Iops))]))],
-            new Axes("requests in flight", static depth => $"{depth:0}", LogScale.Label, 66)));
+            [.. random.GroupBy(static p => p.Path).Select(static path => new Series(path.Key, s_looks.Of(path.Key), [.. path.OrderBy(static p => p.QueueDepth).Select(static p => ((double)p.QueueDepth, p.Iops))]))],
+            new Axes("requests in flight", static depth => $"{depth:0}", "requests a second", LogScale.Label)));
         return rate + ByWorkload(sequential, static (title, group) => BarChart.Draw(
             $"MB/s, {title}",
-            [.. group.Select(static p => new Bar(p.Path, [new BarPart(p.Path, "MB/s", p.MegabytesPerSecond)], $"{p.MegabytesPerSecond:N0} MB/s"))]));
+            [.. group.Select(static p => new Bar(p.Path, [new BarPart(s_looks.Of(p.Path).Style, "MB/s", p.MegabytesPerSecond)], $"{p.MegabytesPerSecond:N0} MB/s"))]));
     }
 
     private static string Cpu(string title, PathResult[] group) => BarChart.Draw($"CPU microseconds a request, {title}",
@@ -63,9 +68,9 @@ internal static class HtmlReport
         .. group.Select(static p => new Bar(
             p.Path,
             [
-                new BarPart("guest", "guest", p.GuestCpuMicrosecondsPerRequest),
-                new BarPart("host", "VM-H", p.HostCpuMicrosecondsPerRequest),
-                new BarPart("hypervisor", "hypervisor", p.HypervisorCpuMicrosecondsPerRequest),
+                new BarPart("p0", "guest", p.GuestCpuMicrosecondsPerRequest),
+                new BarPart("p1", "VM-H", p.HostCpuMicrosecondsPerRequest),
+                new BarPart("p2", "hypervisor", p.HypervisorCpuMicrosecondsPerRequest),
             ],
             $"{p.GuestCpuMicrosecondsPerRequest + p.HostCpuMicrosecondsPerRequest + p.HypervisorCpuMicrosecondsPerRequest:N1} µs")),
     ]);
@@ -75,18 +80,16 @@ internal static class HtmlReport
         .. group.Select(static p => new Bar(
             p.Path,
             [
-                new BarPart("trap", "traps", p.TrapsPerRequest),
-                new BarPart("kick", "kicks", p.KicksPerRequest),
-                new BarPart("call", "calls", p.CallsPerRequest),
+                new BarPart("p0", "traps", p.TrapsPerRequest),
+                new BarPart("p1", "kicks", p.KicksPerRequest),
+                new BarPart("p2", "calls", p.CallsPerRequest),
             ],
-            $"{p.TrapsPerRequest:0.##}·{p.KicksPerRequest:0.##}·{p.CallsPerRequest:0.##}")),
+            $"{p.TrapsPerRequest:0.##} · {p.KicksPerRequest:0.##} · {p.CallsPerRequest:0.##}")),
     ]);
 
     private static string ByWorkload(IEnumerable<PathResult> paths, Func<string, PathResult[], string> draw) =>
         string.Concat(paths.GroupBy(static p => new Workload(p.Operation, p.BlockSize, p.QueueDepth))
-            .Select(group => Figure(group.Key.Title, draw(group.Key.Title, [.. group]))));
-
-    private static string Figure(string title, string svg) => $"<figure><figcaption>{Svg.Escape(title)}</figcaption>{svg}</figure>\n";
+            .Select(group => Page.Figure(group.Key.Title, draw(group.Key.Title, [.. group]))));
 
     private static string Table(IReadOnlyList<PathResult> paths)
     {

@@ -7,6 +7,10 @@ namespace VmShunt.Perf.Report;
 internal sealed record LaunchResult(
     DiskResult Disk, HashResult Hashes, TransitionResult Transition, IReadOnlyList<PathResult> Paths, CrashDumpResult CrashDump, MachineResult Machine)
 {
+    /// <summary>Where the time of one request goes on the trap and on the ring; for the report alone.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<HopBreakdown> Hops { get; init; } = [];
+
     internal string ToJson() => JsonSerializer.Serialize(this, LaunchResultJson.Default.LaunchResult);
 }
 

@@ -10,13 +10,16 @@ internal sealed class Svg
     /// <summary>The width of every picture: that of a phone, so that its letters are readable there.</summary>
     internal const double Width = 360;
 
-    /// <summary>How wide a letter is at most, on the average.</summary>
-    internal const double Character = 7;
+    // Of the size that the style sheet says, in fonts that are wide.
+    private const double Narrow = 4.4, Common = 7.1, Digit = 7.5, Wide = 11.2;
 
     private readonly StringBuilder _text = new();
 
-    internal Svg(double height, string description) =>
-        Append($"<svg viewBox=\"0 0 {Width} {height:0.#}\" role=\"img\" aria-label=\"{Escape(description)}\">");
+    /// <param name="height">Of the picture.</param>
+    /// <param name="description">What a reader who does not see it is told.</param>
+    /// <param name="width">For one that is no figure of its own.</param>
+    internal Svg(double height, string description, double width = Width) =>
+        Append($"<svg viewBox=\"0 0 {width} {height:0.#}\" role=\"img\" aria-label=\"{Escape(description)}\">");
 
     internal void Rect(double x, double y, double width, double height, string style, string tip) =>
         Append($"<rect class=\"{style}\" x=\"{x:0.#}\" y=\"{y:0.#}\" width=\"{Math.Max(0, width):0.##}\" height=\"{height:0.#}\"><title>{Escape(tip)}</title></rect>");
@@ -54,16 +57,28 @@ internal sealed class Svg
     /// <param name="y">The base line.</param>
     /// <param name="anchor">start, middle or end.</param>
     /// <param name="text">Plain text.</param>
-    internal void Text(double x, double y, string anchor, string text) =>
-        Append($"<text x=\"{x:0.#}\" y=\"{y:0.#}\" text-anchor=\"{anchor}\">{Escape(text)}</text>");
+    /// <param name="style">A class of the page's style sheet, or none.</param>
+    internal void Text(double x, double y, string anchor, string text, string style = "") =>
+        Append($"<text {(style.Length > 0 ? $"class=\"{style}\" " : "")}x=\"{x:0.#}\" y=\"{y:0.#}\" text-anchor=\"{anchor}\">{Escape(text)}</text>");
 
     internal string Close() => _text.Append("</svg>").ToString();
+
+    /// <summary>How wide a text is, rather more than less: fonts differ.</summary>
+    internal static double WidthOf(string text) => text.Sum(static letter => letter switch
+    {
+        'i' or 'j' or 'l' or 'I' or 't' or 'f' or 'r' or ' ' or ',' or '.' or ':' or ';' or '-' or '(' or ')' or '/' or '·' or '\'' => Narrow,
+        'm' or 'w' or 'M' or 'W' or '…' or '%' or '→' or '←' => Wide,
+        >= 'A' and <= 'Z' or >= '0' and <= '9' or '+' or '×' or '≤' or '≥' => Digit,
+        _ => Common,
+    });
 
     /// <summary>A text that fits into so much room; what does not, ends with an ellipsis.</summary>
     internal static string Shorten(string text, double room)
     {
-        var most = (int)(room / Character);
-        return text.Length <= most ? text : most < 2 ? "" : text[..(most - 1)].TrimEnd(' ', ',', ':') + "…";
+        if (WidthOf(text) <= room) return text;
+        var kept = text.Length;
+        while (kept > 0 && WidthOf(text[..kept]) > room - Wide) kept--;
+        return kept == 0 ? "" : text[..kept].TrimEnd(' ', ',', ':') + "…";
     }
 
     internal static string Escape(string text) => WebUtility.HtmlEncode(text);

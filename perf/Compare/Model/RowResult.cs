@@ -1,4 +1,4 @@
-using System.Text.Json.Serialization;
+using VmShunt.Perf.Report;
 
 namespace VmShunt.Perf.Compare.Model;
 
@@ -19,18 +19,4 @@ internal sealed record RowResult(
 
     /// <summary>Where a request's time goes, for rows that take it apart.</summary>
     public IReadOnlyList<HopBreakdown> Hops { get; init; } = [];
-
-    [JsonIgnore]
-    internal IEnumerable<string> DisturbanceNote => Disturbed ? [$"disturbed: others took up to {ForeignCpu:P0} of a core"] : [];
 }
-
-/// <summary>One road's request taken apart.</summary>
-/// <param name="Road">trap or ring.</param>
-/// <param name="Microseconds">The whole, measured by itself. Parts that are less than nothing for noise count as none, so they may add up to more.</param>
-/// <param name="Hops">In the order of the request's way.</param>
-internal sealed record HopBreakdown(string Road, double Microseconds, IReadOnlyList<Hop> Hops);
-
-/// <param name="Name">Where the time goes.</param>
-/// <param name="Microseconds">How much.</param>
-/// <param name="Derived">Which measurements it follows from.</param>
-internal sealed record Hop(string Name, double Microseconds, string Derived);

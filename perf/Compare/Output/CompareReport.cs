@@ -9,28 +9,31 @@ namespace VmShunt.Perf.Compare.Output;
 /// <summary>The report of a comparison: one HTML file that needs nothing else (<c>compare.html</c> is its template).</summary>
 internal static class CompareReport
 {
-    internal static string Build(CompareResult result) => Page.Read("compare.html")
-        .Replace("{{style}}", Page.Read("report.css"), StringComparison.Ordinal)
-        .Replace("{{summary}}", Svg.Escape(VerdictTable.Summary(result)), StringComparison.Ordinal)
-        .Replace("{{warnings}}", Warnings(result), StringComparison.Ordinal)
-        .Replace("{{facts}}", Facts(result), StringComparison.Ordinal)
-        .Replace("{{targets}}", CompareFigures.Targets(result), StringComparison.Ordinal)
-        .Replace("{{verdicts}}", Verdicts(result), StringComparison.Ordinal)
-        .Replace("{{notes}}", string.Concat(VerdictTable.Notes(result).Select(static note => $"<li>{Svg.Escape(note)}</li>\n")), StringComparison.Ordinal)
-        .Replace("{{depths}}", CompareFigures.OverDepth(result), StringComparison.Ordinal)
-        .Replace("{{latency}}", CompareFigures.Latency(result), StringComparison.Ordinal)
-        .Replace("{{blocks}}", CompareFigures.OverBlockSize(result), StringComparison.Ordinal)
-        .Replace("{{hops}}", CompareFigures.Hops(result), StringComparison.Ordinal)
-        .Replace("{{cpu}}", CompareFigures.Cpu(result), StringComparison.Ordinal)
-        .Replace("{{table}}", Table(result), StringComparison.Ordinal);
-
-    private static string Warnings(CompareResult result)
+    internal static string Build(CompareResult result)
     {
-        var disturbed = result.Rows.Where(static row => row.Disturbed).ToArray();
-        return disturbed.Length == 0
-            ? ""
-            : $"<p class=\"warning\" role=\"note\">The machine was disturbed: other processes took CPU time while these rows were measured, and their figures should not be quoted. {Svg.Escape(string.Join("; ", disturbed.Select(static row => string.Create(CultureInfo.InvariantCulture, $"{row.Title} ({row.ForeignCpu * 100:0} % of a core)"))))}.</p>";
+        var figures = new CompareFigures(result);
+        return Page.Read("compare.html")
+            .Replace("{{style}}", Page.Read("report.css"), StringComparison.Ordinal)
+            .Replace("{{byline}}", Svg.Escape(Byline(result)), StringComparison.Ordinal)
+            .Replace("{{warnings}}", Warnings(result), StringComparison.Ordinal)
+            .Replace("{{answers}}", CompareAnswers.Build(result), StringComparison.Ordinal)
+            .Replace("{{verdicts}}", VerdictRows.Build(result), StringComparison.Ordinal)
+            .Replace("{{notes}}", VerdictRows.Notes(result), StringComparison.Ordinal)
+            .Replace("{{hops}}", figures.Hops(), StringComparison.Ordinal)
+            .Replace("{{depths}}", figures.OverDepth(), StringComparison.Ordinal)
+            .Replace("{{blocks}}", figures.OverBlockSize(), StringComparison.Ordinal)
+            .Replace("{{latency}}", figures.Latency(), StringComparison.Ordinal)
+            .Replace("{{cpu}}", figures.Cpu(), StringComparison.Ordinal)
+            .Replace("{{facts}}", Facts(result), StringComparison.Ordinal)
+            .Replace("{{table}}", Table(result), StringComparison.Ordinal);
     }
+
+    private static string Byline(CompareResult result) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{result.Date:yyyy-MM-dd}, {result.Machine.Cores} processors of {result.Machine.Cpu}.{(Disturbance.Is(result) ? "" : $" {Disturbance.Sentence(result)}")}");
+
+    private static string Warnings(CompareResult result) =>
+        Disturbance.Is(result) ? $"<p class=\"warning\" role=\"note\">{Svg.Escape(Disturbance.Sentence(result))}</p>" : "";
 
     private static string Facts(CompareResult result)
     {
@@ -42,26 +45,6 @@ internal static class CompareReport
         Add("Machine", $"{result.Machine.Cpu}, {result.Machine.Cores} processors, Linux {result.Machine.Kernel}, {result.Machine.Runtime}");
         foreach (var (program, version) in result.Programs) Add(program, version.Replace(program + " version ", "", StringComparison.Ordinal));
         if (result.Rows.Any(static row => row.Calibration.Count > 0)) Add("Calibration", MarkdownTable.Calibration(result));
-        return text.ToString();
-    }
-
-    private static string Verdicts(CompareResult result)
-    {
-        var text = new StringBuilder();
-        foreach (var row in result.Rows)
-        {
-            foreach (var verdict in row.Verdicts)
-            {
-                var (style, sign) = verdict.Reached switch
-                {
-                    true => ("yes", "✓ "),
-                    false => ("no", "✗ "),
-                    null => ("", ""),
-                };
-                var against = Svg.Escape(verdict.Against);
-                text.Append(CultureInfo.InvariantCulture, $"<tr><td>{Svg.Escape(verdict.Work)}<span class=\"against\">{against}</span></td><td class=\"wide\">{against}</td><td>{Svg.Escape(verdict.Target?.Text ?? "–")}</td><td>{Svg.Escape(verdict.ValueText)}</td><td class=\"wide\">{Svg.Escape(verdict.SpreadText)}</td><td class=\"{style}\">{sign}<span class=\"word\">{VerdictTable.Word(verdict)}</span>{(row.Disturbed ? ", disturbed" : "")}</td></tr>\n");
-            }
-        }
         return text.ToString();
     }
 

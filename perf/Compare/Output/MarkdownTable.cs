@@ -19,12 +19,12 @@ internal static class MarkdownTable
                 string[] cells =
                 [
                     verdict.Work, verdict.Against, verdict.Target?.Text ?? "–", verdict.ValueText, verdict.SpreadText,
-                    VerdictTable.Word(verdict) + (row.Disturbed ? " (disturbed)" : ""),
+                    VerdictTable.Word(verdict) + (row.Disturbed ? $" {Disturbance.Mark}" : ""),
                 ];
                 text.Append("| ").AppendJoin(" | ", cells.Select(static cell => cell.Replace("|", "\\|", StringComparison.Ordinal))).Append(" |\n");
             }
         }
-        text.Append(CultureInfo.InvariantCulture, $"\nCalibration, median of the run: {Calibration(result)}. {string.Join(", ", result.Programs.Select(static one => one.Value.StartsWith(one.Key, StringComparison.Ordinal) ? one.Value : $"{one.Key} {one.Value}"))}. {VerdictTable.Summary(result)}\n");
+        text.Append(CultureInfo.InvariantCulture, $"\nCalibration, median of the run: {Calibration(result)}. {string.Join(", ", result.Programs.Select(static one => one.Value.StartsWith(one.Key, StringComparison.Ordinal) ? one.Value : $"{one.Key} {one.Value}"))}. {VerdictTable.Summary(result)} {Disturbance.Sentence(result)}\n");
         return text.ToString();
     }
 

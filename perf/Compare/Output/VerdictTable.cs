@@ -16,23 +16,21 @@ internal static class VerdictTable
             {
                 table.AddRow(
                     Markup.Escape(verdict.Work), Markup.Escape(verdict.Against), Markup.Escape(verdict.Target?.Text ?? ""), verdict.ValueText, verdict.SpreadText,
-                    $"[{Colour(verdict)}]{Word(verdict)}{(row.Disturbed ? " (disturbed)" : "")}[/]");
+                    $"[{Colour(verdict)}]{Word(verdict)}{(row.Disturbed ? $" {Disturbance.Mark}" : "")}[/]");
             }
         }
         console.Write(table);
         foreach (var note in Notes(result)) console.MarkupLine($"  [grey]{Markup.Escape(note)}[/]");
-        foreach (var row in result.Rows.Where(static row => row.Disturbed)) console.MarkupLine($"  [yellow]{Markup.Escape($"{row.Title}: {row.DisturbanceNote.First()}")}[/]");
         console.WriteLine(Summary(result));
+        console.MarkupLine(Disturbance.Is(result) ? $"[yellow]{Markup.Escape(Disturbance.Sentence(result))}[/]" : Disturbance.Sentence(result));
     }
 
-    /// <summary>How many targets were reached, and whether the figures can be trusted.</summary>
+    /// <summary>How many targets were reached.</summary>
     internal static string Summary(CompareResult result)
     {
         Verdict[] judged = [.. result.Rows.SelectMany(static row => row.Verdicts).Where(static verdict => verdict.Reached is not null)];
-        var disturbed = result.Rows.Count(static row => row.Disturbed);
-        return string.Create(
-            System.Globalization.CultureInfo.InvariantCulture,
-            $"{judged.Count(static verdict => verdict.Reached == true)} of {judged.Length} targets reached, in {result.Seconds:N0} s; {(disturbed == 0 ? "no row was disturbed" : $"{disturbed} of {result.Rows.Count} rows were disturbed by others")}.");
+        var reached = judged.Length == 0 ? "Nothing here has a target" : $"{judged.Count(static verdict => verdict.Reached == true)} of {judged.Length} targets reached";
+        return string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{reached}, in {result.Seconds:N0} s.");
     }
 
     /// <summary>What a reader of the ratios must know, each once.</summary>

@@ -3,6 +3,7 @@ using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Sitting;
 using VmShunt.Perf.Measure;
+using VmShunt.Perf.Report;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Perf.Compare.Rows;
@@ -41,19 +42,19 @@ internal sealed class HopsRow() : Row("hops", "where the microseconds go, 4 KiB,
             Hops =
             [
                 new HopBreakdown("ring", Of(file), InOrder(
-                    new Hop("cache line there and back", line, Calibration.PingPong),
-                    new Hop("ring: add, publish, take, return, reap", Of(echo) - line, "bare ring between two processes, less the cache line"),
-                    new Hop("guest's stack, virtio-blk device", Of(nothing) - Of(echo), "a guest on a null disk, less the bare ring"),
-                    new Hop("copy of 4 KiB", Of(memory) - Of(nothing), "memory disk, less the null disk"),
-                    new Hop("file in the page cache", Of(file) - Of(memory), "file, less the memory disk"))),
+                    new HopShare("cache line there and back", line, Calibration.PingPong),
+                    new HopShare("ring: add, publish, take, return, reap", Of(echo) - line, "bare ring between two processes, less the cache line"),
+                    new HopShare("guest's stack, virtio-blk device", Of(nothing) - Of(echo), "a guest on a null disk, less the bare ring"),
+                    new HopShare("copy of 4 KiB", Of(memory) - Of(nothing), "memory disk, less the null disk"),
+                    new HopShare("file in the page cache", Of(file) - Of(memory), "file, less the memory disk"))),
                 new HopBreakdown("trap", whole, InOrder(
-                    new Hop("7 exits: guest to hypervisor and back", 7 * exit, "7 × a hypercall that the hypervisor answers itself"),
-                    new Hop("6 of them on to VM-H and back", RegisterExits * (access - exit), "6 × (a register that VM-H answers, less the hypercall)"),
-                    new Hop("command in VM-H, disk, interrupt, wake-ups", whole - (7 * exit) - (RegisterExits * (access - exit)), "a whole request by the trap, less its exits"))),
+                    new HopShare("7 exits: guest to hypervisor and back", 7 * exit, "7 × a hypercall that the hypervisor answers itself"),
+                    new HopShare("6 of them on to VM-H and back", RegisterExits * (access - exit), "6 × (a register that VM-H answers, less the hypercall)"),
+                    new HopShare("command in VM-H, disk, interrupt, wake-ups", whole - (7 * exit) - (RegisterExits * (access - exit)), "a whole request by the trap, less its exits"))),
             ],
         };
     }
 
     // Where noise makes a difference negative, the part is too small to be seen.
-    private static IReadOnlyList<Hop> InOrder(params Hop[] hops) => [.. hops.Select(static hop => hop with { Microseconds = Math.Max(0, hop.Microseconds) })];
+    private static IReadOnlyList<HopShare> InOrder(params HopShare[] hops) => [.. hops.Select(static hop => hop with { Microseconds = Math.Max(0, hop.Microseconds) })];
 }

@@ -5,7 +5,10 @@ using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
-/// <summary>In a machine of three processes: requests of the emulating stack that are shunted, against the enlightened stack's, at each depth.</summary>
+/// <summary>
+/// In a machine of three processes: requests of the emulating stack that are shunted, against the enlightened stack's, at
+/// each depth. Beside them, told and not judged, how much faster the ring is than the trap, in a second machine.
+/// </summary>
 internal sealed class ShuntRow() : Row("shunt", "shunted against ring, three processes")
 {
     internal override async Task<RowResult> RunAsync(Session session)
@@ -17,13 +20,20 @@ internal sealed class ShuntRow() : Row("shunt", "shunted against ring, three pro
             .Select(static depth => new Workload("randread", 4096, depth))
             .Select(workload => (Shunted: PathContestant.Of(session, DiskPath.Shunted, machine, workload), Ring: PathContestant.Of(session, DiskPath.Ring, machine, workload)))
             .ToArray();
-        var rounds = await Rounds.RunAsync(session, [.. pairs.SelectMany(static pair => new[] { pair.Shunted, pair.Ring })]);
+        // The trap has one command list: more in flight than it has slots tells nothing new.
+        var slow = await rig.MachineAsync(DiskPath.Mode(DiskPath.Trap));
+        var traps = pairs.Where(static pair => pair.Ring.Inputs.Depth is 1 or 32)
+            .Select(pair => (pair.Ring, Trap: PathContestant.Of(session, DiskPath.Trap, slow, new Workload("randread", 4096, pair.Ring.Inputs.Depth)))).ToArray();
+        var rounds = await Rounds.RunAsync(session, [.. pairs.SelectMany(static pair => new[] { pair.Shunted, pair.Ring }), .. traps.Select(static pair => pair.Trap)]);
         return Result(
             rounds,
             [
                 .. pairs.Select(pair => Judge(
                     $"{pair.Ring.Inputs.Depth}", $"{Title}, 4 KiB random read, depth {pair.Ring.Inputs.Depth}: time a request",
                     Target.AtMost(1.05), rounds.Of(pair.Shunted), rounds.Of(pair.Ring), Time, DiskPath.Ring)),
+                .. traps.Select(pair => new Verdict(
+                    $"{Id}.trap-{pair.Ring.Inputs.Depth}", $"ring against trap, three processes, 4 KiB random read, depth {pair.Ring.Inputs.Depth}: requests a second",
+                    DiskPath.Trap, null, Ratio.Of(rounds.Of(pair.Ring), rounds.Of(pair.Trap), Iops), [])),
             ]);
     }
 }

@@ -16,22 +16,25 @@ internal static class BarChart
     internal static string Draw(string description, IReadOnlyList<Bar> bars)
     {
         var svg = new Svg((bars.Count * Row) + 4, description);
-        double left = Room(bars.Select(static bar => bar.Label)), right = Room(bars.Select(static bar => bar.Text)), most = bars.Max(static bar => bar.Parts.Sum(static part => part.Value));
-        var room = Svg.Width - left - right;
+        var left = bars.Max(static bar => Svg.WidthOf(bar.Label)) is var longest and > 0 ? Math.Clamp(longest, 30, 160) + 10 : 2;
+        // As long as it can be with every bar's text still beside it.
+        var perUnit = bars.Where(static bar => Total(bar) > 0).Select(bar => (Svg.Width - left - TextRoom(bar)) / Total(bar)).DefaultIfEmpty(0).Min();
         for (var i = 0; i < bars.Count; i++)
         {
             double y = (i * Row) + 4, x = left;
             svg.Text(left - 6, y + 12, "end", Svg.Shorten(bars[i].Label, left - 8));
             foreach (BarPart part in bars[i].Parts)
             {
-                var width = most > 0 ? part.Value / most * room : 0;
+                var width = part.Value * perUnit;
                 svg.Rect(x, y, width, BarHeight, part.Style, $"{bars[i].Label}, {part.Name}: {part.Value:0.###}");
                 x += width;
             }
-            svg.Text(x + 5, y + 12, "start", bars[i].Text);
+            if (bars[i].Text.Length > 0) svg.Text(x + 5, y + 12, "start", bars[i].Text);
         }
         return svg.Close();
     }
 
-    private static double Room(IEnumerable<string> texts) => texts.All(static text => text.Length == 0) ? 2 : Math.Clamp(texts.Max(static text => text.Length) * Svg.Character, 40, 160) + 10;
+    private static double Total(Bar bar) => bar.Parts.Sum(static part => part.Value);
+
+    private static double TextRoom(Bar bar) => bar.Text.Length == 0 ? 2 : Svg.WidthOf(bar.Text) + 10;
 }

@@ -1,33 +1,46 @@
+using System.Globalization;
+
 namespace VmShunt.Perf.Report.Charts;
 
 /// <summary>One row of a latency chart, in microseconds.</summary>
-internal sealed record LatencyRow(string Label, string Style, double P50, double P99, double P999);
+internal sealed record LatencyRow(string Label, Look Look, double P50, double P99, double P999);
 
-/// <summary>Median, 99 % and 99.9 % latency of each path on one line, logarithmic.</summary>
+/// <summary>Median, 99 % and 99.9 % latency of each path on one line, logarithmic, below its name and the figures.</summary>
 internal static class PercentileChart
 {
-    private const double Row = 26;
+    private const double Row = 37, Margin = 20;
 
     internal static string Draw(string description, IReadOnlyList<LatencyRow> rows)
     {
-        double bottom = (rows.Count * Row) + 6, left = Math.Clamp(rows.Max(static row => row.Label.Length) * Svg.Character, 40, 160) + 10;
-        var svg = new Svg(bottom + 18, description);
-        var scale = new LogScale(rows.SelectMany(static row => new[] { row.P50, row.P999 }), left + 8, Svg.Width - 14);
+        var bottom = (rows.Count * Row) + 2;
+        var svg = new Svg(bottom + 18, $"{description}: {string.Join("; ", rows.Select(static row => $"{row.Label} {Figures(row)}"))}");
+        var scale = new LogScale(rows.SelectMany(static row => new[] { row.P50, row.P999 }), Margin, Svg.Width - Margin);
         foreach (var tick in scale.Ticks)
         {
             svg.Line(scale.At(tick), 4, scale.At(tick), bottom, "grid");
-            svg.Text(scale.At(tick), bottom + 14, "middle", LogScale.Label(tick));
+            svg.Text(scale.At(tick), bottom + 14, "middle", LogScale.Label(tick), "soft");
         }
         for (var i = 0; i < rows.Count; i++)
         {
             var row = rows[i];
-            var y = (i * Row) + 16;
-            svg.Text(left - 6, y + 4, "end", Svg.Shorten(row.Label, left - 8));
-            svg.Line(scale.At(row.P50), y, scale.At(row.P999), y, $"stroke {row.Style}");
-            svg.Circle(scale.At(row.P50), y, 6, row.Style, $"{row.Label}: median {row.P50:0.##} µs");
-            svg.Circle(scale.At(row.P99), y, 4.2, row.Style, $"{row.Label}: 99 % {row.P99:0.##} µs");
-            svg.Circle(scale.At(row.P999), y, 2.8, row.Style, $"{row.Label}: 99.9 % {row.P999:0.##} µs");
+            double top = i * Row, y = top + 26;
+            var figures = Figures(row);
+            svg.Text(0, top + 13, "start", Svg.Shorten(row.Label, Svg.Width - Svg.WidthOf(figures) - 10), "on");
+            svg.Text(Svg.Width, top + 13, "end", figures, "on");
+            svg.Line(scale.At(row.P50), y, scale.At(row.P999), y, $"stroke {row.Look.Style}");
+            svg.Circle(scale.At(row.P50), y, 6, row.Look.Style, $"{row.Label}: median {row.P50:0.##} µs");
+            svg.Circle(scale.At(row.P99), y, 4.2, row.Look.Style, $"{row.Label}: 99 % {row.P99:0.##} µs");
+            svg.Circle(scale.At(row.P999), y, 2.8, row.Look.Style, $"{row.Label}: 99.9 % {row.P999:0.##} µs");
         }
         return svg.Close();
     }
+
+    private static string Figures(LatencyRow row) => $"{Number(row.P50)} · {Number(row.P99)} · {Number(row.P999)} µs";
+
+    private static string Number(double microseconds) => microseconds switch
+    {
+        >= 100 => microseconds.ToString("N0", CultureInfo.InvariantCulture),
+        >= 10 => microseconds.ToString("0.#", CultureInfo.InvariantCulture),
+        _ => microseconds.ToString("0.##", CultureInfo.InvariantCulture),
+    };
 }

@@ -65,10 +65,14 @@ public class CompareTests
         var kept = CompareResult.Read(Kept());
         // Rows that came later are not in it.
         Assert.Equal(TableRows.All.Select(static row => row.Id).Intersect(kept.Rows.Select(static row => row.Id)), kept.Rows.Select(static row => row.Id));
-        var (moves, refusals) = Movement.Between(kept, CompareResult.Read(Kept()));
+        var (moves, refusals, onlyOld, onlyNew) = Movement.Between(kept, CompareResult.Read(Kept()));
         Assert.Empty(refusals);
+        Assert.Empty(onlyOld.Concat(onlyNew));
         Assert.NotEmpty(moves);
         Assert.All(moves, static move => Assert.Equal(move.Old, move.New));
+        Assert.All(moves, static move => Assert.Equal("within the spread", move.Word));
+        // Who reads them must know which is which.
+        Assert.Equal(moves.Count, moves.Select(static move => (move.What, move.Unit, move.Old)).Distinct().Count());
     }
 
     [Fact]
@@ -82,7 +86,7 @@ public class CompareTests
                 Measurements = [.. row.Measurements.Select(static one => one with { Inputs = one.Inputs with { Seconds = one.Inputs.Seconds * 2 } })],
             })],
         };
-        var (_, refusals) = Movement.Between(kept, other);
+        var (_, refusals, _, _) = Movement.Between(kept, other);
         Assert.Contains(refusals, static refusal => refusal.Contains("the inputs differ: Seconds", StringComparison.Ordinal));
     }
 
