@@ -59,6 +59,7 @@ public sealed class BenchTests : IDisposable
     [InlineData("GuestMemoryTranslation", 5)]
     [InlineData("RingOperations", 12)]
     [InlineData("RingRoundTrip", 6)]
+    [InlineData("ShuntDeciding", 9)]
     [InlineData("WaitStrategies", 6)]
     public async Task Every_benchmark_of_a_suite_gives_a_result_and_allocates_nothing(string suite, int cases)
     {
