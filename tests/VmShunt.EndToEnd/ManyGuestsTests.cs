@@ -1,3 +1,4 @@
+using System.Text.Json;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Launch;
 using Xunit.Abstractions;
@@ -67,7 +68,7 @@ public sealed class ManyGuestsTests(ITestOutputHelper output) : IDisposable
         }
     }
 
-    private static Task AskAsync(GuestConsole console, string command) => console.AskAsync(command, Programs.AnyAnswer, Until.Patience, default);
+    private static Task<JsonElement> AskAsync(GuestConsole console, string command) => console.AskAsync(command, Programs.AnyAnswer, Until.Patience, default);
 
     private static IEnumerable<string> Threads(ChildProcess process, string name) =>
         Directory.EnumerateDirectories($"/proc/{process.Id}/task").Where(thread => File.ReadAllText($"{thread}/comm").TrimEnd() == name);

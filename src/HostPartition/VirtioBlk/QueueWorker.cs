@@ -23,7 +23,7 @@ internal sealed class QueueWorker<TQueue> : PolledRing, IRunningVring where TQue
     private readonly VringSetup _setup;
     private readonly RingServer<TQueue> _server;
     private readonly SharedFlag _stopping = new();
-    private readonly ManualResetEventSlim _stopped = new();
+    private readonly TaskCompletionSource _stopped = new();
     private readonly EventFd _wake = EventFd.Create();
     private readonly RingPoller? _poller;
     private readonly ILogger _log;
@@ -59,7 +59,7 @@ internal sealed class QueueWorker<TQueue> : PolledRing, IRunningVring where TQue
         _stopping.Raise();
         _wake.Signal();
         _poller?.Release(this);
-        _stopped.Wait();
+        _stopped.Task.Wait();
         _thread?.Join();
         _wake.Dispose();
         return _server.Position;
@@ -105,8 +105,8 @@ internal sealed class QueueWorker<TQueue> : PolledRing, IRunningVring where TQue
     private void End()
     {
         _server.Drain();
-        _server.Dispose();
-        _stopped.Set();
+        _server.Close();
+        _stopped.SetResult();
     }
 
     private void Run()

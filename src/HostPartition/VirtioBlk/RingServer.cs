@@ -12,7 +12,7 @@ namespace VmShunt.HostPartition.VirtioBlk;
 /// who has it take steps decides how to wait, one thread at a time. Generic over the ring's layout, so that a step is
 /// compiled whole for it.
 /// </summary>
-internal sealed class RingServer<TQueue> : IDisposable where TQueue : struct, IDeviceQueue
+internal sealed class RingServer<TQueue> where TQueue : struct, IDeviceQueue
 {
     private const int MostTogether = 8;
 
@@ -108,8 +108,8 @@ internal sealed class RingServer<TQueue> : IDisposable where TQueue : struct, ID
         if (_unpublished > 0) Publish();
     }
 
-    /// <summary>Only when drained.</summary>
-    public void Dispose() => _parallel?.Dispose();
+    /// <summary>Nothing is served any more. Only when drained.</summary>
+    internal void Close() => _parallel?.Dispose();
 
     private QueueTake Take()
     {
