@@ -11,6 +11,7 @@ internal sealed class Machine : IAsyncDisposable
     private readonly Session _session;
     private readonly WorkFolder _folder = new();
     private readonly ThreeProcesses _processes;
+    private string? _mode;
 
     private Machine(Session session)
     {
@@ -36,6 +37,7 @@ internal sealed class Machine : IAsyncDisposable
         try
         {
             await machine._processes.StartGuestAsync(mode);
+            machine._mode = mode;
             session.Guard.Watch(machine.Guest);
             return machine;
         }
@@ -71,6 +73,14 @@ internal sealed class Machine : IAsyncDisposable
         GuestInfo info = await _processes.AskAsync("info", GuestAnswersJson.Default.GuestInfo);
         GuestPartitionInfo data = info.Partitions.First(static partition => partition.Type == PartitionTypes.LinuxData);
         Data = new SectorRange(data.FirstSector, data.Sectors);
+    }
+
+    /// <summary>Has the guest change its mode, unless it is in it.</summary>
+    internal async Task SwitchAsync(string mode)
+    {
+        if (_mode == mode) return;
+        _ = await _processes.AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
+        _mode = mode;
     }
 
     internal Task<BenchAnswer> BenchAsync(string command, TimeSpan duration) => _processes.AskAsync(command, GuestAnswersJson.Default.BenchAnswer, duration);

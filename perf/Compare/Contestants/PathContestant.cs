@@ -4,7 +4,7 @@ using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
-/// <summary>A workload on one of the roads of a machine of three processes; the machine is in the road's mode.</summary>
+/// <summary>A workload on one of the roads of a machine of three processes, in the road's mode: a turn that follows one of another mode begins with the change.</summary>
 internal sealed class PathContestant(string path, Machine machine, Workload workload, Inputs inputs) : Contestant(path, inputs)
 {
     internal static PathContestant Of(Session session, string path, Machine machine, Workload workload) => new(
@@ -15,6 +15,7 @@ internal sealed class PathContestant(string path, Machine machine, Workload work
 
     internal override async Task<Sample> MeasureAsync(TimeSpan duration)
     {
+        await machine.SwitchAsync(DiskPath.Mode(Subject));
         long host = ProcessorTime.Of(machine.Host), hypervisor = ProcessorTime.Of(machine.Hypervisor);
         var answer = await machine.BenchAsync(workload.Command(DiskPath.Stack(Subject), duration, machine.Data), duration);
         return RingContestant.SampleOf(answer, ProcessorTime.Of(machine.Host) - host, ProcessorTime.Of(machine.Hypervisor) - hypervisor);

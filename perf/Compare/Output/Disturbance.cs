@@ -19,7 +19,7 @@ internal static class Disturbance
         var names = string.Join("; ", disturbed.Select(static row => $"{row.Title} ({Share(row)})"));
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{disturbed.Length} of {result.Rows.Count} rows {(disturbed.Length == 1 ? "was" : "were")} disturbed: other processes took CPU time meanwhile, and figures marked {Mark} should not be quoted. It was {names}.");
+            $"{disturbed.Length} of {result.Rows.Count} rows {(disturbed.Length == 1 ? "was" : "were")} disturbed: other processes took CPU time meanwhile, and figures marked {Mark} should not be quoted. Disturbed: {names}.");
     }
 
     /// <summary>Of one row; nothing where it was not disturbed.</summary>

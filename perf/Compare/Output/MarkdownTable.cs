@@ -19,7 +19,7 @@ internal static class MarkdownTable
                 string[] cells =
                 [
                     verdict.Work, verdict.Against, verdict.Target?.Text ?? "–", verdict.ValueText, verdict.SpreadText,
-                    VerdictTable.Word(verdict) + (row.Disturbed ? $" {Disturbance.Mark}" : ""),
+                    (VerdictTable.Word(verdict) + (row.Disturbed ? $" {Disturbance.Mark}" : "")).TrimStart(),
                 ];
                 text.Append("| ").AppendJoin(" | ", cells.Select(static cell => cell.Replace("|", "\\|", StringComparison.Ordinal))).Append(" |\n");
             }

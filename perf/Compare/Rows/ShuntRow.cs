@@ -7,7 +7,7 @@ namespace VmShunt.Perf.Compare.Rows;
 
 /// <summary>
 /// In a machine of three processes: requests of the emulating stack that are shunted, against the enlightened stack's, at
-/// each depth. Beside them, told and not judged, how much faster the ring is than the trap, in a second machine.
+/// each depth. Beside them, told and not judged, how much faster the ring is than the trap.
 /// </summary>
 internal sealed class ShuntRow() : Row("shunt", "shunted against ring, three processes")
 {
@@ -21,9 +21,8 @@ internal sealed class ShuntRow() : Row("shunt", "shunted against ring, three pro
             .Select(workload => (Shunted: PathContestant.Of(session, DiskPath.Shunted, machine, workload), Ring: PathContestant.Of(session, DiskPath.Ring, machine, workload)))
             .ToArray();
         // The trap has one command list: more in flight than it has slots tells nothing new.
-        var slow = await rig.MachineAsync(DiskPath.Mode(DiskPath.Trap));
         var traps = pairs.Where(static pair => pair.Ring.Inputs.Depth is 1 or 32)
-            .Select(pair => (pair.Ring, Trap: PathContestant.Of(session, DiskPath.Trap, slow, new Workload("randread", 4096, pair.Ring.Inputs.Depth)))).ToArray();
+            .Select(pair => (pair.Ring, Trap: PathContestant.Of(session, DiskPath.Trap, machine, new Workload("randread", 4096, pair.Ring.Inputs.Depth)))).ToArray();
         var rounds = await Rounds.RunAsync(session, [.. pairs.SelectMany(static pair => new[] { pair.Shunted, pair.Ring }), .. traps.Select(static pair => pair.Trap)]);
         return Result(
             rounds,

@@ -118,7 +118,7 @@ public sealed class MovementTests : IDisposable
     public void A_disturbed_row_is_called_so_alike_wherever_it_is_told()
     {
         var result = Result(Row("a", 1000, 2, Target.AtLeast(1), foreign: 0.34), Row("b", 1000, 2, null));
-        const string sentence = "1 of 2 rows was disturbed: other processes took CPU time meanwhile, and figures marked (disturbed) should not be quoted. It was title of a (up to 34 % of a core).";
+        const string sentence = "1 of 2 rows was disturbed: other processes took CPU time meanwhile, and figures marked (disturbed) should not be quoted. Disturbed: title of a (up to 34 % of a core).";
         VerdictTable.Write(Plain(_output), result);
         Assert.Equal(0, Show(result, result with { Rows = [Row("a", 1000, 3, Target.AtLeast(1)), Row("b", 1000, 2, null)] }));
         string markdown = MarkdownTable.Build(result), html = CompareReport.Build(result);
