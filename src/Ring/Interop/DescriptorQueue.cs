@@ -14,11 +14,12 @@ public sealed class DescriptorQueue : IDisposable
     /// <summary>How many are waiting.</summary>
     public int Count => _handles.Count;
 
-    internal bool TryEnqueue(SafeFileHandle handle)
+    /// <summary>Puts a descriptor behind the others and owns it; closes it when as many wait as one message may bring.</summary>
+    public void Add(SafeFileHandle handle)
     {
-        if (_handles.Count >= UnixConnection.MaxDescriptors) return false;
-        _handles.Enqueue(handle);
-        return true;
+        ArgumentNullException.ThrowIfNull(handle);
+        if (_handles.Count < UnixConnection.MaxDescriptors) _handles.Enqueue(handle);
+        else handle.Dispose();
     }
 
     /// <summary>Takes the oldest; the caller owns it then.</summary>

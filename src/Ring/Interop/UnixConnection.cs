@@ -271,7 +271,8 @@ public sealed unsafe class UnixConnection : IDisposable
                 for (var fd = at + ControlHeader; fd + sizeof(int) <= at + size; fd += sizeof(int))
                 {
                     var handle = new SafeFileHandle(*(int*)(control + fd), ownsHandle: true);
-                    if (target is null || !target.TryEnqueue(handle)) handle.Dispose();
+                    if (target is null) handle.Dispose();
+                    else target.Add(handle);
                 }
             }
             at += (size + 7) / 8 * 8;

@@ -32,7 +32,7 @@ public sealed class VfioUserClient : IDisposable
     /// <exception cref="IOException">The server is gone or does not speak vfio-user 0.x.</exception>
     public VfioUserClient(UnixConnection connection, string path)
     {
-        _connection = new FramedConnection(connection);
+        _connection = new FramedConnection(connection, readAhead: true);
         _path = path;
         VfioUserVersion.Write(Payload, VfioUserVersion.Minor);
         var reply = Exchange(VfioUserCommand.Version, VfioUserVersion.Bytes);
@@ -240,6 +240,8 @@ public sealed class VfioUserClient : IDisposable
             var reply = _reply.AsSpan(0, (int)header.Size - VfioUserHeader.HeaderBytes);
             if (!_connection.Receive(reply)) throw Broken("it closed the connection");
             _connection.Descriptors.CloseAll();
+            // Nobody has asked for it, and who sleeps on the socket would not see it.
+            if (_connection.HasMore) throw Broken("it sent more than the reply");
             if ((header.Flags & VfioUserFlags.Error) != 0) throw new VfioUserException($"the device at {_path} refused {command} (errno {header.Error})", (int)header.Error);
             return reply;
         }

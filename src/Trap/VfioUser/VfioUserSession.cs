@@ -21,7 +21,7 @@ public sealed class VfioUserSession : IDisposable
     /// <param name="create">Makes the device that is to serve this client.</param>
     public VfioUserSession(UnixConnection connection, Func<VfioInterrupt, IVfioUserDevice> create)
     {
-        _connection = new FramedConnection(connection);
+        _connection = new FramedConnection(connection, readAhead: true);
         _interrupt = new VfioInterrupt();
         _device = create(_interrupt);
         _dma = new DmaTable(_device);

@@ -34,6 +34,26 @@ public sealed class HostileServerTests
     }
 
     [Fact]
+    public void More_than_the_reply_breaks_the_connection_for_good()
+    {
+        using var client = Agreed(out var server);
+        using var _ = server;
+        var answering = new Thread(() =>
+        {
+            server.Receive(out VfioUserHeader request);
+            server.Receive(new byte[16]);
+            var reply = new byte[64];
+            MemoryMarshal.Write(reply, new VfioUserHeader { Id = request.Id, Command = request.Command, Size = 32, Flags = VfioUserFlags.Reply });
+            MemoryMarshal.Write(reply.AsSpan(32), new VfioUserHeader { Id = (ushort)(request.Id + 1), Command = request.Command, Size = 32, Flags = VfioUserFlags.Reply });
+            server.Send(reply);
+        });
+        answering.Start();
+        Assert.Contains("more than the reply", Assert.Throws<IOException>(() => client.GetInfo()).Message, StringComparison.Ordinal);
+        answering.Join();
+        Assert.Throws<IOException>(() => client.GetInfo());
+    }
+
+    [Fact]
     public void A_server_may_die_at_each_byte_of_a_reply()
     {
         for (var bytes = 0; bytes < 32; bytes++)
