@@ -1,3 +1,4 @@
+using System.Buffers.Text;
 using System.Text.Unicode;
 using VmShunt.Ring.Interop;
 
@@ -5,6 +6,7 @@ namespace VmShunt.Guest.Crash;
 
 /// <summary>
 /// Says what a crash came to and switches the machine off, from memory that it has had since boot: there may be no other.
+/// So no interpolated text either: until it is compiled for good, that makes an object of every number.
 /// One thread, the one that crashed first.
 /// </summary>
 internal sealed class CrashReport
@@ -42,41 +44,39 @@ internal sealed class CrashReport
         LastWords.Exit(1);
     }
 
-    private ReadOnlySpan<byte> Answer(string reason, in CrashOutcome outcome, bool json)
+    /// <summary>What a command answers.</summary>
+    internal ReadOnlySpan<byte> Answer(string reason, in CrashOutcome outcome, bool json)
     {
-        var (bytes, inFlight, allocated, failure) = outcome;
-        int written;
-        if (failure is not null)
+        if (outcome.Failure is { } failure)
         {
-            var text = Plain(failure);
-            Utf8.TryWrite(_line, $"{{\"command\":\"crash\",\"ok\":false,\"error\":\"no dump was written: ", out written);
-            text.CopyTo(_line.AsSpan(written));
-            written += text.Length;
-            "\"}\n"u8.CopyTo(_line.AsSpan(written));
-            return _line.AsSpan(0, written + 3);
+            var end = Append(0, "{\"command\":\"crash\",\"ok\":false,\"error\":\"no dump was written: "u8);
+            end = Append(end, Plain(failure));
+            return _line.AsSpan(0, Append(end, "\"}\n"u8));
         }
+        var at = Append(0, json ? "{\"command\":\"crash\",\"ok\":true,\"reason\":\""u8 : "reason: "u8);
+        at = Append(at, Plain(reason));
+        at = Append(at, json ? "\",\"inFlight\":"u8 : "\ninFlight: "u8);
+        at = Append(at, outcome.InFlight);
+        at = Append(at, json ? ",\"dump\":{\"bytes\":"u8 : "\ndump: "u8);
+        at = Append(at, outcome.DumpBytes);
         if (json)
         {
-            Utf8.TryWrite(
-                _line,
-                $"{{\"command\":\"crash\",\"ok\":true,\"reason\":\"{reason}\",\"inFlight\":{inFlight},\"dump\":{{\"bytes\":{bytes},\"road\":\"trap\",\"allocatedBytes\":{allocated}}}}}\n",
-                out written);
+            at = Append(at, ",\"road\":\"trap\",\"allocatedBytes\":"u8);
+            at = Append(at, outcome.AllocatedBytes);
         }
-        else
-        {
-            Utf8.TryWrite(_line, $"reason: {reason}\ninFlight: {inFlight}\ndump: {bytes} bytes through the trap\n", out written);
-        }
-        return _line.AsSpan(0, written);
+        return _line.AsSpan(0, Append(at, json ? "}}\n"u8 : " bytes through the trap\n"u8));
     }
 
-    private ReadOnlySpan<byte> Obituary(string reason, in CrashOutcome outcome)
+    /// <summary>What is said of a machine that died.</summary>
+    internal ReadOnlySpan<byte> Obituary(string reason, in CrashOutcome outcome)
     {
         var at = Append(0, "vmshunt-guest: "u8);
         at = Append(at, Plain(reason));
         if (outcome.Failure is null)
         {
-            Utf8.TryWrite(_line.AsSpan(at), $"; a dump of {outcome.DumpBytes} bytes was written", out var written);
-            at += written;
+            at = Append(at, "; a dump of "u8);
+            at = Append(at, outcome.DumpBytes);
+            at = Append(at, " bytes was written"u8);
         }
         else
         {
@@ -87,11 +87,14 @@ internal sealed class CrashReport
                 at = Append(at, ": "u8);
                 at = Append(at, Plain(outcome.Failure));
             }
-            Utf8.TryWrite(_line.AsSpan(at), $"; {outcome.InFlight} requests in flight are lost", out var written);
-            at += written;
+            at = Append(at, "; "u8);
+            at = Append(at, outcome.InFlight);
+            at = Append(at, " requests in flight are lost"u8);
         }
         return _line.AsSpan(0, Append(at, "\n"u8));
     }
+
+    private int Append(int at, long number) => Utf8Formatter.TryFormat(number, _line.AsSpan(at), out var written) ? at + written : at;
 
     private int Append(int at, ReadOnlySpan<byte> text)
     {
