@@ -18,7 +18,7 @@ internal sealed record HashAnswer(string Sha256, long Bytes, double Seconds);
 internal sealed record ModeAnswer(string Mode, double SwitchMicroseconds, int InFlight);
 
 internal sealed record LoadAnswer(
-    long Requests, long Completed, long Failed, long Lost, long Repeated, long Mismatched, int InFlightAtSwitch, double MaxPauseMicroseconds);
+    long Requests, long Completed, long Failed, long Lost, long Repeated, long Mismatched, int InFlightAtSwitch, double MaxPauseMicroseconds, long Cancelled);
 
 internal sealed record BenchAnswer(
     long Requests, double Iops, double MegabytesPerSecond, double P50Microseconds, double P99Microseconds, double P999Microseconds,

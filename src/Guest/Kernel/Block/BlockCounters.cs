@@ -7,7 +7,8 @@ namespace VmShunt.Guest.Block;
 /// <param name="Trapped">Those that took the trap.</param>
 /// <param name="Ringed">Those that took the ring.</param>
 /// <param name="Repeated">Completions of requests that were complete already: always 0, or a driver is wrong.</param>
-public readonly record struct BlockCounters(long Submitted, long Completed, long Failed, long Trapped, long Ringed, long Repeated)
+/// <param name="Cancelled">Those that were called back in time, and took neither road.</param>
+public readonly record struct BlockCounters(long Submitted, long Completed, long Failed, long Trapped, long Ringed, long Repeated, long Cancelled = 0)
 {
     /// <summary>Requests taken and not ended.</summary>
     public long InFlight => Submitted - Completed;

@@ -30,6 +30,9 @@ public enum BlockStatus : byte
 
     /// <summary>The device cannot do that.</summary>
     Unsupported,
+
+    /// <summary>It was called back before any device had it: nothing was done, and nothing will be.</summary>
+    Cancelled,
 }
 
 /// <summary>A block request failed; the same exception whichever road the request took.</summary>

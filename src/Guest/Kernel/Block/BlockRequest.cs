@@ -20,11 +20,12 @@ internal enum Road : byte
 /// One request on its way through a stack (an SRB, a bio). Pooled: whoever awaits the task gives it back by doing so. It
 /// is on exactly one road at a time and completes exactly once.
 /// </summary>
-internal class BlockRequest : IValueTaskSource, IResettable
+internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockStatus>, IResettable
 {
     private ManualResetValueTaskSourceCore<BlockStatus> _completion;
     private DiskClassDriver? _owner;
-    private int _inFlight;
+    private BlockBatch? _batch;
+    private int _index;
 
     internal BlockOperation Operation { get; private set; }
 
@@ -47,21 +48,39 @@ internal class BlockRequest : IValueTaskSource, IResettable
     /// <summary>Where its way is written down; null when nobody wants to know.</summary>
     internal RequestTrace? Trace { get; private set; }
 
-    internal ValueTask Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
+    /// <summary>Its end, for the one who awaits it; throws what went wrong.</summary>
+    internal ValueTask Task => new(this, _completion.Version);
+
+    /// <summary>Its end, for the one who awaits it; says what went wrong.</summary>
+    internal ValueTask<BlockStatus> Outcome => new(this, _completion.Version);
+
+    internal void Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
     {
-        BeginFor(owner, operation, sector, bytes, address);
-        return new ValueTask(this, _completion.Version);
+        _owner = owner;
+        Begin(operation, sector, bytes, address);
+        if (RequestTrace.IsWanted) BeginTrace(owner.StackName);
     }
+
+    /// <summary>Its end is told to a batch, and nobody awaits it.</summary>
+    internal void BelongTo(BlockBatch batch, int index) => (_batch, _index) = (batch, index);
 
     /// <summary>Ends the request. What awaits it goes on at once, on this thread.</summary>
     internal void Complete(BlockStatus status)
     {
-        if (Interlocked.Exchange(ref _inFlight, 0) == 0)
+        switch (Interlocked.Exchange(ref _stage, Stage.Ended))
         {
-            NoteRepeatedCompletion();
-            return;
+            case Stage.Ended:
+                NoteRepeatedCompletion();
+                break;
+            case Stage.Cancelled:
+                Drop();
+                break;
+            default:
+                // Waits for a cancellation that is just losing, so that none reaches the object's next request.
+                if (_isCancellable) _cancellation.Dispose();
+                End(status);
+                break;
         }
-        End(status);
     }
 
     /// <summary>Hands the request to its fallback, or fails it.</summary>
@@ -77,23 +96,27 @@ internal class BlockRequest : IValueTaskSource, IResettable
     public void GetResult(short token)
     {
         var status = _completion.GetResult(token);
-        var failure = status == BlockStatus.Ok ? null : new BlockIoException(Operation, Sector, Bytes, status);
-        _owner!.Recycle(this);
+        Exception? failure = status switch
+        {
+            BlockStatus.Ok => null,
+            BlockStatus.Cancelled => new OperationCanceledException(_cancellation.Token),
+            _ => new BlockIoException(Operation, Sector, Bytes, status),
+        };
+        LetGo(status);
         if (failure is not null) throw failure;
+    }
+
+    BlockStatus IValueTaskSource<BlockStatus>.GetResult(short token)
+    {
+        var status = _completion.GetResult(token);
+        LetGo(status);
+        return status;
     }
 
     public ValueTaskSourceStatus GetStatus(short token) => _completion.GetStatus(token);
 
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _completion.OnCompleted(continuation, state, token, flags);
-
-    /// <summary>As <see cref="Begin(DiskClassDriver, BlockOperation, ulong, int, ulong)"/>, where <see cref="Tell"/> does without the task.</summary>
-    protected void BeginFor(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
-    {
-        _owner = owner;
-        Begin(operation, sector, bytes, address);
-        if (RequestTrace.IsWanted) BeginTrace(owner.StackName);
-    }
 
     /// <summary>Says what is asked for, and that it has not ended.</summary>
     protected void Begin(BlockOperation operation, ulong sector, int bytes, ulong address)
@@ -102,19 +125,30 @@ internal class BlockRequest : IValueTaskSource, IResettable
         Sector = sector;
         Bytes = bytes;
         Address = address;
-        _inFlight = 1;
+        _stage = Stage.Waiting;
     }
 
     /// <summary>Tells whoever asked. Called once a request.</summary>
     protected virtual void End(BlockStatus status)
     {
         _owner!.NoteCompletion(Road, status);
-        if (Trace is not null) EndTrace(status);
+        // The trace goes with the request, which a driver may still hold.
+        if (Trace is not null && status != BlockStatus.Cancelled) EndTrace(status);
         Tell(status);
     }
 
     /// <summary>Has whoever waits for the end go on. From then on the request is theirs.</summary>
-    protected virtual void Tell(BlockStatus status) => _completion.SetResult(status);
+    protected virtual void Tell(BlockStatus status)
+    {
+        if (_batch is null)
+        {
+            _completion.SetResult(status);
+            return;
+        }
+        var (batch, index) = (_batch, _index);
+        LetGo(status);
+        batch.NoteEnd(index, status);
+    }
 
     /// <summary>A driver has completed the request once more: it is wrong.</summary>
     protected virtual void NoteRepeatedCompletion() => _owner!.NoteRepeatedCompletion();
@@ -126,6 +160,8 @@ internal class BlockRequest : IValueTaskSource, IResettable
         Fallback = null;
         Road = Road.None;
         Trace = null;
+        _batch = null;
+        if (_isCancellable) ForgetCancellation();
         return true;
     }
 

@@ -11,6 +11,11 @@ namespace VmShunt.Guest.Block;
 /// <remarks>
 /// What awaits a request goes on where the driver noticed its completion: on the ring's or the interrupt's thread. It may
 /// submit more from there, which is the fast way, but must not block.
+/// <para>
+/// A token calls a request back as long as no device has it: it ends at once, as cancelled and without any effect. What a
+/// device has ends as it ends, and keeps its buffer until then. A request that a token may cancel allocates nothing either,
+/// but the exception of one that was does; the methods that begin with Try have none.
+/// </para>
 /// </remarks>
 public sealed class DiskClassDriver : IBlockDriver
 {
@@ -26,7 +31,7 @@ public sealed class DiskClassDriver : IBlockDriver
     private readonly StackLayers _layers;
     private readonly CrashStop _crash;
     private readonly ObjectPool<BlockRequest> _pool = new DefaultObjectPool<BlockRequest>(new DefaultPooledObjectPolicy<BlockRequest>(), 1024);
-    private long _submitted, _completed, _failed, _trapped, _ringed, _repeated;
+    private long _submitted, _completed, _failed, _trapped, _ringed, _repeated, _cancelled;
     private bool _isClosed;
 
     internal DiskClassDriver(StackLayers layers, CrashStop crash)
@@ -53,31 +58,52 @@ public sealed class DiskClassDriver : IBlockDriver
         Interlocked.Read(ref _failed),
         Interlocked.Read(ref _trapped),
         Interlocked.Read(ref _ringed),
-        Interlocked.Read(ref _repeated));
+        Interlocked.Read(ref _repeated),
+        Interlocked.Read(ref _cancelled));
 
     /// <summary>Reads sectors into a buffer, whose length is a multiple of 512.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
     /// <exception cref="BlockIoException">When awaited: the device failed.</exception>
-    public ValueTask ReadAsync(ulong sector, GuestBuffer buffer) => Submit(BlockOperation.Read, sector, buffer.Length, buffer.Address);
+    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    public ValueTask ReadAsync(ulong sector, GuestBuffer buffer, CancellationToken cancel = default) =>
+        Ask(BlockOperation.Read, sector, buffer.Length, buffer.Address, cancel);
 
     /// <summary>Writes a buffer, whose length is a multiple of 512. The buffer must not change until the task is done.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
     /// <exception cref="BlockIoException">When awaited: the device failed, or the disk is read-only.</exception>
-    public ValueTask WriteAsync(ulong sector, GuestBuffer buffer) => Submit(BlockOperation.Write, sector, buffer.Length, buffer.Address);
+    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    public ValueTask WriteAsync(ulong sector, GuestBuffer buffer, CancellationToken cancel = default) =>
+        Ask(BlockOperation.Write, sector, buffer.Length, buffer.Address, cancel);
 
     /// <summary>Completes when every write that was completed before is durable, whichever road it took.</summary>
     /// <exception cref="BlockIoException">When awaited: the device failed.</exception>
-    public ValueTask FlushAsync() => Submit(BlockOperation.Flush, 0, 0, 0);
+    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    public ValueTask FlushAsync(CancellationToken cancel = default) => Ask(BlockOperation.Flush, 0, 0, 0, cancel);
 
     /// <summary>Gives a range back to the device; at most 1 GiB at once. What it reads as afterwards is the device's choice.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
     /// <exception cref="BlockIoException">When awaited: the device failed, or the disk is read-only.</exception>
-    public ValueTask DiscardAsync(ulong sector, int bytes) => Submit(BlockOperation.Discard, sector, bytes, 0);
+    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    public ValueTask DiscardAsync(ulong sector, int bytes, CancellationToken cancel = default) => Ask(BlockOperation.Discard, sector, bytes, 0, cancel);
 
     /// <summary>Makes a range read as zeros and keeps its space; at most 1 MiB at once.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
     /// <exception cref="BlockIoException">When awaited: the device failed or cannot do it, or the disk is read-only.</exception>
-    public ValueTask WriteZeroesAsync(ulong sector, int bytes) => Submit(BlockOperation.WriteZeroes, sector, bytes, 0);
+    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    public ValueTask WriteZeroesAsync(ulong sector, int bytes, CancellationToken cancel = default) => Ask(BlockOperation.WriteZeroes, sector, bytes, 0, cancel);
+
+    /// <summary><see cref="ReadAsync"/> that says how it ended instead of throwing, and so allocates nothing however it ends.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    public ValueTask<BlockStatus> TryReadAsync(ulong sector, GuestBuffer buffer, CancellationToken cancel = default) =>
+        TryAsk(BlockOperation.Read, sector, buffer.Length, buffer.Address, cancel);
+
+    /// <summary><see cref="WriteAsync"/> that says how it ended instead of throwing, and so allocates nothing however it ends.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    public ValueTask<BlockStatus> TryWriteAsync(ulong sector, GuestBuffer buffer, CancellationToken cancel = default) =>
+        TryAsk(BlockOperation.Write, sector, buffer.Length, buffer.Address, cancel);
+
+    /// <summary><see cref="FlushAsync"/> that says how it ended instead of throwing, and so allocates nothing however it ends.</summary>
+    public ValueTask<BlockStatus> TryFlushAsync(CancellationToken cancel = default) => TryAsk(BlockOperation.Flush, 0, 0, 0, cancel);
 
     /// <summary>
     /// As <see cref="ReadAsync"/>, for the lowest latency at depth 1: the calling thread itself owns a virtqueue for the
@@ -106,9 +132,10 @@ public sealed class DiskClassDriver : IBlockDriver
 
     internal void NoteCompletion(Road road, BlockStatus status)
     {
-        if (road == Road.Ring) Interlocked.Increment(ref _ringed);
+        if (status == BlockStatus.Cancelled) Interlocked.Increment(ref _cancelled);
+        else if (road == Road.Ring) Interlocked.Increment(ref _ringed);
         else Interlocked.Increment(ref _trapped);
-        if (status != BlockStatus.Ok) Interlocked.Increment(ref _failed);
+        if (status is not (BlockStatus.Ok or BlockStatus.Cancelled)) Interlocked.Increment(ref _failed);
         Interlocked.Increment(ref _completed);
     }
 
@@ -119,13 +146,40 @@ public sealed class DiskClassDriver : IBlockDriver
     /// <summary>Takes a request from what is above.</summary>
     void IBlockDriver.Submit(BlockRequest request) => _layers.Lower.Submit(request);
 
-    private ValueTask Submit(BlockOperation operation, ulong sector, int bytes, ulong address)
+    /// <summary>Throws where a request cannot be.</summary>
+    internal void Check(BlockOperation operation, ulong sector, int bytes) => Check((_layers.Above ?? _layers.Lower).Geometry, operation, sector, bytes);
+
+    /// <summary>Hands a batch's requests over, each by itself; what is at the bottom of the stack takes them as one.</summary>
+    internal void Submit(BlockBatch batch, ReadOnlySpan<BlockBatch.Entry> entries, CancellationToken cancel)
+    {
+        _crash.ParkIfCrashed();
+        var next = _layers.Above ?? _layers.Lower;
+        Interlocked.Add(ref _submitted, entries.Length);
+        if (_isClosed) Refuse(entries.Length);
+        for (var i = 0; i < entries.Length; i++)
+        {
+            var request = _pool.Get();
+            request.Begin(this, entries[i].Operation, entries[i].Sector, entries[i].Bytes, entries[i].Address);
+            request.BelongTo(batch, i);
+            request.CancelOn(cancel);
+            next.Submit(request);
+        }
+    }
+
+    private ValueTask Ask(BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel) =>
+        cancel.IsCancellationRequested ? ValueTask.FromCanceled(cancel) : Submit(operation, sector, bytes, address, cancel).Task;
+
+    private ValueTask<BlockStatus> TryAsk(BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel) =>
+        cancel.IsCancellationRequested ? new(BlockStatus.Cancelled) : Submit(operation, sector, bytes, address, cancel).Outcome;
+
+    private BlockRequest Submit(BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel)
     {
         var next = Admit(operation, sector, bytes);
         var request = _pool.Get();
-        var task = request.Begin(this, operation, sector, bytes, address);
+        request.Begin(this, operation, sector, bytes, address);
+        request.CancelOn(cancel);
         next.Submit(request);
-        return task;
+        return request;
     }
 
     private void Call(BlockOperation operation, ulong sector, int bytes, ulong address)
@@ -146,13 +200,13 @@ public sealed class DiskClassDriver : IBlockDriver
         Check(next.Geometry, operation, sector, bytes);
         // Counted before it looks, so that whoever closes the driver waits for it, or it sees the driver closed.
         Interlocked.Increment(ref _submitted);
-        if (_isClosed) Refuse();
+        if (_isClosed) Refuse(1);
         return next;
     }
 
-    private void Refuse()
+    private void Refuse(int requests)
     {
-        Interlocked.Decrement(ref _submitted);
+        Interlocked.Add(ref _submitted, -requests);
         throw new StackRemovedException("this stack was removed; use another one on the same disk");
     }
 

@@ -28,7 +28,7 @@ internal sealed class PolledRequest : BlockRequest
         var request = t_own ??= new PolledRequest();
         request.TryReset();
         request._endedHere = request._endedElsewhere = null;
-        request.BeginFor(owner, operation, sector, bytes, address);
+        request.Begin(owner, operation, sector, bytes, address);
         return request;
     }
 

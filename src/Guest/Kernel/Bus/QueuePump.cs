@@ -11,7 +11,7 @@ namespace VmShunt.Guest.Bus;
 
 /// <summary>A queue's thread, whatever the layout of its ring.</summary>
 /// <param name="number">Which of its channel's queues with a thread, from 0.</param>
-internal abstract class QueuePump(int number) : BusQueue
+internal abstract class QueuePump(int number) : BusQueue, IBatchTaker
 {
     [ThreadStatic]
     private protected static QueuePump? t_here;
@@ -27,6 +27,8 @@ internal abstract class QueuePump(int number) : BusQueue
     /// <summary>Any thread. Takes the request, unless the queue is closed or requests wait for room in its ring.</summary>
     /// <returns>False: the request is still the caller's.</returns>
     internal abstract bool TrySubmit(BlockRequest request);
+
+    public abstract void TakeKept(BlockRequest newest, BlockRequest oldest);
 }
 
 /// <summary>
@@ -89,6 +91,7 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
             Accept(request);
             return;
         }
+        if (BatchHandover.TryKeep(this, request)) return;
         if (!_inbox.TryPush(request)) request.Reject();
         else if (_sleeping != 0) _wake.Signal();
     }
@@ -103,9 +106,16 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
             Accept(request);
             return true;
         }
+        if (BatchHandover.TryKeep(this, request)) return true;
         if (!_inbox.TryPush(request)) return false;
         if (_sleeping != 0) _wake.Signal();
         return true;
+    }
+
+    public override void TakeKept(BlockRequest newest, BlockRequest oldest)
+    {
+        if (!_inbox.TryPush(newest, oldest)) Reject(BlockRequestList.Reverse(newest));
+        else if (_sleeping != 0) _wake.Signal();
     }
 
     internal override void Drain()
@@ -233,6 +243,8 @@ internal sealed class QueuePump<TQueue> : QueuePump where TQueue : struct, IDriv
     private bool TryAdd(BlockRequest request)
     {
         if (!_slots.HasFree) return false;
+        // A cancelled one is dealt with. One that finds no room after all stays claimed, and waits first in line.
+        if (!request.TryTake()) return true;
         Span<QueueBuffer> buffers = stackalloc QueueBuffer[RingSlots.MaxBuffers];
         var (slot, count, readable) = _slots.Prepare(request, buffers);
         if (!_queue.TryAdd(buffers[..count], readable, slot))

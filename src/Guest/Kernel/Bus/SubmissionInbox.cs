@@ -17,39 +17,34 @@ internal sealed class SubmissionInbox
 
     /// <summary>Any thread. A full barrier.</summary>
     /// <returns>False when the inbox is closed: the request is still the caller's.</returns>
-    internal bool TryPush(BlockRequest request)
+    internal bool TryPush(BlockRequest request) => TryPush(request, request);
+
+    /// <summary>Any thread. A full barrier. Pushes requests that are linked from the newest to the oldest, as one.</summary>
+    /// <returns>False when the inbox is closed: the requests are still the caller's.</returns>
+    internal bool TryPush(BlockRequest newest, BlockRequest oldest)
     {
         var top = _top;
         while (true)
         {
-            if (ReferenceEquals(top, s_closed)) return false;
-            request.Next = top;
-            var seen = Interlocked.CompareExchange(ref _top, request, top);
+            if (ReferenceEquals(top, s_closed))
+            {
+                oldest.Next = null;
+                return false;
+            }
+            oldest.Next = top;
+            var seen = Interlocked.CompareExchange(ref _top, newest, top);
             if (ReferenceEquals(seen, top)) return true;
             top = seen;
         }
     }
 
     /// <summary>The owner's thread: takes everything, oldest first.</summary>
-    internal BlockRequest? TakeAll() => _top is null ? null : Reverse(Interlocked.Exchange(ref _top, null));
+    internal BlockRequest? TakeAll() => _top is null ? null : BlockRequestList.Reverse(Interlocked.Exchange(ref _top, null));
 
     /// <summary>The owner's thread: takes everything and refuses what comes later.</summary>
     internal BlockRequest? Close()
     {
         var rest = Interlocked.Exchange(ref _top, s_closed);
-        return ReferenceEquals(rest, s_closed) ? null : Reverse(rest);
-    }
-
-    private static BlockRequest? Reverse(BlockRequest? top)
-    {
-        BlockRequest? reversed = null;
-        while (top is not null)
-        {
-            var next = top.Next;
-            top.Next = reversed;
-            reversed = top;
-            top = next;
-        }
-        return reversed;
+        return ReferenceEquals(rest, s_closed) ? null : BlockRequestList.Reverse(rest);
     }
 }

@@ -13,7 +13,8 @@ internal static class BenchCommand
         var stack = CommandSet.StackOption();
         var operation = new Option<BenchOperation>("--operation") { Description = "randread, randwrite, read or write" };
         var block = new Option<int>("--block-size") { DefaultValueFactory = _ => 4096, Description = "bytes a request, a multiple of 512" };
-        var depth = new Option<int>("--depth") { DefaultValueFactory = _ => 1, Description = "requests in flight, 1 to 1024" };
+        var depth = new Option<int>("--depth") { DefaultValueFactory = _ => 1, Description = "requests in flight, or batches; 1 to 1024" };
+        var batch = new Option<int>("--batch") { Description = "requests that are handed over and awaited together, 1 to 1024; by default each by itself" };
         var seconds = new Option<double>("--seconds") { DefaultValueFactory = _ => 1, Description = "how long" };
         var requests = new Option<long?>("--requests") { Description = "how many requests, instead of --seconds" };
         var polled = new Option<bool>("--polled") { Description = "calls that poll, a thread for each request in flight" };
@@ -27,6 +28,10 @@ internal static class BenchCommand
         {
             if (r.GetValue(depth) is < 1 or > 1024) r.AddError("--depth takes 1 to 1024");
         });
+        batch.Validators.Add(r =>
+        {
+            if (r.GetValue(batch) is < 1 or > 1024) r.AddError("--batch takes 1 to 1024");
+        });
         seconds.Validators.Add(r =>
         {
             if (r.GetValue(seconds) is not (> 0 and < 1e5)) r.AddError("--seconds takes a positive number");
@@ -36,7 +41,7 @@ internal static class BenchCommand
             if (r.GetValue(requests) is < 1) r.AddError("--requests takes a positive number");
         });
 
-        var command = new Command("bench", "measure a stack") { stack, operation, block, depth, seconds, requests, polled, first, sectors };
+        var command = new Command("bench", "measure a stack") { stack, operation, block, depth, batch, seconds, requests, polled, first, sectors };
         command.SetAction(r => runner.Run("bench", session =>
         {
             var disk = session.Disk(r.GetValue(stack));
@@ -45,7 +50,8 @@ internal static class BenchCommand
             var length = r.GetValue(sectors) ?? all - Math.Min(from, all);
             if (length > all || from > all - length || length < (ulong)r.GetValue(block) / 512)
                 throw new ArgumentException($"{length} sectors from sector {from} on a disk of {all} are no range for blocks of {r.GetValue(block)} bytes");
-            var plan = new BenchPlan(r.GetValue(operation), r.GetValue(block), r.GetValue(depth), r.GetValue(seconds), from, length, r.GetValue(requests), r.GetValue(polled));
+            var plan = new BenchPlan(
+                r.GetValue(operation), r.GetValue(block), r.GetValue(depth), r.GetValue(seconds), from, length, r.GetValue(requests), r.GetValue(batch), r.GetValue(polled));
             var before = Ring(session.Kernel);
             var result = Bench.Run(disk, session.Kernel.Pages, plan, session.Kernel.Channel?.QueueCount ?? 1, plan.IsPolled ? session.Kernel.Applications : null);
             var after = Ring(session.Kernel);

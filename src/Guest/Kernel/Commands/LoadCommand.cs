@@ -13,6 +13,7 @@ internal static class LoadCommand
         var depth = new Option<int>("--depth") { DefaultValueFactory = _ => 64, Description = "requests in flight, 1 to 1024" };
         var write = new Option<bool>("--write") { Description = "half of the requests write" };
         var polled = new Option<bool>("--polled") { Description = "calls that poll, a thread for each request in flight" };
+        var cancel = new Option<bool>("--cancel") { Description = "call requests back at random moments" };
         var first = new Option<ulong>("--first-sector") { Description = "where the range starts" };
         var sectors = new Option<ulong?>("--sectors") { Description = "how long the range is; by default to the end of the disk" };
         depth.Validators.Add(r =>
@@ -20,7 +21,7 @@ internal static class LoadCommand
             if (r.GetValue(depth) is < 1 or > 1024) r.AddError("--depth takes 1 to 1024");
         });
 
-        var start = new Command("start", "start the load") { stack, depth, write, polled, first, sectors };
+        var start = new Command("start", "start the load") { stack, depth, write, polled, cancel, first, sectors };
         start.SetAction(r => runner.Run("load", session =>
         {
             if (session.Load is not null) throw new InvalidOperationException("a load is running already; stop it first");
@@ -28,7 +29,8 @@ internal static class LoadCommand
             var from = r.GetValue(first);
             var length = r.GetValue(sectors) ?? disk.Geometry.SectorCount - Math.Min(from, disk.Geometry.SectorCount);
             session.Load = VerifiedLoad.Start(
-                disk, session.Kernel.Pages, r.GetValue(depth), r.GetValue(write), from, length, session.Kernel.Applications, session.Kernel.Channel?.QueueCount ?? 1, r.GetValue(polled));
+                disk, session.Kernel.Pages, r.GetValue(depth), r.GetValue(write), from, length, session.Kernel.Applications,
+                session.Kernel.Channel?.QueueCount ?? 1, r.GetValue(polled), r.GetValue(cancel));
             return Session.Done;
         }));
 
@@ -50,6 +52,7 @@ internal static class LoadCommand
                 ["completed"] = result.Completed,
                 ["failed"] = result.Failed,
                 ["lost"] = result.Lost,
+                ["cancelled"] = result.Cancelled,
                 ["repeated"] = result.Repeated,
                 ["mismatched"] = result.Mismatched,
                 ["inFlightAtSwitch"] = result.InFlightAtSwitch,

@@ -89,13 +89,26 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         request.Trace?.Pass(Hop.PortDriverEm);
         lock (_lock)
         {
-            if (_busy == uint.MaxValue || !_waiting.IsEmpty)
-            {
-                _waiting.Add(request);
-                return;
-            }
-            Fill(request);
+            FillOrQueue(request);
             // While this thread handles an interrupt, what goes on after completions submits more: it is issued at once at the end.
+            if (_pluggedThread != Environment.CurrentManagedThreadId) Issue();
+        }
+    }
+
+    /// <summary>Takes requests that are linked from the first to the last, and issues as many as it can with one register write.</summary>
+    internal void SubmitAll(BlockRequest? request)
+    {
+        lock (_lock)
+        {
+            while (request is not null)
+            {
+                var next = request.Next;
+                request.Next = null;
+                request.Road = Road.Trap;
+                request.Trace?.Pass(Hop.PortDriverEm);
+                FillOrQueue(request);
+                request = next;
+            }
             if (_pluggedThread != Environment.CurrentManagedThreadId) Issue();
         }
     }
@@ -138,8 +151,15 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         _pages.Free(_zeroPages);
     }
 
+    private void FillOrQueue(BlockRequest request)
+    {
+        if (_busy == uint.MaxValue || !_waiting.IsEmpty) _waiting.Add(request);
+        else Fill(request);
+    }
+
     private void Fill(BlockRequest request)
     {
+        if (!request.TryTake()) return;
         var slot = BitOperations.TrailingZeroCount(~_busy);
         _busy |= 1u << slot;
         _filled |= 1u << slot;

@@ -8,7 +8,7 @@ namespace VmShunt.Guest.Emulating;
 /// come here go where <see cref="Detour"/> says, or wait until there is a way. Any thread.
 /// </summary>
 /// <param name="geometry">What is known of the disk while nobody drives it.</param>
-internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver
+internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver, IBatchTaker
 {
     private readonly Lock _lock = new();
     private DiskGeometry _geometry = geometry;
@@ -72,11 +72,28 @@ internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver
 
     public void Submit(BlockRequest request)
     {
+        if (BatchHandover.TryKeep(this, request)) return;
         Interlocked.Increment(ref _submitting);
         var driver = _driver;
         if (driver is not null) driver.Submit(request);
         Interlocked.Decrement(ref _submitting);
         if (driver is null) Hold(request);
+    }
+
+    public void TakeKept(BlockRequest newest, BlockRequest oldest)
+    {
+        var request = BlockRequestList.Reverse(newest);
+        Interlocked.Increment(ref _submitting);
+        var driver = _driver;
+        driver?.SubmitAll(request);
+        Interlocked.Decrement(ref _submitting);
+        if (driver is not null) return;
+        while (request is not null)
+        {
+            var next = request.Next;
+            Hold(request);
+            request = next;
+        }
     }
 
     private void Hold(BlockRequest request)

@@ -39,6 +39,7 @@ internal sealed class GuestMeter : IDisposable
         {
             yield return new Measurement<long>(counters.Trapped, new("stack", stack), new("road", "trap"));
             yield return new Measurement<long>(counters.Ringed, new("stack", stack), new("road", "ring"));
+            yield return new Measurement<long>(counters.Cancelled, new("stack", stack), new("road", "none"));
         }
     }
 

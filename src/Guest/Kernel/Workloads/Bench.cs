@@ -7,7 +7,7 @@ namespace VmShunt.Guest.Workloads;
 
 /// <summary>
 /// Measures one stack: keeps <see cref="BenchPlan.Depth"/> requests in flight through the public block API and records
-/// each one's latency. What it allocates is counted on the thread that completes, between a tenth and nine tenths of the
+/// each one's latency; requests of a batch have its. What it allocates is counted on the thread that completes, between a tenth and nine tenths of the
 /// run, so that neither the start nor the end of the run counts as the requests' cost.
 /// </summary>
 internal sealed class Bench
@@ -48,7 +48,7 @@ internal sealed class Bench
     /// <exception cref="BlockIoException">A request failed.</exception>
     internal static Result Run(DiskClassDriver disk, GuestPages pages, BenchPlan plan, int queues = 1, ApplicationProcessors? applications = null)
     {
-        var memory = pages.Allocate(plan.Depth * plan.BlockBytes);
+        var memory = pages.Allocate(plan.Depth * plan.Together * plan.BlockBytes);
         try
         {
             Random.Shared.NextBytes(memory.Span);
@@ -57,7 +57,7 @@ internal sealed class Bench
             var copies = DataCopies.Count;
             var workers = plan.IsPolled
                 ? [.. Enumerable.Range(0, plan.Depth).Select(i => applications!.RunAlone(() => bench.Work(i)))]
-                : Workers.Start(plan.Depth, queues, bench.Work);
+                : Workers.Start(plan.Depth, queues, plan.Batch > 0 ? bench.WorkInBatches : bench.Work);
             Task.WaitAll(workers);
             var seconds = Stopwatch.GetElapsedTime(bench._start).TotalSeconds;
             cpu = Environment.CpuUsage.TotalTime - cpu;
@@ -84,11 +84,9 @@ internal sealed class Bench
         var random = new Random(worker);
         var buffer = _memory.Slice(worker * _plan.BlockBytes, _plan.BlockBytes);
         var histogram = _histograms[worker];
-        var sectors = (ulong)_plan.BlockBytes / 512;
         for (var now = Stopwatch.GetTimestamp(); MayStart(now);)
         {
-            var block = _plan.IsRandom ? random.NextInt64(_blocks) : Interlocked.Increment(ref _next) % _blocks;
-            var sector = _plan.FirstSector + (ulong)block * sectors;
+            var sector = NextSector(random);
             if (_plan.IsPolled && _plan.Writes) _disk.Write(sector, buffer);
             else if (_plan.IsPolled) _disk.Read(sector, buffer);
             else if (_plan.Writes) await _disk.WriteAsync(sector, buffer);
@@ -98,6 +96,40 @@ internal sealed class Bench
             histogram.Record(now - then);
             if (IsSteady(now)) _allocation.Note();
         }
+    }
+
+    private async Task WorkInBatches(int worker)
+    {
+        var random = new Random(worker);
+        var buffers = _memory.Slice(worker * _plan.Batch * _plan.BlockBytes, _plan.Batch * _plan.BlockBytes);
+        var histogram = _histograms[worker];
+        var batch = new BlockBatch(_disk, _plan.Batch);
+        for (var now = Stopwatch.GetTimestamp(); ;)
+        {
+            batch.Clear();
+            while (batch.Count < _plan.Batch && MayStart(now))
+            {
+                var buffer = buffers.Slice(batch.Count * _plan.BlockBytes, _plan.BlockBytes);
+                if (_plan.Writes) batch.Write(NextSector(random), buffer);
+                else batch.Read(NextSector(random), buffer);
+            }
+            if (batch.Count == 0) return;
+            await batch.SubmitAsync();
+            if (!batch.AllDone) throw new IOException("a request of a batch failed");
+            var then = now;
+            now = Stopwatch.GetTimestamp();
+            for (var i = 0; i < batch.Count; i++)
+            {
+                histogram.Record(now - then);
+                if (IsSteady(now)) _allocation.Note();
+            }
+        }
+    }
+
+    private ulong NextSector(Random random)
+    {
+        var block = _plan.IsRandom ? random.NextInt64(_blocks) : Interlocked.Increment(ref _next) % _blocks;
+        return _plan.FirstSector + (ulong)block * ((ulong)_plan.BlockBytes / 512);
     }
 
     private bool MayStart(long now) => _plan.Requests is { } all ? Interlocked.Increment(ref _started) <= all : now < _end;

@@ -47,7 +47,7 @@ internal static class Replay
 
     private static Task<string> RunLine(DiskClassDriver disk, GuestPages pages, string[] words, int line) => words switch
     {
-        ["flush"] => DoAsync(disk.FlushAsync),
+        ["flush"] => DoAsync(() => disk.FlushAsync()),
         ["read", var sector, var bytes] => TransferAsync(pages, Bytes(bytes, line), (buffer) => disk.ReadAsync(Number(sector, line), buffer), isRead: true),
         ["write", var sector, var bytes, var seed] => TransferAsync(
             pages,

@@ -8,12 +8,14 @@ namespace VmShunt.Guest.Workloads;
 
 /// <summary>
 /// A load that knows what every block must hold: many requests at a time, each block touched by one of them only. Blocks
-/// that it wrote follow a pattern; others must go on holding what they held when they were first read.
+/// that it wrote follow a pattern; others must go on holding what they held when they were first read. A request that was
+/// cancelled must have changed nothing, block or buffer, then or later.
 /// </summary>
 internal sealed class VerifiedLoad : IDisposable
 {
     private const int LargestBlockSectors = 8;
     private const int BlocksPerWorker = 16;
+    private const byte Untouched = 0xA5;
 
     private readonly DiskClassDriver _disk;
     private readonly GuestPages _pages;
@@ -29,6 +31,8 @@ internal sealed class VerifiedLoad : IDisposable
     private readonly bool[] _known;
     private readonly Task[] _workers;
     private readonly int _seed;
+    private readonly RandomCancellation? _cancellation;
+    private readonly bool[] _untouched;
     private int _stopping;
     private int _watching;
     private int _inFlightAtSwitch;
@@ -36,7 +40,7 @@ internal sealed class VerifiedLoad : IDisposable
     private long _lastCompletion, _maxPause;
 
     private VerifiedLoad(
-        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications, int queues, bool polled)
+        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications, int queues, bool polled, bool cancel)
     {
         _disk = disk;
         _pages = pages;
@@ -53,6 +57,8 @@ internal sealed class VerifiedLoad : IDisposable
         _known = new bool[_blocks];
         _before = disk.Counters;
         _seed = Environment.TickCount;
+        _untouched = new bool[depth];
+        if (cancel) _cancellation = new RandomCancellation(depth, _seed);
         _workers = polled || applications is { Count: > 1 }
             ? [.. Enumerable.Range(0, depth).Select(i => StartWork(i, depth, applications))]
             : Workers.Start(depth, queues, i => Work(i, depth));
@@ -62,7 +68,7 @@ internal sealed class VerifiedLoad : IDisposable
 
     /// <summary>What a load came to.</summary>
     internal readonly record struct Result(
-        long Requests, long Completed, long Failed, long Lost, long Repeated, long Mismatched, int InFlightAtSwitch, double MaxPauseMicroseconds);
+        long Requests, long Completed, long Failed, long Lost, long Repeated, long Mismatched, int InFlightAtSwitch, double MaxPauseMicroseconds, long Cancelled);
 
     /// <summary>Starts the load; it runs until <see cref="Stop"/>.</summary>
     /// <param name="disk">The stack to use.</param>
@@ -74,13 +80,15 @@ internal sealed class VerifiedLoad : IDisposable
     /// <param name="applications">The processors that it runs on; with one or none it goes on where a driver completes its requests.</param>
     /// <param name="queues">Queues of the bus, that it is spread over where it has no processors of its own.</param>
     /// <param name="polled">Whether each request is a call that polls, on a thread of its own; then <paramref name="applications"/> are needed.</param>
+    /// <param name="cancel">Whether requests are called back at random moments; calls that poll are not.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty.</exception>
     internal static VerifiedLoad Start(
-        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null, int queues = 1, bool polled = false)
+        DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null,
+        int queues = 1, bool polled = false, bool cancel = false)
     {
         ArgumentOutOfRangeException.ThrowIfZero(sectors);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 1);
-        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors, applications, queues, polled);
+        return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors, applications, queues, polled, cancel);
     }
 
     /// <summary>From now on the longest time without a completion is watched.</summary>
@@ -97,6 +105,7 @@ internal sealed class VerifiedLoad : IDisposable
     {
         Interlocked.Exchange(ref _stopping, 1);
         Task.WaitAll(_workers);
+        _cancellation?.Dispose();
         var after = _disk.Counters;
         return new Result(
             after.Submitted - _before.Submitted,
@@ -106,7 +115,8 @@ internal sealed class VerifiedLoad : IDisposable
             after.Repeated - _before.Repeated,
             Interlocked.Read(ref _mismatched),
             _inFlightAtSwitch,
-            Interlocked.Read(ref _maxPause) * 1e6 / Stopwatch.Frequency);
+            Interlocked.Read(ref _maxPause) * 1e6 / Stopwatch.Frequency,
+            after.Cancelled - _before.Cancelled);
     }
 
     public void Dispose() => _pages.Free(_memory);
@@ -127,11 +137,11 @@ internal sealed class VerifiedLoad : IDisposable
             while (_stopping == 0)
             {
                 var block = worker + workers * random.NextInt64(own);
-                await Touch(block, buffer, write: _write && random.Next(2) == 0);
+                await Touch(block, buffer, worker, write: _write && random.Next(2) == 0, _cancellation?.TokenOf(worker) ?? default);
             }
             for (var block = (long)worker; block < _blocks; block += workers)
             {
-                if (_known[block]) await Touch(block, buffer, write: false);
+                if (_known[block]) await Touch(block, buffer, worker, write: false, default);
             }
         }
         catch (StackRemovedException)
@@ -140,30 +150,45 @@ internal sealed class VerifiedLoad : IDisposable
         }
     }
 
-    private async ValueTask Touch(long block, GuestBuffer buffer, bool write)
+    private BlockStatus Call(ulong sector, GuestBuffer buffer, bool write)
     {
-        var sector = _firstSector + (ulong)(block * _blockSectors);
         try
         {
-            if (write)
-            {
-                BlockPattern.Fill(buffer.Span, block, ++_generations[block]);
-                if (_polled) _disk.Write(sector, buffer);
-                else await _disk.WriteAsync(sector, buffer);
-                _known[block] = true;
-            }
-            else
-            {
-                if (_polled) _disk.Read(sector, buffer);
-                else await _disk.ReadAsync(sector, buffer);
-                Check(block, buffer);
-            }
+            if (write) _disk.Write(sector, buffer);
+            else _disk.Read(sector, buffer);
+            return BlockStatus.Ok;
         }
-        catch (BlockIoException)
+        catch (BlockIoException e)
         {
-            Interlocked.Increment(ref _failed);
+            return e.Status;
         }
+    }
+
+    private async ValueTask Touch(long block, GuestBuffer buffer, int worker, bool write, CancellationToken cancel)
+    {
+        var sector = _firstSector + (ulong)(block * _blockSectors);
+        if (_untouched[worker]) CheckUntouched(buffer);
+        if (write) BlockPattern.Fill(buffer.Span, block, _generations[block] + 1);
+        else if (cancel.CanBeCanceled) buffer.Span.Fill(Untouched);
+        BlockStatus status;
+        if (_polled) status = Call(sector, buffer, write);
+        else status = write ? await _disk.TryWriteAsync(sector, buffer, cancel) : await _disk.TryReadAsync(sector, buffer, cancel);
+        // Not now only: whatever comes late is found before the buffer's next use.
+        _untouched[worker] = status == BlockStatus.Cancelled && !write;
+        if (_untouched[worker]) CheckUntouched(buffer);
+        if (status != BlockStatus.Cancelled && write)
+        {
+            ++_generations[block];
+            _known[block] |= status == BlockStatus.Ok;
+        }
+        if (status == BlockStatus.Ok && !write) Check(block, buffer);
+        if (status is not (BlockStatus.Ok or BlockStatus.Cancelled)) Interlocked.Increment(ref _failed);
         NoteCompletion();
+    }
+
+    private void CheckUntouched(GuestBuffer buffer)
+    {
+        if (buffer.Span.IndexOfAnyExcept(Untouched) >= 0) Interlocked.Increment(ref _mismatched);
     }
 
     private void Check(long block, GuestBuffer buffer)

@@ -1,0 +1,69 @@
+namespace VmShunt.Guest.Block;
+
+/// <summary>What takes requests at the bottom of a stack, and several at once where that is cheaper.</summary>
+internal interface IBatchTaker
+{
+    /// <summary>Takes requests that it has kept back until now, linked from the newest to the oldest.</summary>
+    void TakeKept(BlockRequest newest, BlockRequest oldest);
+}
+
+/// <summary>
+/// A batch on its way down, on the thread that submits it: each request passes the stack by itself, and the driver at the
+/// bottom keeps it back until the batch has been handed over. Whatever else the thread submits meanwhile comes along.
+/// </summary>
+internal sealed class BatchHandover
+{
+    [ThreadStatic]
+    private static BatchHandover? t_current;
+
+    private BatchHandover? _outer;
+    private IBatchTaker? _taker;
+    private BlockRequest? _newest, _oldest;
+
+    /// <summary>Keeps a request back, if the calling thread is handing a batch over.</summary>
+    /// <returns>False: the request is still the caller's.</returns>
+    internal static bool TryKeep(IBatchTaker taker, BlockRequest request)
+    {
+        if (t_current is not { } handover) return false;
+        handover.Keep(taker, request);
+        return true;
+    }
+
+    internal void Begin()
+    {
+        _outer = t_current;
+        t_current = this;
+    }
+
+    internal void End()
+    {
+        t_current = null;
+        try
+        {
+            Release();
+        }
+        finally
+        {
+            t_current = _outer;
+            _outer = null;
+        }
+    }
+
+    private void Keep(IBatchTaker taker, BlockRequest request)
+    {
+        if (_taker is not null && !ReferenceEquals(_taker, taker)) Release();
+        _taker = taker;
+        request.Next = _newest;
+        _newest = request;
+        _oldest ??= request;
+    }
+
+    private void Release()
+    {
+        if (_newest is not { } newest) return;
+        var (taker, oldest) = (_taker!, _oldest!);
+        _taker = null;
+        _newest = _oldest = null;
+        taker.TakeKept(newest, oldest);
+    }
+}
