@@ -20,6 +20,8 @@ namespace VmShunt.Tests.Guest;
 /// </summary>
 internal sealed class RingDisk : IAsyncDisposable
 {
+    private static readonly RingPollers s_none = new(0, WaitPolicy.Never);
+
     private readonly VirtualizationDriver _host;
     private readonly WaitPolicy _wait;
     private readonly GuestRam _ram = GuestRam.Create(32 << 20);
@@ -88,7 +90,7 @@ internal sealed class RingDisk : IAsyncDisposable
             _backEnd = its;
         }
         var device = new VirtioBlkDevice(_host, 1, 128, RequestClasses.All);
-        var backend = new VhostUserBackend(new VhostUserConnection(its), new VhostUserBlkDevice(device, 1, 128, _wait, NullLogger.Instance), _ => { });
+        var backend = new VhostUserBackend(new VhostUserConnection(its), new VhostUserBlkDevice(device, 1, 128, _wait, s_none, NullLogger.Instance), _ => { });
         new Thread(Serve) { IsBackground = true }.Start();
         return mine;
 
