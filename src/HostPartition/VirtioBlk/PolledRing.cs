@@ -20,6 +20,9 @@ internal abstract class PolledRing
     /// <summary>How often it was visited in vain since it last had work.</summary>
     internal int VainVisits { get; set; }
 
+    /// <summary>The poller's last window of time in which it had work.</summary>
+    internal int LastWindow { get; set; } = -1;
+
     /// <summary>Whether the driver was asked for a kick.</summary>
     internal bool IsArmed { get; set; }
 

@@ -21,6 +21,9 @@ internal sealed class RingPoller : IDisposable
 
     private const int EndMilliseconds = 5000;
 
+    // So long that each of many guests that share a core has had its turn.
+    private const int WindowMilliseconds = 250, RoundsPerClock = 256;
+
     private readonly WaitPolicy _policy;
     private readonly Lock _changing = new();
     private readonly List<PolledRing> _coming = [], _going = [];
@@ -35,6 +38,11 @@ internal sealed class RingPoller : IDisposable
     private int _nextQuiet;
     private int _lastTag = WakeTag;
     private int _assigned;
+
+    // How many rings had work in this window of time.
+    private int _lately;
+    private int _window, _rounds;
+    private long _windowEnd;
     private Thread? _thread;
 
     /// <param name="policy">How it waits.</param>
@@ -94,13 +102,8 @@ internal sealed class RingPoller : IDisposable
         var weight = new ThreadWeight();
         while (!_ending.IsRaised)
         {
-            if (_isChanged.IsRaised)
-            {
-                Change();
-                // Where cores are shared it needs as much as those together that wait for it: one share among many would
-                // have all of them wait for the one thread that can serve them.
-                weight.Become(_count);
-            }
+            if (_isChanged.IsRaised) Change();
+            if (++_rounds % RoundsPerClock == 0) Weigh(weight);
             if (GoRound())
             {
                 spin.Refill();
@@ -111,6 +114,20 @@ internal sealed class RingPoller : IDisposable
                 spin.Refill();
             }
         }
+    }
+
+    /// <summary>
+    /// Where cores are shared it needs as much as those together that wait for it: one share among many would have all of them
+    /// wait for the one thread that can serve them. Beside a single guest it must not weigh more than that guest.
+    /// </summary>
+    private void Weigh(ThreadWeight weight)
+    {
+        var now = Environment.TickCount64;
+        if (now < _windowEnd) return;
+        weight.Become(_lately);
+        _lately = 0;
+        _window++;
+        _windowEnd = now + WindowMilliseconds;
     }
 
     private void Change()
@@ -192,6 +209,11 @@ internal sealed class RingPoller : IDisposable
         }
         if (visit == RingVisit.Worked)
         {
+            if (ring.LastWindow != _window)
+            {
+                ring.LastWindow = _window;
+                _lately++;
+            }
             Wake(ring);
         }
         else
