@@ -42,6 +42,7 @@ internal sealed class CrowdContestant : Contestant
         {
             Generator = "vmshunt-guest --poll adaptive",
             Guests = guests.Count,
+            Seconds = session.Options.CrowdTurn.TotalSeconds,
         };
     }
 }

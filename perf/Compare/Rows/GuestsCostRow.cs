@@ -18,7 +18,7 @@ internal sealed class GuestsCostRow() : Row("cost-guests", "CPU a request as gue
         CrowdContestant[] contestants = [.. counts.Select(count => new CrowdContestant(session, [.. guests.Take(count)], new Workload("randread", 4096, 4)))];
         // All of them share the cores until the JIT has compiled each: together they get what each would get alone.
         await contestants[^1].LeadInAsync(session.Options.WarmUp * Math.Max(1, counts[^1] / Environment.ProcessorCount));
-        var rounds = await Rounds.RunAsync(session, contestants, rounds: session.Options.Quick ? 1 : 5, warmUp: session.Options.ShortWarmUp);
+        var rounds = await Rounds.RunAsync(session, contestants, rounds: session.Options.Quick ? 1 : 3, warmUp: session.Options.ShortWarmUp, turn: session.Options.CrowdTurn);
         return Result(rounds, Judge(
             "64", $"{Title}: {counts[^1]} by 1", Target.AtMost(1.05), rounds.Of(contestants[^1]), rounds.Of(contestants[0]), static sample => sample.Cpu, "",
             new Allowance(nameof(Inputs.Guests), "the number of guests is what grows")));

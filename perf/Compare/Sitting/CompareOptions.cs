@@ -29,10 +29,8 @@ internal sealed record CompareOptions
     /// <summary>How long one turn takes.</summary>
     internal TimeSpan Turn => TimeSpan.FromSeconds(Quick ? 0.12 : 0.3);
 
-    /// <summary>
-    /// Before every turn, with the same work: processes that have just been let go on find their cores and caches again.
-    /// </summary>
-    internal TimeSpan LeadIn => Turn / 3;
+    /// <summary>The same where many processes share the cores: each of them has to have some time of its own.</summary>
+    internal TimeSpan CrowdTurn => Turn * 10;
 
     /// <summary>Before the first turn: until the JIT has compiled what runs for good.</summary>
     internal TimeSpan WarmUp => TimeSpan.FromSeconds(Quick ? 0.3 : 0.8);

@@ -18,7 +18,9 @@ internal static class Rounds
     /// <param name="contestants">In the order of their turns.</param>
     /// <param name="rounds">How many; by default what the sitting says.</param>
     /// <param name="warmUp">Before the first round, for each subject's further contestants; by default as for its first.</param>
-    internal static async Task<RoundsResult> RunAsync(Session session, IReadOnlyList<Contestant> contestants, int? rounds = null, TimeSpan? warmUp = null)
+    /// <param name="turn">How long each turn takes, as the contestants' inputs say; by default what the sitting says.</param>
+    internal static async Task<RoundsResult> RunAsync(
+        Session session, IReadOnlyList<Contestant> contestants, int? rounds = null, TimeSpan? warmUp = null, TimeSpan? turn = null)
     {
         var options = session.Options;
         var known = new HashSet<string>();
@@ -29,7 +31,7 @@ internal static class Rounds
         for (var round = 0; round < (rounds ?? options.Rounds); round++)
         {
             calibration.Add(session.Calibration.Take());
-            for (var i = 0; i < contestants.Count; i++) samples[i].Add(await TurnAsync(session, contestants[i], options.Turn));
+            for (var i = 0; i < contestants.Count; i++) samples[i].Add(await TurnAsync(session, contestants[i], turn ?? options.Turn));
         }
         return new RoundsResult(
             [.. contestants.Select((contestant, i) => new Measurement(contestant.Subject, contestant.Inputs, samples[i]))],
@@ -39,7 +41,8 @@ internal static class Rounds
     private static async Task<Sample> TurnAsync(Session session, Contestant contestant, TimeSpan duration)
     {
         session.Cancel.ThrowIfCancellationRequested();
-        await contestant.LeadInAsync(session.Options.LeadIn);
+        // With the same work: processes that have just been let go on find their cores and caches again.
+        await contestant.LeadInAsync(duration / 3);
         var watch = new ForeignCpu();
         var sample = await contestant.MeasureAsync(duration);
         return sample with { ForeignCpu = watch.Share() };

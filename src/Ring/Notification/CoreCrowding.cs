@@ -12,6 +12,8 @@ public struct CoreCrowding
 {
     private const int SignsNeeded = 32;
 
+    private const int HelpedAfterPauses = 4;
+
     private static readonly long s_someoneRan = Stopwatch.Frequency / 500_000;
     private static readonly long s_firstPause = Stopwatch.Frequency / 100;
     private static readonly long s_longestPause = Stopwatch.Frequency;
@@ -28,8 +30,9 @@ public struct CoreCrowding
         _signs = after - before > s_someoneRan ? _signs + 1 : 0;
         if (_signs < SignsNeeded || after < _notBefore) return;
         _signs = 0;
-        // Where every core is busy, moving does not help: ask less and less often.
-        _pause = Math.Clamp(_pause * 2, s_firstPause, s_longestPause);
+        // Where every core is busy, moving does not help: ask less and less often. Where it helped for long, this is a new case.
+        var helped = after - _notBefore > HelpedAfterPauses * _pause;
+        _pause = helped ? s_firstPause : Math.Min(_pause * 2, s_longestPause);
         _notBefore = after + _pause;
         ThreadAffinity.TryLeaveCore();
     }
