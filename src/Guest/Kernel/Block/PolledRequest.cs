@@ -17,6 +17,8 @@ internal sealed class PolledRequest : BlockRequest
 
     private PolledRequest()
     {
+        // What the runtime takes for a wait it takes at the first one: here, and not in the middle of requests.
+        lock (_gate) Monitor.Wait(_gate, 0);
     }
 
     /// <summary>Whether the calling thread is the one that waits for it: then it may poll.</summary>
