@@ -21,6 +21,7 @@ internal sealed class ParallelRequests : IDisposable
     private readonly Place[] _places = new Place[Depth];
     private readonly int[] _free = [.. Enumerable.Range(0, Depth)];
     private int _freeCount = Depth;
+    private bool _isUnsubmitted;
 
     private ParallelRequests(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, DiskQueue queue)
     {
@@ -29,9 +30,6 @@ internal sealed class ParallelRequests : IDisposable
 
     /// <summary>Signalled when one has ended.</summary>
     internal EventFd Completed => _queue.Completed;
-
-    /// <summary>Whether <see cref="TryFinish"/> would end one.</summary>
-    internal bool HasEnded => _queue.HasEnded;
 
     internal bool IsEmpty => _queue.InFlight == 0;
 
@@ -55,11 +53,17 @@ internal sealed class ParallelRequests : IDisposable
         if (!started) return false;
         place.Handle = chain.Handle;
         _freeCount--;
+        _isUnsubmitted = true;
         return true;
     }
 
     /// <summary>Has the disk begin what was started, all at once.</summary>
-    internal void Submit() => _queue.Submit();
+    internal void Submit()
+    {
+        if (!_isUnsubmitted) return;
+        _isUnsubmitted = false;
+        _queue.Submit();
+    }
 
     /// <summary>Ends one, if one is done: its status is written.</summary>
     internal bool TryFinish(out ChainHandle handle, out uint written)
@@ -80,7 +84,7 @@ internal sealed class ParallelRequests : IDisposable
     /// <summary>Has nothing signalled: the thread looks by itself.</summary>
     internal void Disarm() => _queue.Disarm();
 
-    /// <summary>Has the disk begin what was started, and waits until one is done: one system call for both.</summary>
+    /// <summary>Waits until one is done.</summary>
     internal void WaitForOne() => _queue.WaitForOne();
 
     /// <summary>Only when empty.</summary>
