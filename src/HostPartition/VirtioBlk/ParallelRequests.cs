@@ -21,6 +21,11 @@ internal sealed class ParallelRequests : IDisposable
     private readonly Place[] _places = new Place[Depth];
     private readonly int[] _free = [.. Enumerable.Range(0, Depth)];
     private int _freeCount = Depth;
+
+    // What has ended and is not answered yet: as much as there was at once, whose writes one flush covers.
+    private readonly (int At, long Bytes)[] _ended = new (int At, long Bytes)[Depth];
+    private int _endedCount, _answered;
+    private DiskStatus _written;
     private bool _isUnsubmitted;
 
     private ParallelRequests(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, DiskQueue queue)
@@ -31,7 +36,7 @@ internal sealed class ParallelRequests : IDisposable
     /// <summary>Signalled when one has ended.</summary>
     internal EventFd Completed => _queue.Completed;
 
-    internal bool IsEmpty => _queue.InFlight == 0;
+    internal bool IsEmpty => _queue.InFlight == 0 && _answered == _endedCount;
 
     /// <summary>Whether so many are under way that the next one to end will not be long.</summary>
     internal bool IsDeep => _queue.InFlight >= Depth / 8;
@@ -69,7 +74,8 @@ internal sealed class ParallelRequests : IDisposable
     internal bool TryFinish(out ChainHandle handle, out uint written)
     {
         (handle, written) = (default, 0);
-        if (!_queue.TryReap(out var at, out var bytes)) return false;
+        if (_answered == _endedCount && !TryReap()) return false;
+        var (at, bytes) = _ended[_answered++];
         ref var place = ref _places[at];
         written = _processor.Answer(place.Request, Settle(ref place, bytes));
         handle = place.Handle;
@@ -90,10 +96,23 @@ internal sealed class ParallelRequests : IDisposable
     /// <summary>Only when empty.</summary>
     public void Dispose() => _queue.Dispose();
 
+    private bool TryReap()
+    {
+        _endedCount = _answered = 0;
+        var wrote = false;
+        while (_endedCount < Depth && _queue.TryReap(out var at, out var bytes))
+        {
+            _ended[_endedCount++] = (at, bytes);
+            wrote |= _places[at].Request.IsWrite;
+        }
+        if (wrote) _written = _device.Disk.CompleteWrite();
+        return _endedCount > 0;
+    }
+
     private DiskStatus Settle(ref Place place, long bytes)
     {
         var request = place.Request;
-        if (bytes == request.Bytes) return request.IsWrite ? _device.Disk.CompleteWrite() : DiskStatus.Ok;
+        if (bytes == request.Bytes) return request.IsWrite ? _written : DiskStatus.Ok;
         return request.IsWrite ? _device.Disk.Write(request.Sector, place.Data, _stop) : _device.Disk.Read(request.Sector, place.Data);
     }
 
