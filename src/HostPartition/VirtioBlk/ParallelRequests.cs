@@ -38,6 +38,9 @@ internal sealed class ParallelRequests : IDisposable
 
     internal bool IsEmpty => _queue.InFlight == 0 && _answered == _endedCount;
 
+    /// <summary>Whether there is no place for another until one is answered.</summary>
+    internal bool IsFull => _freeCount == 0;
+
     /// <summary>Whether so many are under way that the next one to end will not be long.</summary>
     internal bool IsDeep => _queue.InFlight >= Depth / 8;
 
@@ -45,11 +48,10 @@ internal sealed class ParallelRequests : IDisposable
     internal static ParallelRequests? TryOpen(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, bool isInOrder) =>
         !isInOrder && device.Disk.TryOpenQueue(Depth) is { } queue ? new ParallelRequests(device, processor, stop, queue) : null;
 
-    /// <summary>Begins the request of a chain.</summary>
+    /// <summary>Begins the request of a chain. Not when full.</summary>
     /// <returns>False: the chain is still the caller's.</returns>
     internal bool TryStart(DescriptorChain chain)
     {
-        if (_freeCount == 0) return false;
         var at = _free[_freeCount - 1];
         ref var place = ref _places[at];
         place.Data ??= new IoVectors();

@@ -70,6 +70,9 @@ internal sealed class RingServer<TQueue> where TQueue : struct, IDeviceQueue
     /// <param name="leavesLong">Whether a request that may take long is left to a step that does not leave it.</param>
     internal RingStep Step(bool leavesLong)
     {
+        // A chain that finds no place is not done by itself meanwhile: while the driver has a new one for each that is
+        // answered, those on the disk would never be.
+        if (_parallel is { IsFull: true }) return FinishParallel() ? RingStep.Worked : RingStep.Empty;
         var found = _isLeft ? QueueTake.Taken : Take();
         if (found == QueueTake.Taken) return _parallel?.TryStart(_chain) == true ? RingStep.Worked : Process(leavesLong);
         if (_unpublished > 0)
@@ -158,6 +161,7 @@ internal sealed class RingServer<TQueue> where TQueue : struct, IDeviceQueue
         }
         _queue.Return(_chain.Handle, written);
         if (++_unpublished >= _togetherAtMost) Publish();
+        FinishParallel();
         return RingStep.Worked;
     }
 
