@@ -75,7 +75,7 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : IDi
     [InlineData("writeback", "randread", 32, 0.5)]
     [InlineData("writeback", "randwrite", 32, 0.5)]
     [InlineData("direct", "randread", 1, 1)]
-    [InlineData("direct", "randread", 32, 0.5)]
+    [InlineData("direct", "randread", 32, 0.25)]
     public async Task Requests_by_io_uring_share_the_one_that_submits_them(string cache, string operation, int depth, double most)
     {
         var (host, guest) = await CountAsync("file", "busy", $"--engine uring --cache {cache}", operation, depth, Many);

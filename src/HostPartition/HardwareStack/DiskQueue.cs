@@ -9,6 +9,9 @@ internal sealed class DiskQueue(DiskClassDriver disk, PortQueue port) : IDisposa
     /// <summary>Signalled when a request is done.</summary>
     internal EventFd Completed => port.Completed;
 
+    /// <summary>Whether <see cref="TryReap"/> would take one.</summary>
+    internal bool HasEnded => port.HasEnded;
+
     internal int InFlight => port.InFlight;
 
     /// <summary>Begins a read; the pieces stay as they are until it is done.</summary>
@@ -37,7 +40,7 @@ internal sealed class DiskQueue(DiskClassDriver disk, PortQueue port) : IDisposa
     /// <summary>Has nothing signalled: the thread looks by itself.</summary>
     internal void Disarm() => port.Disarm();
 
-    /// <summary>Waits until one is done.</summary>
+    /// <summary>Has what was begun done, and waits until one is: one system call for both.</summary>
     internal void WaitForOne() => port.WaitForOne();
 
     /// <summary>Only with nothing under way.</summary>

@@ -24,6 +24,9 @@ internal sealed class PortQueue : IDisposable
     /// <summary>Signalled when a request is done.</summary>
     internal EventFd Completed { get; }
 
+    /// <summary>Whether <see cref="TryReap"/> would take one.</summary>
+    internal bool HasEnded => _ring.HasEnded;
+
     internal int InFlight => _ring.InFlight;
 
     /// <param name="file">Stays the caller's, and open for as long as the queue.</param>
@@ -77,7 +80,7 @@ internal sealed class PortQueue : IDisposable
     /// <summary>Has nothing signalled: the thread looks by itself.</summary>
     internal void Disarm() => _ring.Disarm();
 
-    /// <summary>Waits until one is done.</summary>
+    /// <summary>Has what was begun done, and waits until one is: one system call for both.</summary>
     internal void WaitForOne() => _ring.WaitForOne();
 
     /// <summary>Only with nothing under way.</summary>

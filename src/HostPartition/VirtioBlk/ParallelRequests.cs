@@ -26,7 +26,6 @@ internal sealed class ParallelRequests : IDisposable
     private readonly (int At, long Bytes)[] _ended = new (int At, long Bytes)[Depth];
     private int _endedCount, _answered;
     private DiskStatus _written;
-    private bool _isUnsubmitted;
 
     private ParallelRequests(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, DiskQueue queue)
     {
@@ -35,6 +34,9 @@ internal sealed class ParallelRequests : IDisposable
 
     /// <summary>Signalled when one has ended.</summary>
     internal EventFd Completed => _queue.Completed;
+
+    /// <summary>Whether <see cref="TryFinish"/> would end one.</summary>
+    internal bool HasEnded => _answered < _endedCount || _queue.HasEnded;
 
     internal bool IsEmpty => _queue.InFlight == 0 && _answered == _endedCount;
 
@@ -60,17 +62,11 @@ internal sealed class ParallelRequests : IDisposable
         if (!started) return false;
         place.Handle = chain.Handle;
         _freeCount--;
-        _isUnsubmitted = true;
         return true;
     }
 
     /// <summary>Has the disk begin what was started, all at once.</summary>
-    internal void Submit()
-    {
-        if (!_isUnsubmitted) return;
-        _isUnsubmitted = false;
-        _queue.Submit();
-    }
+    internal void Submit() => _queue.Submit();
 
     /// <summary>Ends one, if one is done: its status is written.</summary>
     internal bool TryFinish(out ChainHandle handle, out uint written)
@@ -92,7 +88,7 @@ internal sealed class ParallelRequests : IDisposable
     /// <summary>Has nothing signalled: the thread looks by itself.</summary>
     internal void Disarm() => _queue.Disarm();
 
-    /// <summary>Waits until one is done.</summary>
+    /// <summary>Has the disk begin what was started, and waits until one is done: one system call for both.</summary>
     internal void WaitForOne() => _queue.WaitForOne();
 
     /// <summary>Only when empty.</summary>

@@ -176,6 +176,8 @@ internal sealed class RingServer<TQueue> where TQueue : struct, IDeviceQueue
     private bool FinishParallel()
     {
         if (_parallel is null || _parallel.IsEmpty) return false;
+        // The wait that is next takes along what was started.
+        if (_parallel.IsDeep && !_parallel.HasEnded) return false;
         _parallel.Submit();
         var any = false;
         while (_parallel.TryFinish(out var handle, out var written))

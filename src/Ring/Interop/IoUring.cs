@@ -13,40 +13,45 @@ namespace VmShunt.Ring.Interop;
 public sealed unsafe class IoUring : IDisposable
 {
     private const long SetupCall = 425, EnterCall = 426, RegisterCall = 427;
-    private const byte IORING_OP_READV = 1, IORING_OP_WRITEV = 2;
-    private const uint IORING_CQ_EVENTFD_DISABLED = 1, IORING_FEAT_SINGLE_MMAP = 1, IORING_REGISTER_EVENTFD = 4, IORING_ENTER_GETEVENTS = 1;
+    private const uint IORING_REGISTER_EVENTFD = 4, IORING_ENTER_GETEVENTS = 1;
     private const long IORING_OFF_SQ_RING = 0, IORING_OFF_SQES = 0x1000_0000;
+
+    // Far more than a thread makes before it yields its core.
+    private const int MostLooks = 1024;
 
     private readonly SafeFileHandle _handle;
     private readonly int _ring, _file;
+    private readonly bool _takesSinglePieces;
     private readonly byte* _rings;
     private readonly nuint _ringsBytes;
-    private readonly Entry* _entries;
+    private readonly IoUringEntry* _entries;
     private readonly nuint _entriesBytes;
-    private readonly uint* _submissionTail, _completionHead, _completionTail, _completionFlags;
+    private readonly uint* _submissionTail, _submissionFlags, _completionHead, _completionTail, _completionFlags;
     private readonly uint _submissionMask, _completionMask;
-    private readonly Completion* _completions;
+    private readonly IoUringCompletion* _completions;
     private uint _tail, _prepared, _head;
+    private int _looks;
 
-    private IoUring(SafeFileHandle handle, in Parameters parameters, SafeFileHandle file)
+    private IoUring(SafeFileHandle handle, in IoUringParameters parameters, SafeFileHandle file, IoUringForms forms)
     {
         _handle = handle;
         _ring = (int)handle.DangerousGetHandle();
         // The caller keeps the file open for as long as this lives.
         _file = (int)file.DangerousGetHandle();
-        _ringsBytes = Math.Max(
-            parameters.Submission.Array + parameters.SubmissionEntries * sizeof(uint),
-            parameters.Completion.Completions + parameters.CompletionEntries * (uint)sizeof(Completion));
+        // The operation is as old as this feature.
+        _takesSinglePieces = forms.HasFlag(IoUringForms.SinglePiece) && (parameters.Features & IoUringParameters.IORING_FEAT_RW_CUR_POS) != 0;
+        _ringsBytes = parameters.RingsBytes;
         _rings = Map(_ringsBytes, IORING_OFF_SQ_RING);
-        _entriesBytes = parameters.SubmissionEntries * (uint)sizeof(Entry);
-        _entries = (Entry*)Map(_entriesBytes, IORING_OFF_SQES);
+        _entriesBytes = parameters.SubmissionEntries * (uint)sizeof(IoUringEntry);
+        _entries = (IoUringEntry*)Map(_entriesBytes, IORING_OFF_SQES);
         _submissionTail = (uint*)(_rings + parameters.Submission.Tail);
+        _submissionFlags = (uint*)(_rings + parameters.Submission.Flags);
         _submissionMask = *(uint*)(_rings + parameters.Submission.RingMask);
         _completionHead = (uint*)(_rings + parameters.Completion.Head);
         _completionTail = (uint*)(_rings + parameters.Completion.Tail);
         _completionFlags = (uint*)(_rings + parameters.Completion.Flags);
         _completionMask = *(uint*)(_rings + parameters.Completion.RingMask);
-        _completions = (Completion*)(_rings + parameters.Completion.Completions);
+        _completions = (IoUringCompletion*)(_rings + parameters.Completion.Completions);
         // Slot i always names entry i.
         var array = (uint*)(_rings + parameters.Submission.Array);
         for (uint i = 0; i < parameters.SubmissionEntries; i++) array[i] = i;
@@ -59,26 +64,27 @@ public sealed unsafe class IoUring : IDisposable
     /// <summary>Operations prepared or under way.</summary>
     public int InFlight { get; private set; }
 
+    /// <summary>Whether <see cref="TryReap"/> would take one.</summary>
+    public bool HasEnded => _head != Volatile.Read(ref *_completionTail);
+
     /// <summary>Makes a ring for a file.</summary>
     /// <param name="entries">How many operations at once.</param>
     /// <param name="file">What they are on; stays the caller's, open for as long as the ring.</param>
     /// <param name="completed">Signalled when one is done while the ring is armed; stays the caller's.</param>
+    /// <param name="forms">What makes it cheaper, as far as the kernel has it.</param>
     /// <returns>Null where the kernel has none, or does not let this process.</returns>
-    public static IoUring? TryCreate(int entries, SafeFileHandle file, EventFd completed)
+    public static IoUring? TryCreate(int entries, SafeFileHandle file, EventFd completed, IoUringForms forms = IoUringForms.All)
     {
         ArgumentNullException.ThrowIfNull(file);
         ArgumentNullException.ThrowIfNull(completed);
-        Parameters parameters = default;
-        var ring = (int)Libc.SystemCall(SetupCall, entries, (nint)(&parameters), 0, 0, 0, 0);
-        if (ring < 0) return null;
-        var handle = new SafeFileHandle(ring, ownsHandle: true);
+        if (!TrySetUp(entries, forms, out var handle, out var parameters)) return null;
         IoUring? made = null;
         try
         {
-            if ((parameters.Features & IORING_FEAT_SINGLE_MMAP) == 0) throw new IOException("the kernel's io_uring is too old");
-            made = new IoUring(handle, parameters, file);
+            if ((parameters.Features & IoUringParameters.IORING_FEAT_SINGLE_MMAP) == 0) throw new IOException("the kernel's io_uring is too old");
+            made = new IoUring(handle, parameters, file, forms);
             var descriptor = (int)completed.Handle.DangerousGetHandle();
-            if (Libc.SystemCall(RegisterCall, ring, (nint)IORING_REGISTER_EVENTFD, (nint)(&descriptor), 1, 0, 0) != 0)
+            if (Libc.SystemCall(RegisterCall, made._ring, (nint)IORING_REGISTER_EVENTFD, (nint)(&descriptor), 1, 0, 0) != 0)
                 throw LibcError.Last("registering an eventfd with an io_uring");
             return made;
         }
@@ -94,35 +100,24 @@ public sealed unsafe class IoUring : IDisposable
     /// <param name="target">Where to.</param>
     /// <param name="offset">Where from, in bytes.</param>
     /// <param name="token">What <see cref="TryReap"/> names it by.</param>
-    public void PrepareRead(IoVectors target, long offset, ulong token) => Prepare(IORING_OP_READV, target, offset, token);
+    public void PrepareRead(IoVectors target, long offset, ulong token) => Prepare(IoUringEntry.IORING_OP_READ, IoUringEntry.IORING_OP_READV, target, offset, token);
 
     /// <summary>Prepares a write from the pieces, which stay as they are until it is done.</summary>
     /// <inheritdoc cref="PrepareRead"/>
-    public void PrepareWrite(IoVectors source, long offset, ulong token) => Prepare(IORING_OP_WRITEV, source, offset, token);
+    public void PrepareWrite(IoVectors source, long offset, ulong token) => Prepare(IoUringEntry.IORING_OP_WRITE, IoUringEntry.IORING_OP_WRITEV, source, offset, token);
 
     /// <summary>Gives the kernel what was prepared.</summary>
     /// <exception cref="IOException">It took nothing.</exception>
     public void Submit()
     {
-        if (_prepared == 0) return;
-        Volatile.Write(ref *_submissionTail, _tail);
-        while (_prepared > 0)
-        {
-            var taken = Libc.SystemCall(EnterCall, _ring, (nint)_prepared, 0, 0, 0, 0);
-            if (taken > 0) _prepared -= (uint)taken;
-            else if (!LibcError.Interrupted && !LibcError.WouldWait && !LibcError.IsBusy) throw LibcError.Last("submitting to an io_uring");
-        }
+        while (_prepared > 0) Enter(complete: 0, flags: 0);
     }
 
-    /// <summary>Waits until at least one operation is done.</summary>
+    /// <summary>Gives the kernel what was prepared, and waits until at least one operation is done; as a rule by one call.</summary>
     /// <exception cref="IOException">The kernel refused.</exception>
     public void WaitForOne()
     {
-        while (_head == Volatile.Read(ref *_completionTail))
-        {
-            if (Libc.SystemCall(EnterCall, _ring, 0, 1, (nint)IORING_ENTER_GETEVENTS, 0, 0) < 0 && !LibcError.Interrupted)
-                throw LibcError.Last("waiting for an io_uring");
-        }
+        while (_prepared > 0 || !HasEnded) Enter(complete: 1, IORING_ENTER_GETEVENTS);
     }
 
     /// <summary>Has the eventfd signalled when an operation is done, for a thread that is about to sleep on it.</summary>
@@ -131,19 +126,25 @@ public sealed unsafe class IoUring : IDisposable
     {
         Volatile.Write(ref *_completionFlags, 0);
         Thread.MemoryBarrier();
-        return _head != Volatile.Read(ref *_completionTail);
+        return HasEnded;
     }
 
     /// <summary>Has no eventfd signalled: the thread looks by itself.</summary>
-    public void Disarm() => Volatile.Write(ref *_completionFlags, IORING_CQ_EVENTFD_DISABLED);
+    public void Disarm() => Volatile.Write(ref *_completionFlags, IoUringCompletion.IORING_CQ_EVENTFD_DISABLED);
 
-    /// <summary>Takes one that is done; no system call.</summary>
+    /// <summary>Takes one that is done; no system call, for a thread that is in the kernel now and then.</summary>
     /// <param name="token">Which.</param>
     /// <param name="result">Bytes, or a negative errno.</param>
     public bool TryReap(out ulong token, out int result)
     {
         (token, result) = (0, 0);
-        if (_head == Volatile.Read(ref *_completionTail)) return false;
+        if (!HasEnded)
+        {
+            if (!IsTellingOverdue()) return false;
+            Enter(complete: 0, IORING_ENTER_GETEVENTS);
+            if (!HasEnded) return false;
+        }
+        _looks = 0;
         var done = _completions[_head & _completionMask];
         (token, result) = (done.UserData, done.Result);
         Volatile.Write(ref *_completionHead, ++_head);
@@ -159,69 +160,72 @@ public sealed unsafe class IoUring : IDisposable
         _handle.Dispose();
     }
 
-    private void Prepare(byte operation, IoVectors pieces, long offset, ulong token)
+    private void Prepare(byte onOne, byte onMany, IoVectors pieces, long offset, ulong token)
     {
         ArgumentNullException.ThrowIfNull(pieces);
         if (InFlight == Capacity) throw new InvalidOperationException("the ring is full; reap first");
         ref var entry = ref _entries[_tail & _submissionMask];
         entry = default;
-        entry.Operation = operation;
         entry.File = _file;
         entry.Offset = (ulong)offset;
-        // Pinned for as long as the list lives.
-        entry.Address = (ulong)Unsafe.AsPointer(ref MemoryMarshal.GetReference(pieces.Pieces));
-        entry.Length = (uint)pieces.Count;
+        var list = pieces.Pieces;
+        if (_takesSinglePieces && list.Length == 1)
+        {
+            // No piece is as long as 32 bits can say.
+            (entry.Operation, entry.Address, entry.Length) = (onOne, (ulong)list[0].Address, (uint)list[0].Length);
+        }
+        else
+        {
+            // Pinned for as long as the list lives.
+            (entry.Operation, entry.Address, entry.Length) = (onMany, (ulong)Unsafe.AsPointer(ref MemoryMarshal.GetReference(list)), (uint)list.Length);
+        }
         entry.UserData = token;
         _tail++;
         _prepared++;
         InFlight++;
     }
 
+    /// <summary>Has the kernel take what was prepared, and wait until so many are done.</summary>
+    private void Enter(uint complete, uint flags)
+    {
+        Volatile.Write(ref *_submissionTail, _tail);
+        var taken = Libc.SystemCall(EnterCall, _ring, (nint)_prepared, (nint)complete, (nint)flags, 0, 0);
+        if (taken >= 0) _prepared -= (uint)taken;
+        else if (!LibcError.Interrupted && !LibcError.WouldWait && !LibcError.IsBusy) throw LibcError.Last("submitting to an io_uring, or waiting for it");
+    }
+
+    /// <summary>
+    /// Whether operations have ended that are told of only when the thread is in the kernel, and it has not been there for
+    /// long: it looks at other things, and never pauses.
+    /// </summary>
+    private bool IsTellingOverdue()
+    {
+        if ((Volatile.Read(ref *_submissionFlags) & IoUringParameters.IORING_SQ_TASKRUN) == 0) return false;
+        if (++_looks < MostLooks) return false;
+        _looks = 0;
+        return true;
+    }
+
+    private static bool TrySetUp(int entries, IoUringForms forms, out SafeFileHandle handle, out IoUringParameters parameters)
+    {
+        const uint cooperative = IoUringParameters.IORING_SETUP_COOP_TASKRUN | IoUringParameters.IORING_SETUP_TASKRUN_FLAG;
+        // An older kernel refuses what it does not know.
+        ReadOnlySpan<uint> attempts = forms.HasFlag(IoUringForms.Cooperative) ? [cooperative, 0] : [0];
+        foreach (var flags in attempts)
+        {
+            var asked = new IoUringParameters { Flags = flags };
+            var ring = (int)Libc.SystemCall(SetupCall, entries, (nint)(&asked), 0, 0, 0, 0);
+            if (ring < 0) continue;
+            (handle, parameters) = (new SafeFileHandle(ring, ownsHandle: true), asked);
+            return true;
+        }
+        (handle, parameters) = (null!, default);
+        return false;
+    }
+
     private byte* Map(nuint bytes, long offset)
     {
         var start = Libc.MMap(null, bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED | Libc.MAP_POPULATE, _ring, offset);
         return start == Libc.MAP_FAILED ? throw LibcError.Last("mapping an io_uring") : start;
-    }
-
-    // struct io_uring_sqe, io_uring_cqe, io_uring_params of linux/io_uring.h.
-    [StructLayout(LayoutKind.Sequential, Size = 64)]
-    private struct Entry
-    {
-        public byte Operation, Flags;
-        public ushort Priority;
-        public int File;
-        public ulong Offset, Address;
-        public uint Length, OperationFlags;
-        public ulong UserData;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Completion
-    {
-        public ulong UserData;
-        public int Result;
-        public uint Flags;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct SubmissionOffsets
-    {
-        public uint Head, Tail, RingMask, RingEntries, Flags, Dropped, Array, Reserved;
-        public ulong UserAddress;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct CompletionOffsets
-    {
-        public uint Head, Tail, RingMask, RingEntries, Overflow, Completions, Flags, Reserved;
-        public ulong UserAddress;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Parameters
-    {
-        public uint SubmissionEntries, CompletionEntries, Flags, Processor, Idle, Features, WorkQueue, Reserved1, Reserved2, Reserved3;
-        public SubmissionOffsets Submission;
-        public CompletionOffsets Completion;
     }
 }
