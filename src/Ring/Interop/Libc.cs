@@ -30,6 +30,7 @@ internal static unsafe partial class Libc
 
     internal const int PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
     internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000;
+    internal const int MADV_DONTNEED = 4;
     internal const int MADV_HUGEPAGE = 14;
     internal const int SIGBUS = 7, SIG_DFL = 0, SIG_IGN = 1;
     internal const int StatFsBytes = 120;

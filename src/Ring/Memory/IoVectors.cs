@@ -80,15 +80,17 @@ public sealed unsafe class IoVectors
     }
 
     /// <summary>Fills every byte with zero.</summary>
+    /// <exception cref="IOException">Memory of a piece is gone.</exception>
     public void Zero() => ZeroFrom(0);
 
     /// <summary>Fills every byte from <paramref name="skip"/> on with zero.</summary>
+    /// <exception cref="IOException">Memory of a piece is gone.</exception>
     public void ZeroFrom(long skip)
     {
         foreach (var piece in _pieces.AsSpan(0, _count))
         {
             var length = (long)piece.Length;
-            if (skip < length) new Span<byte>((byte*)piece.Address + skip, checked((int)(length - skip))).Clear();
+            if (skip < length) BulkCopy.Clear(new Span<byte>((byte*)piece.Address + skip, checked((int)(length - skip))));
             skip = Math.Max(0, skip - length);
         }
     }

@@ -8,7 +8,10 @@ namespace VmShunt.Ring.Memory;
 /// </summary>
 public sealed unsafe class PrivateMemory : IDisposable
 {
-    private const nuint LargePage = 2 << 20;
+    /// <summary>The size of a large page.</summary>
+    public const int LargePageBytes = 2 << 20;
+
+    private const nuint LargePage = LargePageBytes;
 
     private readonly byte* _mapped;
     private readonly byte* _base;
@@ -60,6 +63,20 @@ public sealed unsafe class PrivateMemory : IDisposable
             return;
         }
         if (!target.TryFillFrom(_base + offset, (ulong)next < (ulong)Length ? _base + next : null)) throw new IOException("memory that is being copied is gone");
+    }
+
+    /// <summary>Gives whole large pages back: they read as zeros then, and are taken again on use.</summary>
+    /// <param name="offset">In bytes, a multiple of <see cref="LargePageBytes"/>.</param>
+    /// <param name="bytes">The same.</param>
+    /// <returns>False when the system would not: all is as it was.</returns>
+    public bool TryGiveBack(long offset, long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(offset % LargePageBytes, 0, nameof(offset));
+        ArgumentOutOfRangeException.ThrowIfNotEqual(bytes % LargePageBytes, 0, nameof(bytes));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(bytes, Length - offset);
+        return Libc.MAdvise(_base + offset, (nuint)bytes, Libc.MADV_DONTNEED) == 0;
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.HostPartition;
 using VmShunt.HostPartition.HardwareStack;
+using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Tests.VirtioBlk;
@@ -58,6 +60,48 @@ public sealed class MemoryDiskTests
         byte[] expected = [.. new byte[Sector], .. Enumerable.Repeat((byte)7, Tail), .. new byte[Sector - Tail]];
         Assert.Equal(expected, Ram(session, 0, 2 * Sector));
         Assert.Equal(VirtioBlkStatus.IoError, session.Do(VirtioBlkRequestType.In, WholeSectors, 2 * Sector));
+    }
+
+    [Fact]
+    public void It_takes_memory_for_what_is_written_alone_and_gives_back_what_is_discarded()
+    {
+        const int large = PrivateMemory.LargePageBytes, largeSectors = large / Sector;
+        using var port = new MemoryPortDriver(1L << 40);
+        using var disk = new VirtualizationDriver(new DiskClassDriver(port, NullLogger.Instance), "SERIAL", Sector);
+        using var session = new BlkSession(disk).Start();
+        var before = ResidentBytes();
+        for (var i = 0UL; i < 512; i++)
+        {
+            Ram(session, 0, 2 * Sector).Fill(9);
+            // Half of them reach into the next page.
+            Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, (i + 1) * largeSectors * 3 - i % 2, 2 * Sector));
+            Assert.Equal(-1, Ram(session, 0, 2 * Sector).IndexOfAnyExcept((byte)0));
+        }
+        Assert.InRange(ResidentBytes() - before, long.MinValue, 128 * large);
+
+        // Over the border of two pages; then all of the first is discarded, and half of the second.
+        ulong border = 7 * largeSectors;
+        Ram(session, 0, 8 * Sector).Fill(5);
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, border - 4, 8 * Sector));
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, border + largeSectors / 2, 8 * Sector));
+        var range = new VirtioBlkRange { Sector = border - largeSectors, SectorCount = largeSectors * 3 / 2 };
+        Assert.Equal(VirtioBlkStatus.Ok, session.Range(VirtioBlkRequestType.Discard, range));
+        Ram(session, 0, 8 * Sector).Fill(9);
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, border - 4, 8 * Sector));
+        Assert.Equal(-1, Ram(session, 0, 8 * Sector).IndexOfAnyExcept((byte)0));
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, border + largeSectors / 2, 8 * Sector));
+        Assert.Equal(-1, Ram(session, 0, 8 * Sector).IndexOfAnyExcept((byte)5));
+
+        // Given back it is like new: what is written next to it brings nothing of it back.
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, border - 64, Sector));
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, border - 4, 4 * Sector));
+        Assert.Equal(-1, Ram(session, 0, 4 * Sector).IndexOfAnyExcept((byte)0));
+    }
+
+    private static long ResidentBytes()
+    {
+        using var process = Process.GetCurrentProcess();
+        return process.WorkingSet64;
     }
 
     private static Span<byte> Ram(BlkSession session, ushort token, int bytes) => session.Ram(BlkSession.Data + token * 0x1_0000UL, bytes);
