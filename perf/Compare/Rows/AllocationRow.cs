@@ -20,7 +20,10 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
 
     private const int IdleReports = 3;
 
-    private const string Note = "the runtimes count in pieces of 8 KiB a thread: less than four pieces in all the requests is taken for none; an object each would be 24 B or more";
+    // Now and then a runtime allocates for itself; what requests allocate is there each time.
+    private const int Attempts = 3;
+
+    private const string Note = "the least of up to three times; the runtimes count in pieces of 8 KiB a thread: less than four pieces in all the requests is taken for none; an object each would be 24 B or more";
 
     internal override async Task<RowResult> RunAsync(Session session)
     {
@@ -62,11 +65,17 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
                 var workload = new Workload("randread", 4096, depth);
                 // Compiling allocates; so does the first use of anything.
                 _ = await bench(workload, session.Options.WarmUp);
-                var few = await CountAsync(session, counters, () => bench(workload, session.Options.Turn));
-                var many = await CountAsync(session, counters, () => bench(workload, session.Options.Turn * 8));
-                double[] each = [.. many.Bytes.Zip(few.Bytes, (longer, shorter) => Told(longer - shorter) / Math.Max(1, many.Requests - few.Requests))];
+                double[] each = [.. processes.Select(static _ => double.MaxValue)];
+                long requests = 0;
+                for (var attempt = 0; attempt < Attempts && each.Any(static bytes => bytes > 0); attempt++)
+                {
+                    var few = await CountAsync(session, counters, () => bench(workload, session.Options.Turn));
+                    var many = await CountAsync(session, counters, () => bench(workload, session.Options.Turn * 8));
+                    requests = many.Requests - few.Requests;
+                    for (var i = 0; i < each.Length; i++) each[i] = Math.Min(each[i], Told(many.Bytes[i] - few.Bytes[i]) / Math.Max(1, requests));
+                }
                 most = Math.Max(most, each.Max());
-                notes.Add($"{path}, depth {depth}, {many.Requests - few.Requests:N0} requests: {string.Join(", ", processes.Zip(each, static (process, bytes) => $"{process.Name} {Verdict.Number(bytes)} B"))}");
+                notes.Add($"{path}, depth {depth}, {requests:N0} requests: {string.Join(", ", processes.Zip(each, static (process, bytes) => $"{process.Name} {Verdict.Number(bytes)} B"))}");
             }
             verdicts.Add(new Verdict(
                 $"{Id}.{path}", $"{Title}: {path}", string.Join(", ", processes.Select(static process => process.Name)), s_none, new Spread(most, most, most), [Note, .. notes]));

@@ -15,15 +15,16 @@ internal sealed class ShuntRow() : Row("shunt", "shunted against ring, three pro
     {
         await using var rig = new Rig(session);
         int[] depths = session.Options.Quick ? [1, 32] : [1, 8, 32, 128];
+        var turn = session.Options.PairTurn;
         var machine = await rig.MachineAsync(DiskPath.Mode(DiskPath.Ring));
         var pairs = depths
             .Select(static depth => new Workload("randread", 4096, depth))
-            .Select(workload => (Shunted: PathContestant.Of(session, DiskPath.Shunted, machine, workload), Ring: PathContestant.Of(session, DiskPath.Ring, machine, workload)))
+            .Select(workload => (Shunted: PathContestant.Of(session, DiskPath.Shunted, machine, workload, turn), Ring: PathContestant.Of(session, DiskPath.Ring, machine, workload, turn)))
             .ToArray();
         // The trap has one command list: more in flight than it has slots tells nothing new.
         var traps = pairs.Where(static pair => pair.Ring.Inputs.Depth is 1 or 32)
-            .Select(pair => (pair.Ring, Trap: PathContestant.Of(session, DiskPath.Trap, machine, new Workload("randread", 4096, pair.Ring.Inputs.Depth)))).ToArray();
-        var rounds = await Rounds.RunAsync(session, [.. pairs.SelectMany(static pair => new[] { pair.Shunted, pair.Ring }), .. traps.Select(static pair => pair.Trap)]);
+            .Select(pair => (pair.Ring, Trap: PathContestant.Of(session, DiskPath.Trap, machine, new Workload("randread", 4096, pair.Ring.Inputs.Depth), turn))).ToArray();
+        var rounds = await Rounds.RunAsync(session, [.. pairs.SelectMany(static pair => new[] { pair.Shunted, pair.Ring }), .. traps.Select(static pair => pair.Trap)], rounds: session.Options.PairRounds, turn: turn);
         return Result(
             rounds,
             [

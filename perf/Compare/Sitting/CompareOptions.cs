@@ -32,6 +32,12 @@ internal sealed record CompareOptions
     /// <summary>The same where many processes share the cores: each of them has to have some time of its own.</summary>
     internal TimeSpan CrowdTurn => Turn * 10;
 
+    /// <summary>Turns of two that are about the same, and differ by less than the machine does from one second to the next.</summary>
+    internal int PairRounds => Quick ? 2 : 21;
+
+    /// <summary>How long such a turn takes.</summary>
+    internal TimeSpan PairTurn => Turn / 2;
+
     /// <summary>Before the first turn: until the JIT has compiled what runs for good.</summary>
     internal TimeSpan WarmUp => TimeSpan.FromSeconds(Quick ? 0.3 : 0.8);
 

@@ -11,7 +11,7 @@ internal sealed record RoundsResult(IReadOnlyList<Measurement> Measurements, IRe
     internal Measurement Of(Contestant contestant) => Measurements.First(one => one.Subject == contestant.Subject && one.Inputs == contestant.Inputs);
 }
 
-/// <summary>Measures contestants in turns (A B C A B C …) with the calibration before each round, so that a slow moment meets all of them.</summary>
+/// <summary>Measures contestants in turns (A B C, C B A, …) with the calibration before each round, so that a slow moment meets all of them.</summary>
 internal static class Rounds
 {
     /// <param name="session">The sitting.</param>
@@ -28,10 +28,12 @@ internal static class Rounds
             await contestant.LeadInAsync(known.Add(contestant.Subject) ? options.WarmUp : warmUp ?? options.WarmUp);
         var samples = contestants.Select(static _ => new List<Sample>()).ToArray();
         var calibration = new List<CalibrationPoint>();
+        var order = Enumerable.Range(0, contestants.Count);
         for (var round = 0; round < (rounds ?? options.Rounds); round++)
         {
             calibration.Add(session.Calibration.Take());
-            for (var i = 0; i < contestants.Count; i++) samples[i].Add(await TurnAsync(session, contestants[i], turn ?? options.Turn));
+            // There and back, so that it is nobody's lot to follow the same one each time.
+            foreach (var i in round % 2 == 0 ? order : order.Reverse()) samples[i].Add(await TurnAsync(session, contestants[i], turn ?? options.Turn));
         }
         return new RoundsResult(
             [.. contestants.Select((contestant, i) => new Measurement(contestant.Subject, contestant.Inputs, samples[i]))],

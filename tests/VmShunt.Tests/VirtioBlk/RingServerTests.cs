@@ -2,7 +2,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.HostPartition;
 using VmShunt.HostPartition.HardwareStack;
 using VmShunt.HostPartition.VirtioBlk;
-using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
