@@ -63,8 +63,7 @@ public class CompareTests
     public void A_result_that_was_kept_reads_back_and_has_not_moved_against_itself()
     {
         var kept = CompareResult.Read(Kept());
-        // Rows that came later are not in it.
-        Assert.Equal(TableRows.All.Select(static row => row.Id).Intersect(kept.Rows.Select(static row => row.Id)), kept.Rows.Select(static row => row.Id));
+        Assert.Equal(TableRows.All.Select(static row => row.Id), kept.Rows.Select(static row => row.Id));
         var (moves, refusals, onlyOld, onlyNew) = Movement.Between(kept, CompareResult.Read(Kept()));
         Assert.Empty(refusals);
         Assert.Empty(onlyOld.Concat(onlyNew));
