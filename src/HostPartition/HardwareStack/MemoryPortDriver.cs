@@ -4,21 +4,17 @@ namespace VmShunt.HostPartition.HardwareStack;
 
 /// <summary>
 /// A disk in memory (<c>memory:SIZE</c>): what the roads cost when the device costs next to nothing. It takes memory for what
-/// is written, a large page at a time, and gives back the pages that are discarded whole; it may be larger than the machine's memory.
+/// is written and gives back what is discarded, so it may be larger than the machine.
 /// </summary>
 internal sealed class MemoryPortDriver : PortDriver
 {
     // To the end of the last sector; what lies there past the end of the disk is never written, and so reads as zeros.
-    private readonly PrivateMemory _memory;
-
-    // Of each large page, whether it may hold anything: to read one that does not would have the system take and clear it.
-    private readonly bool[] _written;
+    private readonly SparseMemory _memory;
 
     internal MemoryPortDriver(long bytes)
     {
         Bytes = bytes;
-        _memory = new PrivateMemory((bytes + DiskClassDriver.SectorBytes - 1) / DiskClassDriver.SectorBytes * DiskClassDriver.SectorBytes);
-        _written = new bool[PageOf(bytes - 1) + 1];
+        _memory = new SparseMemory((bytes + DiskClassDriver.SectorBytes - 1) / DiskClassDriver.SectorBytes * DiskClassDriver.SectorBytes);
     }
 
     internal override string Description => $"memory:{Bytes}";
@@ -31,25 +27,17 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override bool IsReadOnly => false;
 
-    internal override void Read(IoVectors target, long offset) => Read(target, offset, -1);
+    internal override void Read(IoVectors target, long offset) => _memory.Read(target, offset);
 
-    internal override void Read(IoVectors target, long offset, long next)
-    {
-        if (IsWritten(offset, target.TotalBytes)) _memory.Read(target, offset, next);
-        else target.Zero();
-    }
+    internal override void Read(IoVectors target, long offset, long next) => _memory.Read(target, offset, next);
 
     internal override void Write(IoVectors source, long offset)
     {
         for (var i = 0; i < source.Count; i++)
         {
             ReadOnlySpan<byte> piece = source[i];
-            var target = At(offset, piece.Length);
-            MarkWritten(offset, target.Length);
-            BulkCopy.Copy(piece[..target.Length], target);
-            // Once more: whoever discarded it meanwhile may have overlooked what came after.
-            MarkWritten(offset, target.Length);
-            offset += target.Length;
+            _memory.Write(piece[..(int)OnDisk(offset, piece.Length)], offset);
+            offset += piece.Length;
         }
     }
 
@@ -62,56 +50,13 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override bool TryUnmap(long offset, long bytes)
     {
-        Clear(offset, bytes, givesBack: true);
+        _memory.Clear(offset, OnDisk(offset, bytes), givesBack: true);
         return true;
     }
 
-    internal override void WriteZeroes(long offset, long bytes) => Clear(offset, bytes, givesBack: false);
+    internal override void WriteZeroes(long offset, long bytes) => _memory.Clear(offset, OnDisk(offset, bytes), givesBack: false);
 
     public override void Dispose() => _memory.Dispose();
 
-    private static int PageOf(long offset) => (int)(offset / PrivateMemory.LargePageBytes);
-
-    private bool IsWritten(long offset, long bytes)
-    {
-        var last = Math.Min(PageOf(offset + bytes - 1), _written.Length - 1);
-        for (var page = PageOf(offset); page <= last; page++)
-        {
-            if (Volatile.Read(ref _written[page])) return true;
-        }
-        return false;
-    }
-
-    private void MarkWritten(long offset, int bytes)
-    {
-        for (var page = PageOf(offset); page <= PageOf(offset + bytes - 1); page++)
-        {
-            if (!Volatile.Read(ref _written[page])) Volatile.Write(ref _written[page], true);
-        }
-    }
-
-    private bool TryGiveBack(int page)
-    {
-        Volatile.Write(ref _written[page], false);
-        if (_memory.TryGiveBack((long)page * PrivateMemory.LargePageBytes, PrivateMemory.LargePageBytes)) return true;
-        Volatile.Write(ref _written[page], true);
-        return false;
-    }
-
-    private void Clear(long offset, long bytes, bool givesBack)
-    {
-        for (var end = Math.Min(offset + bytes, Bytes); offset < end;)
-        {
-            var page = PageOf(offset);
-            var upTo = Math.Min(end, (page + 1L) * PrivateMemory.LargePageBytes);
-            var length = (int)(upTo - offset);
-            if (Volatile.Read(ref _written[page]))
-            {
-                if (!givesBack || length != PrivateMemory.LargePageBytes || !TryGiveBack(page)) At(offset, length).Clear();
-            }
-            offset = upTo;
-        }
-    }
-
-    private Span<byte> At(long offset, int wanted) => offset >= Bytes ? default : _memory.At(offset, (int)Math.Min(wanted, Bytes - offset));
+    private long OnDisk(long offset, long bytes) => Math.Clamp(Bytes - offset, 0, bytes);
 }
