@@ -70,7 +70,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
                 for (var attempt = 0; attempt < Attempts && each.Any(static bytes => bytes > 0); attempt++)
                 {
                     var few = await CountAsync(session, counters, () => bench(workload, session.Options.Turn));
-                    var many = await CountAsync(session, counters, () => bench(workload, session.Options.Turn * 8));
+                    var many = await CountAsync(session, counters, () => bench(workload, session.Options.Turn * 5));
                     requests = many.Requests - few.Requests;
                     for (var i = 0; i < each.Length; i++) each[i] = Math.Min(each[i], Told(many.Bytes[i] - few.Bytes[i]) / Math.Max(1, requests));
                 }

@@ -33,10 +33,16 @@ internal sealed record CompareOptions
     internal TimeSpan CrowdTurn => Turn * 10;
 
     /// <summary>Turns of two that are about the same, and differ by less than the machine does from one second to the next.</summary>
-    internal int PairRounds => Quick ? 2 : 21;
+    internal int PairRounds => Quick ? 2 : 15;
 
     /// <summary>How long such a turn takes.</summary>
     internal TimeSpan PairTurn => Turn / 2;
+
+    /// <summary>
+    /// Before each turn of who reads a file through a mapping: after others had the cores, its tens of thousands of pages are
+    /// found again one by one.
+    /// </summary>
+    internal TimeSpan MappedLeadIn => Turn * (Quick ? 1 : 2);
 
     /// <summary>Before the first turn: until the JIT has compiled what runs for good.</summary>
     internal TimeSpan WarmUp => TimeSpan.FromSeconds(Quick ? 0.3 : 0.8);
