@@ -65,15 +65,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
                 var workload = new Workload("randread", 4096, depth);
                 // Compiling allocates; so does the first use of anything.
                 _ = await bench(workload, session.Options.WarmUp);
-                double[] each = [.. processes.Select(static _ => double.MaxValue)];
-                long requests = 0;
-                for (var attempt = 0; attempt < Attempts && each.Any(static bytes => bytes > 0); attempt++)
-                {
-                    var few = await CountAsync(session, counters, () => bench(workload, session.Options.Turn));
-                    var many = await CountAsync(session, counters, () => bench(workload, session.Options.Turn * 5));
-                    requests = many.Requests - few.Requests;
-                    for (var i = 0; i < each.Length; i++) each[i] = Math.Min(each[i], Told(many.Bytes[i] - few.Bytes[i]) / Math.Max(1, requests));
-                }
+                var (each, requests) = await LeastAsync(session, counters, duration => bench(workload, duration));
                 most = Math.Max(most, each.Max());
                 notes.Add($"{path}, depth {depth}, {requests:N0} requests: {string.Join(", ", processes.Zip(each, static (process, bytes) => $"{process.Name} {Verdict.Number(bytes)} B"))}");
             }
@@ -84,6 +76,21 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
         {
             foreach (var counter in counters) counter.Dispose();
         }
+    }
+
+    // Of each process, a request; and how many requests that was measured with.
+    private static async Task<(double[] Each, long Requests)> LeastAsync(Session session, AllocationCounter[] counters, Func<TimeSpan, Task<BenchAnswer>> bench)
+    {
+        double[] each = [.. counters.Select(static _ => double.MaxValue)];
+        long requests = 0;
+        for (var attempt = 0; attempt < Attempts && each.Any(static bytes => bytes > 0); attempt++)
+        {
+            var few = await CountAsync(session, counters, () => bench(session.Options.Turn));
+            var many = await CountAsync(session, counters, () => bench(session.Options.Turn * 5));
+            requests = many.Requests - few.Requests;
+            for (var i = 0; i < each.Length; i++) each[i] = Math.Min(each[i], Told(many.Bytes[i] - few.Bytes[i]) / Math.Max(1, requests));
+        }
+        return (each, requests);
     }
 
     // Between idle reports, so that all that was allocated meanwhile is in; what reporting itself allocates is taken off.

@@ -38,10 +38,7 @@ internal sealed record CompareOptions
     /// <summary>How long such a turn takes.</summary>
     internal TimeSpan PairTurn => Turn / 2;
 
-    /// <summary>
-    /// Before each turn of who reads a file through a mapping: after others had the cores, its tens of thousands of pages are
-    /// found again one by one.
-    /// </summary>
+    /// <summary>Before each turn of a row that judges reads through a mapping, which are slow at first after others had the cores.</summary>
     internal TimeSpan MappedLeadIn => Turn * (Quick ? 1 : 2);
 
     /// <summary>Before the first turn: until the JIT has compiled what runs for good.</summary>

@@ -2,7 +2,8 @@ namespace VmShunt.Ring.Memory;
 
 /// <summary>
 /// Copies of a page and more, which mostly miss the caches on one side: the processor's own string move does not read the
-/// target first, as a loop of stores does, and so moves a third less. Shorter ones are a loop's.
+/// target first, as a loop of stores does, and so moves a third less. Shorter ones are a loop's. Zeros are copied, too:
+/// what a copy finds gone ends the copy and not the process.
 /// </summary>
 public static unsafe class BulkCopy
 {
