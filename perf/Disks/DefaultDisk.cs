@@ -33,13 +33,10 @@ internal sealed record DefaultDisk(long Bytes, int ImageFiles)
             RandomAccess.Write(file, layout.Tail.Span, (long)layout.TailSector * Sector);
             RandomAccess.Write(file, record, (long)boot.FirstSector * Sector);
             RandomAccess.Write(file, image, ((long)boot.FirstSector + ImageSector) * Sector);
-            var content = new DiskContent(Seed);
-            var piece = new byte[1 << 20];
-            for (long done = 0; done < DataBytes; done += piece.Length)
-            {
-                content.Fill(piece);
-                RandomAccess.Write(file, piece, ((long)data.FirstSector * Sector) + done);
-            }
+            // In one piece, for the page cache to hold it in large pages, as it holds what it has read ahead.
+            var content = new byte[DataBytes];
+            new DiskContent(Seed).Fill(content);
+            RandomAccess.Write(file, content, (long)data.FirstSector * Sector);
         }
         catch (IOException e)
         {
