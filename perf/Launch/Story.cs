@@ -21,8 +21,7 @@ internal sealed class Story(LaunchOptions options, ThreeProcesses processes, Nar
         var before = await FileHash.OfAsync(disk, cancel);
 
         narrator.Chapter("VM-H opens it, the hypervisor starts, VM-C boots through the emulated controller");
-        await processes.StartServersAsync(disk, folder);
-        await processes.StartGuestAsync();
+        await processes.StartAsync(disk, folder);
         GuestInfo info = await processes.AskAsync("info", GuestAnswersJson.Default.GuestInfo);
         Describe(info);
 

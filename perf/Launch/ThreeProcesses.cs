@@ -13,6 +13,9 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     // hypervisor's clients are gone for a moment when the guest restarts; VM-H's only when the hypervisor is.
     private const string HypervisorLinger = "10", HostLinger = "2";
 
+    // All may be started at once; who needs another waits for it.
+    private static readonly string s_wait = GuestConsole.Patience.TotalSeconds.ToString(CultureInfo.InvariantCulture);
+
     private readonly LaunchOptions _options;
     private readonly Func<string, ITrapCounter> _connectTrapCounter;
     private readonly string _hypervisorSocket;
@@ -44,32 +47,31 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         LaunchOptions options, WorkFolder folder, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel) =>
         new(options, connectTrapCounter, folder["hypervisor.sock"], cancel);
 
-    /// <summary>Starts VM-H on the disk, then the hypervisor with that disk as its only device.</summary>
+    /// <summary>Starts all three at once, as <see cref="StartServersAsync"/> and <see cref="StartGuestAsync"/> one after the other do.</summary>
+    /// <param name="disk">VM-H's.</param>
+    /// <param name="folder">For sockets.</param>
+    /// <param name="mode">The mode that VM-C starts in.</param>
+    internal async Task StartAsync(string disk, WorkFolder folder, string mode = "emulating")
+    {
+        StartServers(disk, folder);
+        StartGuest(mode);
+        await ServersReadyAsync();
+        await ReadyAsync(Guest!.Process);
+    }
+
+    /// <summary>Starts VM-H on the disk, and the hypervisor with that disk as its only device.</summary>
     internal async Task StartServersAsync(string disk, WorkFolder folder)
     {
-        string vhostUser = folder["vhost-user.sock"], vfioUser = folder["vfio-user.sock"];
-        List<string> arguments = ["--disk", disk, "--vhost-user", vhostUser, "--vfio-user", vfioUser, "--linger", HostLinger, .. _options.HostOptions];
-        if (!_options.MayWrite) arguments.Add("--read-only");
-        Host = Start("vmshunt-host", arguments);
-        await ReadyAsync(Host);
-        Hypervisor = Start("vmshunt-hypervisor",
-        [
-            "--socket", _hypervisorSocket, "--device", $"disk0,vhost-user={vhostUser},vfio-user={vfioUser}", "--linger", HypervisorLinger,
-        ]);
-        await ReadyAsync(Hypervisor);
-        Traps = _connectTrapCounter(_hypervisorSocket);
+        StartServers(disk, folder);
+        await ServersReadyAsync();
     }
 
     /// <summary>Starts VM-C; returns when it has booted and its console listens.</summary>
     /// <param name="mode">The mode that it starts in.</param>
     internal async Task StartGuestAsync(string mode = "emulating")
     {
-        ChildProcess guest = Start("vmshunt-guest",
-        [
-            "--hypervisor", _hypervisorSocket, "--memory", _options.MemoryBytes.ToString(CultureInfo.InvariantCulture), "--mode", mode, .. _options.GuestOptions, "console",
-        ]);
-        Guest = new GuestConsole(guest);
-        await ReadyAsync(guest);
+        StartGuest(mode);
+        await ReadyAsync(Guest!.Process);
     }
 
     /// <summary>Waits for the guest to end by itself, as it does after a crash or when it was told to quit.</summary>
@@ -123,8 +125,33 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         if (Host is not null) await Host.DisposeAsync();
     }
 
+    private void StartServers(string disk, WorkFolder folder)
+    {
+        string vhostUser = folder["vhost-user.sock"], vfioUser = folder["vfio-user.sock"];
+        List<string> arguments = ["--disk", disk, "--vhost-user", vhostUser, "--vfio-user", vfioUser, "--linger", HostLinger, .. _options.HostOptions];
+        if (!_options.MayWrite) arguments.Add("--read-only");
+        Host = Start("vmshunt-host", arguments);
+        Hypervisor = Start("vmshunt-hypervisor",
+        [
+            "--socket", _hypervisorSocket, "--device", $"disk0,vhost-user={vhostUser},vfio-user={vfioUser}", "--linger", HypervisorLinger, "--wait", s_wait,
+        ]);
+    }
+
+    private void StartGuest(string mode) => Guest = new GuestConsole(Start("vmshunt-guest",
+    [
+        "--hypervisor", _hypervisorSocket, "--wait", s_wait, "--memory", _options.MemoryBytes.ToString(CultureInfo.InvariantCulture), "--mode", mode,
+        .. _options.GuestOptions, "console",
+    ]));
+
     private ChildProcess Start(string name, IEnumerable<string> arguments) =>
         ChildProcess.Start(name, Path.Combine(_options.ProgramFolder, name), arguments);
+
+    private async Task ServersReadyAsync()
+    {
+        await ReadyAsync(Host!);
+        await ReadyAsync(Hypervisor!);
+        Traps = _connectTrapCounter(_hypervisorSocket);
+    }
 
     private async Task ReadyAsync(ChildProcess child)
     {
@@ -132,8 +159,9 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         await Task.WhenAny([line, Task.Delay(GuestConsole.Patience, _cancel), .. Running.Select(static running => running.Ended)]);
         _cancel.ThrowIfCancellationRequested();
         if (line.IsCompletedSuccessfully && line.Result.StartsWith("ready", StringComparison.Ordinal)) return;
-        throw new LaunchException(line.IsCompletedSuccessfully
-            ? $"{child.Name} said '{line.Result}' where 'ready' was due"
-            : $"{child.Name} did not get ready; it said: {string.Join("; ", child.LastErrors)}");
+        if (line.IsCompletedSuccessfully) throw new LaunchException($"{child.Name} said '{line.Result}' where 'ready' was due");
+        // Another that it needs, or that was started with it, may be why.
+        var culprit = await FindEndedAsync() is [var first, ..] ? first : child;
+        throw new LaunchException($"{culprit.Name} did not get ready; it said: {string.Join("; ", culprit.LastErrors)}");
     }
 }

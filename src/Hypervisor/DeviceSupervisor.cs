@@ -22,15 +22,16 @@ internal sealed class DeviceSupervisor : IDisposable
     /// <summary>Becomes readable when VM-H closes the connection.</summary>
     internal SafeHandle Handle => _client.Handle;
 
+    /// <param name="spec">The device.</param>
+    /// <param name="patience">How long VM-H may take over an answer.</param>
+    /// <param name="wait">How long it may take to come to be there.</param>
     /// <exception cref="IOException">VM-H is not there or serves something else; the message says what to do.</exception>
-    internal static DeviceSupervisor Start(DeviceSpec spec, TimeSpan patience)
+    internal static DeviceSupervisor Start(DeviceSpec spec, TimeSpan patience, TimeSpan wait)
     {
-        if (spec.BusSocket is { } bus && !File.Exists(bus))
-            throw new IOException($"device {spec.Name}: nothing serves the bus at {bus}; start vmshunt-host with --vhost-user {bus} first");
         VfioUserClient client;
         try
         {
-            client = VfioUserClient.Connect(spec.RegisterSocket, patience);
+            client = VfioUserClient.Connect(spec.RegisterSocket, patience, wait);
         }
         catch (IOException e)
         {
@@ -38,6 +39,9 @@ internal sealed class DeviceSupervisor : IDisposable
         }
         try
         {
+            // VM-H listens there first.
+            if (spec.BusSocket is { } bus && !File.Exists(bus))
+                throw new IOException($"device {spec.Name}: nothing serves the bus at {bus}; start vmshunt-host with --vhost-user {bus} first");
             if (Unfit(client) is { } why) throw new IOException($"device {spec.Name}: {spec.RegisterSocket} {why}; give the socket of a vmshunt-host");
             return new DeviceSupervisor(spec, client);
         }

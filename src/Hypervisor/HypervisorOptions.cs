@@ -8,7 +8,8 @@ namespace VmShunt.Hypervisor;
 /// <param name="Devices">The emulated devices of every partition, in order.</param>
 /// <param name="Linger">After how many seconds without a guest to end; null never.</param>
 /// <param name="Patience">How long VM-H may take over what it is asked before it counts as lost.</param>
-internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan Patience)
+/// <param name="Wait">How long VM-H may take to come to be there at the start.</param>
+internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan Patience, TimeSpan Wait)
 {
     private const double DefaultPatience = 10;
 
@@ -44,8 +45,18 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
             var seconds = result.GetValueOrDefault<double>();
             if (seconds is not (>= 0.1 and <= 3600)) result.AddError($"--patience {seconds}: give 0.1 to 3600 seconds");
         });
+        var wait = new Option<double>("--wait")
+        {
+            Description = "How many seconds VM-H may take to come to be there at the start, for both to be started at once; 0: it must be there",
+            HelpName = "SECONDS",
+        };
+        wait.Validators.Add(result =>
+        {
+            var seconds = result.GetValueOrDefault<double>();
+            if (seconds is not (>= 0 and <= 3600)) result.AddError($"--wait {seconds}: give 0 to 3600 seconds");
+        });
         var root = new RootCommand("The virtualization layer of VmShunt: partitions, memory, VM exits and the bus offer. "
-            + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are told of both") { socket, device, linger, patience };
+            + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are told of both") { socket, device, linger, patience, wait };
         root.Validators.Add(result =>
         {
             var seconds = result.GetValue(linger);
@@ -69,7 +80,8 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
             parse.GetRequiredValue(socket),
             [.. parse.GetRequiredValue(device).Select(DeviceSpec.Parse)],
             parse.GetValue(linger),
-            TimeSpan.FromSeconds(parse.GetValue(patience)))));
+            TimeSpan.FromSeconds(parse.GetValue(patience)),
+            TimeSpan.FromSeconds(parse.GetValue(wait)))));
         return root;
     }
 }

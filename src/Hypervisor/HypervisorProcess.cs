@@ -47,7 +47,7 @@ internal sealed class HypervisorProcess : IDisposable
     /// <exception cref="IOException">VM-H is not there, or the socket cannot be listened on.</exception>
     internal void Start()
     {
-        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device, _options.Patience));
+        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device, _options.Patience, _options.Wait));
         _listener = UnixListener.Bind(_options.Socket);
         _log.Listening(_options.Socket, _devices.Count);
     }

@@ -77,8 +77,7 @@ internal sealed class RunningMachine : IDisposable
 
     private async Task<SectorRange> StartAsync(string disk, string mode)
     {
-        await _processes.StartServersAsync(disk, _folder);
-        await _processes.StartGuestAsync();
+        await _processes.StartAsync(disk, _folder);
         GuestInfo info = await _processes.AskAsync("info", GuestAnswersJson.Default.GuestInfo);
         if (info.Mode != mode) await _processes.AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
         GuestPartitionInfo data = info.Partitions.First(static partition => partition.Type == PartitionTypes.LinuxData);

@@ -25,6 +25,9 @@ internal sealed class Machine : IAsyncDisposable
 
     internal int Guest => _processes.Guest!.Process.Id;
 
+    private IEnumerable<int> ProcessIds =>
+        new[] { _processes.Host, _processes.Hypervisor, _processes.Guest?.Process }.OfType<ChildProcess>().Select(static child => child.Id);
+
     internal string HypervisorSocket => _folder["hypervisor.sock"];
 
     /// <summary>The data partition; only of a machine with a guest.</summary>
@@ -33,12 +36,13 @@ internal sealed class Machine : IAsyncDisposable
     /// <summary>Starts all three; the guest has booted and its console listens.</summary>
     internal static async Task<Machine> BootAsync(Session session, string mode)
     {
-        var machine = await StartServersAsync(session);
+        var disk = session.BootDisk;
+        var machine = new Machine(session);
         try
         {
-            await machine._processes.StartGuestAsync(mode);
+            await machine._processes.StartAsync(disk, machine._folder, mode);
             machine._mode = mode;
-            session.Guard.Watch(machine.Guest);
+            foreach (var id in machine.ProcessIds) session.Guard.Watch(id);
             return machine;
         }
         catch
@@ -56,8 +60,7 @@ internal sealed class Machine : IAsyncDisposable
         try
         {
             await machine._processes.StartServersAsync(disk, machine._folder);
-            session.Guard.Watch(machine.Host);
-            session.Guard.Watch(machine.Hypervisor);
+            foreach (var id in machine.ProcessIds) session.Guard.Watch(id);
             return machine;
         }
         catch
@@ -87,7 +90,7 @@ internal sealed class Machine : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        int[] ids = [.. new[] { _processes.Host, _processes.Hypervisor, _processes.Guest?.Process }.OfType<ChildProcess>().Select(static child => child.Id)];
+        int[] ids = [.. ProcessIds];
         await _processes.DisposeAsync();
         foreach (var id in ids) _session.Guard.Forget(id);
         _folder.Dispose();

@@ -6,6 +6,7 @@ namespace VmShunt.Guest;
 /// <summary>How a kernel is started.</summary>
 /// <param name="Mode">The mode to enter at the start; null: enlightened where the bus is offered.</param>
 /// <param name="BusSocket">A vhost-user-blk socket to use without a hypervisor, or null.</param>
+/// <param name="Wait">How long the back-end of that socket may take to come to be there.</param>
 /// <param name="MemoryBytes">The memory of a guest without a hypervisor.</param>
 /// <param name="Bus">How the bus is used.</param>
 /// <param name="Shunt">What kind of shunt the emulating stack has.</param>
@@ -16,6 +17,7 @@ namespace VmShunt.Guest;
 internal sealed record KernelOptions(
     GuestMode? Mode,
     string? BusSocket,
+    TimeSpan Wait,
     long MemoryBytes,
     BusOptions Bus,
     ShuntOptions Shunt,

@@ -23,7 +23,7 @@ internal static class Loader
         var options = MachineOptions.Scan(args);
         if (options is null) return StartBeside(new BootParameters(BootSource.Direct, args, null, null, null));
 
-        using var partition = GuestPartition.Create(options.HypervisorSocket, (ulong)options.MemoryBytes, options.Processors);
+        using var partition = GuestPartition.Create(options.HypervisorSocket, (ulong)options.MemoryBytes, options.Processors, options.Wait);
         return Boot(new VirtualMachine(partition), args);
     }
 

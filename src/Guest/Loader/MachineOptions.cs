@@ -1,3 +1,4 @@
+using System.Globalization;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Loader;
@@ -6,10 +7,11 @@ namespace VmShunt.Guest.Loader;
 /// The few options that make the machine; the kernel parses the whole command line again and judges it. A loader that
 /// parsed more would have to be changed with every kernel.
 /// </summary>
-internal sealed record MachineOptions(string HypervisorSocket, long MemoryBytes, int Processors)
+internal sealed record MachineOptions(string HypervisorSocket, long MemoryBytes, int Processors, TimeSpan Wait)
 {
     private const long DefaultMemory = 64 << 20;
     private const int DefaultProcessors = 1;
+    private const int LongestWait = 3600;
 
     // The kernel's own: boot, interrupts, crash, whoever has none, the queues of a bus. One that is not started costs nothing.
     private const int KernelProcessors = 24;
@@ -28,7 +30,10 @@ internal sealed record MachineOptions(string HypervisorSocket, long MemoryBytes,
         var processors = DefaultProcessors;
         if (ValueOf(args, "--processors") is { } count && !int.TryParse(count, out processors))
             throw new BootException($"--processors {count}: a number is expected");
-        return new MachineOptions(socket, memory, processors + KernelProcessors);
+        double wait = 0;
+        if (ValueOf(args, "--wait") is { } seconds && !(double.TryParse(seconds, CultureInfo.InvariantCulture, out wait) && wait is >= 0 and <= LongestWait))
+            throw new BootException($"--wait {seconds}: give 0 to {LongestWait} seconds");
+        return new MachineOptions(socket, memory, processors + KernelProcessors, TimeSpan.FromSeconds(wait));
     }
 
     private static string? ValueOf(string[] args, string name)

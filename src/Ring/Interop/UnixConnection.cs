@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
@@ -15,6 +16,8 @@ public sealed unsafe class UnixConnection : IDisposable
 
     // A wait is made of several, so that a process which was itself stopped meanwhile does not find the time gone.
     private const int WaitsPerLimit = 8;
+
+    private const int LookMilliseconds = 2;
 
     private readonly SafeFileHandle _handle;
     private TimeSpan _patience;
@@ -63,6 +66,33 @@ public sealed unsafe class UnixConnection : IDisposable
             throw new IOException($"cannot connect to {path}: {why}", e);
         }
     }
+
+    /// <summary>Connects to a socket as soon as somebody listens there, so that client and server may be started in any order.</summary>
+    /// <param name="path">The socket.</param>
+    /// <param name="wait">How long nobody may listen; zero is not to wait.</param>
+    /// <param name="patience">As in the other form, once somebody listens.</param>
+    /// <exception cref="IOException">Nobody came to listen there, or the path cannot be that of a socket; the message names it.</exception>
+    public static UnixConnection ConnectWhenServed(string path, TimeSpan wait, TimeSpan patience = default)
+    {
+        var start = Stopwatch.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                return Connect(path, patience);
+            }
+            catch (IOException e) when (IsUnserved(e) && Stopwatch.GetElapsedTime(start) < wait)
+            {
+                // To look for the file costs less than an exception each time.
+                do Thread.Sleep(LookMilliseconds);
+                while (!File.Exists(path) && Stopwatch.GetElapsedTime(start) < wait);
+            }
+        }
+    }
+
+    // No such file, or one that a server which is gone left behind.
+    private static bool IsUnserved(IOException error) =>
+        error.InnerException is SocketException { SocketErrorCode: SocketError.AddressNotAvailable or SocketError.ConnectionRefused };
 
     /// <summary>
     /// From now on a send or receive throws when the peer is not ready for so long. Afterwards the stream's place is not

@@ -44,10 +44,11 @@ public sealed class VfioUserClient : IDisposable
     /// <summary>Connects and agrees on a version.</summary>
     /// <param name="path">The socket.</param>
     /// <param name="patience">How long the server may take over an answer before it counts as lost; by default any time.</param>
+    /// <param name="wait">How long it may take to come to be there; by default not at all.</param>
     /// <exception cref="IOException">Nobody listens there, or it is no vfio-user server.</exception>
-    public static VfioUserClient Connect(string path, TimeSpan patience = default)
+    public static VfioUserClient Connect(string path, TimeSpan patience = default, TimeSpan wait = default)
     {
-        var connection = UnixConnection.Connect(path, patience);
+        var connection = UnixConnection.ConnectWhenServed(path, wait, patience);
         try
         {
             return new VfioUserClient(connection, path);

@@ -75,13 +75,14 @@ public sealed class GuestPartition : IDisposable
     /// <param name="hypervisorSocket">The hypervisor's socket.</param>
     /// <param name="memoryBytes">The RAM, a multiple of 4096 bytes.</param>
     /// <param name="processors">How many virtual processors, 1 to 64.</param>
+    /// <param name="wait">How long the hypervisor may take to come to be there; by default not at all.</param>
     /// <exception cref="IOException">Nobody listens there, or the hypervisor refuses; its own words are the message.</exception>
-    public static GuestPartition Create(string hypervisorSocket, ulong memoryBytes, int processors)
+    public static GuestPartition Create(string hypervisorSocket, ulong memoryBytes, int processors, TimeSpan wait = default)
     {
         var hello = Hello.Of(HelloKind.NewPartition);
         hello.MemoryBytes = memoryBytes;
         hello.Processors = (uint)processors;
-        var connection = Open(hypervisorSocket, hello, out var welcome);
+        var connection = Open(hypervisorSocket, hello, out var welcome, wait);
         var files = new SafeFileHandle?[3];
         try
         {
@@ -134,9 +135,9 @@ public sealed class GuestPartition : IDisposable
         }
     }
 
-    internal static FramedConnection Open(string socket, in Hello hello, out Welcome welcome)
+    internal static FramedConnection Open(string socket, in Hello hello, out Welcome welcome, TimeSpan wait = default)
     {
-        var connection = new FramedConnection(UnixConnection.Connect(socket));
+        var connection = new FramedConnection(UnixConnection.ConnectWhenServed(socket, wait));
         try
         {
             connection.Send(in hello);

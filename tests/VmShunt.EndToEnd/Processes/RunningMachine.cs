@@ -37,8 +37,7 @@ internal sealed class RunningMachine : IAsyncDisposable
         });
         try
         {
-            await machine._processes.StartServersAsync(disk, machine._folder);
-            await machine.StartGuestAsync();
+            await machine._processes.StartAsync(disk, machine._folder);
             return machine;
         }
         catch

@@ -15,6 +15,7 @@ internal static class GuestCommandLine
     {
         var hypervisor = new Option<string?>("--hypervisor") { HelpName = "SOCKET", Recursive = true, Description = "run as VM-C of the hypervisor that listens here" };
         var bus = new Option<string?>("--bus") { HelpName = "SOCKET", Recursive = true, Description = "no hypervisor: enlightened only, against any vhost-user-blk back-end" };
+        var wait = new Option<double>("--wait") { HelpName = "SECONDS", Recursive = true, Description = "how long whoever listens there may take to come to be there, for all to be started at once; 0: it must be there" };
         var memory = new Option<string>("--memory") { HelpName = "SIZE", Recursive = true, DefaultValueFactory = _ => "64M", Description = "the guest's memory" };
         var processors = new Option<int>("--processors") { Recursive = true, DefaultValueFactory = _ => 1, Description = "virtual processors that applications run on, 1 to 40; the kernel has its own" };
         var mode = new Option<string>("--mode") { Recursive = true, DefaultValueFactory = _ => "auto", Description = "the mode to start in; auto is enlightened where a bus is offered, and whenever it is" };
@@ -30,13 +31,14 @@ internal static class GuestCommandLine
         var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
         mode.AcceptOnlyFromAmong("auto", "emulating", "enlightened", "alternate");
         memory.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0, r, "--memory takes a size such as 64M"));
+        wait.Validators.Add(r => Require(r.GetValue(wait) is >= 0 and <= 3600, r, "--wait takes 0 to 3600 seconds"));
         processors.Validators.Add(r => Require(r.GetValue(processors) is >= 1 and <= 40, r, "--processors takes 1 to 40"));
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 16, r, "--queues takes 1 to 16"));
         pollQueues.Validators.Add(r => Require(r.GetValue(pollQueues) is >= 0 and <= 16, r, "--poll-queues takes 0 to 16"));
 
         var root = new RootCommand("VM-C: a guest whose disk is reached through the trap (emulating stack) or the ring (enlightened stack)")
         {
-            hypervisor, bus, memory, processors, mode, queues, pollQueues, poll, ring, suppress, reverse, remove, json,
+            hypervisor, bus, wait, memory, processors, mode, queues, pollQueues, poll, ring, suppress, reverse, remove, json,
         };
         shunt.AddTo(root);
 
@@ -46,6 +48,7 @@ internal static class GuestCommandLine
             () => new KernelOptions(
                 ModeOf(parsed!.GetValue(mode)!),
                 parsed.GetValue(bus),
+                TimeSpan.FromSeconds(parsed.GetValue(wait)),
                 ByteSize.TryParse(parsed.GetValue(memory)!, out var bytes) ? bytes : 0,
                 new BusOptions(parsed.GetValue(queues), parsed.GetValue(poll), parsed.GetValue(ring), parsed.GetValue(pollQueues)),
                 shunt.Read(parsed, Shunt.ShuntOptions.Default),

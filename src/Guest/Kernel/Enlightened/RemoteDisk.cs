@@ -19,11 +19,22 @@ internal sealed class RemoteDisk : IDisposable
     internal DiskClassDriver Disk { get; }
 
     /// <summary>Connects to the back-end that listens on a socket.</summary>
+    /// <param name="socket">The socket.</param>
+    /// <param name="wait">How long the back-end may take to come to be there, the first time.</param>
+    /// <param name="openChannel">Makes a channel of a connection; is given whom to tell when it is lost.</param>
+    /// <param name="crash">Ends requests when the guest crashes.</param>
     /// <exception cref="IOException">There is none, or it is no disk.</exception>
-    internal static RemoteDisk Start(string socket, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashStop crash)
+    internal static RemoteDisk Start(string socket, TimeSpan wait, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashStop crash)
     {
+        var patience = wait;
         var port = new ReconnectingPortDriver(
-            lost => openChannel(UnixConnection.Connect(socket), lost), static what => Console.Error.WriteLine($"vmshunt-guest: {what}"));
+            lost =>
+            {
+                var connection = UnixConnection.ConnectWhenServed(socket, patience);
+                patience = default;
+                return openChannel(connection, lost);
+            },
+            static what => Console.Error.WriteLine($"vmshunt-guest: {what}"));
         return new RemoteDisk(port, crash);
     }
 

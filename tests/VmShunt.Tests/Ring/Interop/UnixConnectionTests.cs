@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
@@ -197,6 +198,47 @@ public sealed class UnixConnectionTests : IDisposable
         Assert.Contains("no such socket", missing.Message, StringComparison.Ordinal);
         Assert.Throws<IOException>(() => UnixConnection.Connect("/tmp/" + new string('x', 200)));
         Assert.Throws<IOException>(() => UnixConnection.Connect(""));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_server_that_comes_later_is_waited_for(bool afterAnotherThatDied)
+    {
+        var path = Path.Combine(Path.GetTempPath(), $"vmshunt-later-{Guid.NewGuid():N}");
+        if (afterAnotherThatDied)
+        {
+            using var dead = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            dead.Bind(new UnixDomainSocketEndPoint(path));
+        }
+        else
+        {
+            Assert.False(File.Exists(path));
+        }
+        try
+        {
+            var connecting = Task.Run(() => UnixConnection.ConnectWhenServed(path, TimeSpan.FromMinutes(1)));
+            Assert.NotSame(connecting, await Task.WhenAny(connecting, Task.Delay(50)));
+            using var listener = UnixListener.Bind(path);
+            using var client = await connecting;
+            using var server = listener.Accept();
+            client.Send("x"u8);
+            Assert.True(server.ReceiveExactly(new byte[1]));
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public void A_server_that_never_comes_is_named_after_the_wait()
+    {
+        var path = Path.Combine(Path.GetTempPath(), $"vmshunt-never-{Guid.NewGuid():N}");
+        var missing = Assert.Throws<IOException>(() => UnixConnection.ConnectWhenServed(path, TimeSpan.FromMilliseconds(20)));
+        Assert.Contains($"{path}: there is no such socket", missing.Message, StringComparison.Ordinal);
+        // What waiting cannot mend is said at once.
+        Assert.Throws<IOException>(() => UnixConnection.ConnectWhenServed("", TimeSpan.FromDays(1)));
     }
 
     [Fact]
