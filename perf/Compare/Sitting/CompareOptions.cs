@@ -32,6 +32,9 @@ internal sealed record CompareOptions
     /// <summary>The same where many processes share the cores: each of them has to have some time of its own.</summary>
     internal TimeSpan CrowdTurn => Turn * 10;
 
+    /// <summary>Turns that such processes have had before the first that counts.</summary>
+    internal int CrowdWarmUps => Quick ? 4 : 75;
+
     /// <summary>Turns of two that are about the same, and differ by less than the machine does from one second to the next.</summary>
     internal int PairRounds => Quick ? 2 : 15;
 
