@@ -21,7 +21,7 @@ internal sealed class PageCacheRow(int depth) : Row($"file-{depth}", $"file in t
         Contestant[] peers = [.. (await rig.StorageDaemonsAsync(rig.CachedFile)).Select(peer => RingContestant.Of(session, peer.Subject, peer.Guest, workload))];
         PreadContestant pread = PreadContestant.Of(session, rig.OpenFile(), workload.BlockSize, workload.Operation);
         UringContestant uring = UringContestant.Of(session, rig, rig.CachedFile, workload);
-        var rounds = await Rounds.RunAsync(session, [.. polled is null ? Array.Empty<Contestant>() : [polled], file, .. peers, pread, uring], leadIn: session.Options.MappedLeadIn);
+        var rounds = await Rounds.RunAsync(session, [.. polled is null ? Array.Empty<Contestant>() : [polled], file, .. peers, pread, uring]);
 
         var ours = rounds.Of(polled ?? file);
         var best = peers.Length == 0 ? null : Best(peers.Select(rounds.Of));

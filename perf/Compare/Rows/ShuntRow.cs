@@ -24,7 +24,7 @@ internal sealed class ShuntRow() : Row("shunt", "shunted against ring, three pro
         // The trap has one command list: more in flight than it has slots tells nothing new.
         var traps = pairs.Where(static pair => pair.Ring.Inputs.Depth is 1 or 32)
             .Select(pair => (pair.Ring, Trap: PathContestant.Of(session, DiskPath.Trap, machine, new Workload("randread", 4096, pair.Ring.Inputs.Depth), turn))).ToArray();
-        var rounds = await Rounds.RunAsync(session, [.. pairs.SelectMany(static pair => new[] { pair.Shunted, pair.Ring }), .. traps.Select(static pair => pair.Trap)], rounds: session.Options.PairRounds, turn: turn, leadIn: turn);
+        var rounds = await Rounds.RunAsync(session, [.. pairs.SelectMany(static pair => new[] { pair.Shunted, pair.Ring }), .. traps.Select(static pair => pair.Trap)], rounds: session.Options.PairRounds, turn: turn);
         return Result(
             rounds,
             [

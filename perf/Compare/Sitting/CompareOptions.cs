@@ -36,13 +36,10 @@ internal sealed record CompareOptions
     internal int CrowdWarmUps => Quick ? 4 : 75;
 
     /// <summary>Turns of two that are about the same, and differ by less than the machine does from one second to the next.</summary>
-    internal int PairRounds => Quick ? 2 : 15;
+    internal int PairRounds => Quick ? 2 : 21;
 
     /// <summary>How long such a turn takes.</summary>
     internal TimeSpan PairTurn => Turn / 2;
-
-    /// <summary>Before each turn of a row that judges reads through a mapping, which are slow at first after others had the cores.</summary>
-    internal TimeSpan MappedLeadIn => Turn * (Quick ? 1 : 2);
 
     /// <summary>Before the first turn: until the JIT has compiled what runs for good.</summary>
     internal TimeSpan WarmUp => TimeSpan.FromSeconds(Quick ? 0.3 : 0.8);

@@ -19,9 +19,8 @@ internal static class Rounds
     /// <param name="rounds">How many; by default what the sitting says.</param>
     /// <param name="warmUp">Before the first round, for each subject's further contestants; by default as for its first.</param>
     /// <param name="turn">How long each turn takes, as the contestants' inputs say; by default what the sitting says.</param>
-    /// <param name="leadIn">The same work before each turn, not measured; by default a third of a turn.</param>
     internal static async Task<RoundsResult> RunAsync(
-        Session session, IReadOnlyList<Contestant> contestants, int? rounds = null, TimeSpan? warmUp = null, TimeSpan? turn = null, TimeSpan? leadIn = null)
+        Session session, IReadOnlyList<Contestant> contestants, int? rounds = null, TimeSpan? warmUp = null, TimeSpan? turn = null)
     {
         var options = session.Options;
         var known = new HashSet<string>();
@@ -35,18 +34,18 @@ internal static class Rounds
         {
             calibration.Add(session.Calibration.Take());
             // There and back, so that it is nobody's lot to follow the same one each time.
-            foreach (var i in round % 2 == 0 ? order : order.Reverse()) samples[i].Add(await TurnAsync(session, contestants[i], duration, leadIn ?? duration / 3));
+            foreach (var i in round % 2 == 0 ? order : order.Reverse()) samples[i].Add(await TurnAsync(session, contestants[i], duration));
         }
         return new RoundsResult(
             [.. contestants.Select((contestant, i) => new Measurement(contestant.Subject, contestant.Inputs, samples[i]))],
             CalibrationPoint.Yardsticks(calibration));
     }
 
-    private static async Task<Sample> TurnAsync(Session session, Contestant contestant, TimeSpan duration, TimeSpan leadIn)
+    private static async Task<Sample> TurnAsync(Session session, Contestant contestant, TimeSpan duration)
     {
         session.Cancel.ThrowIfCancellationRequested();
         // With the same work: processes that have just been let go on find their cores and caches again.
-        await contestant.LeadInAsync(leadIn);
+        await contestant.LeadInAsync(duration / 3);
         var watch = new ForeignCpu();
         var sample = await contestant.MeasureAsync(duration);
         return sample with { ForeignCpu = watch.Share() };

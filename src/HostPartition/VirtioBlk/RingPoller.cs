@@ -103,7 +103,7 @@ internal sealed class RingPoller : IDisposable
         while (!_ending.IsRaised)
         {
             if (_isChanged.IsRaised) Change();
-            if (++_rounds % RoundsPerClock == 0) Weigh(weight);
+            if (++_rounds % RoundsPerClock == 0) Weigh(weight, ref spin);
             if (GoRound())
             {
                 spin.Refill();
@@ -120,11 +120,12 @@ internal sealed class RingPoller : IDisposable
     /// Where cores are shared it needs as much as those together that wait for it: one share among many would have all of them
     /// wait for the one thread that can serve them. Beside a single guest it must not weigh more than that guest.
     /// </summary>
-    private void Weigh(ThreadWeight weight)
+    private void Weigh(ThreadWeight weight, ref SpinBudget spin)
     {
         var now = Environment.TickCount64;
         if (now < _windowEnd) return;
         weight.Become(_lately);
+        spin.KeepsCore = _lately > Environment.ProcessorCount;
         _lately = 0;
         _window++;
         _windowEnd = now + WindowMilliseconds;

@@ -34,6 +34,13 @@ public struct SpinBudget
         _ticks = (long)(spin.TotalSeconds * Stopwatch.Frequency);
     }
 
+    /// <summary>
+    /// Whether it gives its core up only after the whole of what an adaptive waiter spins, instead of after a few microseconds:
+    /// for who serves more peers than there are cores. Whichever of them had the core then would keep it for a slice of
+    /// time, and all others would wait.
+    /// </summary>
+    public bool KeepsCore { readonly get; set; }
+
     /// <summary>Work was found: the budget is whole again.</summary>
     public void Refill() => _looks = 0;
 
@@ -46,7 +53,7 @@ public struct SpinBudget
         if (++_looks % LooksPerClock != 0) return true;
         var now = Stopwatch.GetTimestamp();
         var spent = now - _start;
-        if (spent < s_politeAfter) return true;
+        if (spent < (KeepsCore ? _ticks : s_politeAfter)) return true;
         if (_policy == WaitPolicy.Adaptive && spent >= _ticks) return false;
         // The peer may have been woken on this very core: spinning on would keep it from what is waited for.
         Thread.Yield();
