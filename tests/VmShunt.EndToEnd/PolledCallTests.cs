@@ -135,7 +135,10 @@ public sealed class PolledCallTests(OwnDisk own, ITestOutputHelper output) : IDi
         {
             foreach (var depth in new[] { 1, 3 })
             {
-                var answer = await AskAsync(console, $"bench --polled --operation {operation} --depth {depth} --requests 5000");
+                var command = $"bench --polled --operation {operation} --depth {depth} --requests 5000";
+                // What the runtime takes when code runs for the first time is no request's.
+                _ = await AskAsync(console, command);
+                var answer = await AskAsync(console, command);
                 Assert.Equal(5000, answer.GetProperty("requests").GetInt64());
                 Assert.Equal(0, answer.GetProperty("allocatedBytesPerRequest").GetDouble());
             }
