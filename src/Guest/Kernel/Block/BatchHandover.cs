@@ -29,6 +29,13 @@ internal sealed class BatchHandover
         return true;
     }
 
+    /// <summary>The calling thread has what the runtime keeps for it here from now on, and not from its first request that is kept or not.</summary>
+    internal static void Meet()
+    {
+        var current = t_current;
+        t_current = current;
+    }
+
     internal void Begin()
     {
         _outer = t_current;

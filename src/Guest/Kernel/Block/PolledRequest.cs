@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using VmShunt.Guest.Crash;
 
 namespace VmShunt.Guest.Block;
@@ -17,8 +18,11 @@ internal sealed class PolledRequest : BlockRequest
 
     private PolledRequest()
     {
-        // What the runtime takes for a wait it takes at the first one: here, and not in the middle of requests.
+        // What the runtime takes for a thread's first wait, first system call and first request elsewhere it takes here, and not in
+        // the middle of requests.
         lock (_gate) Monitor.Wait(_gate, 0);
+        Marshal.SetLastPInvokeError(0);
+        BatchHandover.Meet();
     }
 
     /// <summary>Whether the calling thread is the one that waits for it: then it may poll.</summary>

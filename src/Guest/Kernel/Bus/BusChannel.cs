@@ -203,7 +203,7 @@ internal sealed class BusChannel : IDisposable
         var polled = _polled;
         if (polled.Count == 0 || request is not PolledRequest { IsCallers: true }) return false;
         // A thread comes back to the queue that it had, whose memory is near.
-        var first = Environment.CurrentManagedThreadId;
+        var first = QueuePump.OfThread?.Number ?? Environment.CurrentManagedThreadId;
         for (var i = 0; i < polled.Count; i++)
         {
             if (polled[(first + i) % polled.Count].TryRun(request)) return true;
