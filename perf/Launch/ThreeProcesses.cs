@@ -47,7 +47,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         LaunchOptions options, WorkFolder folder, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel) =>
         new(options, connectTrapCounter, folder["hypervisor.sock"], cancel);
 
-    /// <summary>Starts all three at once, as <see cref="StartServersAsync"/> and <see cref="StartGuestAsync"/> one after the other do.</summary>
+    /// <summary>Starts all three at once: VM-H on the disk, the hypervisor with that disk as its only device, and VM-C as <see cref="StartGuestAsync"/> does.</summary>
     /// <param name="disk">VM-H's.</param>
     /// <param name="folder">For sockets.</param>
     /// <param name="mode">The mode that VM-C starts in.</param>
@@ -55,15 +55,10 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     {
         StartServers(disk, folder);
         StartGuest(mode);
-        await ServersReadyAsync();
+        await ReadyAsync(Host!);
+        await ReadyAsync(Hypervisor!);
+        Traps = _connectTrapCounter(_hypervisorSocket);
         await ReadyAsync(Guest!.Process);
-    }
-
-    /// <summary>Starts VM-H on the disk, and the hypervisor with that disk as its only device.</summary>
-    internal async Task StartServersAsync(string disk, WorkFolder folder)
-    {
-        StartServers(disk, folder);
-        await ServersReadyAsync();
     }
 
     /// <summary>Starts VM-C; returns when it has booted and its console listens.</summary>
@@ -146,20 +141,16 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     private ChildProcess Start(string name, IEnumerable<string> arguments) =>
         ChildProcess.Start(name, Path.Combine(_options.ProgramFolder, name), arguments);
 
-    private async Task ServersReadyAsync()
-    {
-        await ReadyAsync(Host!);
-        await ReadyAsync(Hypervisor!);
-        Traps = _connectTrapCounter(_hypervisorSocket);
-    }
-
     private async Task ReadyAsync(ChildProcess child)
     {
         Task<string> line = child.Output.ReadAsync(_cancel).AsTask();
         await Task.WhenAny([line, Task.Delay(GuestConsole.Patience, _cancel), .. Running.Select(static running => running.Ended)]);
         _cancel.ThrowIfCancellationRequested();
-        if (line.IsCompletedSuccessfully && line.Result.StartsWith("ready", StringComparison.Ordinal)) return;
-        if (line.IsCompletedSuccessfully) throw new LaunchException($"{child.Name} said '{line.Result}' where 'ready' was due");
+        if (line.IsCompletedSuccessfully)
+        {
+            if (line.Result.StartsWith("ready", StringComparison.Ordinal)) return;
+            throw new LaunchException($"{child.Name} said '{line.Result}' where 'ready' was due");
+        }
         // Another that it needs, or that was started with it, may be why.
         var culprit = await FindEndedAsync() is [var first, ..] ? first : child;
         throw new LaunchException($"{culprit.Name} did not get ready; it said: {string.Join("; ", culprit.LastErrors)}");

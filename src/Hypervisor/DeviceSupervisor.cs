@@ -39,7 +39,7 @@ internal sealed class DeviceSupervisor : IDisposable
         }
         try
         {
-            // VM-H listens there first.
+            // VM-H listens for the bus before it does for registers: who waited for these has waited for both.
             if (spec.BusSocket is { } bus && !File.Exists(bus))
                 throw new IOException($"device {spec.Name}: nothing serves the bus at {bus}; start vmshunt-host with --vhost-user {bus} first");
             if (Unfit(client) is { } why) throw new IOException($"device {spec.Name}: {spec.RegisterSocket} {why}; give the socket of a vmshunt-host");

@@ -11,7 +11,7 @@ namespace VmShunt.Hypervisor;
 /// <param name="Wait">How long VM-H may take to come to be there at the start.</param>
 internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan Patience, TimeSpan Wait)
 {
-    private const double DefaultPatience = 10;
+    private const double DefaultPatience = 10, LongestSeconds = 3600;
 
     /// <summary>The command line; <paramref name="run"/> gets what it says.</summary>
     internal static RootCommand Command(Func<HypervisorOptions, int> run)
@@ -34,27 +34,9 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
             Description = "End by itself when no guest has been connected for so many seconds",
             HelpName = "SECONDS",
         };
-        var patience = new Option<double>("--patience")
-        {
-            Description = "How many seconds VM-H may take over a register access, or to let go of a guest's memory, before it counts as lost; also how long a client may take to say who it is",
-            HelpName = "SECONDS",
-            DefaultValueFactory = _ => DefaultPatience,
-        };
-        patience.Validators.Add(result =>
-        {
-            var seconds = result.GetValueOrDefault<double>();
-            if (seconds is not (>= 0.1 and <= 3600)) result.AddError($"--patience {seconds}: give 0.1 to 3600 seconds");
-        });
-        var wait = new Option<double>("--wait")
-        {
-            Description = "How many seconds VM-H may take to come to be there at the start, for both to be started at once; 0: it must be there",
-            HelpName = "SECONDS",
-        };
-        wait.Validators.Add(result =>
-        {
-            var seconds = result.GetValueOrDefault<double>();
-            if (seconds is not (>= 0 and <= 3600)) result.AddError($"--wait {seconds}: give 0 to 3600 seconds");
-        });
+        var patience = Seconds("--patience", DefaultPatience, least: 0.1,
+            "How many seconds VM-H may take over a register access, or to let go of a guest's memory, before it counts as lost; also how long a client may take to say who it is");
+        var wait = Seconds("--wait", 0, least: 0, "How many seconds VM-H may take to come to be there at the start, for both to be started at once; 0: it must be there");
         var root = new RootCommand("The virtualization layer of VmShunt: partitions, memory, VM exits and the bus offer. "
             + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are told of both") { socket, device, linger, patience, wait };
         root.Validators.Add(result =>
@@ -83,5 +65,16 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
             TimeSpan.FromSeconds(parse.GetValue(patience)),
             TimeSpan.FromSeconds(parse.GetValue(wait)))));
         return root;
+    }
+
+    private static Option<double> Seconds(string name, double standard, double least, string description)
+    {
+        var option = new Option<double>(name) { Description = description, HelpName = "SECONDS", DefaultValueFactory = _ => standard };
+        option.Validators.Add(result =>
+        {
+            var seconds = result.GetValueOrDefault<double>();
+            if (!(seconds >= least && seconds <= LongestSeconds)) result.AddError($"{name} {seconds}: give {least} to {LongestSeconds} seconds");
+        });
+        return option;
     }
 }

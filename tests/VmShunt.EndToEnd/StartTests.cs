@@ -36,13 +36,13 @@ public sealed class StartTests(OwnDisk own) : IDisposable
     }
 
     [Theory]
-    [InlineData("vmshunt-guest --wait 0.2 --hypervisor {0} info")]
-    [InlineData("vmshunt-guest --wait 0.2 --bus {0} info")]
-    [InlineData("vmshunt-hypervisor --wait 0.2 --socket {0}.own --device disk0,vfio-user={0}")]
+    [InlineData("vmshunt-guest --wait 0.2 --hypervisor {missing} info")]
+    [InlineData("vmshunt-guest --wait 0.2 --bus {missing} info")]
+    [InlineData("vmshunt-hypervisor --wait 0.2 --socket {missing}.own --device disk0,vfio-user={missing}")]
     public async Task Who_never_comes_is_named(string command)
     {
         var missing = _folder["missing"];
-        var words = string.Format(System.Globalization.CultureInfo.InvariantCulture, command, missing).Split(' ');
+        var words = command.Replace("{missing}", missing, StringComparison.Ordinal).Split(' ');
         var ended = await Programs.RunAsync(words[0], words[1..]);
         Assert.Equal(1, ended.ExitCode);
         Assert.Contains($"cannot connect to {missing}: there is no such socket", ended.ErrorText, StringComparison.Ordinal);

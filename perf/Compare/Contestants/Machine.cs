@@ -30,7 +30,7 @@ internal sealed class Machine : IAsyncDisposable
 
     internal string HypervisorSocket => _folder["hypervisor.sock"];
 
-    /// <summary>The data partition; only of a machine with a guest.</summary>
+    /// <summary>The data partition, once it was found.</summary>
     internal SectorRange Data { get; private set; }
 
     /// <summary>Starts all three; the guest has booted and its console listens.</summary>
@@ -42,24 +42,6 @@ internal sealed class Machine : IAsyncDisposable
         {
             await machine._processes.StartAsync(disk, machine._folder, mode);
             machine._mode = mode;
-            foreach (var id in machine.ProcessIds) session.Guard.Watch(id);
-            return machine;
-        }
-        catch
-        {
-            await machine.DisposeAsync();
-            throw;
-        }
-    }
-
-    /// <summary>Starts VM-H and the hypervisor alone.</summary>
-    internal static async Task<Machine> StartServersAsync(Session session)
-    {
-        var disk = session.BootDisk;
-        var machine = new Machine(session);
-        try
-        {
-            await machine._processes.StartServersAsync(disk, machine._folder);
             foreach (var id in machine.ProcessIds) session.Guard.Watch(id);
             return machine;
         }

@@ -118,7 +118,8 @@ internal sealed class RingPoller : IDisposable
 
     /// <summary>
     /// Where cores are shared it needs as much as those together that wait for it: one share among many would have all of them
-    /// wait for the one thread that can serve them. Beside a single guest it must not weigh more than that guest.
+    /// wait for the one thread that can serve them. Beside a single guest it must not weigh more than that guest,
+    /// and gives its core up while it spins.
     /// </summary>
     private void Weigh(ThreadWeight weight, ref SpinBudget spin)
     {

@@ -202,7 +202,8 @@ internal sealed class BusChannel : IDisposable
     {
         var polled = _polled;
         if (polled.Count == 0 || request is not PolledRequest { IsCallers: true }) return false;
-        // A thread comes back to the queue that it had, whose memory is near.
+        // A thread comes back to the queue that it had, whose memory is near. Who asks for a pump's thread here has what the runtime
+        // keeps for that from its first call on, and not from the first that finds no queue free.
         var first = QueuePump.OfThread?.Number ?? Environment.CurrentManagedThreadId;
         for (var i = 0; i < polled.Count; i++)
         {

@@ -26,12 +26,11 @@ internal sealed class RemoteDisk : IDisposable
     /// <exception cref="IOException">There is none, or it is no disk.</exception>
     internal static RemoteDisk Start(string socket, TimeSpan wait, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashStop crash)
     {
-        var patience = wait;
         var port = new ReconnectingPortDriver(
             lost =>
             {
-                var connection = UnixConnection.ConnectWhenServed(socket, patience);
-                patience = default;
+                var connection = UnixConnection.ConnectWhenServed(socket, wait);
+                wait = default;
                 return openChannel(connection, lost);
             },
             static what => Console.Error.WriteLine($"vmshunt-guest: {what}"));
