@@ -4,6 +4,8 @@ using VmShunt.Perf.Bench;
 using VmShunt.Perf.Bench.Ends;
 using VmShunt.Perf.Compare;
 using VmShunt.Perf.Disks;
+using VmShunt.Perf.Entries;
+using VmShunt.Perf.House;
 using VmShunt.Perf.Launch;
 
 var root = new RootCommand("Launches VM-H, the hypervisor and VM-C as three processes on a disk, and measures every road to it.");
@@ -14,8 +16,10 @@ LaunchCommand.AddTo(launch);
 root.Subcommands.Add(launch);
 
 root.Subcommands.Add(CompareCommand.Build());
-root.Subcommands.Add(BenchCommand.Build());
+root.Subcommands.Add(BenchmarkCommand.Build());
 root.Subcommands.Add(PeerCommand.Build());
+root.Subcommands.Add(HouseCommand.Build());
+root.Subcommands.Add(EntriesCommand.Build());
 
 var path = new Argument<string>("file") { Description = "The image to make; it must not exist." };
 var makeDisk = new Command("make-disk", "Makes the disk that a launch without --disk makes for itself.");

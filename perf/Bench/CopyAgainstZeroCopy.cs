@@ -1,7 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition;
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.HostPartition.VirtioBlk;
 using VmShunt.Perf.Bench.Ends;
 using VmShunt.Ring.Memory;
@@ -39,7 +38,7 @@ public class CopyAgainstZeroCopy
     public void Setup()
     {
         _memory = RingMemory.Create(BufferBytes + MaxBlock);
-        _disk = new VirtualizationDriver(new DiskClassDriver(new MemoryPortDriver(DiskBytes), NullLogger.Instance), "BENCH", 512);
+        _disk = new VirtualizationDriver(new HostClassDriver(new MemoryPortDriver(DiskBytes), NullLogger.Instance), "BENCH", 512);
         FillDisk();
         _processor = new VirtioBlkRequestProcessor(new VirtioBlkDevice(_disk, queues: 1, maxQueueSize: 1024), _memory.Memory, new SharedFlag());
         _driver = _memory.SplitDriver(indirect: true, eventIndex: true);
@@ -89,12 +88,12 @@ public class CopyAgainstZeroCopy
         if (!_driver.TryAdd(_buffers, RequestShape.Readable, 0)) throw new InvalidOperationException("the ring is full");
         _driver.Publish();
 
-        if (_device.TryTake(_chain) != QueueTake.Taken) throw new InvalidOperationException(_device.Fault ?? "the device finds no chain");
-        if (!_processor.TryProcess(_chain, DiskClassDriver.NoSector, out var returned)) throw new InvalidOperationException("the request was stopped");
+        if (_device.TryTake(_chain) != PopResult.Taken) throw new InvalidOperationException(_device.Fault ?? "the device finds no chain");
+        if (!_processor.TryProcess(_chain, HostClassDriver.NoSector, out var returned)) throw new InvalidOperationException("the request was stopped");
         _device.Return(_chain.Handle, returned);
         _device.Publish();
 
-        if (_driver.TryTakeUsed(out _, out var written) != QueueTake.Taken || written != BlockBytes + 1
+        if (_driver.TryTakeUsed(out _, out var written) != PopResult.Taken || written != BlockBytes + 1
             || !_memory.Memory.TryRead(slot + RequestShape.StatusOffset, out VirtioBlkStatus status) || status != VirtioBlkStatus.Ok)
         {
             throw new InvalidOperationException(_driver.Fault ?? "the read failed");

@@ -1,5 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Perf.Bench;

@@ -15,7 +15,7 @@ public class PathsAndSizes
 {
     private const int Requests = 2048;
 
-    private RunningMachine _machine = null!;
+    private BenchMachine _machine = null!;
     private BenchAnswer? _last;
     private long _requests, _exitsBefore;
 
@@ -34,7 +34,7 @@ public class PathsAndSizes
     [GlobalSetup]
     public void Start()
     {
-        _machine = RunningMachine.Start(Path);
+        _machine = BenchMachine.Start(Path);
         _machine.Read(Path, QueueDepth, Requests, BlockBytes);
         _requests = 0;
         _exitsBefore = _machine.Exits;

@@ -15,7 +15,7 @@ public class RingAgainstTrap
 {
     private const int TrapRequests = 512, RingRequests = 16384;
 
-    private RunningMachine _machine = null!;
+    private BenchMachine _machine = null!;
     private BenchAnswer? _last;
     private long _requests, _exitsBefore;
     private double _kicks, _calls;
@@ -54,7 +54,7 @@ public class RingAgainstTrap
 
     private void Start(string path, int warmUp)
     {
-        _machine = RunningMachine.Start(path);
+        _machine = BenchMachine.Start(path);
         _machine.Read(path, QueueDepth, warmUp);
         (_requests, _kicks, _calls) = (0, 0, 0);
         _exitsBefore = _machine.Exits;

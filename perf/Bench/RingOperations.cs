@@ -16,8 +16,8 @@ public class RingOperations
     private ChainLoop _loop = null!;
 
     /// <summary>The ring's layout.</summary>
-    [Params(RingLayout.Split, RingLayout.Packed)]
-    public RingLayout Layout { get; set; }
+    [Params(VirtqueueFormat.Split, VirtqueueFormat.Packed)]
+    public VirtqueueFormat Layout { get; set; }
 
     /// <summary>Whether the three buffers stand in an indirect table.</summary>
     [Params(false, true)]

@@ -1,10 +1,10 @@
 using BenchmarkDotNet.Attributes;
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Crash;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Shunt;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Guest.Shunt.Policies;
+using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Perf.Bench;
 
@@ -36,11 +36,11 @@ public class ShuntDeciding
             "looks all" => With(new LookingMode(), new AllRequests()),
             "tries all" => With(new TryingMode(), new AllRequests()),
             "commanded all" => With(new CommandedMode(told), new AllRequests()),
-            "told importance" => With(new ToldMode(told), new ImportantRequests(PrimaryRequests.All)),
-            "told frequency" => With(new ToldMode(told), new FrequentRequests(new FrequencyMeter(PrimaryRequests.All))),
-            "told effort" => With(new ToldMode(told), new EffortfulRequests(new TrapCosts(), PrimaryRequests.All)),
+            "told importance" => With(new ToldMode(told), new ImportantRequests(RequestTypes.All)),
+            "told frequency" => With(new ToldMode(told), new FrequentRequests(new FrequencyMeter(RequestTypes.All))),
+            "told effort" => With(new ToldMode(told), new EffortfulRequests(new TrapCosts(), RequestTypes.All)),
             _ => en,
-        }, new CrashStop());
+        }, new CrashGate());
         Tiering.Settle(Flush);
 
         ShuntDriver<TMode, TPolicy> With<TMode, TPolicy>(TMode mode, TPolicy policy)
@@ -69,7 +69,7 @@ public class ShuntDeciding
 
         public void Submit(BlockRequest request)
         {
-            request.Road = Road.Ring;
+            request.RequestPath = RequestPath.Ring;
             request.Complete(BlockStatus.Ok);
         }
 

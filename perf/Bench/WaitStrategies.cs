@@ -37,7 +37,7 @@ public class WaitStrategies
         _bell = new Bell();
         var queue = _memory.SplitDriver(indirect: true, eventIndex: true);
         var device = _memory.SplitDevice(indirect: true, eventIndex: true);
-        _peer = new ThreadPeer(stopping => EchoDevice.Serve(device, _bell, Policy, stopping), _bell.Kick.Signal);
+        _peer = new ThreadPeer(stopping => EchoEnd.Serve(device, _bell, Policy, stopping), _bell.Kick.Signal);
         _driver = new DriverEnd<SplitDriverQueue>(queue, _bell, Policy, _peer.Gone);
         Tiering.Settle(AtOnce);
         (_requests, _kicksBefore, _sleepsBefore) = (0, _driver.Kicks, _driver.Sleeps);

@@ -43,9 +43,9 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
     {
         var date = DateTime.UtcNow;
         var start = Stopwatch.GetTimestamp();
-        var programs = Installed.Versions();
-        foreach (var (program, version) in programs) _narrator.Say(version == Installed.Missing ? $"{program}: not installed, its rows are left out" : $"{program}: {version}");
-        using var session = new Session(options, _narrator, cancel);
+        var programs = InstalledPrograms.Versions();
+        foreach (var (program, version) in programs) _narrator.Say(version == InstalledPrograms.Missing ? $"{program}: not installed, its rows are left out" : $"{program}: {version}");
+        using var session = new CompareSession(options, _narrator, cancel);
         var rows = new List<RowResult>();
         foreach (var row in TableRows.Find(options.Rows))
         {

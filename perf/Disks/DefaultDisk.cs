@@ -1,4 +1,5 @@
-using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Boot;
+using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.Perf.Disks;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.Perf.Disks;

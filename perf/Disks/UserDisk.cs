@@ -1,5 +1,5 @@
 using VmShunt.Perf.Launch;
-using VmShunt.Ring.Interop;
+using VmShunt.Ring.Files;
 
 namespace VmShunt.Perf.Disks;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Measure;
 using VmShunt.Perf.Report;

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VfioUser;
 using VmShunt.Trap.VmExit;
 

@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
-using VmShunt.Ring.Interop;
-using VmShunt.Ring.Memory;
+using VmShunt.Ring.Files;
 
 namespace VmShunt.Hypervisor;
 

@@ -1,5 +1,5 @@
-using VmShunt.HostPartition;
 using VmShunt.HostPartition.Ahci;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 

@@ -1,23 +1,23 @@
 using Microsoft.Extensions.Logging;
 using VmShunt.Guest.Loader;
-using VmShunt.HostPartition;
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
+using VmShunt.HostPartition.Process;
 
 namespace VmShunt.PhysicalMachine;
 
 /// <summary>Switches a physical machine on and lets the loader of VM-C boot it.</summary>
 internal static class MachineProgram
 {
-    private static int Main(string[] args) => MachineOptions.Invoke(args, Run);
+    private static int Main(string[] args) => BoardOptions.Invoke(args, Run);
 
-    private static int Run(MachineOptions options)
+    private static int Run(BoardOptions options)
     {
         using var logging = LoggerFactory.Create(builder => builder.AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace));
         var log = logging.CreateLogger("machine");
         try
         {
             var port = DiskSpec.Open(options.Disk, options.ReadOnly, CacheMode.WriteBack, log);
-            using var disk = new VirtualizationDriver(new DiskClassDriver(port, log), options.Serial, DiskClassDriver.SectorBytes);
+            using var disk = new VirtualizationDriver(new HostClassDriver(port, log), options.Serial, HostClassDriver.SectorBytes);
             using var board = new Board(disk, options.MemoryBytes);
             return Loader.Boot(board, options.Command);
         }

@@ -5,11 +5,11 @@ namespace VmShunt.Perf.Bench.Ends;
 /// <summary>Both ends of a ring on one thread, for the cost of the ring's code without any waiting.</summary>
 internal abstract class ChainLoop
 {
-    internal static ChainLoop Create(RingLayout layout, RingMemory memory, bool indirect, int batch) => layout switch
+    internal static ChainLoop Create(VirtqueueFormat layout, RingMemory memory, bool indirect, int batch) => layout switch
     {
-        RingLayout.Split => new ChainLoop<SplitDriverQueue, SplitDeviceQueue>(
+        VirtqueueFormat.Split => new ChainLoop<SplitDriverQueue, SplitDeviceQueue>(
             memory.SplitDriver(indirect, eventIndex: true), memory.SplitDevice(indirect, eventIndex: true), batch),
-        RingLayout.Packed => new ChainLoop<PackedDriverQueue, PackedDeviceQueue>(
+        VirtqueueFormat.Packed => new ChainLoop<PackedDriverQueue, PackedDeviceQueue>(
             memory.PackedDriver(indirect, eventIndex: true), memory.PackedDevice(indirect, eventIndex: true), batch),
         _ => throw new ArgumentOutOfRangeException(nameof(layout), layout, "no such layout"),
     };
@@ -37,12 +37,12 @@ internal sealed class ChainLoop<TDriver, TDevice>(TDriver driver, TDevice device
             _driver.Publish();
             for (var i = 0; i < batch; i++)
             {
-                if (_device.TryTake(_chain) != QueueTake.Taken || _chain.Count != RequestShape.Buffers) Fail(_device.Fault ?? "the device finds no chain");
+                if (_device.TryTake(_chain) != PopResult.Taken || _chain.Count != RequestShape.Buffers) Fail(_device.Fault ?? "the device finds no chain");
                 _device.Return(_chain.Handle, 1);
             }
             _device.Publish();
             for (var i = 0; i < batch; i++)
-                if (_driver.TryTakeUsed(out _, out _) != QueueTake.Taken) Fail(_driver.Fault ?? "the driver finds no completion");
+                if (_driver.TryTakeUsed(out _, out _) != PopResult.Taken) Fail(_driver.Fault ?? "the driver finds no completion");
         }
     }
 

@@ -58,15 +58,15 @@ internal sealed class DriverEnd<TQueue> : DriverEnd where TQueue : struct, IDriv
             Kicks++;
         }
         _spin.Refill();
-        QueueTake found;
-        while ((found = _queue.TryTakeUsed(out _, out _)) == QueueTake.Empty)
+        PopResult found;
+        while ((found = _queue.TryTakeUsed(out _, out _)) == PopResult.Empty)
         {
             if (_peerGone.IsRaised) throw new InvalidOperationException("the other end of the ring is gone");
             if (_spin.TrySpin()) continue;
             Sleep();
             _spin.Refill();
         }
-        if (found == QueueTake.Broken) throw new InvalidOperationException(_queue.Fault);
+        if (found == PopResult.Broken) throw new InvalidOperationException(_queue.Fault);
     }
 
     private void Sleep()

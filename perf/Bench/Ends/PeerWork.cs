@@ -28,10 +28,10 @@ internal static class PeerWorkLoop
                 CacheLine.Return(memory.Ball, stopping);
                 break;
             case PeerWork.SplitRing:
-                EchoDevice.Serve(memory.SplitDevice(indirect: true, eventIndex: true), bell: null, WaitPolicy.Busy, stopping);
+                EchoEnd.Serve(memory.SplitDevice(indirect: true, eventIndex: true), bell: null, WaitPolicy.Busy, stopping);
                 break;
             case PeerWork.PackedRing:
-                EchoDevice.Serve(memory.PackedDevice(indirect: true, eventIndex: true), bell: null, WaitPolicy.Busy, stopping);
+                EchoEnd.Serve(memory.PackedDevice(indirect: true, eventIndex: true), bell: null, WaitPolicy.Busy, stopping);
                 break;
             default:
                 throw new ArgumentOutOfRangeException(nameof(work), work, "no such work");

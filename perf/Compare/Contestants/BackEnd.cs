@@ -17,10 +17,10 @@ internal sealed class BackEnd : IAsyncDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
 
-    private readonly Session _session;
+    private readonly CompareSession _session;
     private readonly ChildProcess _process;
 
-    private BackEnd(Session session, string subject, Disk disk, string socket, ChildProcess process)
+    private BackEnd(CompareSession session, string subject, Disk disk, string socket, ChildProcess process)
     {
         _session = session;
         _process = process;
@@ -44,7 +44,7 @@ internal sealed class BackEnd : IAsyncDisposable
     /// <param name="disk">What it serves.</param>
     /// <param name="spec">The same as <c>--disk</c> takes it.</param>
     /// <param name="options">Further options.</param>
-    internal static Task<BackEnd> HostAsync(Session session, string subject, Disk disk, string spec, params IEnumerable<string> options)
+    internal static Task<BackEnd> HostAsync(CompareSession session, string subject, Disk disk, string spec, params IEnumerable<string> options)
     {
         var socket = session.NewSocket();
         var process = ChildProcess.Start("vmshunt-host", session.Own("vmshunt-host"), ["--disk", spec, "--vhost-user", socket, .. options]);
@@ -57,13 +57,13 @@ internal sealed class BackEnd : IAsyncDisposable
     /// <param name="disk">What it serves.</param>
     /// <param name="blockDevice">The options of <c>--blockdev</c>, without the node's name.</param>
     /// <param name="ownThread">Whether the export runs in an iothread instead of the main loop.</param>
-    internal static async Task<BackEnd?> StorageDaemonAsync(Session session, string subject, Disk disk, string blockDevice, bool ownThread)
+    internal static async Task<BackEnd?> StorageDaemonAsync(CompareSession session, string subject, Disk disk, string blockDevice, bool ownThread)
     {
-        if (Installed.Find(Installed.StorageDaemon) is not { } program) return null;
+        if (InstalledPrograms.Find(InstalledPrograms.StorageDaemon) is not { } program) return null;
         var socket = session.NewSocket();
         string[] thread = ownThread ? ["--object", "iothread,id=thread0"] : [];
         var export = $"type=vhost-user-blk,id=export0,node-name=disk0,addr.type=unix,addr.path={socket}{(ownThread ? ",iothread=thread0" : "")}";
-        var process = ChildProcess.Start(Installed.StorageDaemon, program, ["--blockdev", $"{blockDevice},node-name=disk0", .. thread, "--export", export]);
+        var process = ChildProcess.Start(InstalledPrograms.StorageDaemon, program, ["--blockdev", $"{blockDevice},node-name=disk0", .. thread, "--export", export]);
         return await ReadyAsync(new BackEnd(session, subject, disk, socket, process));
     }
 

@@ -9,11 +9,11 @@ namespace VmShunt.Perf.Compare.Contestants;
 /// </summary>
 internal sealed class BusGuest : IAsyncDisposable
 {
-    private readonly Session _session;
+    private readonly CompareSession _session;
     private readonly GuestConsole _console;
     private readonly bool _stopped;
 
-    private BusGuest(Session session, BackEnd backEnd, GuestConsole console, bool polls)
+    private BusGuest(CompareSession session, BackEnd backEnd, GuestConsole console, bool polls)
     {
         _session = session;
         _console = console;
@@ -31,7 +31,7 @@ internal sealed class BusGuest : IAsyncDisposable
     /// <param name="backEnd">Not owned.</param>
     /// <param name="poll">busy or adaptive.</param>
     /// <param name="options">Further options, such as <c>--ring packed</c>.</param>
-    internal static async Task<BusGuest> ConnectAsync(Session session, BackEnd backEnd, string poll, params IEnumerable<string> options)
+    internal static async Task<BusGuest> ConnectAsync(CompareSession session, BackEnd backEnd, string poll, params IEnumerable<string> options)
     {
         var process = ChildProcess.Start(
             "vmshunt-guest", session.Own("vmshunt-guest"), ["--bus", backEnd.Socket, "--poll", poll, .. options, "console"]);

@@ -15,7 +15,7 @@ internal sealed class CrowdContestant : Contestant
     /// <param name="session">The sitting.</param>
     /// <param name="guests">On one back-end.</param>
     /// <param name="workload">Of each.</param>
-    internal CrowdContestant(Session session, IReadOnlyList<BusGuest> guests, Workload workload)
+    internal CrowdContestant(CompareSession session, IReadOnlyList<BusGuest> guests, Workload workload)
         : base("VM-H memory, adaptive", Given(session, guests, workload))
     {
         _guests = guests;
@@ -35,7 +35,7 @@ internal sealed class CrowdContestant : Contestant
             answers.Sum(static answer => answer.GuestCpuMicrosecondsPerRequest * answer.Requests) / requests, host / requests / 1000, 0);
     }
 
-    private static Inputs Given(Session session, IReadOnlyList<BusGuest> guests, Workload workload)
+    private static Inputs Given(CompareSession session, IReadOnlyList<BusGuest> guests, Workload workload)
     {
         var disk = guests[0].BackEnd.Disk;
         return RingContestant.Given(session, disk, workload, new SectorRange(0, disk.Bytes / 512)) with

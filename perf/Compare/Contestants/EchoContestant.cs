@@ -21,12 +21,12 @@ internal sealed class EchoContestant : Contestant, IDisposable
     private readonly ProcessPeer _peer;
     private readonly DriverEnd _driver;
 
-    internal EchoContestant(Session session, RingLayout layout)
-        : base($"ring, {(layout == RingLayout.Packed ? "packed" : "split")}", Given(session))
+    internal EchoContestant(CompareSession session, VirtqueueFormat layout)
+        : base($"ring, {(layout == VirtqueueFormat.Packed ? "packed" : "split")}", Given(session))
     {
         _guard = session.Guard;
         // The driver first: it clears the ring.
-        if (layout == RingLayout.Packed)
+        if (layout == VirtqueueFormat.Packed)
         {
             var queue = _memory.PackedDriver(indirect: true, eventIndex: true);
             _peer = Start(PeerWork.PackedRing);
@@ -81,7 +81,7 @@ internal sealed class EchoContestant : Contestant, IDisposable
         return peer;
     }
 
-    private static Inputs Given(Session session) => new()
+    private static Inputs Given(CompareSession session) => new()
     {
         Operation = "echo",
         BlockBytes = 0,

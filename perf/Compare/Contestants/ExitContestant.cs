@@ -25,7 +25,7 @@ internal sealed class ExitContestant : Contestant
     /// <param name="servers">VM-H and the hypervisor.</param>
     /// <param name="processor">Of a partition there.</param>
     /// <param name="register">Whether VM-H answers.</param>
-    internal ExitContestant(Session session, Machine servers, VirtualProcessor processor, bool register)
+    internal ExitContestant(CompareSession session, Machine servers, VirtualProcessor processor, bool register)
         : base(register ? Register : Hypercall, Given(session))
     {
         _servers = servers;
@@ -54,7 +54,7 @@ internal sealed class ExitContestant : Contestant
             Each(ProcessorTime.OfCurrentThread() - cpu), Each(ProcessorTime.Of(_servers.Host) - host), Each(ProcessorTime.Of(_servers.Hypervisor) - hypervisor));
     });
 
-    private static Inputs Given(Session session) => new()
+    private static Inputs Given(CompareSession session) => new()
     {
         Operation = "exit",
         BlockBytes = 0,

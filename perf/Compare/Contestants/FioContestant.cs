@@ -14,7 +14,7 @@ internal sealed class FioContestant(string program, string file, Workload worklo
         [new(nameof(Inputs.Generator), "fio makes its requests itself, on the bare file: no guest, no ring")];
 
     /// <returns>Null where fio is not installed.</returns>
-    internal static FioContestant? Find(Session session, Disk disk, Workload workload) => Installed.Find(Installed.Fio) is not { } program
+    internal static FioContestant? Find(CompareSession session, Disk disk, Workload workload) => InstalledPrograms.Find(InstalledPrograms.Fio) is not { } program
         ? null
         : new FioContestant(program, session.DiskFile, workload, RingContestant.Given(session, disk, workload, session.WholeDisk) with { Generator = "fio" });
 

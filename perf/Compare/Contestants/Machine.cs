@@ -1,4 +1,4 @@
-using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Perf.Compare.Sitting;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
@@ -8,12 +8,12 @@ namespace VmShunt.Perf.Compare.Contestants;
 /// <summary>VM-H, the hypervisor and VM-C as <c>launch</c> starts them, on a disk that VM-C boots from.</summary>
 internal sealed class Machine : IAsyncDisposable
 {
-    private readonly Session _session;
+    private readonly CompareSession _session;
     private readonly WorkFolder _folder = new();
     private readonly ThreeProcesses _processes;
     private string? _mode;
 
-    private Machine(Session session)
+    private Machine(CompareSession session)
     {
         _session = session;
         _processes = ThreeProcesses.Prepare(new LaunchOptions { ProgramFolder = session.Options.ProgramFolder }, _folder, static socket => new HypervisorTrapCounter(socket), session.Cancel);
@@ -34,7 +34,7 @@ internal sealed class Machine : IAsyncDisposable
     internal SectorRange Data { get; private set; }
 
     /// <summary>Starts all three; the guest has booted and its console listens.</summary>
-    internal static async Task<Machine> BootAsync(Session session, string mode)
+    internal static async Task<Machine> BootAsync(CompareSession session, string mode)
     {
         var disk = session.BootDisk;
         var machine = new Machine(session);

@@ -13,7 +13,7 @@ internal sealed class PathContestant(string path, Machine machine, Workload work
     /// <param name="machine">Not owned.</param>
     /// <param name="workload">What to do.</param>
     /// <param name="turn">How long a turn takes; by default what the sitting says.</param>
-    internal static PathContestant Of(Session session, string path, Machine machine, Workload workload, TimeSpan? turn = null) => new(
+    internal static PathContestant Of(CompareSession session, string path, Machine machine, Workload workload, TimeSpan? turn = null) => new(
         path, machine, workload, RingContestant.Given(session, new Disk(Disk.PageCache, "noise", new FileInfo(session.BootDisk).Length), workload, machine.Data) with
         {
             Generator = "vmshunt-guest, booted, adaptive",

@@ -20,7 +20,7 @@ internal sealed class PreadContestant(string subject, DirectPath path, Workload 
         new(nameof(Inputs.Depth), "pread does not queue: its depth is 1"),
     ];
 
-    internal static PreadContestant Of(Session session, DirectPath path, int blockBytes, string operation)
+    internal static PreadContestant Of(CompareSession session, DirectPath path, int blockBytes, string operation)
     {
         var workload = new Workload(operation, blockBytes, 1);
         return new PreadContestant(Name, path, workload, RingContestant.Given(session, new Disk(Disk.PageCache, "noise", session.Options.DiskBytes), workload, session.WholeDisk) with

@@ -15,13 +15,13 @@ internal sealed class RingContestant(string subject, BusGuest guest, Workload wo
         nameof(Inputs.Generator), "ours is the call that polls the ring itself, which is part of what is judged; theirs is the same guest with a thread that polls without end");
 
     /// <summary>One workload over a range of the back-end's disk.</summary>
-    internal static RingContestant Of(Session session, string subject, BusGuest guest, Workload workload, SectorRange? range = null)
+    internal static RingContestant Of(CompareSession session, string subject, BusGuest guest, Workload workload, SectorRange? range = null)
     {
         var sectors = range ?? new SectorRange(0, guest.BackEnd.Disk.Bytes / 512);
         return new RingContestant(subject, guest, workload, sectors, Given(session, guest.BackEnd.Disk, workload, sectors));
     }
 
-    internal static Inputs Given(Session session, Disk disk, Workload workload, SectorRange range) => new()
+    internal static Inputs Given(CompareSession session, Disk disk, Workload workload, SectorRange range) => new()
     {
         Operation = workload.Operation,
         BlockBytes = workload.BlockSize,

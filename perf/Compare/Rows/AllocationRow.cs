@@ -25,7 +25,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
 
     private const string Note = "the least of up to three times; the runtimes count in pieces of 8 KiB a thread: less than four pieces in all the requests is taken for none; an object each would be 24 B or more";
 
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         var watch = new ForeignCpu();
         var verdicts = new List<Verdict>();
@@ -53,7 +53,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
     }
 
     private async Task MeasureAsync(
-        Session session, List<Verdict> verdicts, string path, (string Name, int Id)[] processes, Func<Workload, TimeSpan, Task<BenchAnswer>> bench)
+        CompareSession session, List<Verdict> verdicts, string path, (string Name, int Id)[] processes, Func<Workload, TimeSpan, Task<BenchAnswer>> bench)
     {
         var counters = processes.Select(static process => new AllocationCounter(process.Id)).ToArray();
         try
@@ -79,7 +79,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
     }
 
     // Of each process, a request; and how many requests that was measured with.
-    private static async Task<(double[] Each, long Requests)> LeastAsync(Session session, AllocationCounter[] counters, Func<TimeSpan, Task<BenchAnswer>> bench)
+    private static async Task<(double[] Each, long Requests)> LeastAsync(CompareSession session, AllocationCounter[] counters, Func<TimeSpan, Task<BenchAnswer>> bench)
     {
         double[] each = [.. counters.Select(static _ => double.MaxValue)];
         long requests = 0;
@@ -94,7 +94,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
     }
 
     // Between idle reports, so that all that was allocated meanwhile is in; what reporting itself allocates is taken off.
-    private static async Task<(double[] Bytes, long Requests)> CountAsync(Session session, AllocationCounter[] counters, Func<Task<BenchAnswer>> bench)
+    private static async Task<(double[] Bytes, long Requests)> CountAsync(CompareSession session, AllocationCounter[] counters, Func<Task<BenchAnswer>> bench)
     {
         // The report that is due may hold what was before.
         _ = await NextAsync(session, counters, 2);
@@ -107,6 +107,6 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
 
     private static double Told(double bytes) => bytes <= Untold ? 0 : bytes;
 
-    private static Task<(double Bytes, int Reports)[]> NextAsync(Session session, AllocationCounter[] counters, int reports) =>
+    private static Task<(double Bytes, int Reports)[]> NextAsync(CompareSession session, AllocationCounter[] counters, int reports) =>
         Task.WhenAll(counters.Select(counter => counter.NextAsync(reports, session.Cancel)));
 }

@@ -10,7 +10,7 @@ internal sealed class BlockCurveRow() : Row("blocks", "sequential reads over blo
 {
     private const int Depth = 4;
 
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         int[] blocks = session.Options.Quick ? [4 << 10, 1 << 20] : [512, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];

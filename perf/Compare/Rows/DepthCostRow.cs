@@ -8,7 +8,7 @@ namespace VmShunt.Perf.Compare.Rows;
 /// <summary>CPU time a request, guest and VM-H together, as more requests are in flight.</summary>
 internal sealed class DepthCostRow() : Row("cost-depth", "CPU a request as depth grows, memory disk")
 {
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         int[] depths = session.Options.Quick ? [1, 256] : [1, 4, 16, 64, 256];

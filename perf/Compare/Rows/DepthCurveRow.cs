@@ -8,7 +8,7 @@ namespace VmShunt.Perf.Compare.Rows;
 /// <summary>Random reads of 4 KiB over depth, every road and peer: a curve, not a judgement.</summary>
 internal sealed class DepthCurveRow() : Row("depths", "4 KiB random reads over depth")
 {
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         int[] depths = session.Options.Quick ? [1, 32] : [1, 2, 4, 8, 16, 32, 64, 128];

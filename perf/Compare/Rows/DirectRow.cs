@@ -8,7 +8,7 @@ namespace VmShunt.Perf.Compare.Rows;
 /// <summary>A file past the page cache, at depth: against qemu-storage-daemon's engines, and fio on the bare file.</summary>
 internal sealed class DirectRow() : Row("direct-32", "file with O_DIRECT, 4 KiB random read, depth 32")
 {
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         var workload = new Workload("randread", 4096, 32);

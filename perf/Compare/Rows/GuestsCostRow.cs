@@ -8,7 +8,7 @@ namespace VmShunt.Perf.Compare.Rows;
 /// <summary>CPU time a request, guests and VM-H together, as more guests use one VM-H; each guest is a process.</summary>
 internal sealed class GuestsCostRow() : Row("cost-guests", "CPU a request as guests grow, memory disk, depth 4 each")
 {
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         int[] counts = session.Options.Quick ? [1, 4] : [1, 8, 64];

@@ -18,11 +18,11 @@ internal sealed class HopsRow() : Row("hops", "where the microseconds go, 4 KiB,
     // alone. The launch counts them (trapsPerRequest).
     private const int RegisterExits = 6;
 
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         var workload = new Workload("randread", 4096, 1);
-        EchoContestant echo = rig.Hold(new EchoContestant(session, RingLayout.Packed));
+        EchoContestant echo = rig.Hold(new EchoContestant(session, VirtqueueFormat.Packed));
         RingContestant
             nothing = RingContestant.Of(session, "VM-H null", await rig.HostAsync(rig.NullDisk, "VM-H"), workload),
             memory = RingContestant.Of(session, "VM-H memory", await rig.HostAsync(rig.MemoryDisk, "VM-H"), workload),

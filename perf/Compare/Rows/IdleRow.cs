@@ -10,7 +10,7 @@ internal sealed class IdleRow() : Row("idle", "idle: VM-H, hypervisor and VM-C t
 {
     private static readonly TimeSpan s_after = TimeSpan.FromMilliseconds(100), s_second = TimeSpan.FromSeconds(1);
 
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         var machine = await rig.MachineAsync(DiskPath.Mode(DiskPath.Ring));

@@ -20,7 +20,7 @@ internal sealed class MemoryRow(int depth) : Row($"memory-{depth}", $"memory dis
         RingContestant.PolledAllowed,
     ];
 
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         var workload = new Workload("randread", 4096, depth);

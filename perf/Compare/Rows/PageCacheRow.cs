@@ -11,7 +11,7 @@ namespace VmShunt.Perf.Compare.Rows;
 /// </summary>
 internal sealed class PageCacheRow(int depth) : Row($"file-{depth}", $"file in the page cache, 4 KiB random read, depth {depth}")
 {
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         var workload = new Workload("randread", 4096, depth);

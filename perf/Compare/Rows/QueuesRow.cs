@@ -13,7 +13,7 @@ internal sealed class QueuesRow() : Row("queues", "two queues on two guest threa
 {
     private const int Threads = 4;
 
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         var workload = new Workload("randread", 4096, 32);
@@ -31,7 +31,7 @@ internal sealed class QueuesRow() : Row("queues", "two queues on two guest threa
         ? $"two queues are {Threads} threads that poll, two of the guest and two of VM-H, and this machine has {cores} core{(cores == 1 ? "" : "s")}: one queue takes two of them already, so the cores bound it"
         : $"the {Threads} threads that poll have {cores} cores, so the cores do not bound it: what is left is what the queues share, the memory that both copy from first of all";
 
-    private static RingContestant Of(Session session, BusGuest guest, Workload workload, int queues)
+    private static RingContestant Of(CompareSession session, BusGuest guest, Workload workload, int queues)
     {
         var disk = guest.BackEnd.Disk;
         return new RingContestant(

@@ -6,11 +6,11 @@ using VmShunt.Perf.Measure;
 namespace VmShunt.Perf.Compare.Rows;
 
 /// <summary>The processes and files that one row measures; they end with it, the newest first.</summary>
-internal sealed class Rig(Session session) : IAsyncDisposable
+internal sealed class Rig(CompareSession session) : IAsyncDisposable
 {
     private readonly List<object> _held = [];
 
-    internal Session Session => session;
+    internal CompareSession CompareSession => session;
 
     internal Disk MemoryDisk => new(Disk.Memory, "noise", session.Options.DiskBytes);
 

@@ -8,10 +8,10 @@ namespace VmShunt.Perf.Compare.Rows;
 /// <summary>One request to another process and back on the bare ring, beside one cache line.</summary>
 internal sealed class RoundTripRow() : Row("roundtrip", "ring round trip, two processes, depth 1")
 {
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
-        EchoContestant packed = rig.Hold(new EchoContestant(session, RingLayout.Packed)), split = rig.Hold(new EchoContestant(session, RingLayout.Split));
+        EchoContestant packed = rig.Hold(new EchoContestant(session, VirtqueueFormat.Packed)), split = rig.Hold(new EchoContestant(session, VirtqueueFormat.Split));
         var rounds = await Rounds.RunAsync(session, [packed, split]);
         var line = rounds.Yardstick(Calibration.PingPong);
         Verdict Against(string id, EchoContestant ring) =>

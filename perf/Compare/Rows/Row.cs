@@ -11,7 +11,7 @@ internal abstract class Row(string id, string title)
 
     internal string Title => title;
 
-    internal abstract Task<RowResult> RunAsync(Session session);
+    internal abstract Task<RowResult> RunAsync(CompareSession session);
 
     /// <summary>The row's result from its rounds.</summary>
     private protected RowResult Result(RoundsResult rounds, params IReadOnlyList<Verdict> verdicts) =>

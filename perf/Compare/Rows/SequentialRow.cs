@@ -10,7 +10,7 @@ internal sealed class SequentialRow() : Row("sequential", "1 MiB sequential read
 {
     private const int Block = 1 << 20, Depth = 4;
 
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         var workload = new Workload("read", Block, Depth);

@@ -11,7 +11,7 @@ namespace VmShunt.Perf.Compare.Rows;
 /// </summary>
 internal sealed class ShuntRow() : Row("shunt", "shunted against ring, three processes")
 {
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         int[] depths = session.Options.Quick ? [1, 32] : [1, 8, 32, 128];

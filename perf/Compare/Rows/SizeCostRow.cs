@@ -13,7 +13,7 @@ internal sealed class SizeCostRow() : Row("cost-size", "CPU a request as the dis
 {
     private const long Window = 64 << 20;
 
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         RingContestant small = await OfAsync(rig, "1 GiB", 1L << 30), large = await OfAsync(rig, "1 TiB", 1L << 40);
@@ -25,10 +25,10 @@ internal sealed class SizeCostRow() : Row("cost-size", "CPU a request as the dis
 
     private static async Task<RingContestant> OfAsync(Rig rig, string size, long bytes)
     {
-        var path = rig.Session.File($"{bytes}.img");
+        var path = rig.CompareSession.File($"{bytes}.img");
         using (var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write)) RandomAccess.SetLength(file, bytes);
         var disk = new Disk(Disk.PageCache, "holes", bytes);
         return RingContestant.Of(
-            rig.Session, $"VM-H sparse {size}", await rig.HostAsync(disk, "VM-H", path), new Workload("randread", 4096, 32), new SectorRange((bytes - Window) / 512, Window / 512));
+            rig.CompareSession, $"VM-H sparse {size}", await rig.HostAsync(disk, "VM-H", path), new Workload("randread", 4096, 32), new SectorRange((bytes - Window) / 512, Window / 512));
     }
 }

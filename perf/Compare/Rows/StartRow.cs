@@ -9,7 +9,7 @@ namespace VmShunt.Perf.Compare.Rows;
 /// <summary>From the start of the first of three processes, on a disk that is there, to the first request that came back by the ring.</summary>
 internal sealed class StartRow() : Row("start", "start: three processes to the first enlightened request")
 {
-    internal override async Task<RowResult> RunAsync(Session session)
+    internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         _ = session.BootDisk;
         List<double> seconds = [], foreign = [];

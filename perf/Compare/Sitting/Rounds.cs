@@ -20,7 +20,7 @@ internal static class Rounds
     /// <param name="warmUp">Before the first round, for each subject's further contestants; by default as for its first.</param>
     /// <param name="turn">How long each turn takes, as the contestants' inputs say; by default what the sitting says.</param>
     internal static async Task<RoundsResult> RunAsync(
-        Session session, IReadOnlyList<Contestant> contestants, int? rounds = null, TimeSpan? warmUp = null, TimeSpan? turn = null)
+        CompareSession session, IReadOnlyList<Contestant> contestants, int? rounds = null, TimeSpan? warmUp = null, TimeSpan? turn = null)
     {
         var options = session.Options;
         var known = new HashSet<string>();
@@ -41,7 +41,7 @@ internal static class Rounds
             CalibrationPoint.Yardsticks(calibration));
     }
 
-    private static async Task<Sample> TurnAsync(Session session, Contestant contestant, TimeSpan duration)
+    private static async Task<Sample> TurnAsync(CompareSession session, Contestant contestant, TimeSpan duration)
     {
         session.Cancel.ThrowIfCancellationRequested();
         // With the same work: processes that have just been let go on find their cores and caches again.

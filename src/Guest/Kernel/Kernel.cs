@@ -1,16 +1,18 @@
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Bus;
+using VmShunt.BlockDriver;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Crash;
 using VmShunt.Guest.Devices;
+using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Boot;
-using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Guest.Machine;
-using VmShunt.Guest.Memory;
-using VmShunt.Guest.Shunt;
-using VmShunt.Guest.Tracing;
+using VmShunt.Guest.Mode;
+using VmShunt.Guest.Observing;
 using VmShunt.Ring.Interop;
 using VmShunt.Trap.VmExit;
 
@@ -71,7 +73,7 @@ internal sealed class Kernel : IDisposable
 
     internal GuestPages Pages { get; }
 
-    internal CrashStop Crash { get; } = new();
+    internal CrashGate Crash { get; } = new();
 
     internal GuestMode Mode => _remote is null ? _mode?.Mode ?? GuestMode.Emulating : GuestMode.Enlightened;
 
@@ -123,14 +125,21 @@ internal sealed class Kernel : IDisposable
     /// <exception cref="IOException">The disk or the bus does not work.</exception>
     internal static Kernel Start(BootParameters boot, KernelOptions options)
     {
-        var kernel = new Kernel(options, boot, boot.Machine is { } machine ? GuestRam.Of(machine) : GuestRam.Create(options.MemoryBytes));
+        var kernel = new Kernel(options, boot, boot.Machine is { } machine ? machine.Ram() : GuestRam.Create(options.MemoryBytes));
         if (options.BusSocket is { } socket) kernel._remote = RemoteDisk.Start(socket, options.Wait, kernel.OpenChannel, kernel.Crash);
         else if (options.Mode is { } mode) kernel.TryChangeMode(mode);
         else if (kernel.IsBusOffered()) kernel.TryChangeMode(GuestMode.Enlightened);
         else kernel._mode?.Want(GuestMode.Enlightened);
         if (options.ReverseShunt is { } target) kernel.Stacks?.SetReverseShunt(target);
         if (options.RemovesEmulating) kernel.Stacks?.RemoveEmulating();
-        kernel._meter = new GuestMeter(kernel);
+        kernel._meter = new GuestMeter(new MeteredGuest(
+            () => kernel.EmulatingDisk,
+            () => kernel.EnlightenedDisk,
+            () => kernel.Channel,
+            () => kernel.Shunt?.Counters,
+            () => kernel.RegisterAccesses,
+            () => kernel.Reconnects,
+            () => kernel.Mode != GuestMode.Emulating));
         return kernel;
     }
 
@@ -224,7 +233,7 @@ internal sealed class Kernel : IDisposable
     }
 
     private BusChannel OpenChannel(UnixConnection socket, Action<string> lost) =>
-        BusChannel.Open(socket, Ram, Pages, _options.Bus, new RingThread(
+        BusChannel.Open(socket, Ram, Pages, _options.Bus, new QueueThreadOptions(
             _options.Bus.Wait,
             Crash,
             Enter: () => _emulated?.Processors.Enter(),

@@ -1,5 +1,5 @@
-using VmShunt.Guest.Bus;
-using VmShunt.Guest.Shunt;
+using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Mode;
 
 namespace VmShunt.Guest;
 

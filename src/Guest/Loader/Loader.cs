@@ -1,8 +1,8 @@
 using System.Reflection;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Boot;
-using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Loader;
@@ -20,7 +20,7 @@ internal static class Loader
 
     internal static int Run(string[] args)
     {
-        var options = MachineOptions.Scan(args);
+        var options = LoaderOptions.Scan(args);
         if (options is null) return StartBeside(new BootParameters(BootSource.Direct, args, null, null, null));
 
         using var partition = GuestPartition.Create(options.HypervisorSocket, (ulong)options.MemoryBytes, options.Processors, options.Wait);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 

@@ -1,4 +1,4 @@
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 
@@ -294,7 +294,7 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
                 Status = result.Status | AtaStatus.DRQ,
                 Address = result.Address with { FeaturesHigh = 0 },
                 EStatus = result.Status,
-                TransferCount = DiskClassDriver.SectorBytes,
+                TransferCount = HostClassDriver.SectorBytes,
             });
         }
         return memory.TryWrite(_fisBase + ReceivedFis.RFIS, new DeviceToHostFis

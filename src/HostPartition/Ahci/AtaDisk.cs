@@ -1,4 +1,4 @@
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 
@@ -12,7 +12,7 @@ namespace VmShunt.HostPartition.Ahci;
 /// <param name="stop">Raised when the running command must not wait for room on a full disk any longer.</param>
 internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDisposable
 {
-    private const int SectorBytes = DiskClassDriver.SectorBytes;
+    private const int SectorBytes = HostClassDriver.SectorBytes;
     private readonly byte[] _sector = new byte[SectorBytes];
     private readonly AtaRanges _ranges = new(disk);
     private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();

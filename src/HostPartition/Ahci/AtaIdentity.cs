@@ -1,4 +1,4 @@
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.HostPartition.Ahci;

@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.HostPartition.Ahci;
@@ -11,15 +11,15 @@ internal sealed class AtaRanges(VirtualizationDriver disk)
     internal const int MaxBlocks = 8;
 
     private const int EntryBytes = 8;
-    private readonly byte[] _blocks = new byte[MaxBlocks * DiskClassDriver.SectorBytes];
+    private readonly byte[] _blocks = new byte[MaxBlocks * HostClassDriver.SectorBytes];
     private int _bytes;
 
     /// <summary>Copies the entries out of guest memory, once.</summary>
     internal bool TryReceive(PrdtCursor data, int blocks)
     {
-        _bytes = blocks * DiskClassDriver.SectorBytes;
-        for (var at = 0; at < _bytes; at += DiskClassDriver.SectorBytes)
-            if (!data.TryReceive(_blocks.AsSpan(at, DiskClassDriver.SectorBytes))) return false;
+        _bytes = blocks * HostClassDriver.SectorBytes;
+        for (var at = 0; at < _bytes; at += HostClassDriver.SectorBytes)
+            if (!data.TryReceive(_blocks.AsSpan(at, HostClassDriver.SectorBytes))) return false;
         return true;
     }
 

@@ -1,4 +1,4 @@
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 
@@ -61,11 +61,11 @@ internal sealed class PrdtCursor(SharedFlag abandoned)
         if (abandoned.IsRaised || Fault != PortInterrupt.None) return false;
         while (bytes > 0)
         {
-            var inSector = Pieces.TotalBytes % DiskClassDriver.SectorBytes;
+            var inSector = Pieces.TotalBytes % HostClassDriver.SectorBytes;
             if (Pieces.Count >= SplitAfter && inSector == 0) break;
             if (_left == 0 && !TryNextEntry()) return false;
             var n = Math.Min(_left, bytes);
-            if (Pieces.Count >= SplitAfter) n = Math.Min(n, DiskClassDriver.SectorBytes - inSector);
+            if (Pieces.Count >= SplitAfter) n = Math.Min(n, HostClassDriver.SectorBytes - inSector);
             if (!_memory.TryAppend(_address, (ulong)n, deviceWrites, Pieces)) return Fail(PortInterrupt.HBFS);
             _address += (ulong)n;
             _left -= n;

@@ -1,6 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.HostPartition.VirtioBlk;
@@ -24,13 +24,13 @@ internal sealed class VirtioBlkConfigSpace
     private readonly VirtioBlkConfig _fixed;
     private readonly ShuntAgreement _agreement;
 
-    internal VirtioBlkConfigSpace(VirtualizationDriver disk, int queues, int maxQueueSize, RequestClasses implemented)
+    internal VirtioBlkConfigSpace(VirtualizationDriver disk, int queues, int maxQueueSize, RequestTypes implemented)
     {
         _disk = disk;
         _agreement = new ShuntAgreement { Magic = ShuntAgreement.ExpectedMagic, Version = ShuntAgreement.CurrentVersion, Implemented = implemented };
         var topology = disk.Topology;
         var block = disk.BlockBytes;
-        var physicalSectors = (uint)topology.PhysicalBlockBytes / DiskClassDriver.SectorBytes;
+        var physicalSectors = (uint)topology.PhysicalBlockBytes / HostClassDriver.SectorBytes;
         _fixed = new VirtioBlkConfig
         {
             SizeMax = MaxSegmentBytes,

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
 
@@ -21,7 +21,7 @@ internal sealed class VirtioBlkDevice : IDisposable
     /// <param name="queues">Request queues.</param>
     /// <param name="maxQueueSize">The largest ring.</param>
     /// <param name="implemented">The classes of requests that are done; of others, those that have a feature bit are not offered, and all are refused.</param>
-    internal VirtioBlkDevice(VirtualizationDriver disk, int queues, int maxQueueSize, RequestClasses implemented = RequestClasses.All)
+    internal VirtioBlkDevice(VirtualizationDriver disk, int queues, int maxQueueSize, RequestTypes implemented = RequestTypes.All)
     {
         Disk = disk;
         Implemented = implemented;
@@ -30,9 +30,9 @@ internal sealed class VirtioBlkDevice : IDisposable
             | VirtioBlkFeatures.SizeMax | VirtioBlkFeatures.SegMax | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.Topology
             | VirtioBlkFeatures.Flush | VirtioBlkFeatures.ConfigWriteCache
             | (disk.IsReadOnly ? VirtioBlkFeatures.ReadOnly : VirtioBlkFeatures.Discard | VirtioBlkFeatures.WriteZeroes);
-        if (!implemented.HasFlag(RequestClasses.Flush)) Features &= ~(VirtioBlkFeatures.Flush | VirtioBlkFeatures.ConfigWriteCache);
-        if (!implemented.HasFlag(RequestClasses.Discard)) Features &= ~VirtioBlkFeatures.Discard;
-        if (!implemented.HasFlag(RequestClasses.WriteZeroes)) Features &= ~VirtioBlkFeatures.WriteZeroes;
+        if (!implemented.HasFlag(RequestTypes.Flush)) Features &= ~(VirtioBlkFeatures.Flush | VirtioBlkFeatures.ConfigWriteCache);
+        if (!implemented.HasFlag(RequestTypes.Discard)) Features &= ~VirtioBlkFeatures.Discard;
+        if (!implemented.HasFlag(RequestTypes.WriteZeroes)) Features &= ~VirtioBlkFeatures.WriteZeroes;
         _config = new VirtioBlkConfigSpace(disk, queues, maxQueueSize, implemented);
         _writeCache = disk.OpenWriteCache();
         Negotiated = Features;
@@ -41,7 +41,7 @@ internal sealed class VirtioBlkDevice : IDisposable
     internal VirtualizationDriver Disk { get; }
 
     /// <summary>The classes of requests that are done here.</summary>
-    internal RequestClasses Implemented { get; }
+    internal RequestTypes Implemented { get; }
 
     internal VirtioBlkFeatures Features { get; }
 
@@ -91,7 +91,7 @@ internal sealed class VirtioBlkDevice : IDisposable
     {
         if (declared.Version != ShuntAgreement.CurrentVersion || (declared.Primary & ~Implemented) != 0) return false;
         // The features gave it no flush, and so no write cache; but its flushes come by the trap.
-        if (!Implemented.HasFlag(RequestClasses.Flush)) _writeCache.Turn(on: true);
+        if (!Implemented.HasFlag(RequestTypes.Flush)) _writeCache.Turn(on: true);
         return true;
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
+using VmShunt.HostPartition.VirtioBlk.Serving;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
@@ -59,12 +60,12 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     internal static bool IsHeaderOnly(DescriptorChain chain) => chain.Readable.Length == 1 && chain.Readable[0].Length == VirtioBlkRequestHeader.Bytes;
 
     /// <summary>Where a chain will read, as far as one can say before it is processed: the guest may change it until then.</summary>
-    /// <returns><see cref="DiskClassDriver.NoSector"/> when it does not seem to be a read.</returns>
+    /// <returns><see cref="HostClassDriver.NoSector"/> when it does not seem to be a read.</returns>
     internal ulong SectorToRead(DescriptorChain chain)
     {
-        if (!IsHeaderOnly(chain) || !memory.TryGetWindow(chain.Readable[0].Address, VirtioBlkRequestHeader.Bytes, out var window)) return DiskClassDriver.NoSector;
+        if (!IsHeaderOnly(chain) || !memory.TryGetWindow(chain.Readable[0].Address, VirtioBlkRequestHeader.Bytes, out var window)) return HostClassDriver.NoSector;
         var header = window.Read<VirtioBlkRequestHeader>(0);
-        return header.Type == VirtioBlkRequestType.In ? header.Sector : DiskClassDriver.NoSector;
+        return header.Type == VirtioBlkRequestType.In ? header.Sector : HostClassDriver.NoSector;
     }
 
     /// <summary>Reads a request that is a read or write with nothing unusual about it.</summary>
@@ -90,7 +91,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
             data.Truncate(data.TotalBytes - 1);
         }
         request = new PlainRequest(isWrite, header.Sector, data.TotalBytes, status);
-        return request.Bytes > 0 && request.Bytes % DiskClassDriver.SectorBytes == 0 && request.Bytes < int.MaxValue;
+        return request.Bytes > 0 && request.Bytes % HostClassDriver.SectorBytes == 0 && request.Bytes < int.MaxValue;
     }
 
     /// <summary>Writes the status of a request that was carried out elsewhere.</summary>
@@ -130,7 +131,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
             case VirtioBlkRequestType.In:
                 return Read(header.Sector, nextRead, out written);
             case VirtioBlkRequestType.Out:
-                return _out.TotalBytes % DiskClassDriver.SectorBytes == 0 ? device.Disk.Write(header.Sector, _out, stop) : DiskStatus.IoError;
+                return _out.TotalBytes % HostClassDriver.SectorBytes == 0 ? device.Disk.Write(header.Sector, _out, stop) : DiskStatus.IoError;
             case VirtioBlkRequestType.Flush:
                 return device.Disk.Flush();
             case VirtioBlkRequestType.GetId:
@@ -183,24 +184,24 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     {
         var sectors = 0L;
         foreach (var range in MemoryMarshal.Cast<byte, VirtioBlkRange>(ranges)) sectors += range.SectorCount;
-        return sectors > LongBytes / DiskClassDriver.SectorBytes;
+        return sectors > LongBytes / HostClassDriver.SectorBytes;
     }
 
-    private static RequestClasses ClassOf(VirtioBlkRequestType type) => type switch
+    private static RequestTypes ClassOf(VirtioBlkRequestType type) => type switch
     {
-        VirtioBlkRequestType.In => RequestClasses.Read,
-        VirtioBlkRequestType.Out => RequestClasses.Write,
-        VirtioBlkRequestType.Flush => RequestClasses.Flush,
-        VirtioBlkRequestType.Discard => RequestClasses.Discard,
-        VirtioBlkRequestType.WriteZeroes => RequestClasses.WriteZeroes,
-        _ => RequestClasses.None,
+        VirtioBlkRequestType.In => RequestTypes.Read,
+        VirtioBlkRequestType.Out => RequestTypes.Write,
+        VirtioBlkRequestType.Flush => RequestTypes.Flush,
+        VirtioBlkRequestType.Discard => RequestTypes.Discard,
+        VirtioBlkRequestType.WriteZeroes => RequestTypes.WriteZeroes,
+        _ => RequestTypes.None,
     };
 
     private DiskStatus Read(ulong sector, ulong next, out uint written)
     {
         written = 0;
         var bytes = _in.TotalBytes;
-        if (bytes % DiskClassDriver.SectorBytes != 0 || bytes >= uint.MaxValue) return DiskStatus.IoError;
+        if (bytes % HostClassDriver.SectorBytes != 0 || bytes >= uint.MaxValue) return DiskStatus.IoError;
         var status = device.Disk.Read(sector, _in, next);
         if (status == DiskStatus.Ok) written = (uint)bytes;
         return status;

@@ -19,7 +19,7 @@ public struct SpinBudget
     private readonly WaitPolicy _policy;
     private readonly long _ticks;
     private readonly bool _mayMove;
-    private CoreCrowding _crowding;
+    private CoreContention _crowding;
     private long _start;
     private int _looks;
 

@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
 

@@ -20,7 +20,7 @@ public struct ShuntAgreement
     public ushort Reserved;
 
     /// <summary>What VM-H does on the ring. Read-only.</summary>
-    public RequestClasses Implemented;
+    public RequestTypes Implemented;
 
     /// <summary>What the shunt declares.</summary>
     public ShuntDeclaration Declared;
@@ -55,7 +55,7 @@ public struct ShuntDeclaration
     public PrimaryCriterion Criterion;
 
     /// <summary>Every class that the shunt may send over the ring.</summary>
-    public RequestClasses Primary;
+    public RequestTypes Primary;
 
     /// <summary>Zero.</summary>
     public uint Reserved2;

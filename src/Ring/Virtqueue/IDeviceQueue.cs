@@ -11,7 +11,7 @@ namespace VmShunt.Ring.Virtqueue;
 public interface IDeviceQueue
 {
     /// <summary>Takes the next available chain, copying every descriptor exactly once.</summary>
-    QueueTake TryTake(DescriptorChain chain);
+    PopResult TryTake(DescriptorChain chain);
 
     /// <summary>Puts a finished chain into the ring; the driver sees it after <see cref="Publish"/> at the latest.</summary>
     /// <param name="handle">From <see cref="DescriptorChain.Handle"/>.</param>

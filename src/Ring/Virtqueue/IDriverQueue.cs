@@ -31,7 +31,7 @@ public interface IDriverQueue
     /// <summary>Takes one completed request.</summary>
     /// <param name="token">The request's name.</param>
     /// <param name="written">Bytes that the device says it wrote.</param>
-    QueueTake TryTakeUsed(out ushort token, out uint written);
+    PopResult TryTakeUsed(out ushort token, out uint written);
 
     /// <summary>Asks the device for a call at the next completion. Call before sleeping.</summary>
     /// <returns>True when completions arrived meanwhile: do not sleep.</returns>

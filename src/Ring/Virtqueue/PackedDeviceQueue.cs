@@ -61,12 +61,12 @@ public struct PackedDeviceQueue : IDeviceQueue
     public readonly bool HasPending => Fault is null && _inflight is { Pending: > 0 };
 
     /// <inheritdoc/>
-    public QueueTake TryTake(DescriptorChain chain)
+    public PopResult TryTake(DescriptorChain chain)
     {
-        if (Fault is not null) return QueueTake.Broken;
+        if (Fault is not null) return PopResult.Broken;
         if (HasPending) return TakeAgain(chain, _inflight!);
         // Acquire: the descriptors are read after the flags of the first, which the driver writes last.
-        if (!IsAvailable()) return QueueTake.Empty;
+        if (!IsAvailable()) return PopResult.Empty;
         var next = _available;
         chain.Begin(default);
         _inflight?.Begin();
@@ -80,7 +80,7 @@ public struct PackedDeviceQueue : IDeviceQueue
             chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
             _inflight?.Taken(descriptor.Id);
             _available = next;
-            return QueueTake.Taken;
+            return PopResult.Taken;
         }
         return Break("a descriptor chain longer than the queue");
     }
@@ -154,7 +154,7 @@ public struct PackedDeviceQueue : IDeviceQueue
     /// <inheritdoc/>
     public readonly void Disarm() => PackedEvent.Disarm(_areas.Device);
 
-    private QueueTake TakeAgain(DescriptorChain chain, PackedInflight inflight)
+    private PopResult TakeAgain(DescriptorChain chain, PackedInflight inflight)
     {
         var (entry, count) = inflight.TakePending();
         var head = entry;
@@ -166,7 +166,7 @@ public struct PackedDeviceQueue : IDeviceQueue
             if ((descriptor.Flags & DescriptorFlags.Next) != 0) continue;
             chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
             inflight.Named(head, descriptor.Id);
-            return QueueTake.Taken;
+            return PopResult.Taken;
         }
         return Break("a request in flight without its last descriptor");
     }
@@ -201,9 +201,9 @@ public struct PackedDeviceQueue : IDeviceQueue
         return null;
     }
 
-    private QueueTake Break(string fault)
+    private PopResult Break(string fault)
     {
         Fault = fault;
-        return QueueTake.Broken;
+        return PopResult.Broken;
     }
 }

@@ -112,13 +112,13 @@ public struct PackedDriverQueue : IDriverQueue
     }
 
     /// <inheritdoc/>
-    public QueueTake TryTakeUsed(out ushort token, out uint written)
+    public PopResult TryTakeUsed(out ushort token, out uint written)
     {
         token = 0;
         written = 0;
-        if (Fault is not null) return QueueTake.Broken;
+        if (Fault is not null) return PopResult.Broken;
         // Nothing of the driver's own may be taken for the device's: with nothing in flight there is nothing to take.
-        if (InFlight == 0 || !IsUsed()) return QueueTake.Empty;
+        if (InFlight == 0 || !IsUsed()) return PopResult.Empty;
         var descriptor = _areas.Descriptors.Read<PackedDescriptor>(_used.Offset);
         var id = descriptor.Id;
         if (id >= _size || _tokens[id] == NotInFlight) return Break("the device returned a buffer that is not in flight");
@@ -129,7 +129,7 @@ public struct PackedDriverQueue : IDriverQueue
         _freeSlots += _slots[id];
         InFlight--;
         _freeIds[_size - 1 - InFlight] = id;
-        return QueueTake.Taken;
+        return PopResult.Taken;
     }
 
     /// <inheritdoc/>
@@ -186,10 +186,10 @@ public struct PackedDriverQueue : IDriverQueue
         _areas.Descriptors.WriteUInt64Release(offset + PackedLayout.Rest, entry.Rest);
     }
 
-    private QueueTake Break(string fault)
+    private PopResult Break(string fault)
     {
         Fault = fault;
-        return QueueTake.Broken;
+        return PopResult.Broken;
     }
 
     // A descriptor that waits for the next publication.

@@ -58,12 +58,12 @@ public struct SplitDeviceQueue : IDeviceQueue
     public readonly bool HasPending => Fault is null && _inflight is { Pending: > 0 };
 
     /// <inheritdoc/>
-    public QueueTake TryTake(DescriptorChain chain)
+    public PopResult TryTake(DescriptorChain chain)
     {
         if (HasPending) return TakeAgain(_inflight!.TakePending(), chain);
         if (_nextAvailable == _knownAvailable)
         {
-            if (Fault is not null) return QueueTake.Broken;
+            if (Fault is not null) return PopResult.Broken;
             // Acquire: the ring entries and descriptors are read after the index that announces them.
             _knownAvailable = _areas.Available.ReadUInt16Acquire(SplitLayout.Index);
             var ahead = (ushort)(_knownAvailable - _nextAvailable);
@@ -71,7 +71,7 @@ public struct SplitDeviceQueue : IDeviceQueue
             {
                 // Comes along with the index, where it is on another line.
                 _areas.Available.Prefetch(SplitLayout.Ring + sizeof(ushort) * (_nextAvailable & (_size - 1)));
-                return QueueTake.Empty;
+                return PopResult.Empty;
             }
             if (ahead > _size) return Break("the available index is ahead by more than the queue's size");
         }
@@ -82,7 +82,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         if (fault is not null) return Break(fault);
         _nextAvailable++;
         _inflight?.Taken(head);
-        return QueueTake.Taken;
+        return PopResult.Taken;
     }
 
     /// <inheritdoc/>
@@ -136,7 +136,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         if (!_eventIndex) _areas.Used.WriteUInt16Release(0, SplitLayout.NoNotify);
     }
 
-    private QueueTake TakeAgain(ushort head, DescriptorChain chain) => ReadChain(head, chain) is { } fault ? Break(fault) : QueueTake.Taken;
+    private PopResult TakeAgain(ushort head, DescriptorChain chain) => ReadChain(head, chain) is { } fault ? Break(fault) : PopResult.Taken;
 
     private readonly string? ReadChain(ushort head, DescriptorChain chain)
     {
@@ -180,10 +180,10 @@ public struct SplitDeviceQueue : IDeviceQueue
         return "a loop in an indirect table";
     }
 
-    private QueueTake Break(string fault)
+    private PopResult Break(string fault)
     {
         Fault = fault;
         _knownAvailable = _nextAvailable;
-        return QueueTake.Broken;
+        return PopResult.Broken;
     }
 }

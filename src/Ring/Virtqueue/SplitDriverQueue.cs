@@ -117,13 +117,13 @@ public struct SplitDriverQueue : IDriverQueue
     }
 
     /// <inheritdoc/>
-    public QueueTake TryTakeUsed(out ushort token, out uint written)
+    public PopResult TryTakeUsed(out ushort token, out uint written)
     {
         token = 0;
         written = 0;
         if (_nextUsed == _knownUsed)
         {
-            if (Fault is not null) return QueueTake.Broken;
+            if (Fault is not null) return PopResult.Broken;
             // Acquire: entries, data and status are read after the index that announces them.
             _knownUsed = _areas.Used.ReadUInt16Acquire(SplitLayout.Index);
             var ahead = (ushort)(_knownUsed - _nextUsed);
@@ -131,7 +131,7 @@ public struct SplitDriverQueue : IDriverQueue
             {
                 // Comes along with the index, where it is on another line.
                 _areas.Used.Prefetch(SplitLayout.Ring + 8 * (_nextUsed & (_size - 1)));
-                return QueueTake.Empty;
+                return PopResult.Empty;
             }
             if (ahead > InFlight) return Break("the used index is ahead by more than the requests in flight");
         }
@@ -144,7 +144,7 @@ public struct SplitDriverQueue : IDriverQueue
         Free((ushort)head);
         _nextUsed++;
         InFlight--;
-        return QueueTake.Taken;
+        return PopResult.Taken;
     }
 
     /// <inheritdoc/>
@@ -222,10 +222,10 @@ public struct SplitDriverQueue : IDriverQueue
         _tokens[head] = NotInFlight;
     }
 
-    private QueueTake Break(string fault)
+    private PopResult Break(string fault)
     {
         Fault = fault;
         _knownUsed = _nextUsed;
-        return QueueTake.Broken;
+        return PopResult.Broken;
     }
 }

@@ -70,10 +70,10 @@ public sealed class VfioUserClient : IDisposable
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new DeviceInfo { ArgSize = DeviceInfo.Bytes });
-            var info = Exchange<DeviceInfo>(VfioUserCommand.DeviceGetInfo, DeviceInfo.Bytes);
+            MemoryMarshal.Write(Payload, new VfioDeviceInfoReply { ArgSize = VfioDeviceInfoReply.Bytes });
+            var info = Exchange<VfioDeviceInfoReply>(VfioUserCommand.DeviceGetInfo, VfioDeviceInfoReply.Bytes);
             return new VfioDeviceInfo(
-                (info.Flags & DeviceInfo.IsPci) != 0, (info.Flags & DeviceInfo.CanReset) != 0, (int)info.RegionCount, (int)info.IrqCount);
+                (info.Flags & VfioDeviceInfoReply.IsPci) != 0, (info.Flags & VfioDeviceInfoReply.CanReset) != 0, (int)info.RegionCount, (int)info.IrqCount);
         }
     }
 

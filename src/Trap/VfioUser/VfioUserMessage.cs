@@ -78,7 +78,7 @@ internal struct DmaUnmapRequest
 }
 
 [StructLayout(LayoutKind.Sequential)]
-internal struct DeviceInfo
+internal struct VfioDeviceInfoReply
 {
     internal const int Bytes = 16;
     internal const uint CanReset = 1, IsPci = 2;

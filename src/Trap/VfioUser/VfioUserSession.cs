@@ -123,12 +123,12 @@ public sealed class VfioUserSession : IDisposable
 
     private Errno GetInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
-        replyBytes = DeviceInfo.Bytes;
-        if (payload.Length < DeviceInfo.Bytes) return Errno.EINVAL;
-        MemoryMarshal.Write(ReplyPayload, new DeviceInfo
+        replyBytes = VfioDeviceInfoReply.Bytes;
+        if (payload.Length < VfioDeviceInfoReply.Bytes) return Errno.EINVAL;
+        MemoryMarshal.Write(ReplyPayload, new VfioDeviceInfoReply
         {
-            ArgSize = DeviceInfo.Bytes,
-            Flags = DeviceInfo.CanReset | DeviceInfo.IsPci,
+            ArgSize = VfioDeviceInfoReply.Bytes,
+            Flags = VfioDeviceInfoReply.CanReset | VfioDeviceInfoReply.IsPci,
             RegionCount = (uint)_device.Regions.Count,
             IrqCount = (uint)_device.Irqs.Count,
         });

@@ -1,10 +1,6 @@
-namespace VmShunt.Trap.VmExit;
+using VmShunt.Ring.Memory;
 
-/// <summary>A stretch of guest-physical memory and where it lies in the file behind it. All in bytes.</summary>
-/// <param name="GuestAddress">The first guest-physical address.</param>
-/// <param name="Size">The size.</param>
-/// <param name="FileOffset">Where it starts in the file.</param>
-public readonly record struct MemoryPart(ulong GuestAddress, ulong Size, ulong FileOffset);
+namespace VmShunt.Trap.VmExit;
 
 /// <summary>
 /// Where things lie in a guest's physical address space. RAM below 3 GiB is low, the rest starts at 4 GiB; between

@@ -3,7 +3,7 @@ using VmShunt.Ring.Interop;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
-using VmShunt.Tests.Ring;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 
@@ -19,7 +19,7 @@ internal sealed class HandDriver : IDisposable
     internal const int RegionBytes = 1 << 23;
 
     /// <summary>The places of the regions and of the hole between them.</summary>
-    internal const ulong First = GuestRam.Start, Second = First + RegionBytes, Hole = Second + RegionBytes, Last = Hole + RegionBytes, End = Last + RegionBytes;
+    internal const ulong First = TestMemory.Start, Second = First + RegionBytes, Hole = Second + RegionBytes, Last = Hole + RegionBytes, End = Last + RegionBytes;
 
     /// <summary>Where a request's parts are.</summary>
     internal const ulong Header = First + 0x4000, Status = First + 0x5000, Ranges = First + 0x6000, Data = First + 0x10_0000;
@@ -43,7 +43,7 @@ internal sealed class HandDriver : IDisposable
 
     internal bool IsPacked { get; }
 
-    internal GuestRam Ram { get; } = new(4 * RegionBytes);
+    internal TestMemory Ram { get; } = new(4 * RegionBytes);
 
     internal HandRing Ring { get; }
 

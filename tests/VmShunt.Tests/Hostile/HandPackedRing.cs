@@ -1,10 +1,10 @@
 using VmShunt.Ring.Virtqueue;
-using VmShunt.Tests.Ring;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 
 /// <summary>A packed ring (virtio 1.3 §2.8) by hand. A chain's id is the slot of its first descriptor.</summary>
-internal sealed class HandPackedRing(GuestRam ram) : HandRing(ram)
+internal sealed class HandPackedRing(TestMemory ram) : HandRing(ram)
 {
     internal const DescriptorFlags AvailableBit = (DescriptorFlags)(1 << 7), UsedBit = (DescriptorFlags)(1 << 15);
 

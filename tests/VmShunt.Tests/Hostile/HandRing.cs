@@ -1,6 +1,6 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
-using VmShunt.Tests.Ring;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 
@@ -11,17 +11,17 @@ public readonly record struct Piece(ulong Address, uint Length, DescriptorFlags 
 /// The driver's end of a ring of sixteen that a test writes by hand, well or badly, in either layout. Every chain lies
 /// behind the one before.
 /// </summary>
-internal abstract class HandRing(GuestRam ram)
+internal abstract class HandRing(TestMemory ram)
 {
     internal const int Size = 16;
 
     /// <summary>The ring's areas.</summary>
-    internal const ulong Descriptors = GuestRam.Start, Driver = Descriptors + 0x1000, Device = Descriptors + 0x2000;
+    internal const ulong Descriptors = TestMemory.Start, Driver = Descriptors + 0x1000, Device = Descriptors + 0x2000;
 
     /// <summary>Where indirect tables go; room for more than a table may hold.</summary>
-    internal const ulong Table = GuestRam.Start + 0x1_0000;
+    internal const ulong Table = TestMemory.Start + 0x1_0000;
 
-    internal static HandRing Create(GuestRam ram, bool packed) => packed ? new HandPackedRing(ram) : new HandSplitRing(ram);
+    internal static HandRing Create(TestMemory ram, bool packed) => packed ? new HandPackedRing(ram) : new HandSplitRing(ram);
 
     /// <summary>Where a device starts.</summary>
     internal abstract uint Start { get; }
@@ -45,7 +45,7 @@ internal abstract class HandRing(GuestRam ram)
         return new Piece(Table, (uint)(16 * chain.Length), DescriptorFlags.Indirect);
     }
 
-    protected GuestRam Ram { get; } = ram;
+    protected TestMemory Ram { get; } = ram;
 
     protected MemoryWindow Area(ulong address) => Ram.Window(address, 0x1000);
 }

@@ -1,10 +1,10 @@
 using VmShunt.Ring.Virtqueue;
-using VmShunt.Tests.Ring;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 
 /// <summary>A split ring (virtio 1.3 §2.7) by hand.</summary>
-internal sealed class HandSplitRing(GuestRam ram) : HandRing(ram)
+internal sealed class HandSplitRing(TestMemory ram) : HandRing(ram)
 {
     private ushort _slot, _available, _used;
 

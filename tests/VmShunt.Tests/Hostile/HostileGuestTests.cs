@@ -1,5 +1,5 @@
 using VmShunt.Ring.VirtioBlk;
-using VmShunt.Tests.Ring;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 

@@ -1,10 +1,11 @@
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition;
-using VmShunt.HostPartition.HardwareStack;
+using VmShunt.HostPartition.Disk;
 using VmShunt.HostPartition.VirtioBlk;
+using VmShunt.HostPartition.VirtioBlk.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 
@@ -15,9 +16,9 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int poll
 
     private readonly List<Thread> _sessions = [];
 
-    internal VirtualizationDriver Disk { get; } = new(new DiskClassDriver(port, NullLogger.Instance), "SERIAL", blockBytes);
+    internal VirtualizationDriver Disk { get; } = new(new HostClassDriver(port, NullLogger.Instance), "SERIAL", blockBytes);
 
-    internal RingPollers Pollers { get; } = new(pollers, WaitPolicy.Never);
+    internal PollGroups Pollers { get; } = new(pollers, WaitPolicy.Never);
 
     /// <summary>A disk of 16 MiB of ABh.</summary>
     /// <param name="blockBytes">512 or 4096.</param>
@@ -59,13 +60,13 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int poll
 
     private void Fill()
     {
-        using var ram = new Ring.GuestRam(1 << 20);
+        using var ram = new TestMemory(1 << 20);
         var pieces = new VmShunt.Ring.Memory.IoVectors();
-        ram.Span(Ring.GuestRam.Start, ram.Bytes).Fill(0xab);
+        ram.Span(TestMemory.Start, ram.Bytes).Fill(0xab);
         for (var at = 0L; at < Bytes; at += ram.Bytes)
         {
             pieces.Clear();
-            Assert.True(ram.Memory.TryAppend(Ring.GuestRam.Start, (ulong)ram.Bytes, false, pieces));
+            Assert.True(ram.Memory.TryAppend(TestMemory.Start, (ulong)ram.Bytes, false, pieces));
             Assert.Equal(DiskStatus.Ok, Disk.Write((ulong)at / 512, pieces, new VmShunt.Ring.Memory.SharedFlag()));
         }
     }

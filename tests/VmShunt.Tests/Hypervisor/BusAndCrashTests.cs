@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using VmShunt.Ring.Interop;
-using VmShunt.Tests.VfioUser;
+using VmShunt.Tests.Trap.VfioUser;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Hypervisor;

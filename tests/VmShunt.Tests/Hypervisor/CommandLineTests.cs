@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 using VmShunt.Ring.Interop;
-using VmShunt.Tests.VfioUser;
+using VmShunt.Tests.Trap.VfioUser;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Hypervisor;

@@ -1,5 +1,6 @@
 using VmShunt.Ring.Interop;
-using VmShunt.Tests.VfioUser;
+using VmShunt.Ring.Memory;
+using VmShunt.Tests.Trap.VfioUser;
 using VmShunt.Trap;
 using VmShunt.Trap.VmExit;
 

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using VmShunt.Tests.VfioUser;
+using VmShunt.Tests.Trap.VfioUser;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Hypervisor;

@@ -1,5 +1,5 @@
 using VmShunt.Hypervisor;
-using VmShunt.Tests.VfioUser;
+using VmShunt.Tests.Trap.VfioUser;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Hypervisor;

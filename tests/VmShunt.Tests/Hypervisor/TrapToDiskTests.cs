@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
-using VmShunt.Tests.VfioUser;
+using VmShunt.Tests.Trap.VfioUser;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
 

@@ -1,8 +1,9 @@
-using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Boot;
+using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Measure;
 using VmShunt.Ring.Memory;
-using VmShunt.Tests.Firmware;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Perf;
 

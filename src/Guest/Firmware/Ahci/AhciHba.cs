@@ -1,3 +1,4 @@
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Firmware.Ahci;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Firmware.Ahci;

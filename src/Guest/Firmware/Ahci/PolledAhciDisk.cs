@@ -1,5 +1,6 @@
 using System.Diagnostics;
-using VmShunt.Guest.Firmware.Disk;
+using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 

@@ -27,7 +27,7 @@ public sealed record BootParameters(
     AhciHba? Hba)
 {
     /// <summary>The type in the entry assembly whose static <c>Start(BootParameters)</c> runs the kernel and gives the exit code.</summary>
-    public const string EntryType = "VmShunt.Guest.KernelEntry";
+    public const string EntryType = "VmShunt.Guest.Commands.Shell.KernelEntry";
 
     /// <summary>The method of <see cref="EntryType"/>.</summary>
     public const string EntryMethod = "Start";

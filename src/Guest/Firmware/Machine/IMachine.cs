@@ -1,6 +1,5 @@
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Memory;
-using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Firmware.Machine;
 

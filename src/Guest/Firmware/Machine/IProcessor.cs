@@ -1,5 +1,4 @@
 using Microsoft.Win32.SafeHandles;
-using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Firmware.Machine;

@@ -12,5 +12,5 @@ internal interface ICommandRunner
     /// <param name="name">The command's name.</param>
     /// <param name="action">Does the work; an exception is the answer too. A person sees of an answer its <c>text</c>, where it has one.</param>
     /// <returns>The exit code.</returns>
-    int Run(string name, Func<Session, JsonObject> action);
+    int Run(string name, Func<CommandSession, JsonObject> action);
 }

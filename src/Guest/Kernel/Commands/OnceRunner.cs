@@ -7,11 +7,11 @@ namespace VmShunt.Guest.Commands;
 internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> options, Func<bool> asJson) : ICommandRunner
 {
     /// <summary>Starts the kernel.</summary>
-    internal Session Start() => new(Kernel.Start(boot, options()));
+    internal CommandSession Start() => new(Kernel.Start(boot, options()));
 
     public bool AnswersAsJson => asJson();
 
-    public int Run(string name, Func<Session, JsonObject> action)
+    public int Run(string name, Func<CommandSession, JsonObject> action)
     {
         using var session = Start();
         var answer = session.Watch(action);

@@ -1,8 +1,9 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Ahci;
-using VmShunt.Guest.Firmware.Disk;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Guest.Machine;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
@@ -54,7 +55,7 @@ internal sealed class CrashPath
     internal IReadOnlyList<GptPartition> FindPartitions()
     {
         CompileAhead(
-            typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors), typeof(CrashStop), typeof(CrashReport),
+            typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors), typeof(CrashGate), typeof(CrashReport),
             typeof(PolledAhciDisk), typeof(AhciPortRegisters), typeof(AhciCommandMemory), _processor.GetType(), typeof(VirtualProcessor), typeof(Hypervisor));
         _disk.Start();
         IReadOnlyList<GptPartition> partitions = [];
@@ -84,7 +85,7 @@ internal sealed class CrashPath
     /// <param name="code">Why, for the hypervisor.</param>
     /// <param name="inFlight">Requests in flight when it crashed.</param>
     /// <param name="damage">What the crash itself does to the memory, or null.</param>
-    internal CrashOutcome Run(CrashStop crash, string reason, ulong code, int inFlight, Action? damage = null)
+    internal CrashOutcome Run(CrashGate crash, string reason, ulong code, int inFlight, Action? damage = null)
     {
         // Processors stop at their next step. One that hangs does not stop the dump.
         crash.WaitForParked(ParkMilliseconds);

@@ -1,7 +1,8 @@
 using System.Security.Cryptography;
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Firmware.Disk;
-using VmShunt.Guest.Memory;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Emulating;
+using VmShunt.Guest.Firmware.Partitions;
 
 namespace VmShunt.Guest.Crash;
 

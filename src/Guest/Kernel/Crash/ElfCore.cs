@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Crash;

@@ -1,4 +1,5 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Emulating;
 
 namespace VmShunt.Guest.Devices;
 

@@ -1,6 +1,6 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
-using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Devices;
@@ -11,7 +11,7 @@ namespace VmShunt.Guest.Devices;
 /// registers of a device that was taken out do, so that no probe puts half a disk together. Only who drives the port may
 /// write, and sees it as it is. Any thread.
 /// </summary>
-public sealed class RegisterWindow : IMmio, ICommandRoads
+public sealed class RegisterWindow : IMmio, ICommandPaths
 {
     private const int Port0 = HbaRegister.Ports, Port0End = HbaRegister.Ports + HbaRegister.PortStride;
     private const uint NoSignature = 0xFFFF_FFFF, NoDeviceTaskFile = 0x7F;
@@ -68,9 +68,9 @@ public sealed class RegisterWindow : IMmio, ICommandRoads
         _registers.Write(address, size, value);
     }
 
-    bool ICommandRoads.HasShunt => _registers is ICommandRoads { HasShunt: true };
+    bool ICommandPaths.HasShunt => _registers is ICommandPaths { HasShunt: true };
 
-    Road ICommandRoads.RoadOf(int slot) => (_registers as ICommandRoads)?.RoadOf(slot) ?? Road.Trap;
+    RequestPath ICommandPaths.RoadOf(int slot) => (_registers as ICommandPaths)?.RoadOf(slot) ?? RequestPath.Trap;
 
     private int OffsetOf(ulong address, int size)
     {

@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
-using VmShunt.Guest.Bus;
+using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Devices;
+using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
-using VmShunt.Guest.Shunt;
+using VmShunt.Guest.Mode;
 using VmShunt.Ring.Interop;
 
 namespace VmShunt.Guest.Devices;

@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Numerics;
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Ahci;
-using VmShunt.Guest.Memory;
-using VmShunt.Guest.Tracing;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Emulating;
@@ -23,7 +23,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private readonly AhciCommandMemory _commands;
     private readonly GuestPages _pages;
     private readonly TrapCosts _costs;
-    private readonly ICommandRoads? _roads;
+    private readonly ICommandPaths? _roads;
     private readonly GuestBuffer _commandPages;
     private readonly GuestBuffer _trimPages;
     private readonly GuestBuffer _zeroPages;
@@ -39,7 +39,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private uint _traced;
     private int _pluggedThread = -1;
 
-    private AhciPortDriver(AhciPortRegisters registers, DiskGeometry geometry, GuestRam ram, GuestPages pages, TrapCosts costs, ICommandRoads? roads)
+    private AhciPortDriver(AhciPortRegisters registers, DiskGeometry geometry, GuestRam ram, GuestPages pages, TrapCosts costs, ICommandPaths? roads)
     {
         _costs = costs;
         _roads = roads;
@@ -75,7 +75,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
         var registers = new AhciPortRegisters(mmio, hba.Abar);
         var geometry = new DiskGeometry(probe.SectorCount, DiskClassDriver.MaxTransferBytes, probe.Serial, IsReadOnly: false);
-        var driver = new AhciPortDriver(registers, geometry, ram, pages, costs ?? new TrapCosts(), mmio as ICommandRoads);
+        var driver = new AhciPortDriver(registers, geometry, ram, pages, costs ?? new TrapCosts(), mmio as ICommandPaths);
         registers.StartPort(driver._commands.CommandList, driver._commands.ReceivedFis);
         registers.WriteHba(HbaRegister.IS, uint.MaxValue);
         registers.WritePort(PortRegister.PxIE, (uint)(PortInterrupt.DHRS | PortInterrupt.PSS | PortInterrupt.SDBS | Errors));
@@ -85,7 +85,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
     public void Submit(BlockRequest request)
     {
-        request.Road = Road.Trap;
+        request.RequestPath = RequestPath.Trap;
         request.Trace?.Pass(Hop.PortDriverEm);
         lock (_lock)
         {
@@ -104,7 +104,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
             {
                 var next = request.Next;
                 request.Next = null;
-                request.Road = Road.Trap;
+                request.RequestPath = RequestPath.Trap;
                 request.Trace?.Pass(Hop.PortDriverEm);
                 FillOrQueue(request);
                 request = next;
@@ -226,7 +226,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
             if (_roads is { HasShunt: true })
             {
                 trace.Pass(Hop.Shunt);
-                trace.Decide(_roads.RoadOf(slot) == Road.Ring ? ShuntDecision.Diverted : ShuntDecision.NotAccepted, "below-port");
+                trace.Decide(_roads.RoadOf(slot) == RequestPath.Ring ? ShuntDecision.Diverted : ShuntDecision.NotAccepted, "below-port");
             }
             trace.Pass(Hop.Issued);
         }
@@ -261,7 +261,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     {
         var request = _slots[slot]!;
         request.Trace?.Pass(Hop.Noticed);
-        if (_roads?.RoadOf(slot) == Road.Ring) request.Road = Road.Ring;
+        if (_roads?.RoadOf(slot) == RequestPath.Ring) request.RequestPath = RequestPath.Ring;
         if (status == BlockStatus.Ok) _costs.Note(request.Operation, request.Bytes, Stopwatch.GetTimestamp() - _started[slot]);
         _ended[count] = request;
         _endedStatus[count++] = status;

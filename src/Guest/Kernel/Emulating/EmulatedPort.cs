@@ -1,4 +1,4 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Emulating;
 
@@ -8,7 +8,7 @@ namespace VmShunt.Guest.Emulating;
 /// come here go where <see cref="Detour"/> says, or wait until there is a way. Any thread.
 /// </summary>
 /// <param name="geometry">What is known of the disk while nobody drives it.</param>
-internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver, IBatchTaker
+internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver, IBatchSubmitter
 {
     private readonly Lock _lock = new();
     private DiskGeometry _geometry = geometry;
@@ -72,7 +72,7 @@ internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver, IBatchT
 
     public void Submit(BlockRequest request)
     {
-        if (BatchHandover.TryKeep(this, request)) return;
+        if (BatchSubmission.TryKeep(this, request)) return;
         Interlocked.Increment(ref _submitting);
         var driver = _driver;
         if (driver is not null) driver.Submit(request);

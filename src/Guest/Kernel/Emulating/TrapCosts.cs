@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Numerics;
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Emulating;
 

@@ -1,5 +1,4 @@
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Crash;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Enlightened;
 
@@ -11,7 +10,7 @@ internal sealed class EnlightenedStack
 {
     /// <param name="away">Takes requests that the bus cannot: port driver-em.</param>
     /// <param name="crash">Stops requests when the machine crashes.</param>
-    internal EnlightenedStack(IPortDriver away, CrashStop crash)
+    internal EnlightenedStack(IPortDriver away, CrashGate crash)
     {
         Port = new VirtioBlkPortDriver(away);
         Shunt = new ReverseShunt(Port);

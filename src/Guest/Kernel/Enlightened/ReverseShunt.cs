@@ -1,5 +1,4 @@
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Tracing;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Enlightened;
 

@@ -1,7 +1,8 @@
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Bus;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Shunt;
-using VmShunt.Guest.Tracing;
+using VmShunt.Guest.Shunt.Modes;
+using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Enlightened;
 
@@ -15,7 +16,7 @@ internal sealed class VirtioBlkPortDriver(IPortDriver away) : IPortDriver, IEnli
 {
     private BusChannel? _channel;
     private DiskGeometry _geometry = away.Geometry;
-    private PrimaryRequests _implemented = PrimaryRequests.All;
+    private RequestTypes _implemented = RequestTypes.All;
 
     public DiskGeometry Geometry => _channel?.Geometry ?? _geometry;
 
@@ -28,7 +29,7 @@ internal sealed class VirtioBlkPortDriver(IPortDriver away) : IPortDriver, IEnli
     internal void Attach(BusChannel channel)
     {
         _geometry = channel.Geometry;
-        _implemented = (PrimaryRequests)channel.Implemented;
+        _implemented = channel.Implemented;
         Interlocked.Exchange(ref _channel, channel);
         Commanded?.Divert();
     }

@@ -1,4 +1,4 @@
-using VmShunt.Guest.Crash;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Machine;
 
@@ -9,14 +9,14 @@ namespace VmShunt.Guest.Machine;
 internal sealed class ApplicationProcessors
 {
     private readonly Scheduler[] _processors;
-    private readonly CrashStop _crash;
+    private readonly CrashGate _crash;
 
     /// <param name="count">How many.</param>
     /// <param name="machine">Where the processors come from; null without a machine, where only the threads are there.</param>
     /// <param name="firstAccess">An address of the machine that each reads when it starts, so that its registers are known.</param>
     /// <param name="crash">Stops them when the machine crashes.</param>
     /// <param name="fault">Told what an application's thread dies of.</param>
-    internal ApplicationProcessors(int count, MachineProcessors? machine, ulong firstAccess, CrashStop crash, Action<Exception> fault)
+    internal ApplicationProcessors(int count, MachineProcessors? machine, ulong firstAccess, CrashGate crash, Action<Exception> fault)
     {
         _crash = crash;
         _processors = [.. Enumerable.Range(0, count).Select(i => new Scheduler(i, machine, firstAccess, crash, fault))];
@@ -71,10 +71,10 @@ internal sealed class ApplicationProcessors
         private readonly Queue<(SendOrPostCallback Work, object? State)> _work = [];
         private readonly MachineProcessors? _machine;
         private readonly ulong _firstAccess;
-        private readonly CrashStop _crash;
+        private readonly CrashGate _crash;
         private readonly Action<Exception> _fault;
 
-        internal Scheduler(int number, MachineProcessors? machine, ulong firstAccess, CrashStop crash, Action<Exception> fault)
+        internal Scheduler(int number, MachineProcessors? machine, ulong firstAccess, CrashGate crash, Action<Exception> fault)
         {
             _machine = machine;
             _firstAccess = firstAccess;

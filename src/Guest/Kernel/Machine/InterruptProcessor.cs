@@ -1,4 +1,4 @@
-using VmShunt.Guest.Crash;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Machine;
 
 namespace VmShunt.Guest.Machine;
@@ -9,11 +9,11 @@ internal sealed class InterruptProcessor
     private const int Vectors = 256;
 
     private readonly IProcessor _processor;
-    private readonly CrashStop _crash;
+    private readonly CrashGate _crash;
     private readonly Action<Exception> _machineCheck;
     private readonly Action?[] _handlers = new Action[Vectors];
 
-    internal InterruptProcessor(IProcessor processor, CrashStop crash, Action<Exception> machineCheck)
+    internal InterruptProcessor(IProcessor processor, CrashGate crash, Action<Exception> machineCheck)
     {
         _processor = processor;
         _crash = crash;

@@ -1,7 +1,5 @@
 using System.Diagnostics;
-using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
-using VmShunt.Guest.Tracing;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Machine;

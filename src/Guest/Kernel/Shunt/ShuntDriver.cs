@@ -1,7 +1,6 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Guest.Shunt.Policies;
-using VmShunt.Guest.Tracing;
 
 namespace VmShunt.Guest.Shunt;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Machine;
-using VmShunt.Guest.Memory;
 
 namespace VmShunt.Guest.Workloads;
 

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Memory;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Workloads;
 

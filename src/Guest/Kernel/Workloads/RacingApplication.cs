@@ -1,5 +1,5 @@
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Memory;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Workloads;
 

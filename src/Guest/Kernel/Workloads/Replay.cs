@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
-using VmShunt.Guest.Block;
-using VmShunt.Guest.Memory;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Workloads;
 

@@ -1,8 +1,8 @@
 using System.Diagnostics;
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Crash;
 using VmShunt.Guest.Machine;
-using VmShunt.Guest.Memory;
 
 namespace VmShunt.Guest.Workloads;
 

@@ -1,5 +1,5 @@
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;
-using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Ring.Interop;
 

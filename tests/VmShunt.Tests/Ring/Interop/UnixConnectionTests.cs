@@ -1,7 +1,8 @@
 using System.Net.Sockets;
 using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;
-using VmShunt.Ring.Memory;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Interop;
 

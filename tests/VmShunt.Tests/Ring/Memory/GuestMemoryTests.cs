@@ -1,3 +1,4 @@
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Ring.Memory;

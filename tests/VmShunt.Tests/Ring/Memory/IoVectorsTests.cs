@@ -1,10 +1,12 @@
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Memory;
 
 public sealed class IoVectorsTests : IDisposable
 {
-    private readonly GuestRam _ram = new(0x10_0000);
+    private readonly TestMemory _ram = new(0x10_0000);
     private readonly IoVectors _list = new();
 
     public void Dispose() => _ram.Dispose();
@@ -24,10 +26,10 @@ public sealed class IoVectorsTests : IDisposable
     public void There_is_a_most_of_pieces()
     {
         for (var i = 0; i < IoVectors.MaxPieces; i++) Append((i * 2, 1));
-        Assert.False(_ram.Memory.TryAppend(GuestRam.Start + 10_000, 1, false, _list));
+        Assert.False(_ram.Memory.TryAppend(TestMemory.Start + 10_000, 1, false, _list));
         Assert.Equal((1024, 1024L), (_list.Count, _list.TotalBytes));
         // The neighbour of the last piece needs none of its own.
-        Assert.True(_ram.Memory.TryAppend(GuestRam.Start + 2047, 1, false, _list));
+        Assert.True(_ram.Memory.TryAppend(TestMemory.Start + 2047, 1, false, _list));
         Assert.Equal((1024, 1025L), (_list.Count, _list.TotalBytes));
     }
 
@@ -49,7 +51,7 @@ public sealed class IoVectorsTests : IDisposable
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
-        var ram = _ram.Span(GuestRam.Start, _ram.Bytes);
+        var ram = _ram.Span(TestMemory.Start, _ram.Bytes);
         for (var round = 0; round < 2_000; round++)
         {
             random.NextBytes(ram[..4096]);
@@ -100,6 +102,6 @@ public sealed class IoVectorsTests : IDisposable
     private void Append(params ReadOnlySpan<(int Offset, int Length)> pieces)
     {
         foreach (var (offset, length) in pieces)
-            Assert.True(_ram.Memory.TryAppend(GuestRam.Start + (ulong)offset, (ulong)length, true, _list));
+            Assert.True(_ram.Memory.TryAppend(TestMemory.Start + (ulong)offset, (ulong)length, true, _list));
     }
 }

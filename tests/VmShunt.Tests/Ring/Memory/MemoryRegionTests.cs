@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 

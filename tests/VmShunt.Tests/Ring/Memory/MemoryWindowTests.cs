@@ -1,10 +1,11 @@
 using VmShunt.Ring.Memory;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Memory;
 
 public sealed class MemoryWindowTests : IDisposable
 {
-    private readonly GuestRam _ram = new(8192);
+    private readonly TestMemory _ram = new(8192);
 
     public void Dispose() => _ram.Dispose();
 
@@ -18,7 +19,7 @@ public sealed class MemoryWindowTests : IDisposable
     [InlineData(int.MinValue)]
     public void No_access_reaches_past_it(int offset)
     {
-        var window = _ram.Window(GuestRam.Start + 50, 100);
+        var window = _ram.Window(TestMemory.Start + 50, 100);
         Assert.Throws<ArgumentOutOfRangeException>(() => window.Read<ulong>(offset));
         Assert.Throws<ArgumentOutOfRangeException>(() => window.Write(offset, 1ul));
     }
@@ -29,7 +30,7 @@ public sealed class MemoryWindowTests : IDisposable
     [InlineData(int.MaxValue - 1)]
     public void No_index_lies_past_it(int offset)
     {
-        var window = _ram.Window(GuestRam.Start, 100);
+        var window = _ram.Window(TestMemory.Start, 100);
         Assert.Throws<ArgumentOutOfRangeException>(() => window.ReadUInt16Acquire(offset));
         Assert.Throws<ArgumentOutOfRangeException>(() => window.WriteUInt16Release(offset, 1));
         // A window of no bytes, as the default one is.
@@ -41,11 +42,11 @@ public sealed class MemoryWindowTests : IDisposable
     [Fact]
     public void Values_are_little_endian_at_any_offset()
     {
-        var window = _ram.Window(GuestRam.Start + 3, 100);
+        var window = _ram.Window(TestMemory.Start + 3, 100);
         window.Write(1, 0x0807_0605_0403_0201ul);
         window.WriteUInt16Release(91, 0x0a09);
-        Assert.Equal("0102030405060708", Convert.ToHexString(_ram.Span(GuestRam.Start + 4, 8)));
-        Assert.Equal("090A", Convert.ToHexString(_ram.Span(GuestRam.Start + 94, 2)));
+        Assert.Equal("0102030405060708", Convert.ToHexString(_ram.Span(TestMemory.Start + 4, 8)));
+        Assert.Equal("090A", Convert.ToHexString(_ram.Span(TestMemory.Start + 94, 2)));
         Assert.Equal(0x0807_0605_0403_0201ul, window.Read<ulong>(1));
         Assert.Equal(0x0a09, window.ReadUInt16Acquire(91));
         Assert.Equal(0x0201, window.Span[1] | window.Span[2] << 8);

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.VhostUser;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 

@@ -1,6 +1,7 @@
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
@@ -12,11 +13,11 @@ internal sealed class EchoClient : IDisposable
     // Each ring with its data in 64 KiB of its own.
     private const ulong Stride = 0x1_0000, Available = 0x1000, Used = 0x2000, Data = 0x8000;
 
-    private readonly GuestRam _ram;
+    private readonly TestMemory _ram;
     private readonly int _index;
     private SplitDriverQueue _queue;
 
-    internal EchoClient(GuestRam ram, int index, bool eventIndex = true)
+    internal EchoClient(TestMemory ram, int index, bool eventIndex = true)
     {
         _ram = ram;
         _index = index;
@@ -31,7 +32,7 @@ internal sealed class EchoClient : IDisposable
 
     internal EventFd Call { get; } = EventFd.Create();
 
-    internal ulong Base => GuestRam.Start + (ulong)_index * Stride;
+    internal ulong Base => TestMemory.Start + (ulong)_index * Stride;
 
     internal VringAddress Address =>
         new() { Index = (uint)_index, Descriptors = Base, Available = Base + Available, Used = Base + Used };
@@ -60,7 +61,7 @@ internal sealed class EchoClient : IDisposable
         using var sleep = new WaitSet(Call.Handle);
         ushort token;
         uint written;
-        while (_queue.TryTakeUsed(out token, out written) == QueueTake.Empty)
+        while (_queue.TryTakeUsed(out token, out written) == PopResult.Empty)
         {
             if (_queue.Arm()) continue;
             Assert.True(sleep.Wait(60_000), $"no answer to {text}");

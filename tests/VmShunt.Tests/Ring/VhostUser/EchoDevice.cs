@@ -4,6 +4,7 @@ using VmShunt.Ring.Memory;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
@@ -98,7 +99,7 @@ internal sealed class EchoDevice : IVhostUserDevice
             while (!_stopping.IsRaised)
             {
                 var take = _queue.TryTake(chain);
-                if (take == QueueTake.Taken)
+                if (take == PopResult.Taken)
                 {
                     source.Clear();
                     target.Clear();
@@ -109,7 +110,7 @@ internal sealed class EchoDevice : IVhostUserDevice
                     _queue.Return(chain.Handle, (uint)written);
                     if (_queue.Publish()) _setup.Call?.Signal();
                 }
-                else if (take == QueueTake.Broken)
+                else if (take == PopResult.Broken)
                 {
                     _setup.Error?.Signal();
                     sleep.Wait(20);

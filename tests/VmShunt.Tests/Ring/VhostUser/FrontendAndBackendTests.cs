@@ -1,5 +1,6 @@
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
@@ -8,7 +9,7 @@ public sealed class FrontendAndBackendTests : IDisposable
 {
     private const VirtioBlkFeatures Wanted = VirtioBlkFeatures.Version1 | VirtioBlkFeatures.EventIndex;
 
-    private readonly GuestRam _ram = new(0x2_0000);
+    private readonly TestMemory _ram = new(0x2_0000);
     private readonly ServedBackend _backend = new();
 
     public void Dispose()
@@ -121,10 +122,10 @@ public sealed class FrontendAndBackendTests : IDisposable
     public void Memory_that_is_added_while_a_ring_runs_is_seen_by_it()
     {
         using var frontend = Open();
-        frontend.ShareMemory([(GuestRam.Start, 0x9000, 0)], _ram.File);
+        frontend.ShareMemory([(TestMemory.Start, 0x9000, 0)], _ram.File);
         using var client = new EchoClient(_ram, 0);
         client.Start(frontend, 0);
-        frontend.ShareMemory([(GuestRam.Start + 0x9000, 0x7000, 0x9000)], _ram.File);
+        frontend.ShareMemory([(TestMemory.Start + 0x9000, 0x7000, 0x9000)], _ram.File);
         client.Echo("from one region to the other");
         Assert.Equal(2, _backend.Device.Setups.Count);
     }
@@ -133,7 +134,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     public void Several_regions_of_one_file_are_shared_in_one_go()
     {
         using var frontend = Open();
-        frontend.ShareMemory([(GuestRam.Start, 0x1000, 0), (GuestRam.Start + 0x1000, 0x8000, 0x1000), (GuestRam.Start + 0x9000, 0x1000, 0x9000)], _ram.File);
+        frontend.ShareMemory([(TestMemory.Start, 0x1000, 0), (TestMemory.Start + 0x1000, 0x8000, 0x1000), (TestMemory.Start + 0x9000, 0x1000, 0x9000)], _ram.File);
         using var client = new EchoClient(_ram, 0);
         client.Start(frontend, 0);
         client.Echo("hello");
@@ -143,9 +144,9 @@ public sealed class FrontendAndBackendTests : IDisposable
     public void What_the_back_end_refuses_is_said()
     {
         using var frontend = Open();
-        Refused("AddMemReg", () => frontend.ShareMemory([(GuestRam.Start, 0x2_0001, 0)], _ram.File));
+        Refused("AddMemReg", () => frontend.ShareMemory([(TestMemory.Start, 0x2_0001, 0)], _ram.File));
         Share(frontend);
-        Refused("AddMemReg", () => frontend.ShareMemory([(GuestRam.Start + 0x1000, 0x1000, 0)], _ram.File));
+        Refused("AddMemReg", () => frontend.ShareMemory([(TestMemory.Start + 0x1000, 0x1000, 0)], _ram.File));
         using var client = new EchoClient(_ram, 0);
         Refused("SetVringNum", () => frontend.StartRing(2, 16, 0, client.Base, client.Base, client.Base, client.Kick, client.Call));
         Refused("SetVringNum", () => frontend.StartRing(0, 512, 0, client.Base, client.Base, client.Base, client.Kick, client.Call));
@@ -178,7 +179,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     private VhostUserFrontend Open(VirtioBlkFeatures wanted = Wanted) =>
         VhostUserFrontend.Open(_backend.Socket, (ulong)wanted, (ulong)VirtioBlkFeatures.Version1);
 
-    private void Share(VhostUserFrontend frontend) => frontend.ShareMemory([(GuestRam.Start, (ulong)_ram.Bytes, 0)], _ram.File);
+    private void Share(VhostUserFrontend frontend) => frontend.ShareMemory([(TestMemory.Start, (ulong)_ram.Bytes, 0)], _ram.File);
 
     private static void Refused(string request, Action action) =>
         Assert.Contains($"refused {request}", Assert.Throws<IOException>(action).Message, StringComparison.Ordinal);

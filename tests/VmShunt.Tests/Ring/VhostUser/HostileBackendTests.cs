@@ -1,5 +1,6 @@
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.VhostUser;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 

@@ -1,9 +1,10 @@
 using System.IO.Pipes;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;
-using VmShunt.Ring.Memory;
 using VmShunt.Ring.VhostUser;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
@@ -12,7 +13,7 @@ public sealed class HostileFrontendTests : IDisposable
 {
     private const ulong ProtocolFeatures = 1ul << 30, Version1 = 1ul << 32;
 
-    private readonly GuestRam _ram = new(0x2_0000);
+    private readonly TestMemory _ram = new(0x2_0000);
     private readonly ServedBackend _backend = new();
     private readonly RawFrontend _frontend;
     private readonly EchoClient _client;
@@ -198,9 +199,9 @@ public sealed class HostileFrontendTests : IDisposable
 
     [Theory]
     [InlineData(0ul)]
-    [InlineData(GuestRam.Start - 16)]
-    [InlineData(GuestRam.Start + 0x2_0000)]
-    [InlineData(GuestRam.Start + 0x2_0000 - 16)]
+    [InlineData(TestMemory.Start - 16)]
+    [InlineData(TestMemory.Start + 0x2_0000)]
+    [InlineData(TestMemory.Start + 0x2_0000 - 16)]
     [InlineData(ulong.MaxValue - 15)]
     public void Ring_parts_outside_memory_are_refused(ulong address)
     {
@@ -228,7 +229,7 @@ public sealed class HostileFrontendTests : IDisposable
         Assert.True(_frontend.AskRing(VhostUserRequest.SetVringNum, 0, 16));
         Assert.True(_frontend.Ask(VhostUserRequest.SetVringKick, 0ul, _client.Kick.Handle));
         Assert.True(_frontend.Ask(VhostUserRequest.SetVringCall, 0ul, _client.Call.Handle));
-        Assert.True(_frontend.Ask(VhostUserRequest.SetVringAddr, _client.Address with { Descriptors = GuestRam.Start + 0xff0 }));
+        Assert.True(_frontend.Ask(VhostUserRequest.SetVringAddr, _client.Address with { Descriptors = TestMemory.Start + 0xff0 }));
         Assert.False(_frontend.AskRing(VhostUserRequest.SetVringEnable, 0, 1));
         // Enabled already: right addresses are all that is missing.
         Assert.True(_frontend.Ask(VhostUserRequest.SetVringAddr, _client.Address));
@@ -570,8 +571,8 @@ public sealed class HostileFrontendTests : IDisposable
 
     private static VhostUserMemoryRegion Region(ulong offset, ulong size) => new()
     {
-        GuestAddress = GuestRam.Start + offset,
-        UserAddress = GuestRam.Start + offset,
+        GuestAddress = TestMemory.Start + offset,
+        UserAddress = TestMemory.Start + offset,
         Size = size,
         FileOffset = offset,
     };

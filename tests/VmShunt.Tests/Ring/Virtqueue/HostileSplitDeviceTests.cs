@@ -1,5 +1,6 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
@@ -8,7 +9,7 @@ public sealed class HostileSplitDeviceTests : IDisposable
 {
     private const int Size = 8;
 
-    private readonly GuestRam _ram = new(0x1_0000);
+    private readonly TestMemory _ram = new(0x1_0000);
     private readonly MemoryWindow _used;
     private SplitDriverQueue _driver;
     private ushort _usedIndex;
@@ -87,14 +88,14 @@ public sealed class HostileSplitDeviceTests : IDisposable
     {
         Add(1, 10);
         Answer(0, written);
-        Assert.Equal(QueueTake.Taken, _driver.TryTakeUsed(out var token, out var says));
+        Assert.Equal(PopResult.Taken, _driver.TryTakeUsed(out var token, out var says));
         Assert.Equal((10, written), (token, says));
     }
 
     [Fact]
     public void A_descriptor_table_that_the_device_scribbles_over_does_not_confuse_the_free_slots()
     {
-        var descriptors = _ram.Span(GuestRam.Start, SplitLayout.DescriptorBytes(Size));
+        var descriptors = _ram.Span(TestMemory.Start, SplitLayout.DescriptorBytes(Size));
         for (var round = 0; round < 50; round++)
         {
             for (ushort i = 0; i < 2; i++) Add(3, i);
@@ -116,7 +117,7 @@ public sealed class HostileSplitDeviceTests : IDisposable
     {
         for (ushort i = 0; i < 20; i++)
         {
-            _ram.Span(GuestRam.Start + 128, SplitLayout.AvailableBytes(Size)).Fill(0xee);
+            _ram.Span(TestMemory.Start + 128, SplitLayout.AvailableBytes(Size)).Fill(0xee);
             Add(1, i);
             var available = SplitRing.Areas(_ram, Size).Available;
             Assert.Equal(i + 1, available.Read<ushort>(SplitLayout.Index));
@@ -147,7 +148,7 @@ public sealed class HostileSplitDeviceTests : IDisposable
                 _used.Write(SplitLayout.Ring + 8 * i, id);
             }
             _used.WriteUInt16Release(SplitLayout.Index, (ushort)random.Next(random.Next(8) == 0 ? 65_536 : 5));
-            while (driver.TryTakeUsed(out var token, out _) == QueueTake.Taken)
+            while (driver.TryTakeUsed(out var token, out _) == PopResult.Taken)
             {
                 taken++;
                 if (!inFlight.Remove(token)) Assert.Fail($"seed {seed}, round {round}: request {token} came back twice");
@@ -160,7 +161,7 @@ public sealed class HostileSplitDeviceTests : IDisposable
 
     private void Add(int buffers, ushort token)
     {
-        Assert.True(_driver.TryAdd(Enumerable.Repeat(new QueueBuffer(GuestRam.Start, 1), buffers).ToArray(), 0, token));
+        Assert.True(_driver.TryAdd(Enumerable.Repeat(new QueueBuffer(TestMemory.Start, 1), buffers).ToArray(), 0, token));
         _driver.Publish();
     }
 
@@ -179,17 +180,17 @@ public sealed class HostileSplitDeviceTests : IDisposable
 
     private int Taken()
     {
-        Assert.Equal(QueueTake.Taken, _driver.TryTakeUsed(out var token, out _));
+        Assert.Equal(PopResult.Taken, _driver.TryTakeUsed(out var token, out _));
         return token;
     }
 
     private void AssertBroken(string why)
     {
         var inFlight = _driver.InFlight;
-        Assert.Equal(QueueTake.Broken, _driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Broken, _driver.TryTakeUsed(out _, out _));
         Assert.Contains(why, _driver.Fault, StringComparison.Ordinal);
         Answer(0);
-        Assert.Equal(QueueTake.Broken, _driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Broken, _driver.TryTakeUsed(out _, out _));
         Assert.False(_driver.TryAdd([new QueueBuffer(1, 1)], 0, 99));
         Assert.Equal(inFlight, _driver.InFlight);
     }

@@ -1,5 +1,6 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 using static VmShunt.Ring.Virtqueue.DescriptorFlags;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
@@ -7,7 +8,7 @@ namespace VmShunt.Tests.Ring.Virtqueue;
 /// <summary>What a guest may write into a split ring, and what the device's end makes of it.</summary>
 public sealed class HostileSplitDriverTests : IDisposable
 {
-    private const ulong Data = GuestRam.Start + 0x1_8000, Table = ScribbledSplitRing.Table;
+    private const ulong Data = TestMemory.Start + 0x1_8000, Table = ScribbledSplitRing.Table;
 
     private readonly ScribbledSplitRing _ring = new();
 
@@ -28,7 +29,7 @@ public sealed class HostileSplitDriverTests : IDisposable
     {
         _ring.Descriptor(0, Data, 1);
         _ring.Offer(0);
-        Assert.Equal(QueueTake.Taken, _ring.Take());
+        Assert.Equal(PopResult.Taken, _ring.Take());
         _ring.SetAvailable(0);
         _ring.AssertBroken("ahead");
     }
@@ -38,8 +39,8 @@ public sealed class HostileSplitDriverTests : IDisposable
     {
         _ring.Descriptor(0, Data, 1);
         _ring.SetAvailable(ScribbledSplitRing.Size);
-        for (var i = 0; i < ScribbledSplitRing.Size; i++) Assert.Equal(QueueTake.Taken, _ring.Take());
-        Assert.Equal(QueueTake.Empty, _ring.Take());
+        for (var i = 0; i < ScribbledSplitRing.Size; i++) Assert.Equal(PopResult.Taken, _ring.Take());
+        Assert.Equal(PopResult.Empty, _ring.Take());
     }
 
     [Fact]
@@ -49,9 +50,9 @@ public sealed class HostileSplitDriverTests : IDisposable
         for (var i = 0; i < 100; i++)
         {
             _ring.Offer(3).Offer(3);
-            Assert.Equal(QueueTake.Taken, _ring.Take());
+            Assert.Equal(PopResult.Taken, _ring.Take());
             var first = _ring.Chain.Handle;
-            Assert.Equal(QueueTake.Taken, _ring.Take());
+            Assert.Equal(PopResult.Taken, _ring.Take());
             _ring.Device.Return(first, 1);
             _ring.Device.Return(_ring.Chain.Handle, 1);
             _ring.Device.Publish();
@@ -85,7 +86,7 @@ public sealed class HostileSplitDriverTests : IDisposable
     public void A_next_beyond_the_table_means_nothing_without_its_flag()
     {
         _ring.Descriptor(0, Data, 1, 0, 65_535);
-        Assert.Equal(QueueTake.Taken, _ring.Offer(0).Take());
+        Assert.Equal(PopResult.Taken, _ring.Offer(0).Take());
         Assert.Equal(1, _ring.Chain.Count);
     }
 
@@ -114,22 +115,22 @@ public sealed class HostileSplitDriverTests : IDisposable
     public void A_chain_as_long_as_the_queue_is_taken()
     {
         for (ushort i = 0; i < 8; i++) _ring.Descriptor(i, Data + i, i, i == 7 ? Write : Next, (ushort)(i + 1));
-        Assert.Equal(QueueTake.Taken, _ring.Offer(0).Take());
+        Assert.Equal(PopResult.Taken, _ring.Offer(0).Take());
         Assert.Equal((8, 7), (_ring.Chain.Count, _ring.Chain.ReadableCount));
     }
 
     [Theory]
     [InlineData(0ul, 1u)]
-    [InlineData(GuestRam.Start - 1, 1u)]
-    [InlineData(GuestRam.Start - 1, 2u)]
-    [InlineData(GuestRam.Start + 0x2_0000, 1u)]
-    [InlineData(GuestRam.Start + 0x1_ffff, 2u)]
-    [InlineData(GuestRam.Start, uint.MaxValue)]
+    [InlineData(TestMemory.Start - 1, 1u)]
+    [InlineData(TestMemory.Start - 1, 2u)]
+    [InlineData(TestMemory.Start + 0x2_0000, 1u)]
+    [InlineData(TestMemory.Start + 0x1_ffff, 2u)]
+    [InlineData(TestMemory.Start, uint.MaxValue)]
     [InlineData(ulong.MaxValue - 4096, 4096u)]
     public void An_address_outside_memory_is_taken_and_then_refused_by_the_memory(ulong address, uint length)
     {
         _ring.Descriptor(0, address, length, Write);
-        Assert.Equal(QueueTake.Taken, _ring.Offer(0).Take());
+        Assert.Equal(PopResult.Taken, _ring.Offer(0).Take());
         var segment = Assert.Single(_ring.Chain.Writable.ToArray());
         Assert.False(_ring.Ram.Memory.TryAppend(segment.Address, segment.Length, deviceWrites: true, new IoVectors()));
     }
@@ -151,7 +152,7 @@ public sealed class HostileSplitDriverTests : IDisposable
     {
         _ring.Descriptor(0, Data, 0, Next, 1);
         _ring.Descriptor(1, ulong.MaxValue, 0, Write);
-        Assert.Equal(QueueTake.Taken, _ring.Offer(0).Take());
+        Assert.Equal(PopResult.Taken, _ring.Offer(0).Take());
         Assert.Equal((2, 1), (_ring.Chain.Count, _ring.Chain.ReadableCount));
         Assert.True(_ring.Ram.Memory.TryAppend(ulong.MaxValue, 0, true, new IoVectors()));
     }
@@ -179,7 +180,7 @@ public sealed class HostileSplitDriverTests : IDisposable
     public void Flags_that_mean_nothing_are_passed_over()
     {
         _ring.Descriptor(0, Data, 1, (DescriptorFlags)0xfff8);
-        Assert.Equal(QueueTake.Taken, _ring.Offer(0).Take());
+        Assert.Equal(PopResult.Taken, _ring.Offer(0).Take());
         Assert.Equal(1, _ring.Chain.ReadableCount);
     }
 
@@ -218,9 +219,9 @@ public sealed class HostileSplitDriverTests : IDisposable
 
     [Theory]
     [InlineData(0ul)]
-    [InlineData(GuestRam.Start - 16)]
-    [InlineData(GuestRam.Start + 0x2_0000 - 16)]
-    [InlineData(GuestRam.Start + 0x2_0000)]
+    [InlineData(TestMemory.Start - 16)]
+    [InlineData(TestMemory.Start + 0x2_0000 - 16)]
+    [InlineData(TestMemory.Start + 0x2_0000)]
     [InlineData(ulong.MaxValue)]
     [InlineData(ulong.MaxValue - 15)]
     public void An_indirect_table_outside_memory_breaks_the_ring(ulong address)
@@ -285,7 +286,7 @@ public sealed class HostileSplitDriverTests : IDisposable
         _ring.Entry(3, Data, 12, Next | Write, 1);
         _ring.Entry(1, Data, 13, Write, 0);
         _ring.Entry(2, ulong.MaxValue, uint.MaxValue, Indirect, 0);
-        Assert.Equal(QueueTake.Taken, _ring.Offer(0).Take());
+        Assert.Equal(PopResult.Taken, _ring.Offer(0).Take());
         Assert.Equal([10u, 11u], _ring.Chain.Readable.ToArray().Select(s => s.Length));
         Assert.Equal([12u, 13u], _ring.Chain.Writable.ToArray().Select(s => s.Length));
     }
@@ -304,7 +305,7 @@ public sealed class HostileSplitDriverTests : IDisposable
             _ring.AssertBroken("1024");
             return;
         }
-        Assert.Equal(QueueTake.Taken, _ring.Take());
+        Assert.Equal(PopResult.Taken, _ring.Take());
         Assert.Equal(1024, _ring.Chain.Count);
     }
 
@@ -313,7 +314,7 @@ public sealed class HostileSplitDriverTests : IDisposable
     {
         _ring.Descriptor(0, Data, 1, Write);
         _ring.Offer(0).Offer(9);
-        Assert.Equal(QueueTake.Taken, _ring.Take());
+        Assert.Equal(PopResult.Taken, _ring.Take());
         var handle = _ring.Chain.Handle;
         _ring.AssertBroken("beyond the queue's size");
         _ring.Device.Return(handle, 1);
@@ -323,7 +324,7 @@ public sealed class HostileSplitDriverTests : IDisposable
         var anew = new SplitDeviceQueue(_ring.Ram.Memory, SplitRing.Areas(_ring.Ram, 8), 8, (ushort)_ring.Device.Position, true, false);
         _ring.SetAvailable(2);
         _ring.Available.Write<ushort>(SplitLayout.Ring + 2, 0);
-        Assert.Equal(QueueTake.Taken, anew.TryTake(_ring.Chain));
+        Assert.Equal(PopResult.Taken, anew.TryTake(_ring.Chain));
     }
 
     [Theory]
@@ -338,7 +339,7 @@ public sealed class HostileSplitDriverTests : IDisposable
             ring.Available.Write(0, (ushort)i);
             ring.Available.Write(SplitLayout.UsedEvent(8), (ushort)(i * 31));
             ring.Used.Write(SplitLayout.AvailableEvent(8), (ushort)(i * 17));
-            Assert.Equal(QueueTake.Taken, ring.Offer(0).Take());
+            Assert.Equal(PopResult.Taken, ring.Offer(0).Take());
             ring.Device.Return(ring.Chain.Handle, 1);
             ring.Device.Publish();
             Assert.False(ring.Device.Arm());
@@ -350,13 +351,13 @@ public sealed class HostileSplitDriverTests : IDisposable
     {
         _ring.Descriptor(0, Data, 1, Write);
         _ring.Offer(0).Offer(0);
-        Assert.Equal(QueueTake.Taken, _ring.Take());
+        Assert.Equal(PopResult.Taken, _ring.Take());
         _ring.Used.Span.Fill(0xff);
         _ring.Device.Return(_ring.Chain.Handle, 5);
         _ring.Device.Publish();
         Assert.Equal(1, _ring.Used.Read<ushort>(SplitLayout.Index));
         Assert.Equal(5ul << 32, _ring.Used.Read<ulong>(SplitLayout.Ring));
-        Assert.Equal(QueueTake.Taken, _ring.Take());
+        Assert.Equal(PopResult.Taken, _ring.Take());
     }
 
     [Fact]
@@ -381,7 +382,7 @@ public sealed class HostileSplitDriverTests : IDisposable
             {
                 var device = new SplitDeviceQueue(_ring.Ram.Memory, SplitRing.Areas(_ring.Ram, 8), 8, 0, true, false);
                 _ring.SetAvailable(8);
-                while (device.TryTake(_ring.Chain) == QueueTake.Taken)
+                while (device.TryTake(_ring.Chain) == PopResult.Taken)
                 {
                     taken++;
                     AssertWhole(_ring.Chain, $"seed {seed}");
@@ -408,7 +409,7 @@ public sealed class HostileSplitDriverTests : IDisposable
             for (var i = 0; i < 6; i++) Scribble(_ring, random);
             _ring.SetAvailable((ushort)random.Next(random.Next(10) == 0 ? 65_536 : 9));
             var device = new SplitDeviceQueue(_ring.Ram.Memory, SplitRing.Areas(_ring.Ram, 8), 8, 0, random.Next(8) > 0, random.Next(2) == 0);
-            while (device.TryTake(_ring.Chain) == QueueTake.Taken)
+            while (device.TryTake(_ring.Chain) == PopResult.Taken)
             {
                 taken++;
                 AssertWhole(_ring.Chain, $"seed {seed}, round {round}");

@@ -1,5 +1,6 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
@@ -15,7 +16,7 @@ public interface IRingKind<TDriver, TDevice>
     static abstract int RingBytes(int size);
 
     /// <summary>The driver's end; <paramref name="tables"/> is memory for indirect tables, empty when those are not agreed on.</summary>
-    static abstract TDriver CreateDriver(GuestRam ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress);
+    static abstract TDriver CreateDriver(TestMemory ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress);
 
     /// <summary>Where a new ring's device starts.</summary>
     static abstract uint StartPosition { get; }
@@ -24,5 +25,5 @@ public interface IRingKind<TDriver, TDevice>
     static abstract int DirectRequests(int size);
 
     /// <summary>The device's end.</summary>
-    static abstract TDevice CreateDevice(GuestRam ram, QueueOptions options, uint position);
+    static abstract TDevice CreateDevice(TestMemory ram, QueueOptions options, uint position);
 }

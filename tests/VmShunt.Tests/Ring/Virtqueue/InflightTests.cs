@@ -1,5 +1,6 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 using Xunit.Abstractions;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
@@ -12,11 +13,11 @@ public sealed class InflightTests(ITestOutputHelper output)
 {
     private const int Size = 16;
 
-    private static readonly Func<GuestRam, MemoryWindow, bool, SplitDeviceQueue> s_split = static (ram, inflight, indirect) =>
+    private static readonly Func<TestMemory, MemoryWindow, bool, SplitDeviceQueue> s_split = static (ram, inflight, indirect) =>
         new(ram.Memory, SplitRing.Areas(ram, Size), Size, 0, indirect, eventIndex: true, inflight);
 
     // The base that the front-end sends is what the driver has seen used; the record is the better witness.
-    private static readonly Func<GuestRam, MemoryWindow, bool, PackedDeviceQueue> s_packed = static (ram, inflight, indirect) =>
+    private static readonly Func<TestMemory, MemoryWindow, bool, PackedDeviceQueue> s_packed = static (ram, inflight, indirect) =>
         new(ram.Memory, PackedRing.Areas(ram, Size), Size, PackedLayout.StartPosition, indirect, eventIndex: true, inflight);
 
     [Theory]
@@ -39,7 +40,7 @@ public sealed class InflightTests(ITestOutputHelper output)
     public void A_hostile_record_breaks_a_packed_ring_at_worst() =>
         Scribble<PackedRing, PackedDriverQueue, PackedDeviceQueue>(s_packed, PackedDeviceQueue.InflightBytes(Size));
 
-    private void DieAndGoOn<TKind, TDriver, TDevice>(bool indirect, Func<GuestRam, MemoryWindow, bool, TDevice> attach, int inflightBytes)
+    private void DieAndGoOn<TKind, TDriver, TDevice>(bool indirect, Func<TestMemory, MemoryWindow, bool, TDevice> attach, int inflightBytes)
         where TKind : IRingKind<TDriver, TDevice>
         where TDriver : struct, IDriverQueue
         where TDevice : struct, IDeviceQueue
@@ -48,8 +49,8 @@ public sealed class InflightTests(ITestOutputHelper output)
         output.WriteLine($"seed {seed}");
         var random = new Random(seed);
         using var pair = new QueuePair<TKind, TDriver, TDevice>(new QueueOptions(Size, indirect, EventIndex: true));
-        using var record = new GuestRam(inflightBytes);
-        var device = attach(pair.Ram, record.Window(GuestRam.Start, inflightBytes), indirect);
+        using var record = new TestMemory(inflightBytes);
+        var device = attach(pair.Ram, record.Window(TestMemory.Start, inflightBytes), indirect);
         var chain = new DescriptorChain();
         var held = new List<(ChainHandle Handle, int Token)>();
         var outstanding = new HashSet<int>();
@@ -68,7 +69,7 @@ public sealed class InflightTests(ITestOutputHelper output)
                     next++;
                     break;
                 case 2 or 3:
-                    if (device.TryTake(chain) != QueueTake.Taken) break;
+                    if (device.TryTake(chain) != PopResult.Taken) break;
                     var taken = (int)(chain.Writable[0].Address - pair.Data);
                     Assert.Contains(taken, outstanding);
                     Assert.DoesNotContain(held, h => h.Token == taken);
@@ -93,7 +94,7 @@ public sealed class InflightTests(ITestOutputHelper output)
                     device.Publish();
                     break;
                 case 5:
-                    while (pair.Driver.TryTakeUsed(out var used, out var written) == QueueTake.Taken)
+                    while (pair.Driver.TryTakeUsed(out var used, out var written) == PopResult.Taken)
                     {
                         Assert.Equal(used, written);
                         Assert.True(outstanding.Remove(used), $"{used} was completed twice");
@@ -107,7 +108,7 @@ public sealed class InflightTests(ITestOutputHelper output)
                     break;
                 default:
                     // The process is gone, with whatever it knew; the next one has the ring and the record.
-                    device = attach(pair.Ram, record.Window(GuestRam.Start, inflightBytes), indirect);
+                    device = attach(pair.Ram, record.Window(TestMemory.Start, inflightBytes), indirect);
                     held.Clear();
                     deaths++;
                     break;
@@ -119,12 +120,12 @@ public sealed class InflightTests(ITestOutputHelper output)
         pair.Driver.Publish();
         foreach (var (handle, token) in held) device.Return(handle, (uint)token);
         device.Publish();
-        while (device.TryTake(chain) == QueueTake.Taken)
+        while (device.TryTake(chain) == PopResult.Taken)
         {
             device.Return(chain.Handle, (uint)(chain.Writable[0].Address - pair.Data));
             device.Publish();
         }
-        while (pair.Driver.TryTakeUsed(out var used, out _) == QueueTake.Taken) Assert.True(outstanding.Remove(used));
+        while (pair.Driver.TryTakeUsed(out var used, out _) == PopResult.Taken) Assert.True(outstanding.Remove(used));
         Assert.Empty(outstanding);
         output.WriteLine($"{completed} requests over {deaths} deaths");
         Assert.InRange(deaths, 100, int.MaxValue);
@@ -132,7 +133,7 @@ public sealed class InflightTests(ITestOutputHelper output)
         Assert.InRange(completed, 1000, int.MaxValue);
     }
 
-    private void Scribble<TKind, TDriver, TDevice>(Func<GuestRam, MemoryWindow, bool, TDevice> attach, int inflightBytes)
+    private void Scribble<TKind, TDriver, TDevice>(Func<TestMemory, MemoryWindow, bool, TDevice> attach, int inflightBytes)
         where TKind : IRingKind<TDriver, TDevice>
         where TDriver : struct, IDriverQueue
         where TDevice : struct, IDeviceQueue
@@ -141,11 +142,11 @@ public sealed class InflightTests(ITestOutputHelper output)
         output.WriteLine($"seed {seed}");
         var random = new Random(seed);
         using var pair = new QueuePair<TKind, TDriver, TDevice>(new QueueOptions(Size, Indirect: true, EventIndex: true));
-        using var record = new GuestRam(inflightBytes);
+        using var record = new TestMemory(inflightBytes);
         var chain = new DescriptorChain();
         for (var round = 0; round < 2000; round++)
         {
-            var bytes = record.Span(GuestRam.Start, inflightBytes);
+            var bytes = record.Span(TestMemory.Start, inflightBytes);
             random.NextBytes(bytes);
             if (random.Next(4) > 0)
             {
@@ -154,9 +155,9 @@ public sealed class InflightTests(ITestOutputHelper output)
                 BitConverter.TryWriteBytes(bytes[10..], (ushort)Size);
                 for (var entry = 0; entry < Size; entry++) bytes[inflightBytes - (Size - entry) * (inflightBytes / Size / 16 * 16)] = (byte)random.Next(2);
             }
-            var device = attach(pair.Ram, record.Window(GuestRam.Start, inflightBytes), true);
+            var device = attach(pair.Ram, record.Window(TestMemory.Start, inflightBytes), true);
             var takes = 0;
-            for (; takes < 1000 && device.TryTake(chain) == QueueTake.Taken; takes++)
+            for (; takes < 1000 && device.TryTake(chain) == PopResult.Taken; takes++)
             {
                 device.Return(chain.Handle, 0);
                 device.Publish();

@@ -1,5 +1,6 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
@@ -16,18 +17,18 @@ public sealed class PackedRing : IRingKind<PackedDriverQueue, PackedDeviceQueue>
 
     public static int RingBytes(int size) => PackedLayout.DescriptorBytes(size) + 2 * PackedLayout.EventBytes;
 
-    public static PackedDriverQueue CreateDriver(GuestRam ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress) =>
+    public static PackedDriverQueue CreateDriver(TestMemory ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress) =>
         new(Areas(ram, options.Size), options.Size, options.EventIndex, tables, tablesAddress);
 
-    public static PackedDeviceQueue CreateDevice(GuestRam ram, QueueOptions options, uint position) =>
+    public static PackedDeviceQueue CreateDevice(TestMemory ram, QueueOptions options, uint position) =>
         new(ram.Memory, Areas(ram, options.Size), options.Size, position, options.Indirect, options.EventIndex);
 
-    public static PackedAreas Areas(GuestRam ram, int size)
+    public static PackedAreas Areas(TestMemory ram, int size)
     {
         ArgumentNullException.ThrowIfNull(ram);
-        var events = GuestRam.Start + (ulong)PackedLayout.DescriptorBytes(size);
+        var events = TestMemory.Start + (ulong)PackedLayout.DescriptorBytes(size);
         return new PackedAreas(
-            ram.Window(GuestRam.Start, PackedLayout.DescriptorBytes(size)),
+            ram.Window(TestMemory.Start, PackedLayout.DescriptorBytes(size)),
             ram.Window(events, PackedLayout.EventBytes),
             ram.Window(events + PackedLayout.EventBytes, PackedLayout.EventBytes));
     }

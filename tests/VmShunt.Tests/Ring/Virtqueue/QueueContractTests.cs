@@ -1,4 +1,5 @@
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
@@ -23,7 +24,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
                 var token = (ushort)(buffers * 100 + readable);
                 Assert.True(pair.Driver.TryAdd(described, readable, token));
                 pair.Driver.Publish();
-                Assert.Equal(QueueTake.Taken, pair.Device.TryTake(pair.Chain));
+                Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
                 var expected = described.Select(b => new DescriptorChain.Segment(b.Address, b.Length)).ToArray();
                 Assert.Equal(expected.AsSpan(0, readable), pair.Chain.Readable);
                 Assert.Equal(expected.AsSpan(readable), pair.Chain.Writable);
@@ -50,16 +51,16 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             for (var again = 0; again < 3; again++)
             {
                 var position = pair.Device.Position;
-                Assert.Equal(QueueTake.Taken, pair.Device.TryTake(pair.Chain));
+                Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
                 Assert.Equal(buffers, pair.Chain.Count);
                 Assert.True(pair.Device.TryUntake(pair.Chain.Handle));
                 Assert.Equal(position, pair.Device.Position);
                 Assert.False(pair.Device.HasPending);
-                Assert.Equal(QueueTake.Empty, pair.Driver.TryTakeUsed(out _, out _));
+                Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
                 Assert.True(pair.Device.Arm());
                 if (again == 1) pair.ReplaceDevice();
             }
-            Assert.Equal(QueueTake.Taken, pair.Device.TryTake(pair.Chain));
+            Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
             Assert.Equal(described.Select(b => new DescriptorChain.Segment(b.Address, b.Length)), pair.Chain.Writable.ToArray());
             pair.Device.Return(pair.Chain.Handle, 4);
             pair.Device.Publish();
@@ -94,20 +95,20 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     public void Nothing_is_seen_before_it_is_published()
     {
         using var pair = Pair(8);
-        Assert.Equal(QueueTake.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
         Assert.True(pair.Add(1));
-        Assert.Equal(QueueTake.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
         pair.Driver.Publish();
         var handle = pair.Take(1);
-        Assert.Equal(QueueTake.Empty, pair.Device.TryTake(pair.Chain));
-        Assert.Equal(QueueTake.Empty, pair.Driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
         pair.Device.Return(handle, 1);
-        Assert.Equal(QueueTake.Empty, pair.Driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
         Assert.Equal(1, pair.Driver.InFlight);
         pair.Device.Publish();
         pair.TakeUsed(1, 1);
         Assert.Equal(0, pair.Driver.InFlight);
-        Assert.Equal(QueueTake.Empty, pair.Driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
         Assert.Null(pair.Driver.Fault);
         Assert.Null(pair.Device.Fault);
     }
@@ -128,7 +129,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             Assert.Equal(size, pair.Driver.InFlight);
             pair.Driver.Publish();
             var handles = Enumerable.Range(0, size).Select(i => pair.Take((ushort)i)).ToArray();
-            Assert.Equal(QueueTake.Empty, pair.Device.TryTake(pair.Chain));
+            Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
             Assert.False(pair.Add(60_000));
 
             var first = size / 2;
@@ -167,10 +168,10 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         pair.Driver.Publish();
         for (var i = 0; i < pair.Driver.Capacity; i++)
         {
-            Assert.Equal(QueueTake.Taken, pair.Device.TryTake(pair.Chain));
+            Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
             Assert.Equal((3, 1), (pair.Chain.Count, pair.Chain.ReadableCount));
         }
-        Assert.Equal(QueueTake.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
         Assert.Equal(indirect ? size - 2 * TKind.DirectRequests(size) : size / 3, pair.Driver.Capacity);
     }
 
@@ -182,9 +183,9 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         Assert.False(pair.Driver.TryAdd(buffers, 5, 1));
         Assert.True(pair.Driver.TryAdd(buffers.AsSpan(1), 4, 2));
         pair.Driver.Publish();
-        Assert.Equal(QueueTake.Taken, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
         Assert.Equal((4, 4), (pair.Chain.Count, pair.Chain.ReadableCount));
-        Assert.Equal(QueueTake.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
     }
 
     [Fact]
@@ -223,8 +224,8 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             for (var i = 0; i < batch; i++) pair.Device.Return(pair.Take((ushort)(round * 10 + i)), (uint)i);
             pair.Device.Publish();
             for (var i = 0; i < batch; i++) pair.TakeUsed((ushort)(round * 10 + i), (uint)i);
-            Assert.Equal(QueueTake.Empty, pair.Device.TryTake(pair.Chain));
-            Assert.Equal(QueueTake.Empty, pair.Driver.TryTakeUsed(out _, out _));
+            Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
+            Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
         }
     }
 
@@ -245,7 +246,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         pair.Device.Return(pair.Take(2), 12);
         pair.Device.Return(pair.Take(3), 13);
         pair.Device.Publish();
-        Assert.Equal(QueueTake.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
         for (ushort i = 0; i < 4; i++) pair.TakeUsed(i, 10u + i);
     }
 
@@ -255,12 +256,12 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         using var pair = Pair(8, indirect: true);
         for (ushort i = 0; i < 2; i++) Assert.True(pair.Driver.TryAdd([new QueueBuffer(pair.Data, 16), new QueueBuffer(pair.Data + 64, 8)], 1, i));
         pair.Driver.Publish();
-        Assert.Equal(QueueTake.Taken, pair.Device.TryTake(pair.Chain));
-        pair.Ram.Span(GuestRam.Start, pair.Ram.Bytes).Fill(0xff);
+        Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
+        pair.Ram.Span(TestMemory.Start, pair.Ram.Bytes).Fill(0xff);
         Assert.Equal([new DescriptorChain.Segment(pair.Data, 16)], pair.Chain.Readable);
         Assert.Equal([new DescriptorChain.Segment(pair.Data + 64, 8)], pair.Chain.Writable);
         // A split ring is broken now; in a packed one these flags say that nothing is available.
-        Assert.Equal(typeof(TKind) == typeof(SplitRing) ? QueueTake.Broken : QueueTake.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(typeof(TKind) == typeof(SplitRing) ? PopResult.Broken : PopResult.Empty, pair.Device.TryTake(pair.Chain));
     }
 
     [Theory]
@@ -286,10 +287,10 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             pair.Driver.Publish();
             pair.Driver.Arm();
             pair.Device.Arm();
-            while (pair.Device.TryTake(pair.Chain) == QueueTake.Taken) pair.Device.Return(pair.Chain.Handle, 1);
+            while (pair.Device.TryTake(pair.Chain) == PopResult.Taken) pair.Device.Return(pair.Chain.Handle, 1);
             pair.Device.Disarm();
             pair.Device.Publish();
-            while (pair.Driver.TryTakeUsed(out _, out _) == QueueTake.Taken)
+            while (pair.Driver.TryTakeUsed(out _, out _) == PopResult.Taken)
             {
             }
             pair.Driver.Disarm();

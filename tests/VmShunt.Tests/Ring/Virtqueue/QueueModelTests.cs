@@ -57,8 +57,8 @@ public abstract class QueueModelTests<TKind, TDriver, TDevice>
                 case 3 or 4:
                     deviceSleeps = false;
                     var take = pair.Device.TryTake(pair.Chain);
-                    Check(take == (available.Count > 0 ? QueueTake.Taken : QueueTake.Empty), where);
-                    if (take != QueueTake.Taken) break;
+                    Check(take == (available.Count > 0 ? PopResult.Taken : PopResult.Empty), where);
+                    if (take != PopResult.Taken) break;
                     var expected = available.Dequeue();
                     Check(Same(expected, pair.Chain), where);
                     taken.Add((expected, pair.Chain.Handle));
@@ -81,8 +81,8 @@ public abstract class QueueModelTests<TKind, TDriver, TDevice>
                 case 7:
                     driverSleeps = false;
                     var completion = pair.Driver.TryTakeUsed(out var token, out var usedWritten);
-                    Check(completion == (used.Count > 0 ? QueueTake.Taken : QueueTake.Empty), where);
-                    if (completion != QueueTake.Taken) break;
+                    Check(completion == (used.Count > 0 ? PopResult.Taken : PopResult.Empty), where);
+                    if (completion != PopResult.Taken) break;
                     var done = used.Dequeue();
                     Check((done.Request.Token, done.Written) == (token, usedWritten), where);
                     freeTokens.Enqueue(token);

@@ -1,4 +1,5 @@
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
@@ -22,14 +23,14 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
         _options = options;
         var ring = (TKind.RingBytes(options.Size) + 4095) & ~4095;
         var tables = options.Indirect ? options.Size * TableEntries * 16 : 0;
-        Ram = new GuestRam(ring + tables + dataBytes);
-        Data = GuestRam.Start + (ulong)(ring + tables);
-        var tablesAddress = GuestRam.Start + (ulong)ring;
+        Ram = new TestMemory(ring + tables + dataBytes);
+        Data = TestMemory.Start + (ulong)(ring + tables);
+        var tablesAddress = TestMemory.Start + (ulong)ring;
         Driver = TKind.CreateDriver(Ram, options, tables == 0 ? default : Ram.Window(tablesAddress, tables), tablesAddress);
         Device = TKind.CreateDevice(Ram, options, TKind.StartPosition);
     }
 
-    public GuestRam Ram { get; }
+    public TestMemory Ram { get; }
 
     /// <summary>Where data may lie.</summary>
     public ulong Data { get; }
@@ -49,14 +50,14 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
     /// <summary>Takes a chain of <see cref="Add"/>.</summary>
     public ChainHandle Take(ushort token)
     {
-        Assert.Equal(QueueTake.Taken, Device.TryTake(Chain));
+        Assert.Equal(PopResult.Taken, Device.TryTake(Chain));
         Assert.Equal([new DescriptorChain.Segment(Data + token, 1)], Chain.Writable);
         return Chain.Handle;
     }
 
     public void TakeUsed(ushort token, uint written)
     {
-        Assert.Equal(QueueTake.Taken, Driver.TryTakeUsed(out var usedToken, out var usedWritten));
+        Assert.Equal(PopResult.Taken, Driver.TryTakeUsed(out var usedToken, out var usedWritten));
         Assert.Equal((token, written), (usedToken, usedWritten));
     }
 
@@ -68,10 +69,10 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
         {
             if (!Driver.TryAdd(buffers, 0, 0)) Assert.Fail($"request {i}: the ring is full");
             Driver.Publish();
-            if (Device.TryTake(Chain) != QueueTake.Taken) Assert.Fail($"request {i}: {Device.Fault}");
+            if (Device.TryTake(Chain) != PopResult.Taken) Assert.Fail($"request {i}: {Device.Fault}");
             Device.Return(Chain.Handle, 1);
             Device.Publish();
-            if (Driver.TryTakeUsed(out _, out _) != QueueTake.Taken) Assert.Fail($"request {i}: {Driver.Fault}");
+            if (Driver.TryTakeUsed(out _, out _) != PopResult.Taken) Assert.Fail($"request {i}: {Driver.Fault}");
         }
     }
 

@@ -71,7 +71,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
                 deviceAt.Meet(driverAt, 3 * round);
                 noticed = pair.Device.Arm();
                 deviceAt.Meet(driverAt, 3 * round + 1);
-                if (pair.Device.TryTake(pair.Chain) == QueueTake.Taken) pair.Device.Return(pair.Chain.Handle, 1);
+                if (pair.Device.TryTake(pair.Chain) == PopResult.Taken) pair.Device.Return(pair.Chain.Handle, 1);
                 pair.Device.Publish();
                 deviceAt.Meet(driverAt, 3 * round + 2);
             }
@@ -86,7 +86,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
             // Neither a kick nor a second look: the device would sleep on a chain.
             if (!added || (!kick && !noticed)) missed++;
             driverAt.Meet(deviceAt, 3 * round + 2);
-            if (pair.Driver.TryTakeUsed(out _, out _) != QueueTake.Taken) missed++;
+            if (pair.Driver.TryTakeUsed(out _, out _) != PopResult.Taken) missed++;
         }
         device.Join();
         Assert.Equal(0, missed);
@@ -109,8 +109,8 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
             }
             if (pair.Driver.Publish()) kick.Signal();
             var worked = false;
-            QueueTake take;
-            while ((take = pair.Driver.TryTakeUsed(out var slot, out var written)) == QueueTake.Taken)
+            PopResult take;
+            while ((take = pair.Driver.TryTakeUsed(out var slot, out var written)) == PopResult.Taken)
             {
                 var question = questions[slot];
                 var answer = pair.Ram.Span(Slot(pair, slot) + 256, AnswerBytes);
@@ -124,7 +124,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
                 answered++;
                 worked = true;
             }
-            if (take == QueueTake.Broken || stop.IsRaised) Assert.Fail($"after {answered} answers: {pair.Driver.Fault ?? "the device failed"}");
+            if (take == PopResult.Broken || stop.IsRaised) Assert.Fail($"after {answered} answers: {pair.Driver.Fault ?? "the device failed"}");
             if (worked || answered == requests) spin.Refill();
             else if (!spin.TrySpin()) Sleep(ref pair.Driver);
         }
@@ -169,7 +169,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
         while (!stop.IsRaised)
         {
             var taken = 0;
-            while (taken < handles.Length && pair.Device.TryTake(pair.Chain) == QueueTake.Taken)
+            while (taken < handles.Length && pair.Device.TryTake(pair.Chain) == PopResult.Taken)
             {
                 question.Clear();
                 answer.Clear();

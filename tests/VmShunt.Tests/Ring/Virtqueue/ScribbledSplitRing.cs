@@ -1,5 +1,6 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
@@ -9,7 +10,7 @@ internal sealed class ScribbledSplitRing : IDisposable
     internal const int Size = 8;
 
     /// <summary>Where indirect tables go.</summary>
-    internal const ulong Table = GuestRam.Start + 0x1_0000;
+    internal const ulong Table = TestMemory.Start + 0x1_0000;
 
     internal SplitDeviceQueue Device;
 
@@ -22,7 +23,7 @@ internal sealed class ScribbledSplitRing : IDisposable
         Device = new SplitDeviceQueue(Ram.Memory, _areas, Size, 0, indirect, eventIndex);
     }
 
-    internal GuestRam Ram { get; } = new(0x2_0000);
+    internal TestMemory Ram { get; } = new(0x2_0000);
 
     internal DescriptorChain Chain { get; } = new();
 
@@ -47,16 +48,16 @@ internal sealed class ScribbledSplitRing : IDisposable
 
     internal void SetAvailable(ushort index) => _areas.Available.WriteUInt16Release(SplitLayout.Index, index);
 
-    internal QueueTake Take() => Device.TryTake(Chain);
+    internal PopResult Take() => Device.TryTake(Chain);
 
     /// <summary>The ring is broken now, says why, and stays so; where it stood does not change.</summary>
     internal void AssertBroken(string why)
     {
         var position = Device.Position;
-        Assert.Equal(QueueTake.Broken, Take());
+        Assert.Equal(PopResult.Broken, Take());
         Assert.Contains(why, Device.Fault, StringComparison.Ordinal);
         SetAvailable(++_available);
-        Assert.Equal(QueueTake.Broken, Take());
+        Assert.Equal(PopResult.Broken, Take());
         Assert.Contains(why, Device.Fault, StringComparison.Ordinal);
         Assert.Equal(position, Device.Position);
     }

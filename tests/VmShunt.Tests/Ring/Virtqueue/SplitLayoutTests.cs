@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
@@ -9,9 +10,9 @@ public sealed class SplitLayoutTests : IDisposable
     private const int Size = 4;
 
     // Areas of a ring of four: 64 bytes of descriptors, 14 of available ring, 38 of used ring.
-    private const ulong Descriptors = GuestRam.Start, Available = GuestRam.Start + 64, Used = GuestRam.Start + 80, Tables = GuestRam.Start + 4096;
+    private const ulong Descriptors = TestMemory.Start, Available = TestMemory.Start + 64, Used = TestMemory.Start + 80, Tables = TestMemory.Start + 4096;
 
-    private readonly GuestRam _ram = new(8192);
+    private readonly TestMemory _ram = new(8192);
 
     public void Dispose() => _ram.Dispose();
 
@@ -65,7 +66,7 @@ public sealed class SplitLayoutTests : IDisposable
     [Fact]
     public void A_new_ring_is_all_zeros_whatever_lay_there()
     {
-        _ram.Span(GuestRam.Start, 8192).Fill(0xee);
+        _ram.Span(TestMemory.Start, 8192).Fill(0xee);
         _ = Driver();
         Bytes(Descriptors, new string('0', 128));
         Bytes(Available, new string('0', 28));
@@ -120,9 +121,9 @@ public sealed class SplitLayoutTests : IDisposable
         var chain = new DescriptorChain();
         for (ushort i = 0; i < 2; i++) Assert.True(driver.TryAdd([new(1, 1), new(2, 2)], 1, i));
         driver.Publish();
-        Assert.Equal(QueueTake.Taken, device.TryTake(chain));
+        Assert.Equal(PopResult.Taken, device.TryTake(chain));
         var first = chain.Handle;
-        Assert.Equal(QueueTake.Taken, device.TryTake(chain));
+        Assert.Equal(PopResult.Taken, device.TryTake(chain));
         device.Return(chain.Handle, 0x01020304);
         device.Return(first, 5);
         Bytes(Used, "0000 0000 02000000 04030201 00000000 05000000");
@@ -156,10 +157,10 @@ public sealed class SplitLayoutTests : IDisposable
         {
             Assert.True(driver.TryAdd([new(1, 1)], 0, 0));
             driver.Publish();
-            Assert.Equal(QueueTake.Taken, device.TryTake(chain));
+            Assert.Equal(PopResult.Taken, device.TryTake(chain));
             device.Return(chain.Handle, 0);
             device.Publish();
-            Assert.Equal(QueueTake.Taken, driver.TryTakeUsed(out _, out _));
+            Assert.Equal(PopResult.Taken, driver.TryTakeUsed(out _, out _));
         }
         driver.Disarm();
         device.Disarm();
@@ -185,17 +186,17 @@ public sealed class SplitLayoutTests : IDisposable
         _ram.Window(Available, 14).Write<ushort>(2, 65_535);
         var device = new SplitDeviceQueue(_ram.Memory, Areas(), Size, 65_535, false, false);
         var chain = new DescriptorChain();
-        Assert.Equal(QueueTake.Empty, device.TryTake(chain));
+        Assert.Equal(PopResult.Empty, device.TryTake(chain));
         _ram.Window(Descriptors, 64).Write(16 * 2, new SplitDescriptor { Address = 0x22, Length = 2 });
         _ram.Window(Descriptors, 64).Write(16 * 1, new SplitDescriptor { Address = 0x11, Length = 1 });
         _ram.Window(Available, 14).Write<ushort>(4 + 2 * 3, 2);
         _ram.Window(Available, 14).Write<ushort>(4 + 2 * 0, 1);
         _ram.Window(Available, 14).Write<ushort>(2, 1);
-        Assert.Equal(QueueTake.Taken, device.TryTake(chain));
+        Assert.Equal(PopResult.Taken, device.TryTake(chain));
         Assert.Equal([new DescriptorChain.Segment(0x22, 2)], chain.Readable);
         device.Return(chain.Handle, 0x22);
         Assert.Equal(0u, device.Position);
-        Assert.Equal(QueueTake.Taken, device.TryTake(chain));
+        Assert.Equal(PopResult.Taken, device.TryTake(chain));
         Assert.Equal([new DescriptorChain.Segment(0x11, 1)], chain.Readable);
         device.Return(chain.Handle, 0x11);
         device.Publish();
@@ -212,7 +213,7 @@ public sealed class SplitLayoutTests : IDisposable
         var chain = new DescriptorChain();
         for (ushort i = 0; i < 3; i++) Assert.True(driver.TryAdd([new(1, 1)], 0, i));
         driver.Publish();
-        for (var i = 0; i < 3; i++) Assert.Equal(QueueTake.Taken, old.TryTake(chain));
+        for (var i = 0; i < 3; i++) Assert.Equal(PopResult.Taken, old.TryTake(chain));
         old.Return(new ChainHandle(0, 1), 10);
         old.Publish();
         // Two requests are in flight still: what comes next is the fourth available and the second used entry.
@@ -223,7 +224,7 @@ public sealed class SplitLayoutTests : IDisposable
         Assert.Equal(3u, anew.Position);
         foreach (var (expected, bytes) in ((ushort, uint)[])[(0, 10), (2, 12), (1, 11)])
         {
-            Assert.Equal(QueueTake.Taken, driver.TryTakeUsed(out var token, out var written));
+            Assert.Equal(PopResult.Taken, driver.TryTakeUsed(out var token, out var written));
             Assert.Equal((expected, bytes), (token, written));
         }
     }

@@ -1,5 +1,6 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
@@ -16,19 +17,19 @@ public sealed class SplitRing : IRingKind<SplitDriverQueue, SplitDeviceQueue>
 
     public static int RingBytes(int size) => UsedOffset(size) + SplitLayout.UsedBytes(size);
 
-    public static SplitDriverQueue CreateDriver(GuestRam ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress) =>
+    public static SplitDriverQueue CreateDriver(TestMemory ram, QueueOptions options, MemoryWindow tables, ulong tablesAddress) =>
         new(Areas(ram, options.Size), options.Size, options.EventIndex, tables, tablesAddress);
 
-    public static SplitDeviceQueue CreateDevice(GuestRam ram, QueueOptions options, uint position) =>
+    public static SplitDeviceQueue CreateDevice(TestMemory ram, QueueOptions options, uint position) =>
         new(ram.Memory, Areas(ram, options.Size), options.Size, (ushort)position, options.Indirect, options.EventIndex);
 
-    public static SplitAreas Areas(GuestRam ram, int size)
+    public static SplitAreas Areas(TestMemory ram, int size)
     {
         ArgumentNullException.ThrowIfNull(ram);
         return new SplitAreas(
-            ram.Window(GuestRam.Start, SplitLayout.DescriptorBytes(size)),
-            ram.Window(GuestRam.Start + (ulong)SplitLayout.DescriptorBytes(size), SplitLayout.AvailableBytes(size)),
-            ram.Window(GuestRam.Start + (ulong)UsedOffset(size), SplitLayout.UsedBytes(size)));
+            ram.Window(TestMemory.Start, SplitLayout.DescriptorBytes(size)),
+            ram.Window(TestMemory.Start + (ulong)SplitLayout.DescriptorBytes(size), SplitLayout.AvailableBytes(size)),
+            ram.Window(TestMemory.Start + (ulong)UsedOffset(size), SplitLayout.UsedBytes(size)));
     }
 
     private static int UsedOffset(int size) => (SplitLayout.DescriptorBytes(size) + SplitLayout.AvailableBytes(size) + 3) & ~3;

@@ -1,4 +1,5 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Mode;
 
 namespace VmShunt.Guest.Shunt.Modes;
 

@@ -1,4 +1,4 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Shunt.Modes;
 

@@ -1,5 +1,6 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
+using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Shunt.Policies;
 
@@ -9,12 +10,12 @@ namespace VmShunt.Guest.Shunt.Policies;
 /// </summary>
 /// <param name="costs">What port driver-em measured.</param>
 /// <param name="candidates">Classes that may be primary at all.</param>
-internal readonly struct EffortfulRequests(TrapCosts costs, PrimaryRequests candidates) : IRequestPolicy
+internal readonly struct EffortfulRequests(TrapCosts costs, RequestTypes candidates) : IRequestPolicy
 {
     /// <summary>From here on moving the data is what a request costs.</summary>
     internal const int LargeBytes = 4096;
 
     public bool IsPrimary(BlockOperation operation, int bytes) =>
-        ((int)candidates >> (int)operation & 1) != 0
+        candidates.Includes(operation)
         && (bytes >= LargeBytes && operation <= BlockOperation.Write || costs.IsCostly(operation, bytes));
 }

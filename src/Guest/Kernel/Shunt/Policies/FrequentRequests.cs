@@ -1,11 +1,12 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Shunt.Policies;
 
 /// <summary>By frequency: the classes that made up at least an eighth of the last window of requests.</summary>
 internal readonly struct FrequentRequests(FrequencyMeter meter) : IRequestPolicy
 {
-    public bool IsPrimary(BlockOperation operation, int bytes) => ((int)meter.Count(operation) >> (int)operation & 1) != 0;
+    public bool IsPrimary(BlockOperation operation, int bytes) => meter.Count(operation).Includes(operation);
 }
 
 /// <summary>
@@ -13,7 +14,7 @@ internal readonly struct FrequentRequests(FrequencyMeter meter) : IRequestPolicy
 /// none. Threads count without a lock: a count that is lost between two of them shifts no share that matters.
 /// </summary>
 /// <param name="candidates">Classes that may be primary at all.</param>
-internal sealed class FrequencyMeter(PrimaryRequests candidates)
+internal sealed class FrequencyMeter(RequestTypes candidates)
 {
     /// <summary>Requests a window.</summary>
     internal const int Window = 512;
@@ -23,14 +24,14 @@ internal sealed class FrequencyMeter(PrimaryRequests candidates)
 
     private readonly int[] _counts = new int[Enum.GetValues<BlockOperation>().Length];
     private int _left = Window;
-    private PrimaryRequests _frequent;
+    private RequestTypes _frequent;
 
     /// <summary>The classes that are frequent now.</summary>
-    internal PrimaryRequests Frequent => _frequent;
+    internal RequestTypes Frequent => _frequent;
 
     /// <summary>Counts a request.</summary>
     /// <returns>The classes that are frequent now.</returns>
-    internal PrimaryRequests Count(BlockOperation operation)
+    internal RequestTypes Count(BlockOperation operation)
     {
         _counts[(int)operation]++;
         if (--_left <= 0) Decide();
@@ -40,10 +41,10 @@ internal sealed class FrequencyMeter(PrimaryRequests candidates)
     private void Decide()
     {
         _left = Window;
-        var frequent = PrimaryRequests.None;
+        var frequent = RequestTypes.None;
         for (var i = 0; i < _counts.Length; i++)
         {
-            if (_counts[i] >= Window / OneIn) frequent |= (PrimaryRequests)(1 << i);
+            if (_counts[i] >= Window / OneIn) frequent |= ((BlockOperation)i).Bit();
             _counts[i] = 0;
         }
         _frequent = frequent & candidates;

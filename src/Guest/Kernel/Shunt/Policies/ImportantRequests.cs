@@ -1,9 +1,10 @@
-using VmShunt.Guest.Block;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Shunt.Policies;
 
 /// <summary>By importance: the classes that a list names.</summary>
-internal readonly struct ImportantRequests(PrimaryRequests primary) : IRequestPolicy
+internal readonly struct ImportantRequests(RequestTypes primary) : IRequestPolicy
 {
-    public bool IsPrimary(BlockOperation operation, int bytes) => ((int)primary >> (int)operation & 1) != 0;
+    public bool IsPrimary(BlockOperation operation, int bytes) => primary.Includes(operation);
 }

@@ -1,0 +1,88 @@
+using System.Globalization;
+using VmShunt.Guest.Firmware.Partitions;
+using VmShunt.Perf.Disks;
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Measure;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Perf.Bench.Ends;
+
+/// <summary>
+/// VM-H, the hypervisor and VM-C as three processes on a disk made for them, as <c>launch</c> starts them; VM-C reads its
+/// data partition when it is told to.
+/// </summary>
+internal sealed class BenchMachine : IDisposable
+{
+    private static readonly SharedFlag s_exiting = new();
+
+    private readonly WorkFolder _folder = new();
+    private readonly ThreeProcesses _processes;
+    private readonly SectorRange _range;
+    private int _disposed;
+
+    private BenchMachine(string path)
+    {
+        var options = new LaunchOptions();
+        _processes = ThreeProcesses.Prepare(options, _folder, static socket => new HypervisorTrapCounter(socket), CancellationToken.None);
+        AppDomain.CurrentDomain.ProcessExit += DisposeAtExit;
+        try
+        {
+            var disk = _folder["disk.img"];
+            DefaultDisk.Make(disk, options.ProgramFolder, options.MemoryBytes);
+            _range = Wait(StartAsync(disk, DiskPath.Mode(path)));
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>VM exits since the start.</summary>
+    internal long Exits => _processes.Traps!.Exits();
+
+    /// <summary>Starts one that is in the mode in which a path exists.</summary>
+    internal static BenchMachine Start(string path) =>
+        s_exiting.IsRaised ? throw new OperationCanceledException("the program is ending") : new BenchMachine(path);
+
+    /// <summary>Has the guest read blocks at random.</summary>
+    /// <param name="path">One of <see cref="DiskPath"/>.</param>
+    /// <param name="queueDepth">How many are in flight.</param>
+    /// <param name="requests">How many in all.</param>
+    /// <param name="blockBytes">How large each is.</param>
+    internal BenchAnswer Read(string path, int queueDepth, int requests, int blockBytes = 4096)
+    {
+        var answer = Wait(_processes.AskAsync(
+            string.Create(CultureInfo.InvariantCulture,
+                $"bench --stack {DiskPath.Stack(path)} --operation randread --block-size {blockBytes} --depth {queueDepth} --requests {requests} --first-sector {_range.First} --sectors {_range.Count}"),
+            GuestAnswersJson.Default.BenchAnswer));
+        if (answer.Requests != requests) throw new LaunchException($"of {requests} requests {answer.Requests} came back");
+        return answer;
+    }
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        AppDomain.CurrentDomain.ProcessExit -= DisposeAtExit;
+        _processes.DisposeAsync().AsTask().GetAwaiter().GetResult();
+        _folder.Dispose();
+    }
+
+    // Ctrl-C in the middle of a suite: no process and no disk stays behind, and the next benchmark starts none.
+    private void DisposeAtExit(object? sender, EventArgs e)
+    {
+        s_exiting.Raise();
+        Dispose();
+    }
+
+    private async Task<SectorRange> StartAsync(string disk, string mode)
+    {
+        await _processes.StartAsync(disk, _folder);
+        GuestInfo info = await _processes.AskAsync("info", GuestAnswersJson.Default.GuestInfo);
+        if (info.Mode != mode) await _processes.AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
+        GuestPartitionInfo data = info.Partitions.First(static partition => partition.Type == PartitionTypes.LinuxData);
+        return new SectorRange(data.FirstSector, data.Sectors);
+    }
+
+    private static T Wait<T>(Task<T> task) => task.GetAwaiter().GetResult();
+}

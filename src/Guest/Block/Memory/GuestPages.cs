@@ -1,0 +1,65 @@
+namespace VmShunt.BlockDriver.Memory;
+
+/// <summary>
+/// Hands out pages of guest memory. For set-up, not for the request path: buffers are allocated once and reused. Any thread.
+/// </summary>
+public sealed class GuestPages
+{
+    private const ulong PageBytes = 4096;
+
+    // Below are the loader's structures.
+    private const ulong FirstAddress = 0x20_0000;
+
+    private readonly GuestRam _ram;
+    private readonly SortedList<ulong, ulong> _free = [];
+    private readonly Lock _lock = new();
+
+    internal GuestPages(GuestRam ram)
+    {
+        _ram = ram;
+        var low = ram.Parts[0];
+        if (low.Size <= FirstAddress) throw new InvalidOperationException($"a guest of {low.Size:n0} bytes is too small for a kernel; give it 8M or more");
+        _free.Add(FirstAddress, low.Size - FirstAddress);
+        foreach (var part in ram.Parts.Skip(1)) _free.Add(part.GuestAddress, part.Size);
+    }
+
+    /// <summary>Allocates contiguous, page-aligned, zeroed memory.</summary>
+    /// <exception cref="InvalidOperationException">No stretch of that length is free.</exception>
+    public GuestBuffer Allocate(int bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
+        var size = RoundUp(bytes);
+        lock (_lock)
+        {
+            foreach (var (address, length) in _free)
+            {
+                if (length < size) continue;
+                _free.Remove(address);
+                if (length > size) _free.Add(address + size, length - size);
+                var buffer = new GuestBuffer(_ram.Memory, address, bytes);
+                buffer.Span.Clear();
+                return buffer;
+            }
+        }
+        throw new InvalidOperationException($"no {bytes:n0} contiguous bytes of guest memory are free; start the guest with a larger --memory");
+    }
+
+    /// <summary>Gives a buffer back; it must be one that <see cref="Allocate"/> gave, whole, with no request in flight.</summary>
+    public void Free(GuestBuffer buffer)
+    {
+        var (address, size) = (buffer.Address, RoundUp(buffer.Length));
+        lock (_lock)
+        {
+            foreach (var (freeAddress, freeSize) in _free.ToArray())
+            {
+                if (freeAddress + freeSize == address) address = freeAddress;
+                else if (address + size != freeAddress) continue;
+                _free.Remove(freeAddress);
+                size += freeSize;
+            }
+            _free.Add(address, size);
+        }
+    }
+
+    private static ulong RoundUp(int bytes) => ((ulong)bytes + PageBytes - 1) / PageBytes * PageBytes;
+}

@@ -1,0 +1,75 @@
+namespace VmShunt.BlockDriver.Requests;
+
+/// <summary>
+/// A first-in, first-out list of requests, linked through themselves. One thread, or under its user's lock. However long
+/// it waits, at most about half of it are requests that were cancelled: so many it drops when it has grown.
+/// </summary>
+internal struct BlockRequestList
+{
+    private const int SmallestSweep = 64;
+
+    private BlockRequest? _first;
+    private BlockRequest? _last;
+    private int _count, _sweepAt;
+
+    internal readonly bool IsEmpty => _first is null;
+
+    internal void Add(BlockRequest request)
+    {
+        if (_count >= Math.Max(_sweepAt, SmallestSweep)) DropCancelled();
+        Append(request);
+    }
+
+    internal BlockRequest? TakeFirst()
+    {
+        var first = _first;
+        if (first is null) return null;
+        _first = first.Next;
+        if (_first is null) _last = null;
+        _count--;
+        first.Next = null;
+        return first;
+    }
+
+    internal void AddFirst(BlockRequest request)
+    {
+        request.Next = _first;
+        _first = request;
+        _last ??= request;
+        _count++;
+    }
+
+    /// <summary>Links requests that are in no list the other way round.</summary>
+    internal static BlockRequest? Reverse(BlockRequest? top)
+    {
+        BlockRequest? reversed = null;
+        while (top is not null)
+        {
+            var next = top.Next;
+            top.Next = reversed;
+            reversed = top;
+            top = next;
+        }
+        return reversed;
+    }
+
+    private void Append(BlockRequest request)
+    {
+        request.Next = null;
+        if (_last is null) _first = request;
+        else _last.Next = request;
+        _last = request;
+        _count++;
+    }
+
+    private void DropCancelled()
+    {
+        var kept = default(BlockRequestList);
+        while (TakeFirst() is { } request)
+        {
+            if (!request.TryDrop()) kept.Append(request);
+        }
+        kept._sweepAt = 2 * kept._count;
+        this = kept;
+    }
+}

@@ -1,0 +1,23 @@
+namespace VmShunt.BlockDriver.Requests;
+
+/// <summary>What a shunt made of a request, and on which ground.</summary>
+internal enum ShuntDecision : byte
+{
+    /// <summary>It met no shunt.</summary>
+    None,
+
+    /// <summary>Diverted to the enlightened side.</summary>
+    Diverted,
+
+    /// <summary>Passed down: the mode is emulating.</summary>
+    EmulatingMode,
+
+    /// <summary>Passed down: by the policy it is secondary.</summary>
+    Secondary,
+
+    /// <summary>Passed down: the enlightened side did not accept it.</summary>
+    NotAccepted,
+
+    /// <summary>Diverted out of the enlightened stack by the reverse shunt.</summary>
+    ReverseDiverted,
+}

@@ -1,0 +1,335 @@
+using System.Runtime.InteropServices;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.BlockDriver.Virtio;
+
+/// <summary>A queue's thread, whatever the layout of its ring.</summary>
+/// <param name="number">Which of its channel's queues with a thread, from 0.</param>
+internal abstract class QueueThread(int number) : BusQueue, IBatchSubmitter
+{
+    [ThreadStatic]
+    private protected static QueueThread? t_here;
+
+    /// <summary>The queue whose thread this is; null on any other thread, and on this one once the queue is closed.</summary>
+    internal static QueueThread? OfThread => t_here;
+
+    internal int Number => number;
+
+    /// <summary>Any thread. Takes the request, or rejects it to its fallback when the queue is closed.</summary>
+    internal abstract void Submit(BlockRequest request);
+
+    /// <summary>Any thread. Takes the request, unless the queue is closed or requests wait for room in its ring.</summary>
+    /// <returns>False: the request is still the caller's.</returns>
+    internal abstract bool TrySubmit(BlockRequest request);
+
+    public abstract void TakeKept(BlockRequest newest, BlockRequest oldest);
+}
+
+/// <summary>
+/// The thread that owns the driver's end of one virtqueue. Only it touches the ring, so there is no lock: other threads
+/// hand requests over, and what goes on after a completion runs here and submits straight into the ring.
+/// </summary>
+internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, IDriverQueue
+{
+    // Who never sleeps looks now and then whether the device's process still lives.
+    private const int LooksPerPeer = 1 << 16;
+
+    private readonly RingSlots _slots;
+    private readonly EventFd _kick;
+    private readonly EventFd _call;
+    private readonly EventFd _wake = EventFd.Create();
+    private readonly WaitSet _sleep;
+    private readonly SubmissionInbox _inbox = new();
+    private readonly SharedFlag _draining = new();
+    private readonly SharedFlag _abandoned = new();
+    private readonly QueueThreadOptions _settings;
+    private readonly CrashGate _crash;
+    private readonly Thread _thread;
+    private TQueue _queue;
+    private BlockRequestList _backlog;
+    private bool _unpublished;
+    private RequestTrace? _unpublishedTraces;
+    private int _sleeping;
+    private int _idleLooks;
+    private long _requests, _kicks, _calls;
+
+    /// <param name="number">Which of its channel's queues, from 0.</param>
+    /// <param name="queue">The ring, clean.</param>
+    /// <param name="slots">As many as the ring can hold requests.</param>
+    /// <param name="kick">The driver's eventfd; owned.</param>
+    /// <param name="call">The device's eventfd; owned.</param>
+    /// <param name="peer">Hung up when the device's process is gone.</param>
+    /// <param name="settings">How the thread waits, and what it tells whom.</param>
+    internal QueueThread(int number, TQueue queue, RingSlots slots, EventFd kick, EventFd call, SafeHandle peer, QueueThreadOptions settings) : base(number)
+    {
+        _queue = queue;
+        _slots = slots;
+        _kick = kick;
+        _call = call;
+        _settings = settings;
+        _crash = settings.Crash;
+        _sleep = new WaitSet(_wake.Handle, _call.Handle, peer);
+        // While further rings are set up, answers for another thread arrive there.
+        _sleep.IgnoreData(2);
+        _thread = new Thread(EnterAndRun) { IsBackground = true, Name = "ring" };
+        _thread.Start();
+    }
+
+    internal override QueueCounters Counters => new(Interlocked.Read(ref _requests), Interlocked.Read(ref _kicks), Interlocked.Read(ref _calls));
+
+    internal override void Submit(BlockRequest request)
+    {
+        request.RequestPath = RequestPath.Ring;
+        if (ReferenceEquals(t_here, this))
+        {
+            Accept(request);
+            return;
+        }
+        if (BatchSubmission.TryKeep(this, request)) return;
+        if (!_inbox.TryPush(request)) request.Reject();
+        else if (_sleeping != 0) _wake.Signal();
+    }
+
+    internal override bool TrySubmit(BlockRequest request)
+    {
+        // Seen from another thread a moment late; then the request waits for room after all.
+        if (!_backlog.IsEmpty || _draining.IsRaised) return false;
+        request.RequestPath = RequestPath.Ring;
+        if (ReferenceEquals(t_here, this))
+        {
+            Accept(request);
+            return true;
+        }
+        if (BatchSubmission.TryKeep(this, request)) return true;
+        if (!_inbox.TryPush(request)) return false;
+        if (_sleeping != 0) _wake.Signal();
+        return true;
+    }
+
+    public override void TakeKept(BlockRequest newest, BlockRequest oldest)
+    {
+        if (!_inbox.TryPush(newest, oldest)) Reject(BlockRequestList.Reverse(newest));
+        else if (_sleeping != 0) _wake.Signal();
+    }
+
+    internal override void Drain()
+    {
+        _draining.Raise();
+        _wake.Signal();
+        _thread.Join();
+    }
+
+    internal override void Abandon()
+    {
+        _abandoned.Raise();
+        _wake.Signal();
+    }
+
+    public override void Dispose()
+    {
+        Drain();
+        // Not the wake-up's descriptor: who has just handed a request over may be about to signal it.
+        _sleep.Dispose();
+        _kick.Dispose();
+        _call.Dispose();
+    }
+
+    private void EnterAndRun()
+    {
+        _settings.Enter();
+        t_here = this;
+        try
+        {
+            _crash.Enter();
+            Run();
+        }
+        catch (Exception e)
+        {
+            // As when a request that fell back to the trap met a machine that is gone.
+            _settings.MachineCheck(e);
+        }
+        finally
+        {
+            t_here = null;
+            _crash.Leave();
+            _settings.Leave();
+        }
+    }
+
+    private void Run()
+    {
+        var spin = new SpinBudget(_settings.Wait, SpinBudget.DefaultSpin, mayMove: false);
+        _queue.Disarm();
+        while (true)
+        {
+            _crash.ParkIfCrashed();
+            var worked = TakeSubmissions() | TakeCompletions();
+            RefillRing();
+            PublishIfNeeded();
+            if (_queue.Fault is not null || _abandoned.IsRaised) break;
+            if (worked)
+            {
+                spin.Refill();
+            }
+            else if (++_idleLooks % LooksPerPeer == 0 && IsPeerGone())
+            {
+                break;
+            }
+            else if (_draining.IsRaised && _queue.InFlight == 0)
+            {
+                t_here = null;
+                Reject(_inbox.Close());
+                return;
+            }
+            else if (!spin.TrySpin())
+            {
+                if (SleepUntilWoken()) break;
+                spin.Refill();
+            }
+        }
+        Lose(_queue.Fault ?? "VM-H closed the channel");
+    }
+
+    private bool TakeSubmissions()
+    {
+        var request = _inbox.TakeAll();
+        if (request is null) return false;
+        while (request is not null)
+        {
+            var next = request.Next;
+            request.Next = null;
+            Accept(request);
+            request = next;
+        }
+        return true;
+    }
+
+    private bool TakeCompletions()
+    {
+        var worked = false;
+        if (_queue.InFlight == 1) _slots.ExpectStatus();
+        while (_queue.TryTakeUsed(out var slot, out _) == PopResult.Taken)
+        {
+            worked = true;
+            var request = _slots.Take(slot, out var status);
+            request.Trace?.Pass(Hop.Noticed);
+            request.Complete(status);
+        }
+        return worked;
+    }
+
+    private void Accept(BlockRequest request)
+    {
+        if (!_backlog.IsEmpty || !TryAdd(request)) _backlog.Add(request);
+    }
+
+    private void RefillRing()
+    {
+        while (!_backlog.IsEmpty && _slots.HasFree)
+        {
+            var request = _backlog.TakeFirst()!;
+            if (TryAdd(request)) continue;
+            _backlog.AddFirst(request);
+            return;
+        }
+    }
+
+    private bool TryAdd(BlockRequest request)
+    {
+        if (!_slots.HasFree) return false;
+        // A cancelled one is dealt with. One that finds no room after all stays claimed, and waits first in line.
+        if (!request.TryTake()) return true;
+        Span<QueueBuffer> buffers = stackalloc QueueBuffer[RingSlots.MaxBuffers];
+        var (slot, count, readable) = _slots.Prepare(request, buffers);
+        if (!_queue.TryAdd(buffers[..count], readable, slot))
+        {
+            _slots.Release(slot);
+            return false;
+        }
+        _unpublished = true;
+        if (request.Trace is { } trace) NoteDescribed(trace);
+        _requests++;
+        return true;
+    }
+
+    private void PublishIfNeeded()
+    {
+        if (!_unpublished) return;
+        _unpublished = false;
+        if (_queue.Publish())
+        {
+            _kicks++;
+            _kick.Signal();
+        }
+        if (_unpublishedTraces is not null) NoteIssued();
+    }
+
+    private void NoteDescribed(RequestTrace trace)
+    {
+        trace.Pass(Hop.Described);
+        trace.Next = _unpublishedTraces;
+        _unpublishedTraces = trace;
+    }
+
+    private void NoteIssued()
+    {
+        for (var trace = _unpublishedTraces; trace is not null; trace = trace.Next) trace.Pass(Hop.Issued);
+        _unpublishedTraces = null;
+    }
+
+    /// <returns>Whether the device's process is gone.</returns>
+    private bool SleepUntilWoken()
+    {
+        // The wish to be woken is visible before the inbox is looked at again: a submitter that missed it left its request there.
+        Interlocked.Exchange(ref _sleeping, 1);
+        var gone = false;
+        if (!_queue.Arm() && !_inbox.HasMore && !_draining.IsRaised)
+        {
+            _crash.Leave();
+            _sleep.Wait();
+            _crash.Enter();
+            if (_sleep.IsReady(0)) _wake.TryDrain();
+            if (_sleep.IsReady(1) && _call.TryDrain()) _calls++;
+            gone = _sleep.IsReady(2);
+        }
+        Interlocked.Exchange(ref _sleeping, 0);
+        _queue.Disarm();
+        return gone;
+    }
+
+    private bool IsPeerGone()
+    {
+        _sleep.Wait(0);
+        return _sleep.IsReady(2);
+    }
+
+    private void Lose(string why)
+    {
+        // Of a crashed machine the bus was taken: nothing was lost, and nobody goes another way.
+        _crash.ParkIfCrashed();
+        // Once the channel is closed the device touches nothing any more: what it finished is in the used ring, and the
+        // rest may go another way.
+        _settings.Lost(why);
+        TakeCompletions();
+        t_here = null;
+        Reject(_inbox.Close());
+        var rest = _slots.TakeAll().ToArray();
+        foreach (var request in rest) request.Reject();
+        while (_backlog.TakeFirst() is { } request) request.Reject();
+    }
+
+    private static void Reject(BlockRequest? request)
+    {
+        while (request is not null)
+        {
+            var next = request.Next;
+            request.Next = null;
+            request.Reject();
+            request = next;
+        }
+    }
+}

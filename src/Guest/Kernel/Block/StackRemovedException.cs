@@ -1,4 +1,0 @@
-namespace VmShunt.Guest.Block;
-
-/// <summary>A stack does not exist any more; the request was not begun.</summary>
-public sealed class StackRemovedException(string message) : IOException(message);

@@ -1,0 +1,25 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using VmShunt.Guest.Commands.Shell;
+
+namespace VmShunt.Guest.Commands.Disk;
+
+/// <summary><c>write</c>: copies a file of the host onto the disk.</summary>
+internal static class WriteCommand
+{
+    internal static Command Build(ICommandRunner runner)
+    {
+        var stack = StackOption.Create();
+        var sector = new Option<ulong>("--sector") { Description = "the first sector of 512 bytes" };
+        var input = new Option<string>("--input") { Required = true, HelpName = "FILE", Description = "the bytes; a last partial sector is padded with zeros" };
+        var command = new Command("write", "copy a file of the host onto the disk, and flush") { stack, sector, input };
+        command.SetAction(r => runner.Run("write", session =>
+        {
+            var disk = session.Disk(r.GetValue(stack));
+            using var file = File.OpenRead(r.GetValue(input)!);
+            var bytes = DiskTransfer.Write(disk, session.Kernel.Pages, r.GetValue(sector), file);
+            return new JsonObject { ["bytes"] = bytes };
+        }));
+        return command;
+    }
+}

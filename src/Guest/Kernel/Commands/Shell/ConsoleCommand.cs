@@ -1,0 +1,87 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Text.Json.Nodes;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Guest.Commands.Shell;
+
+/// <summary>
+/// The machine's console: one command a line on standard input, one line of JSON in answer on standard output, until
+/// <c>quit</c> or the end of the input.
+/// </summary>
+internal static class ConsoleCommand
+{
+    internal static Command Build(OnceRunner runner)
+    {
+        var command = new Command("console", "boot, then take commands from standard input, one a line, and answer each with a line of JSON");
+        command.SetAction(_ =>
+        {
+            using var session = runner.Start();
+            Console.WriteLine($"ready mode={CommandSession.NameOf(session.Kernel.Mode)} boot={session.Kernel.Source.ToString().ToLowerInvariant()}");
+            return new Loop(session).Run();
+        });
+        return command;
+    }
+
+    private sealed class Loop : ICommandRunner
+    {
+        private readonly CommandSession _session;
+        private readonly RootCommand _commands = new("console");
+        private string? _answer;
+        private bool _hasQuit;
+
+        internal Loop(CommandSession session)
+        {
+            _session = session;
+            foreach (var command in CommandSet.Build(this)) _commands.Add(command);
+            var quit = new Command("quit", "end in order");
+            quit.SetAction(_ => Run("quit", ended =>
+            {
+                _hasQuit = true;
+                return CommandSession.Done;
+            }));
+            _commands.Add(quit);
+        }
+
+        internal int Run()
+        {
+            while (!_hasQuit && Console.ReadLine() is { } line)
+            {
+                if (string.IsNullOrWhiteSpace(line)) continue;
+                var words = CommandLineParser.SplitCommandLine(line).ToArray();
+                var parsed = _commands.Parse(words);
+                _answer = null;
+                if (parsed.Errors.Count > 0) _answer = Failure(words[0], string.Join("; ", parsed.Errors.Select(e => e.Message)));
+                else parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+                if (_answer is not null) Console.WriteLine(_answer);
+            }
+            return 0;
+        }
+
+        public bool AnswersAsJson => true;
+
+        public int Run(string name, Func<CommandSession, JsonObject> action)
+        {
+            try
+            {
+                var answer = new JsonObject { ["command"] = name, ["ok"] = true };
+                foreach (var (key, value) in _session.Watch(action)) answer[key] = value?.DeepClone();
+                _answer = answer.ToJsonString();
+                return 0;
+            }
+            catch (Exception e) when (IsAnswer((e as AggregateException)?.InnerException ?? e))
+            {
+                _answer = Failure(name, (e as AggregateException)?.InnerException!.Message ?? e.Message);
+                return 1;
+            }
+        }
+
+        // A machine that is gone is the end of the console, not an answer.
+        private static bool IsAnswer(Exception e) =>
+            e is IOException or InvalidOperationException or ArgumentException or UnauthorizedAccessException
+            && e is not (HypervisorLostException or MachineCheckException);
+
+        private static string Failure(string name, string error) =>
+            new JsonObject { ["command"] = name, ["ok"] = false, ["error"] = error }.ToJsonString();
+    }
+}

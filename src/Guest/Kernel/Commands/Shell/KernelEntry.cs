@@ -1,0 +1,23 @@
+using VmShunt.Guest.Firmware.Boot;
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Guest.Commands.Shell;
+
+/// <summary>Where the loader enters the kernel.</summary>
+public static class KernelEntry
+{
+    /// <summary>Runs the kernel until its command is done.</summary>
+    /// <returns>The exit code: 0 when all that was asked for was done.</returns>
+    public static int Start(BootParameters boot)
+    {
+        try
+        {
+            return GuestCommandLine.Invoke(boot);
+        }
+        catch (Exception e) when (e is IOException or HypervisorLostException or MachineCheckException or InvalidOperationException or ArgumentException)
+        {
+            Console.Error.WriteLine($"vmshunt-guest: {e.Message}");
+            return 1;
+        }
+    }
+}

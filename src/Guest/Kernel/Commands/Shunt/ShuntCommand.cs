@@ -1,0 +1,44 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using VmShunt.Guest.Commands.Shell;
+using VmShunt.Guest.Mode;
+using VmShunt.Ring.VirtioBlk;
+
+namespace VmShunt.Guest.Commands.Shunt;
+
+/// <summary><c>shunt</c>: shows the shunt, or exchanges it for one of another kind, live.</summary>
+internal static class ShuntCommand
+{
+    internal static Command Build(ICommandRunner runner)
+    {
+        // From the shell these are options of the whole program; on the console they are this command's.
+        var arguments = new ShuntArguments(recursive: false);
+        var command = new Command("shunt", "show the shunt; with options, exchange it live for one of another kind");
+        var onConsole = runner is not OnceRunner;
+        if (onConsole) arguments.AddTo(command);
+        command.SetAction(r => runner.Run("shunt", session =>
+        {
+            if (session.Kernel.Shunt is not { Options: var now }) throw new InvalidOperationException("this guest has no emulating stack, and so no shunt");
+            var wanted = onConsole ? arguments.Read(r, now) : now;
+            if (wanted != now) session.Kernel.Configure(wanted);
+            return Describe(session.Kernel)!;
+        }));
+        return command;
+    }
+
+    /// <summary>The shunt as it is, or null where there is none.</summary>
+    internal static JsonObject? Describe(Kernel kernel)
+    {
+        if (kernel.Shunt is not { } shunt) return null;
+        var description = new JsonObject
+        {
+            ["position"] = ShuntNames.Of(shunt.Options.Position),
+            ["source"] = ShuntNames.Of(shunt.Options.Source),
+            ["policy"] = ShuntNames.Of(shunt.Criterion),
+            ["primary"] = RequestTypeList.Format(shunt.PrimaryNow),
+            ["diverted"] = shunt.Counters.Diverted,
+            ["passed"] = shunt.Counters.Passed,
+        };
+        return description;
+    }
+}

@@ -1,0 +1,22 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using VmShunt.Guest.Commands.Stacks;
+
+namespace VmShunt.Guest.Commands.Shunt;
+
+/// <summary><c>suppress on</c> and <c>suppress off</c>: whether the shunt hides the emulated disk, live.</summary>
+internal static class SuppressCommand
+{
+    internal static Command Build(ICommandRunner runner)
+    {
+        var state = new Argument<string>("state") { Description = "on or off" };
+        state.AcceptOnlyFromAmong("on", "off");
+        var command = new Command("suppress", "say whether the shunt hides the emulated disk from queries while the enlightened stack is there") { state };
+        command.SetAction(r => runner.Run("suppress", session =>
+        {
+            session.Stacks.Suppress(r.GetValue(state) == "on");
+            return new JsonObject { ["suppress"] = r.GetValue(state) };
+        }));
+        return command;
+    }
+}

@@ -1,0 +1,26 @@
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Firmware.Partitions;
+
+namespace VmShunt.Guest.Crash;
+
+/// <summary>Blocking sector reads over a class driver, for partition tables and headers. Not from a completion's thread.</summary>
+internal sealed class DiskSectorReader(DiskClassDriver disk, GuestPages pages) : ISectorReader
+{
+    public ulong SectorCount => disk.Geometry.SectorCount;
+
+    public void ReadSectors(ulong sector, Span<byte> buffer)
+    {
+        var staging = pages.Allocate(buffer.Length);
+        try
+        {
+            disk.ReadAsync(sector, staging).AsTask().GetAwaiter().GetResult();
+            staging.Span.CopyTo(buffer);
+            DataCopies.Note();
+        }
+        finally
+        {
+            pages.Free(staging);
+        }
+    }
+}

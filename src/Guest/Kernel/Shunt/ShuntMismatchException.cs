@@ -1,4 +1,0 @@
-namespace VmShunt.Guest.Shunt;
-
-/// <summary>Shunt and VM-H do not agree on which requests are primary.</summary>
-internal sealed class ShuntMismatchException(string message) : IOException(message);

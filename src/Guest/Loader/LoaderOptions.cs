@@ -1,0 +1,48 @@
+using System.Globalization;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Guest.Loader;
+
+/// <summary>
+/// The few options that make the machine; the kernel parses the whole command line again and judges it. A loader that
+/// parsed more would have to be changed with every kernel.
+/// </summary>
+internal sealed record LoaderOptions(string HypervisorSocket, long MemoryBytes, int Processors, TimeSpan Wait)
+{
+    private const long DefaultMemory = 64 << 20;
+    private const int DefaultProcessors = 1;
+    private const int LongestWait = 3600;
+
+    // The kernel's own: boot, interrupts, crash, whoever has none, the queues of a bus. One that is not started costs nothing.
+    private const int KernelProcessors = 24;
+
+    /// <summary>Finds the options.</summary>
+    /// <returns>Null when no machine is asked for: the kernel's own parser will say what is missing, or help.</returns>
+    /// <exception cref="BootException">A value cannot be right.</exception>
+    internal static LoaderOptions? Scan(string[] args)
+    {
+        if (args.Any(a => a is "--help" or "-h" or "-?" or "/h" or "/?" or "--version")) return null;
+        var socket = ValueOf(args, "--hypervisor");
+        if (socket is null) return null;
+        var memory = DefaultMemory;
+        if (ValueOf(args, "--memory") is { } size && !ByteSize.TryParse(size, out memory))
+            throw new BootException($"--memory {size}: a size such as 64M is expected");
+        var processors = DefaultProcessors;
+        if (ValueOf(args, "--processors") is { } count && !int.TryParse(count, out processors))
+            throw new BootException($"--processors {count}: a number is expected");
+        double wait = 0;
+        if (ValueOf(args, "--wait") is { } seconds && !(double.TryParse(seconds, CultureInfo.InvariantCulture, out wait) && wait is >= 0 and <= LongestWait))
+            throw new BootException($"--wait {seconds}: give 0 to {LongestWait} seconds");
+        return new LoaderOptions(socket, memory, processors + KernelProcessors, TimeSpan.FromSeconds(wait));
+    }
+
+    private static string? ValueOf(string[] args, string name)
+    {
+        for (var i = 0; i < args.Length; i++)
+        {
+            if (args[i] == name) return i + 1 < args.Length ? args[i + 1] : null;
+            if (args[i].StartsWith(name + "=", StringComparison.Ordinal)) return args[i][(name.Length + 1)..];
+        }
+        return null;
+    }
+}

@@ -1,0 +1,87 @@
+using VmShunt.HostPartition.Disk;
+using VmShunt.Ring.Memory;
+using VmShunt.Trap.Ahci;
+using VmShunt.Trap.VfioUser;
+
+namespace VmShunt.HostPartition.Ahci.VfioUser;
+
+/// <summary>
+/// One client's AHCI HBA on the disk: joins the register file and the configuration space, which know no transport, to
+/// the regions, memory and interrupt of vfio-user.
+/// </summary>
+internal sealed class AhciVfioDevice : IVfioUserDevice
+{
+    private static readonly VfioRegionInfo[] s_regions =
+    [
+        default, default, default, default, default,
+        new(VfioRegionFlags.Read | VfioRegionFlags.Write, HbaRegister.AbarBytes),
+        default,
+        new(VfioRegionFlags.Read | VfioRegionFlags.Write, PciConfig.SizeInBytes),
+        default,
+    ];
+
+    private readonly PciFunction _function = new();
+    private readonly VfioInterrupt _interrupt;
+    private readonly AhciController _controller;
+    private GuestMemory? _memory;
+
+    internal AhciVfioDevice(VirtualizationDriver disk, VfioInterrupt interrupt)
+    {
+        _interrupt = interrupt;
+        _controller = new AhciController(disk, SetInterruptLevel);
+    }
+
+    public IReadOnlyList<VfioRegionInfo> Regions => s_regions;
+
+    public IReadOnlyList<VfioIrqInfo> Irqs => VfioPciIrq.PinAndOneMessage;
+
+    public bool ReadRegion(int region, ulong offset, Span<byte> data)
+    {
+        if (region == VfioPciRegion.Bar5) _controller.Read(offset, data);
+        else _function.Read(offset, data);
+        return true;
+    }
+
+    public bool WriteRegion(int region, ulong offset, ReadOnlySpan<byte> data)
+    {
+        if (region == VfioPciRegion.Bar5)
+        {
+            _controller.Write(offset, data);
+        }
+        else
+        {
+            _function.Write(offset, data);
+            Follow();
+        }
+        return true;
+    }
+
+    public void SetMemory(GuestMemory? memory)
+    {
+        _memory = memory;
+        Follow();
+    }
+
+    public void Reset()
+    {
+        _controller.Reset();
+        _function.Reset();
+        Follow();
+    }
+
+    public void Dispose() => _controller.Dispose();
+
+    // What the driver set in the command register takes effect: DMA only as bus master, INTx only where not disabled.
+    private void Follow()
+    {
+        _controller.SetMemory(_function.IsBusMaster ? _memory : null);
+        _interrupt.EnablePin(!_function.IsInterruptDisabled);
+    }
+
+    private void SetInterruptLevel(bool asserted)
+    {
+        _function.SetInterruptStatus(asserted);
+        if (asserted) _interrupt.Raise();
+        else _interrupt.Lower();
+    }
+}

@@ -1,0 +1,29 @@
+using VmShunt.Ring.Files;
+
+namespace VmShunt.HostPartition.Disk;
+
+/// <summary>Aligned memory that requests pass through when the guest's own is not aligned. Kept for the next; no lock.</summary>
+internal sealed class BouncePool(int bytes, int alignment) : IDisposable
+{
+    // As many as threads that are likely to need one at a time; more than that come and go.
+    private readonly AlignedBuffer?[] _kept = new AlignedBuffer?[16];
+
+    internal AlignedBuffer Rent()
+    {
+        for (var i = 0; i < _kept.Length; i++)
+            if (Interlocked.Exchange(ref _kept[i], null) is { } buffer) return buffer;
+        return new AlignedBuffer(bytes, alignment);
+    }
+
+    internal void Return(AlignedBuffer buffer)
+    {
+        for (var i = 0; i < _kept.Length; i++)
+            if (Interlocked.CompareExchange(ref _kept[i], buffer, null) is null) return;
+        buffer.Dispose();
+    }
+
+    public void Dispose()
+    {
+        for (var i = 0; i < _kept.Length; i++) Interlocked.Exchange(ref _kept[i], null)?.Dispose();
+    }
+}

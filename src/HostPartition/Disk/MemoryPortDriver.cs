@@ -1,0 +1,63 @@
+using VmShunt.Ring.Files;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.HostPartition.Disk;
+
+/// <summary>
+/// A disk in memory (<c>memory:SIZE</c>): what the roads cost when the device costs next to nothing. It takes memory for what
+/// is written and gives back what is discarded, so it may be larger than the machine.
+/// </summary>
+internal sealed class MemoryPortDriver : PortDriver
+{
+    // To the end of the last sector; what lies there past the end of the disk is never written, and so reads as zeros.
+    private readonly SparseMemory _memory;
+
+    internal MemoryPortDriver(long bytes)
+    {
+        Bytes = bytes;
+        _memory = new SparseMemory((bytes + HostClassDriver.SectorBytes - 1) / HostClassDriver.SectorBytes * HostClassDriver.SectorBytes);
+    }
+
+    internal override string Description => $"memory:{Bytes}";
+
+    internal override long Bytes { get; }
+
+    internal override bool IsQuick => true;
+
+    internal override bool NeverWaits => true;
+
+    internal override bool IsReadOnly => false;
+
+    internal override void Read(IoVectors target, long offset) => _memory.Read(target, offset);
+
+    internal override void Read(IoVectors target, long offset, long next) => _memory.Read(target, offset, next);
+
+    internal override void Write(IoVectors source, long offset)
+    {
+        for (var i = 0; i < source.Count; i++)
+        {
+            ReadOnlySpan<byte> piece = source[i];
+            _memory.Write(piece[..(int)OnDisk(offset, piece.Length)], offset);
+            offset += piece.Length;
+        }
+    }
+
+    internal override void Flush()
+    {
+        // Memory is as durable as it will ever be.
+    }
+
+    internal override bool TryDiscard(long offset, long bytes) => TryUnmap(offset, bytes);
+
+    internal override bool TryUnmap(long offset, long bytes)
+    {
+        _memory.Clear(offset, OnDisk(offset, bytes), givesBack: true);
+        return true;
+    }
+
+    internal override void WriteZeroes(long offset, long bytes) => _memory.Clear(offset, OnDisk(offset, bytes), givesBack: false);
+
+    public override void Dispose() => _memory.Dispose();
+
+    private long OnDisk(long offset, long bytes) => Math.Clamp(Bytes - offset, 0, bytes);
+}

@@ -1,0 +1,55 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace VmShunt.HostPartition.Disk.Nbd;
+
+/// <summary>Where an NBD export is: <c>nbd://HOST[:PORT]/EXPORT</c> or <c>nbd+unix:///EXPORT?socket=PATH</c> (NBD URI).</summary>
+/// <param name="Text">As the user wrote it.</param>
+/// <param name="EndPoint">Where the server listens.</param>
+/// <param name="Export">The export's name; may be empty.</param>
+internal sealed record NbdAddress(string Text, EndPoint EndPoint, string Export)
+{
+    private const int DefaultPort = 10809;
+
+    internal static bool IsOne(string spec) =>
+        spec.StartsWith("nbd://", StringComparison.Ordinal) || spec.StartsWith("nbd+unix://", StringComparison.Ordinal);
+
+    /// <exception cref="FormatException">It is no such address; the message says what is expected.</exception>
+    internal static NbdAddress Parse(string spec)
+    {
+        if (!Uri.TryCreate(spec, UriKind.Absolute, out var uri)) throw Unknown(spec);
+        var export = Uri.UnescapeDataString(uri.AbsolutePath.TrimStart('/'));
+        if (uri.Scheme == "nbd")
+        {
+            return uri.Host.Length > 0
+                ? new NbdAddress(spec, new DnsEndPoint(uri.DnsSafeHost, uri.IsDefaultPort || uri.Port < 0 ? DefaultPort : uri.Port), export)
+                : throw Unknown(spec);
+        }
+        const string Socket = "?socket=";
+        return uri.Query.StartsWith(Socket, StringComparison.Ordinal) && uri.Query.Length > Socket.Length
+            ? new NbdAddress(spec, new UnixDomainSocketEndPoint(Uri.UnescapeDataString(uri.Query[Socket.Length..])), export)
+            : throw Unknown(spec);
+    }
+
+    /// <summary>A new connection.</summary>
+    /// <exception cref="SocketException">Nobody is there.</exception>
+    internal Socket Connect()
+    {
+        var isUnix = EndPoint is UnixDomainSocketEndPoint;
+        var socket = isUnix ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) : new Socket(SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            if (!isUnix) socket.NoDelay = true;
+            socket.Connect(EndPoint);
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static FormatException Unknown(string spec) =>
+        new($"--disk {spec}: nbd://HOST[:PORT]/EXPORT or nbd+unix:///EXPORT?socket=PATH is expected");
+}

@@ -1,0 +1,7 @@
+namespace VmShunt.Ring.Memory;
+
+/// <summary>A range of guest-physical memory and its place in the file behind it. All in bytes.</summary>
+/// <param name="GuestAddress">The first guest-physical address.</param>
+/// <param name="Size">The size.</param>
+/// <param name="FileOffset">Where it starts in the file.</param>
+public readonly record struct MemoryPart(ulong GuestAddress, ulong Size, ulong FileOffset);

@@ -1,0 +1,143 @@
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
+using VmShunt.EndToEnd.Processes;
+
+namespace VmShunt.EndToEnd.Boot;
+
+[Collection(ProcessCollection.Name)]
+public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
+{
+    private readonly TestFolder _folder = new();
+    private readonly List<IAsyncDisposable> _running = [];
+
+    public Task InitializeAsync() => Task.CompletedTask;
+
+    public async Task DisposeAsync()
+    {
+        _running.Reverse();
+        foreach (var process in _running) await process.DisposeAsync();
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    // What {words} stand for: a good disk, an empty one, a file with content, nothing at all, sockets that serve.
+    private string Fill(string text) => text
+        .Replace("{disk}", _folder["disk.img"], StringComparison.Ordinal).Replace("{empty}", _folder["empty"], StringComparison.Ordinal)
+        .Replace("{file}", _folder["file"], StringComparison.Ordinal).Replace("{new}", _folder["new"], StringComparison.Ordinal)
+        .Replace("{none}", _folder["none"], StringComparison.Ordinal).Replace("{folder}", _folder.Path, StringComparison.Ordinal)
+        .Replace("{ring}", _folder["ring"], StringComparison.Ordinal).Replace("{trap}", _folder["trap"], StringComparison.Ordinal)
+        .Replace("{hypervisor}", _folder["hypervisor"], StringComparison.Ordinal);
+
+    private async Task RefusedAsync(string command, string said)
+    {
+        _folder.RandomFile("disk.img", 1 << 20);
+        _folder.RandomFile("file", 100);
+        File.WriteAllBytes(_folder["empty"], []);
+        var words = Fill(command).Split(' ');
+        var ended = await Programs.RunAsync(words[0], words[1..]);
+
+        Assert.NotEqual(0, ended.ExitCode);
+        Assert.DoesNotContain(ended.Output, static line => line.StartsWith("ready", StringComparison.Ordinal));
+        Assert.Contains(Fill(said), ended.ErrorText, StringComparison.Ordinal);
+        Assert.DoesNotContain("   at ", ended.ErrorText + string.Join('\n', ended.Output), StringComparison.Ordinal);
+        // The hypervisor's log may be around it.
+        Assert.Single(ended.Errors, static line => !LogLine().IsMatch(line));
+        Assert.DoesNotContain("Usage:", ended.ErrorText + string.Join('\n', ended.Output), StringComparison.Ordinal);
+        Assert.Equal(100, new FileInfo(_folder["file"]).Length);
+        Assert.True(File.Exists(_folder["empty"]), "the empty file is gone");
+    }
+
+    [GeneratedRegex(@"^\d\d:\d\d:\d\d\.\d{6} info: ")]
+    private static partial Regex LogLine();
+
+    [Theory]
+    [InlineData("vmshunt-host --disk {none} --vhost-user {new}", "cannot open the disk {none}")]
+    [InlineData("vmshunt-host --disk {empty} --vhost-user {new}", "holds 0 bytes")]
+    [InlineData("vmshunt-host --disk {folder} --vhost-user {new}", "is a directory")]
+    [InlineData("vmshunt-host --disk memory:lots --vhost-user {new}", "a size such as 64M is expected")]
+    [InlineData("vmshunt-host --disk {disk}", "name at least one socket")]
+    [InlineData("vmshunt-host --vhost-user {new}", "--disk")]
+    [InlineData("vmshunt-host --disk {disk} --vhost-user {file}", "cannot listen on {file}: a file of that name exists")]
+    [InlineData("vmshunt-host --disk {disk} --vfio-user {empty}", "cannot listen on {empty}: a file of that name exists")]
+    [InlineData("vmshunt-host --disk {disk} --vhost-user {none}/socket", "cannot listen on {none}/socket")]
+    [InlineData("vmshunt-host --disk {disk} --vhost-user {new} --colour red", "--colour")]
+    [InlineData("vmshunt-host --disk {disk} --vhost-user {new} --queues 0", "--queues takes 1 to 64")]
+    [InlineData("vmshunt-hypervisor --socket {new} --device disk0,vfio-user={none}", "start vmshunt-host with --vfio-user {none} first")]
+    [InlineData("vmshunt-hypervisor --socket {new} --device disk0,vfio-user={file}", "{file}")]
+    [InlineData("vmshunt-hypervisor --socket {new} --colour red --device disk0,vfio-user={none}", "--colour")]
+    [InlineData("vmshunt-hypervisor --socket {new}", "--device")]
+    [InlineData("vmshunt-hypervisor --socket {new} --wait -1 --device disk0,vfio-user={none}", "--wait -1: give 0 to 3600 seconds")]
+    [InlineData("vmshunt-guest info", "name either a hypervisor to run on (--hypervisor SOCKET) or a back-end")]
+    [InlineData("vmshunt-guest --hypervisor {none} --bus {none} info", "{none}")]
+    [InlineData("vmshunt-guest --hypervisor {none} info", "{none}")]
+    [InlineData("vmshunt-guest --hypervisor {file} info", "{file}")]
+    [InlineData("vmshunt-guest --hypervisor {none} --wait lots info", "--wait lots: give 0 to 3600 seconds")]
+    [InlineData("vmshunt-guest --bus {none} --wait -1 info", "--wait takes 0 to 3600 seconds")]
+    [InlineData("vmshunt-guest --bus {none} info", "{none}")]
+    [InlineData("vmshunt-guest --bus {none} --colour red info", "--colour")]
+    [InlineData("vmshunt-guest --bus {none} --mode sideways info", "sideways")]
+    [InlineData("vmshunt-guest --bus {none} --memory lots info", "--memory")]
+    [InlineData("vmshunt-guest --bus {none} dance", "dance")]
+    [InlineData("vmshunt-perf launch --disk {none}", "the disk {none} cannot be opened")]
+    [InlineData("vmshunt-perf launch --disk {empty}", "the disk {empty} has 0 bytes")]
+    [InlineData("vmshunt-perf launch --colour red", "--colour")]
+    [InlineData("vmshunt-perf launch --memory 100", "--memory 100")]
+    [InlineData("vmshunt-perf launch --disk {disk} --memory 100000G", "ask for less")]
+    public Task A_mistake_is_answered_with_one_clear_line(string command, string said) => RefusedAsync(command, said);
+
+    [Theory]
+    [InlineData("vmshunt-host --disk memory:1M --vhost-user {ring}", "another process is listening there")]
+    [InlineData("vmshunt-host --disk memory:1M --vfio-user {trap}", "another process is listening there")]
+    [InlineData("vmshunt-hypervisor --socket {hypervisor} --device disk0,vfio-user={trap}", "another process is listening there")]
+    [InlineData("vmshunt-hypervisor --socket {new} --device disk0,vfio-user={ring}", "{ring}")]
+    [InlineData("vmshunt-guest --hypervisor {hypervisor} --memory 100 info", "100 is no multiple of")]
+    [InlineData("vmshunt-guest --hypervisor {hypervisor} --memory 1000T info", "ask for less")]
+    [InlineData("vmshunt-guest --hypervisor {hypervisor} --mode sideways info", "sideways")]
+    [InlineData("vmshunt-guest --hypervisor {hypervisor} --colour red info", "--colour")]
+    [InlineData("vmshunt-guest --hypervisor {hypervisor} read --count 1000000 --output /dev/null", "are not on the disk")]
+    [InlineData("vmshunt-guest --hypervisor {hypervisor} crash", "no dump partition")]
+    [InlineData("vmshunt-guest --hypervisor {ring} info", "{ring}")]
+    [InlineData("vmshunt-guest --bus {trap} info", "")]
+    public async Task A_mistake_beside_running_servers_is_answered_and_does_them_no_harm(string command, string said)
+    {
+        _folder.RandomFile("disk.img", 1 << 20);
+        _running.Add(await Programs.StartReadyAsync("vmshunt-host", Fill("--disk {disk} --vhost-user {ring} --vfio-user {trap}").Split(' ')));
+        _running.Add(await Programs.StartReadyAsync("vmshunt-hypervisor", Fill("--socket {hypervisor} --device disk0,vhost-user={ring},vfio-user={trap}").Split(' ')));
+
+        await RefusedAsync(command, said);
+
+        var guest = await Programs.RunAsync("vmshunt-guest", "--hypervisor", _folder["hypervisor"], "info");
+        Assert.True(guest.ExitCode == 0, guest.ErrorText);
+        Assert.Contains("mode: enlightened", guest.Output);
+    }
+
+    [Fact]
+    public async Task A_disk_is_written_by_one_process_and_the_second_hears_by_which()
+    {
+        var disk = _folder.RandomFile("disk.img", 1 << 20);
+        var writer = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"]);
+        foreach (var further in new[] { "--read-only", "--queues=1" })
+        {
+            var refused = await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["second"], further);
+            Assert.Equal(1, refused.ExitCode);
+            Assert.Contains($"by process {writer.Id} (vmshunt-host)", refused.ErrorText, StringComparison.Ordinal);
+        }
+
+        // The lock goes with its holder, however that ends; readers share.
+        ProcessTable.Send(writer.Id, 9);
+        await writer.Ended;
+        await writer.DisposeAsync();
+        foreach (var socket in new[] { "ring", "second" })
+            _running.Add(await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--read-only", "--vhost-user", _folder[socket]));
+        Assert.Equal(1, (await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["third"])).ExitCode);
+    }
+
+    [Fact]
+    public async Task A_socket_that_a_dead_process_left_is_taken_over()
+    {
+        using (var left = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)) left.Bind(new UnixDomainSocketEndPoint(_folder["left"]));
+        _running.Add(await Programs.StartReadyAsync("vmshunt-host", "--disk", "memory:1M", "--vhost-user", _folder["left"]));
+        var guest = await Programs.RunAsync("vmshunt-guest", "--bus", _folder["left"], "info");
+        Assert.True(guest.ExitCode == 0, guest.ErrorText);
+    }
+}

@@ -1,0 +1,60 @@
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.EndToEnd.Boot;
+
+/// <summary>The processes may be started in any order, and at once: who needs another waits for it.</summary>
+[Collection(ProcessCollection.Name)]
+public sealed class StartTests(OwnDisk own) : IDisposable
+{
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task The_guest_may_come_first_and_the_host_partition_last()
+    {
+        string ring = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
+        await using var guest = Programs.Start("vmshunt-guest", "--hypervisor", socket, "--wait", "60", "--memory", "32M", "info");
+        await using var hypervisor = Programs.Start("vmshunt-hypervisor", "--socket", socket, "--device", $"disk0,vhost-user={ring},vfio-user={trap}", "--wait", "60");
+        await using var host = Programs.Start("vmshunt-host", "--disk", own.CopyTo(_folder), "--read-only", "--vhost-user", ring, "--vfio-user", trap);
+
+        var ended = await Programs.WaitForEndAsync(guest);
+        Assert.True(ended.ExitCode == 0, ended.ErrorText);
+        Assert.Contains("mode: enlightened", ended.Output);
+    }
+
+    [Fact]
+    public async Task A_guest_without_a_hypervisor_waits_for_its_back_end()
+    {
+        var ring = _folder["ring"];
+        await using var guest = Programs.Start("vmshunt-guest", "--bus", ring, "--wait", "60", "info");
+        await using var host = Programs.Start("vmshunt-host", "--disk", "memory:1M", "--vhost-user", ring);
+
+        var ended = await Programs.WaitForEndAsync(guest);
+        Assert.True(ended.ExitCode == 0, ended.ErrorText);
+    }
+
+    [Theory]
+    [InlineData("vmshunt-guest --wait 0.2 --hypervisor {missing} info")]
+    [InlineData("vmshunt-guest --wait 0.2 --bus {missing} info")]
+    [InlineData("vmshunt-hypervisor --wait 0.2 --socket {missing}.own --device disk0,vfio-user={missing}")]
+    public async Task Who_never_comes_is_named(string command)
+    {
+        var missing = _folder["missing"];
+        var words = command.Replace("{missing}", missing, StringComparison.Ordinal).Split(' ');
+        var ended = await Programs.RunAsync(words[0], words[1..]);
+        Assert.Equal(1, ended.ExitCode);
+        Assert.Contains($"cannot connect to {missing}: there is no such socket", ended.ErrorText, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Of_three_that_were_started_the_one_that_failed_is_named()
+    {
+        var disk = own.CopyTo(_folder);
+        var refused = await Assert.ThrowsAsync<LaunchException>(() => RunningMachine.BootAsync(disk, readOnly: true, hostOptions: ["--queues", "0"]));
+        Assert.Contains("vmshunt-host did not get ready; it said: vmshunt-host: --queues takes 1 to 64", refused.Message, StringComparison.Ordinal);
+        refused = await Assert.ThrowsAsync<LaunchException>(() => RunningMachine.BootAsync(disk, readOnly: true, guestOptions: ["--queues", "0"]));
+        Assert.Contains("vmshunt-guest did not get ready; it said: vmshunt-guest: --queues takes 1 to 16", refused.Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,206 @@
+using System.Text.Json;
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Disks;
+using VmShunt.Perf.Launch;
+using Xunit.Abstractions;
+
+namespace VmShunt.EndToEnd.Disk;
+
+/// <summary>The guest without a hypervisor (<c>--bus</c>), against our back-end and against one that nobody here wrote.</summary>
+[Collection(ProcessCollection.Name)]
+public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
+{
+    private const int DiskBytes = 8 << 20;
+    private const string Load = "load start --depth 64 --write";
+
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    private static Task<JsonElement> AskAsync(GuestConsole console, string command) => console.AskAsync(command, Programs.AnyAnswer, Until.Patience, default);
+
+    private static async Task<string> RefusalAsync(GuestConsole console, string command) =>
+        (await Assert.ThrowsAsync<LaunchException>(() => AskAsync(console, command))).Message;
+
+    [Theory]
+    [InlineData("adaptive", 1, "split")]
+    [InlineData("never", 1, "split")]
+    [InlineData("busy", 1, "packed")]
+    [InlineData("adaptive", 2, "packed")]
+    [InlineData("never", 2, "packed")]
+    public async Task A_guest_on_the_bus_alone_does_everything_that_a_disk_can(string poll, int queues, string ring)
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2", "--poll", poll);
+        await UseAsync(disk, socket, "--queues", queues.ToString(), "--poll", poll, "--ring", ring);
+    }
+
+    [Theory]
+    [InlineData("split", "adaptive", 1)]
+    [InlineData("packed", "adaptive", 2)]
+    [InlineData("packed", "busy", 1)]
+    public async Task A_guest_outlives_fifty_deaths_of_its_back_end(string ring, string poll, int queues)
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await OutliveAsync(50, Load, disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2"),
+            "--bus", socket, "--ring", ring, "--poll", poll, "--queues", $"{queues}");
+    }
+
+    [Theory]
+    [InlineData("split", "adaptive", 1, 1)]
+    [InlineData("split", "never", 2, 6)]
+    [InlineData("packed", "adaptive", 2, 6)]
+    [InlineData("packed", "busy", 1, 2)]
+    public async Task Calls_that_poll_outlive_deaths_of_the_back_end(string ring, string poll, int pollQueues, int depth)
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await OutliveAsync(10, $"load start --polled --depth {depth} --write", disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "3"),
+            "--bus", socket, "--ring", ring, "--poll", poll, "--poll-queues", $"{pollQueues}");
+    }
+
+    [FactIfInstalled("qemu-storage-daemon")]
+    public async Task A_guest_outlives_deaths_of_qemu_storage_daemon()
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await OutliveAsync(10, Load, disk, () => StartDaemonAsync(disk, socket), "--bus", socket, "--queues", "2");
+    }
+
+    private async Task OutliveAsync(int deaths, string load, string disk, Func<Task<ChildProcess>> startAsync, params string[] options)
+    {
+        var host = await startAsync();
+        try
+        {
+            await using var guest = await Programs.StartReadyAsync("vmshunt-guest", ["--memory", "32M", .. options, "console"]);
+            var console = new GuestConsole(guest);
+            await AskAsync(console, load);
+            for (var death = 0; death < deaths; death++)
+            {
+                var before = await RingedAsync(console);
+                await Until.TrueAsync(async () => await RingedAsync(console) > before + 200, $"the load goes on after {death} deaths");
+                ProcessTable.Send(host.Id, 9);
+                await host.Ended;
+                await host.DisposeAsync();
+                host = await startAsync();
+            }
+            var answer = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
+            Assert.Equal((0, 0, 0, 0), (answer.Failed, answer.Lost, answer.Repeated, answer.Mismatched));
+            Assert.Equal(answer.Requests, answer.Completed);
+            Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+            output.WriteLine($"{answer.Requests} verified requests over {deaths} deaths");
+            Assert.Equal(deaths, (await AskAsync(console, "info")).GetProperty("requests").GetProperty("reconnects").GetInt32());
+        }
+        finally
+        {
+            await host.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_disk_that_grows_or_shrinks_does_so_in_a_running_guest()
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket);
+        await using var guest = await Programs.StartReadyAsync("vmshunt-guest", "--bus", socket, "--memory", "32M", "console");
+        var console = new GuestConsole(guest);
+        foreach (var bytes in new[] { 2 * DiskBytes, DiskBytes / 2 })
+        {
+            using (var file = new FileStream(disk, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength(bytes);
+            ProcessTable.Send(host.Id, Signal.HangUp);
+            await Until.TrueAsync(
+                async () => (await console.AskAsync("info", GuestAnswersJson.Default.GuestInfo, default, default)).Disk.Bytes == bytes, $"the guest sees {bytes} bytes");
+            await AskAsync(console, $"fill --sector {bytes / 512 - 8} --count 8 --seed 4");
+            Assert.Contains("not on", await RefusalAsync(console, $"fill --sector {bytes / 512} --count 8 --seed 4"), StringComparison.Ordinal);
+            Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+        }
+    }
+
+    [Theory]
+    [InlineData("adaptive", 2, 1)]
+    [InlineData("adaptive", 2, 2)]
+    [InlineData("never", 3, 1)]
+    [InlineData("never", 3, 3)]
+    public async Task Each_queue_has_its_share_and_what_a_queue_completes_goes_on_on_it(string poll, int queues, int processors)
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", $"{queues}");
+        await using var guest = await Programs.StartReadyAsync(
+            "vmshunt-guest", "--bus", socket, "--queues", $"{queues}", "--processors", $"{processors}", "--poll", poll, "--memory", "32M", "console");
+        var console = new GuestConsole(guest);
+        long[] before = await ByQueueAsync(console);
+        Assert.Equal(queues, before.Length);
+
+        // What one request's completion starts, and so on, has no reason to leave the queue.
+        await AskAsync(console, "bench --operation randread --depth 1 --requests 400");
+        Assert.Equal([.. Enumerable.Repeat(0L, queues - 1), 400L], (await ByQueueAsync(console)).Zip(before, static (now, then) => now - then).Order());
+
+        // Whether a load goes on where requests complete, or on processors of its own.
+        before = await ByQueueAsync(console);
+        await AskAsync(console, $"load start --depth {8 * queues}");
+        await Until.TrueAsync(async () => (await ByQueueAsync(console)).Zip(before).All(static queue => queue.First > queue.Second + 100), "each queue has requests");
+        var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
+        Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+    }
+
+    private static async Task<long[]> ByQueueAsync(GuestConsole console) =>
+        [.. (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ringByQueue").EnumerateArray().Select(static queue => queue.GetInt64())];
+
+    private static async Task<long> RingedAsync(GuestConsole console) =>
+        (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64();
+
+    [FactIfInstalled("qemu-storage-daemon")]
+    public async Task A_guest_on_the_bus_works_against_qemu_storage_daemon()
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
+        await using var daemon = await StartDaemonAsync(disk, socket);
+        await UseAsync(disk, socket, "--queues", "2");
+    }
+
+    internal static async Task<ChildProcess> StartDaemonAsync(string disk, string socket)
+    {
+        File.Delete(socket);
+        var daemon = Programs.Start(
+            Installed.Require("qemu-storage-daemon"),
+            "--blockdev", $"driver=file,node-name=f,filename={disk},discard=unmap",
+            "--blockdev", "driver=raw,node-name=r,file=f,discard=unmap",
+            "--export", $"type=vhost-user-blk,id=e,node-name=r,writable=on,addr.type=unix,addr.path={socket},num-queues=2");
+        await Until.TrueAsync(() => File.Exists(socket) || daemon.Ended.IsCompleted, "qemu-storage-daemon listens");
+        return daemon;
+    }
+
+    private async Task UseAsync(string disk, string socket, params string[] options)
+    {
+        await using var guest = await Programs.StartReadyAsync("vmshunt-guest", ["--bus", socket, "--memory", "32M", .. options, "console"]);
+        var console = new GuestConsole(guest);
+
+        var info = await console.AskAsync("info", GuestAnswersJson.Default.GuestInfo, default, default);
+        Assert.Equal(("enlightened", "direct", DiskBytes), (info.Mode, info.Boot, info.Disk.Bytes));
+        Assert.False(info.Disk.ReadOnly);
+        Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+
+        var content = _folder.RandomFile("content", 300 * 512, seed: 12);
+        await AskAsync(console, $"write --sector 33 --input {content}");
+        await AskAsync(console, $"read --sector 33 --count 300 --output {_folder["read"]}");
+        Assert.Equal(await FileHash.OfAsync(content, default), await FileHash.OfAsync(_folder["read"], default));
+
+        await AskAsync(console, "fill --seed 3");
+        await AskAsync(console, "fill --seed 3 --verify");
+        await AskAsync(console, "load start --depth 64 --write");
+        await Until.TrueAsync(async () => (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64() > 1000, "a thousand requests are done");
+        var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
+        Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+
+        await AskAsync(console, "zero --sector 1024 --count 3000");
+        await AskAsync(console, $"read --sector 1024 --count 3000 --output {_folder["zeros"]}");
+        Assert.Equal(-1, File.ReadAllBytes(_folder["zeros"]).AsSpan().IndexOfAnyExcept((byte)0));
+        await AskAsync(console, "discard --sector 2048 --count 2048");
+        await AskAsync(console, "flush");
+        Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
+        Assert.Contains("--bus", await RefusalAsync(console, "hash --stack emulating"), StringComparison.Ordinal);
+        Assert.Contains("its mode cannot change", await RefusalAsync(console, "mode emulating"), StringComparison.Ordinal);
+
+        await AskAsync(console, "quit");
+        var ended = await Programs.WaitForEndAsync(guest);
+        Assert.Equal(0, ended.ExitCode);
+        Assert.Empty(ended.Errors);
+    }
+}

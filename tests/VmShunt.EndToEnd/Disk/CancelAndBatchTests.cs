@@ -1,0 +1,86 @@
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Launch;
+using Xunit.Abstractions;
+
+namespace VmShunt.EndToEnd.Disk;
+
+/// <summary>Requests that are called back and requests that are handed over together, on every road.</summary>
+[Collection(ProcessCollection.Name)]
+public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+{
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("emulating", "emulating")]
+    [InlineData("enlightened", "emulating")]
+    [InlineData("enlightened", "enlightened")]
+    public async Task A_batch_allocates_nothing_and_kicks_once_at_most(string mode, string stack)
+    {
+        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
+        await machine.ModeAsync(mode);
+        foreach (var batch in new[] { 1, 32, 128 })
+        {
+            var command = $"bench --stack {stack} --batch {batch} --requests {batch * 100}";
+            // The first round is the code's own warm-up.
+            for (var i = 0; i < 3; i++) _ = await machine.AskAsync(command, GuestAnswersJson.Default.BenchAnswer);
+            var answer = await machine.AskAsync(command, GuestAnswersJson.Default.BenchAnswer);
+            output.WriteLine($"{mode}/{stack} batches of {batch}: {answer.AllocatedBytesPerRequest} bytes, {answer.KicksPerRequest} kicks a request, {answer.Iops:n0} requests/s");
+            Assert.Equal(batch * 100, answer.Requests);
+            Assert.Equal(0, answer.AllocatedBytesPerRequest);
+            Assert.InRange(answer.KicksPerRequest, 0, 1.0 / batch);
+        }
+    }
+
+    [Fact]
+    public async Task Cancelled_requests_have_no_effect_while_the_mode_changes()
+    {
+        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
+        var data = await machine.DataAsync();
+        await machine.ModeAsync("enlightened");
+        await machine.AskAsync($"load start --stack emulating --depth 512 --write --cancel --first-sector {data.First} --sectors {data.Count}");
+        for (var i = 0; i < 10; i++)
+        {
+            await machine.ModeAsync("emulating");
+            await machine.ModeAsync("enlightened");
+        }
+        Check(await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer));
+    }
+
+    [Fact]
+    public async Task Cancelled_requests_have_no_effect_while_VM_H_is_killed()
+    {
+        string disk = _folder.RandomFile("disk.img", 8 << 20), socket = _folder["ring"];
+        var host = await StartAsync();
+        try
+        {
+            await using var guest = await Programs.StartReadyAsync("vmshunt-guest", "--memory", "32M", "--bus", socket, "console");
+            var console = new GuestConsole(guest);
+            await console.AskAsync("load start --depth 512 --write --cancel", Programs.AnyAnswer, Until.Patience, default);
+            for (var death = 0; death < 10; death++)
+            {
+                await Task.Delay(100);
+                ProcessTable.Send(host.Id, 9);
+                await host.Ended;
+                await host.DisposeAsync();
+                host = await StartAsync();
+            }
+            Check(await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default));
+        }
+        finally
+        {
+            await host.DisposeAsync();
+        }
+
+        Task<ChildProcess> StartAsync() => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket);
+    }
+
+    private void Check(LoadAnswer load)
+    {
+        output.WriteLine($"{load.Requests} verified requests, {load.Cancelled} of them cancelled");
+        Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+        Assert.Equal(load.Requests, load.Completed);
+        Assert.InRange(load.Cancelled, 1, load.Requests - 1);
+    }
+}

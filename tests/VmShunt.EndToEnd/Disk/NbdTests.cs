@@ -1,0 +1,147 @@
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Disks;
+using VmShunt.Perf.Launch;
+using Xunit.Abstractions;
+
+namespace VmShunt.EndToEnd.Disk;
+
+/// <summary>VM-H whose disk is on another machine, with servers that nobody here wrote.</summary>
+[Collection(ProcessCollection.Name)]
+public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+{
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [FactIfInstalled("qemu-storage-daemon")]
+    public async Task A_disk_behind_qemu_storage_daemon_boots_a_guest_and_does_everything_by_both_roads()
+    {
+        var disk = own.CopyTo(_folder);
+        await using var server = await StartDaemonAsync(disk);
+        await using (var machine = await RunningMachine.BootAsync(Address("disk")))
+        {
+            var data = await machine.DataAsync();
+            var model = File.ReadAllBytes(disk);
+            foreach (var mode in (string[])["emulating", "enlightened"])
+            {
+                await machine.ModeAsync(mode);
+                var script = RequestScript.Make(model, Random.Shared.Next(), requests: 200, isReadOnly: false);
+                File.WriteAllLines(_folder["script"], script.Lines);
+                await machine.AskAsync($"replay --stack emulating --script {_folder["script"]} --transcript {_folder["transcript"]}");
+                Assert.Equal(script.Expected, File.ReadAllLines(_folder["transcript"]));
+            }
+            await machine.AskAsync($"load start --stack emulating --depth 32 --write --first-sector {data.First} --sectors {data.Count}");
+            await machine.LoadGoesOnAsync();
+            var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
+            Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+            await machine.AskAsync("flush");
+            var hash = await machine.AskAsync("hash", GuestAnswersJson.Default.HashAnswer);
+            Assert.Equal(await FileHash.OfAsync(disk, default), hash.Sha256);
+        }
+    }
+
+    [FactIfInstalled("qemu-storage-daemon")]
+    public async Task A_server_that_is_killed_and_started_again_under_load_loses_no_request()
+    {
+        var disk = own.CopyTo(_folder);
+        var server = await StartDaemonAsync(disk);
+        try
+        {
+            await using var machine = await RunningMachine.BootAsync(Address("disk"));
+            var data = await machine.DataAsync();
+            await machine.ModeAsync("enlightened");
+            await machine.AskAsync($"load start --stack emulating --depth 32 --write --first-sector {data.First} --sectors {data.Count}");
+            for (var round = 0; round < 5; round++)
+            {
+                await machine.LoadGoesOnAsync(200);
+                ProcessTable.Send(server.Id, ProcessTable.SIGKILL);
+                await server.DisposeAsync();
+                server = await StartDaemonAsync(disk);
+            }
+            await machine.LoadGoesOnAsync(200);
+            var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
+            output.WriteLine(load.ToString());
+            Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+            Assert.Contains(machine.Host.LastErrors, static line => line.Contains("its server is back; requests go on", StringComparison.Ordinal));
+            // What was written and not flushed may have gone with a server: that is said once, at the next flush.
+            Assert.Contains("Flush", await machine.RefusalAsync("flush"), StringComparison.Ordinal);
+        }
+        finally
+        {
+            await server.DisposeAsync();
+        }
+    }
+
+    [FactIfInstalled("nbdkit")]
+    public async Task Exports_of_nbdkit_are_read_over_tcp_and_say_what_they_are()
+    {
+        var (server, port) = await StartNbdkitAsync();
+        await using var stopsWithTheTest = server;
+        await using var machine = await RunningMachine.BootAsync($"nbd://127.0.0.1:{port}/");
+        var info = await machine.AskAsync("info");
+        Assert.Equal(16 << 20, info.GetProperty("disk").GetProperty("bytes").GetInt64());
+        // The pattern: each eight bytes hold their own offset, big-endian.
+        await machine.ModeAsync("enlightened");
+        await machine.AskAsync($"read --sector 7 --count 9 --output {_folder["read"]}");
+        var bytes = File.ReadAllBytes(_folder["read"]);
+        for (var at = 0; at < bytes.Length; at += 8) Assert.Equal(7 * 512 + at, System.Buffers.Binary.BinaryPrimitives.ReadInt64BigEndian(bytes.AsSpan(at)));
+        Assert.Contains("IoError", await machine.RefusalAsync("fill --sector 0 --count 1"), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("nbd+unix:///disk?socket=/nowhere/at/all", "cannot be used")]
+    [InlineData("nbd://", "is expected")]
+    [InlineData("nbd+unix:///disk", "nbd+unix:///EXPORT?socket=PATH is expected")]
+    public async Task What_is_no_server_is_refused_with_what_is_expected(string disk, string why)
+    {
+        var ended = await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"]);
+        Assert.Equal(1, ended.ExitCode);
+        Assert.Contains(why, ended.ErrorText, StringComparison.Ordinal);
+    }
+
+    private string Address(string export) => $"nbd+unix:///{export}?socket={_folder["nbd"]}";
+
+    private async Task<ChildProcess> StartDaemonAsync(string disk)
+    {
+        File.Delete(_folder["nbd"]);
+        var server = Programs.Start(
+            Installed.Require("qemu-storage-daemon"),
+            "--blockdev", $"driver=file,node-name=disk,filename={disk},discard=unmap",
+            "--nbd-server", $"addr.type=unix,addr.path={_folder["nbd"]}",
+            "--export", "type=nbd,id=export,node-name=disk,name=disk,writable=on");
+        await Until.TrueAsync(() => File.Exists(_folder["nbd"]), "qemu-storage-daemon listens");
+        return server;
+    }
+
+    // Below the ports that the system gives to who connects: there a client that tries a port that nobody serves can be
+    // given that very port, is then connected to itself, and holds the port that the server wants.
+    private static async Task<(ChildProcess Server, int Port)> StartNbdkitAsync()
+    {
+        var said = "";
+        for (var tries = 0; tries < 10; tries++)
+        {
+            var port = Random.Shared.Next(10_000, 32_000);
+            var server = Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M");
+            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "nbdkit listens or ends");
+            if (!server.Ended.IsCompleted) return (server, port);
+            said = string.Join('\n', server.LastErrors);
+            await server.DisposeAsync();
+        }
+        throw new InvalidOperationException($"nbdkit finds no port: {said}");
+    }
+
+    /// <summary>Whether a server there greets who connects.</summary>
+    private static bool IsServing(int port)
+    {
+        try
+        {
+            using var client = new System.Net.Sockets.TcpClient("127.0.0.1", port);
+            client.ReceiveTimeout = 5000;
+            return client.GetStream().ReadByte() == 'N';
+        }
+        catch (Exception e) when (e is System.Net.Sockets.SocketException or IOException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Launch;
+using Xunit.Abstractions;
+
+namespace VmShunt.EndToEnd.Shunt;
+
+[Collection(ProcessCollection.Name)]
+public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+{
+    private const int LoadDepth = 256, Rounds = 12;
+
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("hypervisor", "emulating", "enlightened")]
+    [InlineData("hypervisor", "emulating", "alternate")]
+    [InlineData("host", "emulating", "enlightened")]
+    [InlineData("host", "enlightened", "enlightened")]
+    [InlineData("hypervisor", "enlightened", "enlightened")]
+    public async Task The_bus_goes_under_load_and_comes_back_and_no_request_is_lost_repeated_or_failed(string who, string stack, string mode)
+    {
+        var disk = own.CopyTo(_folder);
+        await using var machine = await RunningMachine.BootAsync(disk);
+        var owner = who == "host" ? machine.Host : machine.Hypervisor;
+        var data = await machine.DataAsync();
+        await machine.ModeAsync(mode);
+        await machine.AskAsync($"load start --stack {stack} --depth {LoadDepth} --write --first-sector {data.First} --sectors {data.Count}");
+        var (trapped, ringed) = (0, 0);
+        for (var round = 0; round < Rounds; round++)
+        {
+            ProcessTable.Send(owner.Id, ProcessTable.SIGUSR1);
+            await ModeIsAsync(machine, "emulating");
+            var before = await machine.CompletedAsync();
+            await machine.LoadGoesOnAsync(100);
+            await machine.AskAsync("flush --stack emulating");
+            if ((await machine.CompletedAsync()).Trap > before.Trap) trapped++;
+
+            ProcessTable.Send(owner.Id, ProcessTable.SIGUSR2);
+            await ModeIsAsync(machine, mode);
+            before = await machine.CompletedAsync();
+            await machine.LoadGoesOnAsync(100);
+            await machine.AskAsync("flush --stack emulating");
+            if ((await machine.CompletedAsync()).Ring > before.Ring) ringed++;
+        }
+        Assert.Equal((Rounds, Rounds), (trapped, ringed));
+        Assert.Equal(Rounds, (await machine.AskAsync("info")).GetProperty("requests").GetProperty("reconnects").GetInt32());
+        var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
+        output.WriteLine(load.ToString());
+        Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+        Assert.Equal(load.Requests, load.Completed);
+
+        var ring = await machine.AskAsync($"hash --stack {stack}", GuestAnswersJson.Default.HashAnswer);
+        Assert.Equal(await Perf.Disks.FileHash.OfAsync(disk, default), ring.Sha256);
+    }
+
+    [Fact]
+    public async Task A_guest_that_is_to_stay_on_the_trap_stays_there_when_the_bus_comes_back()
+    {
+        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
+        await machine.ModeAsync("enlightened");
+        ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR1);
+        await ModeIsAsync(machine, "emulating");
+        Assert.Contains("the hypervisor offers no bus for this disk", await machine.RefusalAsync("mode enlightened"), StringComparison.Ordinal);
+        await machine.ModeAsync("emulating");
+        ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR2);
+        await Until.TrueAsync(async () => (await machine.AskAsync("info")).GetProperty("bus").GetBoolean(), "the bus is offered again");
+        Assert.Equal("emulating", (await machine.InfoAsync()).Mode);
+        Assert.Equal("enlightened", (await machine.ModeAsync("enlightened")).Mode);
+    }
+
+    private static Task ModeIsAsync(RunningMachine machine, string mode) =>
+        Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == mode, $"the guest is in {mode} mode");
+}

@@ -1,0 +1,104 @@
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Launch;
+using Xunit.Abstractions;
+
+namespace VmShunt.EndToEnd.Shunt;
+
+[Collection(ProcessCollection.Name)]
+public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+{
+    private const int LoadDepth = 32, Flips = 120;
+
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("told", "below-class")]
+    [InlineData("arrives", "below-class")]
+    [InlineData("looks", "below-class")]
+    [InlineData("tries", "below-class")]
+    [InlineData("commanded", "below-class")]
+    [InlineData("told", "above-class")]
+    [InlineData("arrives", "above-class")]
+    [InlineData("tries", "above-class")]
+    [InlineData("told", "below-port")]
+    [InlineData("arrives", "below-port")]
+    [InlineData("looks", "below-port")]
+    [InlineData("tries", "below-port")]
+    [InlineData("commanded", "below-port")]
+    public async Task Hundreds_of_mode_changes_under_load_harm_no_request_however_the_shunt_knows_the_mode(string source, string position)
+    {
+        var disk = own.CopyTo(_folder);
+        await using var machine = await RunningMachine.BootAsync(disk);
+        var data = await machine.DataAsync();
+        await machine.AskAsync($"shunt --mode-source {source} --shunt-position {position}");
+        await machine.AskAsync($"load start --stack emulating --depth {LoadDepth} --write --first-sector {data.First} --sectors {data.Count}");
+        for (var i = 0; i < Flips; i++)
+        {
+            await machine.ModeAsync("enlightened");
+            await machine.ModeAsync("emulating");
+        }
+        // At the registers a command waits for those before it, and the mode may have changed back by then.
+        await machine.ModeAsync("enlightened");
+        await machine.LoadGoesOnAsync();
+        var diverted = (await machine.AskAsync("shunt")).GetProperty("diverted").GetInt64();
+        var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
+        output.WriteLine($"{2 * Flips} changes, {diverted} diverted, {load}");
+        Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+        Assert.True(diverted > 0, "requests were diverted");
+        Assert.True((await machine.AskAsync("shunt")).GetProperty("passed").GetInt64() > 0, "requests passed down");
+    }
+
+    [Fact]
+    public async Task A_shunt_and_a_host_partition_that_sort_requests_differently_do_not_come_together()
+    {
+        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder), hostOptions: ["--primary", "read,write"]);
+
+        var refusal = await machine.RefusalAsync("mode enlightened");
+        Assert.Contains("VM-H does not do flush,discard,write-zeroes there", refusal, StringComparison.Ordinal);
+        Assert.Contains("--shunt-policy importance --primary read,write", refusal, StringComparison.Ordinal);
+        Assert.Equal("emulating", (await machine.InfoAsync()).Mode);
+        await machine.AskAsync("flush");
+
+        // What the refusal says to do works.
+        await machine.AskAsync("shunt --shunt-policy importance --primary read,write");
+        await machine.ModeAsync("enlightened");
+        var flush = await machine.AskAsync("trace --stack emulating --operation flush --warm 0");
+        Assert.Equal(("Secondary", "trap"), (flush.GetProperty("decision").GetString(), flush.GetProperty("road").GetString()));
+        var read = await machine.AskAsync("trace --stack emulating --warm 0");
+        Assert.Equal(("Diverted", "ring"), (read.GetProperty("decision").GetString(), read.GetProperty("road").GetString()));
+    }
+
+    [Fact]
+    public async Task A_class_of_requests_that_the_host_partition_does_not_do_on_the_ring_is_refused_there_and_done_by_the_trap()
+    {
+        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder), hostOptions: ["--primary", "read"]);
+        await machine.AskAsync("shunt --shunt-policy importance --primary read");
+        await machine.ModeAsync("enlightened");
+        // Port driver-en is asked directly, past every shunt.
+        var data = await machine.DataAsync();
+        var write = await machine.AskAsync($"trace --stack enlightened --operation write --warm 0 --sector {data.First}");
+        Assert.Equal(("trap", "Ok"), (write.GetProperty("road").GetString(), write.GetProperty("status").GetString()));
+        Assert.Contains(write.GetProperty("hops").EnumerateArray(), static h => h.GetProperty("hop").GetString() == "GivenBack");
+    }
+
+    [Theory]
+    [InlineData("importance", "read,write")]
+    [InlineData("frequency", "none")]
+    [InlineData("effort", "all")]
+    public async Task A_policy_is_shown_and_exchanged_while_requests_run(string policy, string primary)
+    {
+        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
+        await machine.ModeAsync("enlightened");
+        var shunt = await machine.AskAsync($"shunt --shunt-policy {policy}");
+        Assert.Equal((policy, primary), (shunt.GetProperty("policy").GetString(), shunt.GetProperty("primary").GetString()));
+        // By frequency the first requests are not frequent yet.
+        await machine.BenchAsync("emulating", "randread", 8, await machine.DataAsync());
+        var bench = await machine.BenchAsync("emulating", "randread", 8, await machine.DataAsync());
+        Assert.Equal(0, bench.AllocatedBytesPerRequest);
+        // Reads are important, soon frequent, and of 4 KiB an effort.
+        var after = await machine.AskAsync("shunt");
+        Assert.True(after.GetProperty("diverted").GetInt64() > bench.Requests / 2, $"most of {bench.Requests} reads were diverted: {after}");
+    }
+}

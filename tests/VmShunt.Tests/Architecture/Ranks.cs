@@ -1,0 +1,57 @@
+namespace VmShunt.Tests.Architecture;
+
+/// <summary>The rank of each folder of src: it uses folders of lower rank only. A new folder gets its line here.</summary>
+internal static class Ranks
+{
+    private static readonly string[][] s_floors =
+    [
+        // Ring: the ground floor.
+        ["src/Ring/Interop"],
+        ["src/Ring/Memory"],
+        ["src/Ring/Files", "src/Ring/Virtqueue", "src/Ring/Notification"],
+        ["src/Ring/VirtioBlk"],
+        ["src/Ring/VhostUser"],
+        // Trap: the first floor.
+        ["src/Trap"],
+        ["src/Trap/VmExit", "src/Trap/VfioUser", "src/Trap/Ahci"],
+        // VM-H.
+        ["src/HostPartition/Log"],
+        ["src/HostPartition/Disk"],
+        ["src/HostPartition/Disk/Nbd", "src/HostPartition/VirtioBlk", "src/HostPartition/Ahci"],
+        ["src/HostPartition/VirtioBlk/Serving", "src/HostPartition/Ahci/VfioUser"],
+        ["src/HostPartition/Services"],
+        ["src/HostPartition/Process"],
+        // The hypervisor.
+        ["src/Hypervisor"],
+        // VM-C: drivers over the ring alone, then firmware, then the kernel.
+        ["src/Guest/Block/Memory"],
+        ["src/Guest/Block/Requests"],
+        ["src/Guest/Block/Virtio"],
+        ["src/Guest/Block"],
+        ["src/Guest/Firmware/Machine", "src/Guest/Firmware/Partitions"],
+        ["src/Guest/Firmware/Ahci"],
+        ["src/Guest/Firmware/Boot"],
+        ["src/Guest/Kernel/Machine"],
+        ["src/Guest/Kernel/Crash"],
+        ["src/Guest/Kernel/Emulating"],
+        ["src/Guest/Kernel/Enlightened"],
+        ["src/Guest/Kernel/Shunt/Modes", "src/Guest/Kernel/Shunt/Policies"],
+        ["src/Guest/Kernel/Shunt"],
+        ["src/Guest/Kernel/Shunt/AtRegisters"],
+        ["src/Guest/Kernel/Mode"],
+        ["src/Guest/Kernel/Devices"],
+        ["src/Guest/Kernel/Observing", "src/Guest/Kernel/Workloads"],
+        ["src/Guest/Kernel"],
+        ["src/Guest/Kernel/Commands"],
+        ["src/Guest/Kernel/Commands/Stacks", "src/Guest/Kernel/Commands/Shunt", "src/Guest/Kernel/Commands/Crash", "src/Guest/Kernel/Commands/Measure"],
+        ["src/Guest/Kernel/Commands/Disk"],
+        ["src/Guest/Kernel/Commands/Shell"],
+        ["src/Guest/Loader"],
+        // The one place that references a guest and a host partition.
+        ["src/PhysicalMachine"],
+    ];
+
+    /// <summary>Folder to rank; the ground floor is 0.</summary>
+    internal static IReadOnlyDictionary<string, int> Of { get; } =
+        s_floors.SelectMany(static (floor, rank) => floor.Select(folder => (folder, rank))).ToDictionary(static pair => pair.folder, static pair => pair.rank);
+}

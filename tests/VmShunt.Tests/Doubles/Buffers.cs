@@ -1,0 +1,13 @@
+using VmShunt.BlockDriver.Memory;
+
+namespace VmShunt.Tests.Doubles;
+
+/// <summary>Guest memory for tests of drivers that nothing behind them touches.</summary>
+internal static class Buffers
+{
+    private static readonly GuestPages s_pages = NewPages(64 << 20);
+
+    internal static GuestBuffer Of(int bytes) => s_pages.Allocate(bytes);
+
+    internal static GuestPages NewPages(long bytes) => new(GuestRam.Create(bytes));
+}

@@ -1,0 +1,33 @@
+using System.Buffers.Binary;
+using VmShunt.Guest.Firmware.Machine;
+using VmShunt.HostPartition.Ahci;
+
+namespace VmShunt.Tests.Doubles;
+
+/// <summary>Registers of a controller at an address, with nothing between but a function call; counts the accesses.</summary>
+internal sealed class ControllerMmio(AhciController controller, ulong abar) : IMmio
+{
+    private int _accesses;
+
+    internal int Accesses => _accesses;
+
+    public ulong Read(ulong address, int size)
+    {
+        Interlocked.Increment(ref _accesses);
+        // The driver counts its looks, so they must cost something, as a VM exit does.
+        Thread.Sleep(0);
+        Thread.SpinWait(300);
+        Span<byte> bytes = stackalloc byte[8];
+        bytes.Clear();
+        controller.Read(address - abar, bytes[..size]);
+        return BinaryPrimitives.ReadUInt64LittleEndian(bytes);
+    }
+
+    public void Write(ulong address, int size, ulong value)
+    {
+        Interlocked.Increment(ref _accesses);
+        Span<byte> bytes = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
+        controller.Write(address - abar, bytes[..size]);
+    }
+}

@@ -1,0 +1,29 @@
+using VmShunt.HostPartition.Disk;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Tests.Doubles;
+
+/// <summary>A disk that fails or refuses.</summary>
+internal sealed class FaultyPortDriver(long bytes, bool readOnly = false) : PortDriver
+{
+    internal override string Description => "faulty";
+
+    internal override long Bytes => bytes;
+
+    internal override bool IsReadOnly => readOnly;
+
+    internal override void Read(IoVectors target, long offset) => throw new IOException("bad medium");
+
+    internal override void Write(IoVectors source, long offset) => throw new IOException("bad medium");
+
+    internal override void Flush() => throw new IOException("bad medium");
+
+    internal override bool TryDiscard(long offset, long bytes) => false;
+
+    internal override void WriteZeroes(long offset, long bytes) => throw new IOException("bad medium");
+
+    public override void Dispose()
+    {
+        // Nothing is held.
+    }
+}

@@ -1,0 +1,53 @@
+using VmShunt.HostPartition.Disk;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Tests.Doubles;
+
+/// <summary>A disk whose operations wait at a gate, for tests that act while one is under way. Reads give AAh.</summary>
+internal sealed class GatedPortDriver(long bytes) : PortDriver
+{
+    private readonly SemaphoreSlim _entered = new(0), _gate = new(0);
+    private int _operations;
+
+    internal override string Description => "gated";
+
+    internal override long Bytes => bytes;
+
+    internal override bool IsReadOnly => false;
+
+    internal int Operations => _operations;
+
+    /// <summary>Waits until an operation has come to the gate.</summary>
+    internal void AwaitOperation() => Assert.True(_entered.Wait(TimeSpan.FromSeconds(60)), "no operation came");
+
+    /// <summary>Lets operations through.</summary>
+    internal void Open(int operations = 1) => _gate.Release(operations);
+
+    internal override void Read(IoVectors target, long offset)
+    {
+        Pass();
+        for (var i = 0; i < target.Count; i++) target[i].Fill(0xAA);
+    }
+
+    internal override void Write(IoVectors source, long offset) => Pass();
+
+    internal override void Flush() => Pass();
+
+    internal override bool TryDiscard(long offset, long bytes) => true;
+
+    internal override void WriteZeroes(long offset, long bytes) => Pass();
+
+    public override void Dispose()
+    {
+        _entered.Dispose();
+        _gate.Dispose();
+    }
+
+    private void Pass()
+    {
+        Interlocked.Increment(ref _operations);
+        _entered.Release();
+        // A test that fails before it opens the gate must not hold the disposal of its machine up for ever.
+        if (!_gate.Wait(TimeSpan.FromSeconds(120))) throw new IOException("the gate was never opened");
+    }
+}

@@ -1,0 +1,32 @@
+using VmShunt.BlockDriver.Requests;
+
+namespace VmShunt.Tests.Doubles;
+
+/// <summary>The bottom of a stack that keeps what it gets, or ends it at once; also as the place where a shunt diverts to.</summary>
+internal sealed class RecordingDriver(bool completesAtOnce = false, BlockStatus status = BlockStatus.Ok) : IEnlightenedEntry
+{
+    internal List<BlockRequest> Requests { get; } = [];
+
+    internal List<BlockOperation> Operations { get; } = [];
+
+    public DiskGeometry Geometry { get; init; } = new(1024, 1 << 20, "TEST", IsReadOnly: false);
+
+    public bool IsPresent { get; set; }
+
+    /// <summary>Whether it gives requests back instead of keeping them.</summary>
+    internal bool Rejects { get; init; }
+
+    public void Submit(BlockRequest request)
+    {
+        Operations.Add(request.Operation);
+        if (Rejects) request.Reject();
+        else if (completesAtOnce) request.Complete(status);
+        else Requests.Add(request);
+    }
+
+    public bool TryAccept(BlockRequest request)
+    {
+        if (IsPresent) Submit(request);
+        return IsPresent;
+    }
+}

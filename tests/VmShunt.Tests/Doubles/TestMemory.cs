@@ -1,0 +1,44 @@
+using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Files;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.Tests.Doubles;
+
+/// <summary>A guest's memory of one region, far from address 0, in a sealed file of its own.</summary>
+public sealed class TestMemory : IDisposable
+{
+    public const ulong Start = 0x4000_0000;
+
+    private readonly MemoryRegion _region;
+
+    public TestMemory(int bytes)
+    {
+        Bytes = bytes;
+        File = SharedMemoryFile.Create("test", bytes);
+        _region = MemoryRegion.Map(File, 0, (ulong)bytes, Start, Start);
+        Memory = new GuestMemory(_region);
+    }
+
+    public int Bytes { get; }
+
+    public ulong End => Start + (ulong)Bytes;
+
+    public SafeFileHandle File { get; }
+
+    public GuestMemory Memory { get; }
+
+    public MemoryWindow Window(ulong address, int bytes)
+    {
+        Assert.True(Memory.TryGetWindow(address, bytes, out var window));
+        return window;
+    }
+
+    public Span<byte> Span(ulong address, int bytes) => Memory.GetSpan(address, bytes);
+
+    public void Dispose()
+    {
+        Memory.Dispose();
+        _region.Dispose();
+        File.Dispose();
+    }
+}

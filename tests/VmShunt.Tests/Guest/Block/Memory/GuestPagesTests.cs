@@ -1,0 +1,68 @@
+using VmShunt.BlockDriver.Memory;
+using VmShunt.Tests.Doubles;
+
+namespace VmShunt.Tests.Guest.Block.Memory;
+
+public class GuestPagesTests
+{
+    private const int Memory = 16 << 20;
+
+    [Fact]
+    public void Random_buffers_never_overlap_are_zeroed_and_all_come_back()
+    {
+        var seed = Environment.TickCount;
+        var random = new Random(seed);
+        var pages = Buffers.NewPages(Memory);
+        var largest = LargestFree(pages);
+        var held = new List<GuestBuffer>();
+        for (var step = 0; step < 2000; step++)
+        {
+            if (held.Count > 0 && random.Next(3) == 0)
+            {
+                var at = random.Next(held.Count);
+                pages.Free(held[at]);
+                held.RemoveAt(at);
+                continue;
+            }
+            GuestBuffer buffer;
+            try
+            {
+                buffer = pages.Allocate(random.Next(1, 300_000));
+            }
+            catch (InvalidOperationException)
+            {
+                continue;
+            }
+            Assert.True(buffer.Address % 4096 == 0, $"seed {seed}");
+            Assert.True(buffer.Span.IndexOfAnyExcept((byte)0) < 0, $"seed {seed}: a buffer held old bytes");
+            Assert.True(held.All(b => b.Address + (ulong)b.Length <= buffer.Address || buffer.Address + (ulong)buffer.Length <= b.Address), $"seed {seed}");
+            buffer.Span.Fill(0xEE);
+            held.Add(buffer);
+        }
+        foreach (var buffer in held) pages.Free(buffer);
+        Assert.True(LargestFree(pages) == largest, $"seed {seed}: free memory stayed in pieces");
+    }
+
+    [Fact]
+    public void What_cannot_be_had_is_refused_with_what_to_do()
+    {
+        var failure = Assert.Throws<InvalidOperationException>(() => Buffers.NewPages(Memory).Allocate(Memory));
+        Assert.Contains("--memory", failure.Message, StringComparison.Ordinal);
+    }
+
+    private static int LargestFree(GuestPages pages)
+    {
+        for (var size = Memory; ; size -= 4096)
+        {
+            try
+            {
+                pages.Free(pages.Allocate(size));
+                return size;
+            }
+            catch (InvalidOperationException)
+            {
+                // Smaller, then.
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Tests.Doubles;
+
+namespace VmShunt.Tests.Guest.Block.Requests;
+
+public class DiskClassDriverTests
+{
+    private readonly CrashGate _crash = new();
+
+    [Theory]
+    [InlineData(1024, 512)]
+    [InlineData(1023, 1024)]
+    [InlineData(ulong.MaxValue, 512)]
+    [InlineData(0, 100)]
+    [InlineData(0, (1 << 20) + 512)]
+    public async Task A_request_that_cannot_be_is_refused_before_it_is_made(ulong sector, int bytes)
+    {
+        var lower = new RecordingDriver();
+        var disk = new DiskClassDriver(lower, _crash);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(async () => await disk.ReadAsync(sector, Buffers.Of(bytes)));
+        Assert.Empty(lower.Requests);
+        Assert.Equal(0, disk.Counters.Submitted);
+    }
+
+    [Theory]
+    [InlineData(1024, 512)]
+    [InlineData(0, 0)]
+    [InlineData(0, 100)]
+    [InlineData(0, (1 << 30) + 512)]
+    public async Task A_discard_that_cannot_be_is_refused_before_it_is_made(ulong sector, int bytes)
+    {
+        var lower = new RecordingDriver();
+        var disk = new DiskClassDriver(lower, _crash);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(async () => await disk.DiscardAsync(sector, bytes));
+        Assert.Empty(lower.Requests);
+    }
+
+    [Fact]
+    public async Task A_second_completion_is_noticed_and_changes_nothing()
+    {
+        var lower = new RecordingDriver();
+        var disk = new DiskClassDriver(lower, _crash);
+        var flush = disk.FlushAsync();
+        lower.Requests[0].Complete(BlockStatus.Ok);
+        lower.Requests[0].Complete(BlockStatus.IoError);
+        await flush;
+        Assert.Equal(new BlockCounters(1, 1, 0, 1, 0, 1), disk.Counters);
+    }
+
+    [Fact]
+    public async Task A_request_allocates_nothing()
+    {
+        var disk = new DiskClassDriver(new RecordingDriver(completesAtOnce: true) { Operations = { Capacity = 250_000 } }, _crash);
+        var buffer = Buffers.Of(4096);
+        for (var i = 0; i < 10_000; i++) await disk.ReadAsync(0, buffer);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < 100_000; i++) await disk.ReadAsync(0, buffer);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    [Fact]
+    public void After_a_crash_no_request_gets_further_than_the_class_driver()
+    {
+        var lower = new RecordingDriver();
+        var disk = new DiskClassDriver(lower, _crash);
+        Assert.True(_crash.TryRaise());
+        Assert.False(_crash.TryRaise());
+        new Thread(() => disk.FlushAsync().AsTask().Wait()) { IsBackground = true }.Start();
+        Assert.True(SpinWait.SpinUntil(() => _crash.Parked == 1, TimeSpan.FromSeconds(60)));
+        Assert.Empty(lower.Requests);
+    }
+}

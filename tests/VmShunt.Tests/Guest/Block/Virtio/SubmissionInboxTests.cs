@@ -1,0 +1,60 @@
+using VmShunt.BlockDriver.Requests;
+using VmShunt.BlockDriver.Virtio;
+
+namespace VmShunt.Tests.Guest.Block.Virtio;
+
+public class SubmissionInboxTests
+{
+    [Fact]
+    public void Requests_come_out_in_the_order_in_which_they_went_in()
+    {
+        var inbox = new SubmissionInbox();
+        var requests = Enumerable.Range(0, 100).Select(_ => new BlockRequest()).ToArray();
+        foreach (var request in requests) Assert.True(inbox.TryPush(request));
+        Assert.True(inbox.HasMore);
+        Assert.Equal(requests, Chain(inbox.TakeAll()));
+        Assert.False(inbox.HasMore);
+        Assert.Null(inbox.TakeAll());
+    }
+
+    [Fact]
+    public void A_closed_inbox_gives_up_what_it_holds_and_takes_nothing_more()
+    {
+        var inbox = new SubmissionInbox();
+        var request = new BlockRequest();
+        inbox.TryPush(request);
+        Assert.Equal([request], Chain(inbox.Close()));
+        Assert.False(inbox.TryPush(new BlockRequest()));
+        Assert.Null(inbox.Close());
+    }
+
+    [Fact]
+    public async Task Nothing_is_lost_or_doubled_when_many_threads_push_and_it_closes_meanwhile()
+    {
+        const int Threads = 4, Each = 20_000;
+        var inbox = new SubmissionInbox();
+        var refused = 0;
+        var taken = new HashSet<BlockRequest>();
+        var pushers = Enumerable.Range(0, Threads).Select(_ => Task.Run(() =>
+        {
+            for (var i = 0; i < Each; i++)
+            {
+                if (!inbox.TryPush(new BlockRequest())) Interlocked.Increment(ref refused);
+            }
+        })).ToArray();
+        while (taken.Count < Threads * Each / 2)
+        {
+            foreach (var request in Chain(inbox.TakeAll())) Assert.True(taken.Add(request));
+        }
+        foreach (var request in Chain(inbox.Close())) Assert.True(taken.Add(request));
+        await Task.WhenAll(pushers);
+        Assert.Equal(Threads * Each, taken.Count + refused);
+    }
+
+    private static List<BlockRequest> Chain(BlockRequest? first)
+    {
+        var list = new List<BlockRequest>();
+        for (; first is not null; first = first.Next) list.Add(first);
+        return list;
+    }
+}

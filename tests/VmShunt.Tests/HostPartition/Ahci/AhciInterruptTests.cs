@@ -1,0 +1,106 @@
+using VmShunt.HostPartition.Disk;
+using VmShunt.Tests.Doubles;
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.Tests.HostPartition.Ahci;
+
+/// <summary>IS, PxIS and the level of the interrupt line (AHCI 1.3.1 §10.6).</summary>
+public sealed class AhciInterruptTests : IDisposable
+{
+    private readonly AhciMachine _machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
+
+    public void Dispose() => _machine.Dispose();
+
+    [Fact]
+    public void A_completion_raises_the_line_and_clearing_PxIS_then_IS_lowers_it()
+    {
+        Complete();
+        Assert.Equal([true], _machine.Levels);
+        Assert.Equal(1u, _machine.Hba(HbaRegister.IS));
+        _machine.Port(PortRegister.PxIS, (uint)PortInterrupt.DHRS);
+        Assert.True(_machine.Controller.InterruptLevel);
+        _machine.Hba(HbaRegister.IS, 1);
+        Assert.Equal([true, false], _machine.Levels);
+        Assert.Equal(0u, _machine.Hba(HbaRegister.IS));
+    }
+
+    [Fact]
+    public void Clearing_IS_while_the_port_still_asks_makes_a_new_edge()
+    {
+        Complete();
+        _machine.Hba(HbaRegister.IS, 1);
+        Assert.Equal([true, false, true], _machine.Levels);
+        Assert.Equal(1u, _machine.Hba(HbaRegister.IS));
+    }
+
+    [Fact]
+    public void An_interrupt_that_is_not_acknowledged_stays_and_is_raised_once()
+    {
+        Complete();
+        Complete();
+        Complete();
+        Assert.Equal([true], _machine.Levels);
+    }
+
+    [Fact]
+    public void A_bit_that_PxIE_masks_does_not_reach_IS_until_it_is_enabled()
+    {
+        _machine.Port(PortRegister.PxIE, (uint)(PortInterrupt.All & ~PortInterrupt.DHRS));
+        Complete();
+        Assert.Equal(PortInterrupt.DHRS, _machine.Interrupts);
+        Assert.Equal(0u, _machine.Hba(HbaRegister.IS));
+        Assert.Empty(_machine.Levels);
+        _machine.Port(PortRegister.PxIE, (uint)PortInterrupt.DHRS);
+        Assert.Equal([true], _machine.Levels);
+    }
+
+    [Fact]
+    public void GHC_IE_gates_the_line_and_not_IS()
+    {
+        _machine.Hba(HbaRegister.GHC, 0);
+        Complete();
+        Assert.Equal(1u, _machine.Hba(HbaRegister.IS));
+        Assert.Empty(_machine.Levels);
+        _machine.Hba(HbaRegister.GHC, (uint)GlobalHostControl.IE);
+        _machine.Hba(HbaRegister.GHC, 0);
+        Assert.Equal([true, false], _machine.Levels);
+    }
+
+    [Fact]
+    public void A_reset_lowers_the_line()
+    {
+        Complete();
+        _machine.Hba(HbaRegister.GHC, (uint)GlobalHostControl.HR);
+        Assert.Equal([true, false], _machine.Levels);
+        _machine.Start();
+        Complete();
+        _machine.Controller.Reset();
+        Assert.Equal([true, false, true, false], _machine.Levels);
+    }
+
+    [Fact]
+    public void A_descriptor_with_the_I_bit_sets_DPS()
+    {
+        _machine.Prepare(0, AhciMachine.Fis(AtaCommand.ReadDmaExt, 0, 1), (AhciMachine.Data, 512));
+        Assert.True(_machine.Memory.TryWrite(
+            AhciMachine.Table(0) + CommandTable.PRDT,
+            new PrdtEntry { Address = AhciMachine.Data, ByteCount = 512, Interrupt = true }));
+        Assert.Equal(PortInterrupt.DHRS | PortInterrupt.DPS, _machine.Run(slots: 1));
+    }
+
+    [Fact]
+    public void A_connect_change_interrupts_a_driver_that_asked_for_it()
+    {
+        _machine.Port(PortRegister.PxSCTL, SataLink.DETReset);
+        _machine.Port(PortRegister.PxSCTL, 0);
+        Assert.Equal([true], _machine.Levels);
+        Assert.Equal(PortInterrupt.PCS, _machine.Interrupts);
+    }
+
+    private void Complete()
+    {
+        _machine.Prepare(0, AhciMachine.Fis(AtaCommand.FlushCache));
+        _machine.Issue(1);
+        AhciMachine.WaitUntil(() => _machine.Issued == 0);
+    }
+}

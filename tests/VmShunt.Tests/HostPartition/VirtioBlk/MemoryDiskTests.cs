@@ -1,0 +1,108 @@
+using System.Diagnostics;
+using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.HostPartition.Disk;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.VirtioBlk;
+using VmShunt.Tests.Doubles;
+
+namespace VmShunt.Tests.HostPartition.VirtioBlk;
+
+/// <summary>A disk in memory, where the data of one read is fetched while that of the one before is copied.</summary>
+public sealed class MemoryDiskTests
+{
+    private const int Sector = 512, AtOnce = 5, Tail = 100;
+    private const ulong WholeSectors = 2048;
+
+    [Fact]
+    public void Requests_that_wait_together_end_in_order_and_as_a_model_says()
+    {
+        var seed = Environment.TickCount;
+        var random = new Random(seed);
+        var port = new MemoryPortDriver((long)WholeSectors * Sector + Tail);
+        using var disk = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "SERIAL", Sector);
+        using var session = new BlkSession(disk).Start();
+        var model = new byte[(WholeSectors + 1) * Sector];
+        for (var round = 0; round < 400; round++)
+        {
+            // They may overlap: one after the other is what a ring promises that keeps its order.
+            var asked = new (bool Write, int At, byte[] Data)[AtOnce];
+            for (ushort token = 0; token < AtOnce; token++)
+            {
+                var (sector, sectors) = (random.Next((int)WholeSectors - 40), random.Next(1, 41));
+                asked[token] = (random.Next(3) == 0, sector * Sector, new byte[sectors * Sector]);
+                if (asked[token].Write)
+                {
+                    random.NextBytes(asked[token].Data);
+                    asked[token].Data.CopyTo(Ram(session, token, sectors * Sector));
+                }
+                session.Submit(token, asked[token].Write ? VirtioBlkRequestType.Out : VirtioBlkRequestType.In, (ulong)sector, sectors * Sector);
+            }
+            for (ushort token = 0; token < AtOnce; token++)
+            {
+                var (write, at, data) = asked[token];
+                Assert.Equal((token, VirtioBlkStatus.Ok, write ? 1u : (uint)data.Length + 1), session.Complete());
+                if (write) data.CopyTo(model, at);
+                else Assert.True(Ram(session, token, data.Length).SequenceEqual(model.AsSpan(at, data.Length)), $"round {round}, seed {seed}");
+            }
+        }
+    }
+
+    [Fact]
+    public void What_lies_past_its_end_reads_as_zeros_and_stays_so()
+    {
+        var port = new MemoryPortDriver((long)WholeSectors * Sector + Tail);
+        using var disk = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "SERIAL", Sector);
+        using var session = new BlkSession(disk).Start();
+        Ram(session, 0, Sector).Fill(7);
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, WholeSectors, Sector));
+        Ram(session, 0, 2 * Sector).Fill(9);
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, WholeSectors - 1, 2 * Sector));
+        byte[] expected = [.. new byte[Sector], .. Enumerable.Repeat((byte)7, Tail), .. new byte[Sector - Tail]];
+        Assert.Equal(expected, Ram(session, 0, 2 * Sector));
+        Assert.Equal(VirtioBlkStatus.IoError, session.Do(VirtioBlkRequestType.In, WholeSectors, 2 * Sector));
+    }
+
+    [Fact]
+    public void It_takes_memory_for_what_is_written_alone_and_gives_back_what_is_discarded()
+    {
+        const int large = PrivateMemory.LargePageBytes, largeSectors = large / Sector;
+        using var port = new MemoryPortDriver(1L << 40);
+        using var disk = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "SERIAL", Sector);
+        using var session = new BlkSession(disk).Start();
+        var before = ResidentBytes();
+        for (var i = 0UL; i < 512; i++)
+        {
+            Ram(session, 0, 2 * Sector).Fill(9);
+            // Half of them reach into the next page.
+            Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, (i + 1) * largeSectors * 3 - i % 2, 2 * Sector));
+            Assert.Equal(-1, Ram(session, 0, 2 * Sector).IndexOfAnyExcept((byte)0));
+        }
+        Assert.InRange(ResidentBytes() - before, long.MinValue, 128 * large);
+
+        // Over the border of two pages; then all of the first is discarded, and half of the second.
+        ulong border = 7 * largeSectors;
+        Ram(session, 0, 8 * Sector).Fill(5);
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, border - 4, 8 * Sector));
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, border + largeSectors / 2, 8 * Sector));
+        var range = new VirtioBlkRange { Sector = border - largeSectors, SectorCount = largeSectors * 3 / 2 };
+        Assert.Equal(VirtioBlkStatus.Ok, session.Range(VirtioBlkRequestType.Discard, range));
+        Ram(session, 0, 8 * Sector).Fill(9);
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, border - 4, 8 * Sector));
+        Assert.Equal(-1, Ram(session, 0, 8 * Sector).IndexOfAnyExcept((byte)0));
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, border + largeSectors / 2, 8 * Sector));
+        Assert.Equal(-1, Ram(session, 0, 8 * Sector).IndexOfAnyExcept((byte)5));
+
+        // Given back it is like new: what is written next to it brings nothing of it back.
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, border - 64, Sector));
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, border - 4, 4 * Sector));
+        Assert.Equal(-1, Ram(session, 0, 4 * Sector).IndexOfAnyExcept((byte)0));
+    }
+
+    private static long ResidentBytes()
+    {
+        using var process = Process.GetCurrentProcess();
+        return process.WorkingSet64;
+    }
+
+    private static Span<byte> Ram(BlkSession session, ushort token, int bytes) => session.Ram(BlkSession.Data + token * 0x1_0000UL, bytes);
+}

@@ -1,0 +1,133 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.HostPartition.Disk;
+using VmShunt.Ring.VirtioBlk;
+using VmShunt.Tests.Doubles;
+
+namespace VmShunt.Tests.HostPartition.VirtioBlk.Serving;
+
+/// <summary>However VM-H reads and writes a file, a guest with several requests at a time sees the same.</summary>
+public sealed class DiskEngineTests
+{
+    private const int Sector = 512, AtOnce = 5, Band = 400, Tail = 100;
+    private const ulong WholeSectors = 2048;
+
+    // Where it is not agreed on that requests end in order, they are under way side by side.
+    private const VirtioBlkFeatures AnyOrder = BlkSession.Everything & ~VirtioBlkFeatures.InOrder;
+
+    [Theory]
+    [InlineData("Auto", true)]
+    [InlineData("Auto", false)]
+    [InlineData("PRead", true)]
+    [InlineData("PRead", false)]
+    [InlineData("Mmap", false)]
+    [InlineData("Uring", true)]
+    [InlineData("Uring", false)]
+    [InlineData("Auto", true, false)]
+    [InlineData("PRead", false, false)]
+    [InlineData("Uring", true, false)]
+    [InlineData("Uring", false, false)]
+    public void Requests_side_by_side_end_as_a_model_says(string engine, bool direct, bool inOrder = true)
+    {
+        using var image = new DiskImage((long)WholeSectors * Sector + Tail);
+        using var disk = Open(image, engine, direct);
+        using var session = new BlkSession(disk, inOrder ? BlkSession.Everything : AnyOrder).Start();
+        var random = new Random(20261126);
+        var model = image.Content.Concat(new byte[Sector - Tail]).ToArray();
+        for (var round = 0; round < 200; round++)
+        {
+            var asked = new (bool Write, int At, int Bytes)[AtOnce];
+            for (ushort token = 0; token < AtOnce; token++)
+            {
+                // Half of them aligned as direct I/O asks, so that both its ways are mixed; none overlaps another.
+                var aligned = random.Next(2) == 0;
+                var sector = token * Band + (aligned ? random.Next(Band / 8 - 2) * 8 : random.Next(Band - 16));
+                var sectors = aligned ? 8 : random.Next(1, 17);
+                asked[token] = (random.Next(4) == 0, sector * Sector, sectors * Sector);
+                if (asked[token].Write) random.NextBytes(Ram(session, token, asked[token].Bytes));
+                session.Submit(token, asked[token].Write ? VirtioBlkRequestType.Out : VirtioBlkRequestType.In, (ulong)sector, asked[token].Bytes);
+            }
+            var left = Enumerable.Range(0, AtOnce).ToHashSet();
+            for (ushort next = 0; next < AtOnce; next++)
+            {
+                var (token, status, written) = session.Complete();
+                // In the order in which they were made available, where that was agreed on (VIRTIO_F_IN_ORDER).
+                if (inOrder) Assert.Equal(next, token);
+                Assert.True(left.Remove(token), $"request {token} ended twice");
+                var (write, at, bytes) = asked[token];
+                Assert.Equal((VirtioBlkStatus.Ok, write ? 1u : (uint)bytes + 1), (status, written));
+                if (write) Ram(session, token, bytes).CopyTo(model.AsSpan(at));
+                else Assert.Equal(model.AsSpan(at, bytes), Ram(session, token, bytes));
+            }
+        }
+        // The last sector is in the file only in part; after it there is nothing.
+        session.Submit(0, VirtioBlkRequestType.In, WholeSectors - 7, 8 * Sector);
+        Assert.Equal(((ushort)0, VirtioBlkStatus.Ok, 8u * Sector + 1), session.Complete());
+        session.Submit(1, VirtioBlkRequestType.In, WholeSectors, 2 * Sector);
+        Assert.Equal(((ushort)1, VirtioBlkStatus.IoError, 0u), session.Complete());
+        Assert.Equal(model.AsSpan((int)(WholeSectors - 7) * Sector), Ram(session, 0, 8 * Sector));
+        Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Flush));
+        Assert.Equal(model[..image.Content.Length], File.ReadAllBytes(image.Path));
+    }
+
+    [Theory]
+    [InlineData("Auto", true)]
+    [InlineData("PRead", false)]
+    [InlineData("Mmap", false)]
+    [InlineData("Uring", true)]
+    [InlineData("Uring", false)]
+    public void Of_a_file_that_was_cut_short_what_is_gone_fails_and_the_rest_is_read(string engine, bool direct)
+    {
+        using var image = new DiskImage((long)WholeSectors * Sector);
+        using var disk = Open(image, engine, direct);
+        using var session = new BlkSession(disk).Start();
+        using (var file = new FileStream(image.Path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength(image.Content.Length / 2);
+        for (ushort token = 0; token < AtOnce; token++) session.Submit(token, VirtioBlkRequestType.In, token % 2 == 0 ? 8UL * token : WholeSectors / 2 + 8, 8 * Sector);
+        for (ushort token = 0; token < AtOnce; token++)
+        {
+            var (done, status, _) = session.Complete();
+            Assert.Equal((token, token % 2 == 0 ? VirtioBlkStatus.Ok : VirtioBlkStatus.IoError), (done, status));
+            if (status == VirtioBlkStatus.Ok) Assert.Equal(image.Content.AsSpan(8 * token * Sector, 8 * Sector), Ram(session, token, 8 * Sector));
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_ring_that_is_stopped_has_ended_what_was_under_way_and_goes_on_when_it_is_started_again(bool direct)
+    {
+        using var image = new DiskImage((long)WholeSectors * Sector);
+        using var disk = Open(image, "Uring", direct);
+        using var session = new BlkSession(disk, AnyOrder).Start();
+        for (var round = 0; round < 40; round++)
+        {
+            for (ushort token = 0; token < AtOnce; token++) session.Submit(token, VirtioBlkRequestType.In, (ulong)(token * Band + round * 8), 8 * Sector);
+            var left = Enumerable.Range(0, AtOnce).ToHashSet();
+            var position = session.Frontend.StopRing(0);
+            var untaken = AtOnce * (round + 1) - (int)position;
+            Assert.InRange(untaken, 0, AtOnce);
+            while (left.Count > untaken)
+            {
+                Assert.True(session.HasCompletion, $"{left.Count - untaken} requests were taken and have not ended");
+                Take();
+            }
+            session.Start(position);
+            while (left.Count > 0) Take();
+
+            void Take()
+            {
+                var (token, status, _) = session.Complete();
+                Assert.True(left.Remove(token), $"request {token} ended twice");
+                Assert.Equal(VirtioBlkStatus.Ok, status);
+                Assert.Equal(image.Content.AsSpan((token * Band + round * 8) * Sector, 8 * Sector), Ram(session, token, 8 * Sector));
+            }
+        }
+    }
+
+    private static VirtualizationDriver Open(DiskImage image, string engine, bool direct)
+    {
+        var port = FilePortDriver.Open(image.Path, readOnly: false, direct, NullLogger.Instance, Enum.Parse<DiskEngine>(engine));
+        return new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "SERIAL", Sector);
+    }
+
+    private static Span<byte> Ram(BlkSession session, ushort token, int bytes) => session.Ram(BlkSession.Data + token * 0x1_0000UL, bytes);
+}

@@ -1,0 +1,267 @@
+using System.Runtime.InteropServices;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.VhostUser;
+using VmShunt.Ring.VirtioBlk;
+using VmShunt.Ring.Virtqueue;
+using VmShunt.Tests.Doubles;
+using VmShunt.Tests.Hostile;
+
+namespace VmShunt.Tests.HostPartition.VirtioBlk.Serving;
+
+/// <summary>VM-H's device under the messages, and the order of them, that front-ends of other projects send.</summary>
+public class OtherFrontendsTests : IDisposable
+{
+    private const ulong ProtocolFeatures = 1UL << 30;
+    private const uint Queues = ServedDisk.Queues;
+    private const ulong Acknowledge = 1, Driver = 2, DriverOk = 4, FeaturesOk = 8;
+
+    private const VhostUserProtocolFeatures QemuProtocol = VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck
+        | VhostUserProtocolFeatures.BackendRequests | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.InflightSharedMemory
+        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status;
+
+    // What the hand-written ring understands.
+    private const VirtioBlkFeatures Firmware = VirtioBlkFeatures.Version1, Linux = Firmware | VirtioBlkFeatures.Flush | VirtioBlkFeatures.IndirectDescriptors
+        | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.MultiQueue | VirtioBlkFeatures.ConfigWriteCache;
+
+    private readonly ServedDisk _disk;
+    private readonly SpokenGuest _guest = new();
+    private VirtioBlkFeatures _offered;
+
+    public OtherFrontendsTests()
+        : this(pollers: 0)
+    {
+    }
+
+    private protected OtherFrontendsTests(int pollers) => _disk = ServedDisk.InMemory(pollers: pollers);
+
+    public void Dispose()
+    {
+        _guest.Dispose();
+        _disk.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    [Theory]
+    [InlineData("7.2", false)]
+    [InlineData("7.2", true)]
+    [InlineData("10.0", false)]
+    [InlineData("10.0", true)]
+    [InlineData("11.1", false)]
+    [InlineData("11.1", true)]
+    public void QEMU_is_served_by_its_firmware_its_system_and_after_a_reconnect(string version, bool packed)
+    {
+        var isOld = version == "7.2";
+        _guest.Acknowledged.UnionWith([VhostUserRequest.AddMemReg, VhostUserRequest.SetMemTable]);
+        if (!isOld) _guest.Acknowledged.Add(VhostUserRequest.SetVringEnable);
+        if (version == "11.1") _guest.Acknowledged.UnionWith([VhostUserRequest.SetVringCall, VhostUserRequest.SetVringErr, VhostUserRequest.SetVringKick]);
+        var linux = Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
+
+        Realize(_disk.Connect(), isReconnect: false);
+        if (!isOld)
+        {
+            _guest.Say(VhostUserRequest.ResetDevice, []);
+            _guest.Say(VhostUserRequest.ResetDevice, []);
+        }
+
+        _guest.NewRing(packed: false);
+        using (var first = AskInflight())
+        {
+            Start(Firmware, first.File, first.Inflight, _guest.RingStart, sharesMemory: true);
+            _guest.AssertServed();
+            Stop(isOld);
+        }
+
+        _guest.NewRing(packed);
+        using var second = AskInflight();
+        Start(linux, second.File, second.Inflight, _guest.RingStart, sharesMemory: false);
+        _guest.AssertServed();
+        // The guest changes its cache mode.
+        Span<byte> write = stackalloc byte[VhostUserConfigHeader.Bytes + 1];
+        MemoryMarshal.Write(write, new VhostUserConfigHeader { Offset = 32, Size = 1 });
+        _guest.Say(VhostUserRequest.SetConfig, write);
+        Assert.Equal(0, _guest.GetConfig(0, 57)[32]);
+        _guest.AssertServed();
+
+        // The back-end ends without a word, and the next one finds a ring that two requests of three descriptors went through.
+        Realize(_disk.Connect(), isReconnect: true);
+        Start(linux, second.File, second.Inflight, packed ? 0x8006_8006 : 2u, sharesMemory: true);
+        _guest.AssertServed();
+        Stop(isOld);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Libblkio_is_served_and_adds_its_data_while_the_ring_runs(bool packed)
+    {
+        _guest.Connect(_disk.Connect());
+        _guest.NewRing(packed);
+        _guest.Say(VhostUserRequest.SetOwner, []);
+        var offered = _guest.Query(VhostUserRequest.GetFeatures);
+        _guest.Say(VhostUserRequest.SetFeatures, (ulong)(Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & offered | ProtocolFeatures);
+        const VhostUserProtocolFeatures needed =
+            VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ConfigureMemSlots;
+        Assert.Equal(needed, (VhostUserProtocolFeatures)_guest.Query(VhostUserRequest.GetProtocolFeatures) & needed);
+        _guest.Say(VhostUserRequest.SetProtocolFeatures, (ulong)needed);
+
+        _guest.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        Assert.Equal(Queues, _guest.Query(VhostUserRequest.GetQueueNum, VhostUserHeader.NeedReply));
+        Assert.InRange(_guest.Query(VhostUserRequest.GetMaxMemSlots, VhostUserHeader.NeedReply), 8ul, 4096ul);
+        Assert.Equal(ServedDisk.Bytes / 512, MemoryMarshal.Read<long>(_guest.GetConfig(0, 8, VhostUserHeader.NeedReply)));
+        Assert.InRange(MemoryMarshal.Read<uint>(_guest.GetConfig(12, 4, VhostUserHeader.NeedReply)), 1u, ServedDisk.MaxQueueSize - 2u);
+        Assert.Equal(512u, MemoryMarshal.Read<uint>(_guest.GetConfig(20, 4, VhostUserHeader.NeedReply)));
+        Assert.Equal(Queues, MemoryMarshal.Read<ushort>(_guest.GetConfig(34, 2, VhostUserHeader.NeedReply)));
+        _guest.AddMemory(0, SpokenGuest.DataOffset);
+        _guest.SayRing(VhostUserRequest.SetVringNum, 0, HandRing.Size);
+        _guest.SayRing(VhostUserRequest.SetVringBase, 0, _guest.RingStart);
+        _guest.SayRingAddress();
+        _guest.SayKick();
+        _guest.Say(VhostUserRequest.SetVringCall, 0ul, _guest.Call);
+        _guest.SayRing(VhostUserRequest.SetVringEnable, 0, 1);
+        _guest.AddMemory(SpokenGuest.DataOffset, SpokenGuest.RamBytes - SpokenGuest.DataOffset);
+        for (var i = 0; i < 20; i++) _guest.AssertServed();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void With_STATUS_no_ring_is_served_before_DRIVER_OK_nor_after_a_status_of_0(bool packed)
+    {
+        Realize(_disk.Connect(), isReconnect: false);
+        _guest.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        _guest.NewRing(packed);
+        var features = Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
+        Start(features, null, default, _guest.RingStart, sharesMemory: true, status: Acknowledge | Driver | FeaturesOk);
+        _guest.Offer();
+        // A status that is acknowledged has been acted on; that of an idle ring too.
+        Assert.Equal(Acknowledge | Driver | FeaturesOk, _guest.Query(VhostUserRequest.GetStatus));
+        Assert.Equal(_guest.RingStart, _guest.Stop().Value);
+        Assert.False(_guest.TryTakeUsed(out _));
+        _guest.Say(VhostUserRequest.SetVringCall, 0ul, _guest.Call);
+        _guest.SayKick();
+        _guest.Say(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk | DriverOk);
+        _guest.AssertDone();
+
+        _guest.Say(VhostUserRequest.SetStatus, 0ul);
+        Assert.Equal(0ul, _guest.Query(VhostUserRequest.GetStatus));
+        _guest.Offer();
+        _guest.Stop();
+        Assert.False(_guest.TryTakeUsed(out _));
+    }
+
+    [Fact]
+    public void With_STATUS_a_driver_that_wants_more_than_was_offered_is_not_told_FEATURES_OK()
+    {
+        Realize(_disk.Connect(), isReconnect: false);
+        _guest.Say(VhostUserRequest.SetFeatures, (ulong)Linux | ProtocolFeatures | 1UL << 50);
+        _guest.Say(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk);
+        Assert.Equal(Acknowledge | Driver, _guest.Query(VhostUserRequest.GetStatus));
+        _guest.Say(VhostUserRequest.SetFeatures, (ulong)Linux | ProtocolFeatures);
+        _guest.Say(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk);
+        Assert.Equal(Acknowledge | Driver | FeaturesOk, _guest.Query(VhostUserRequest.GetStatus));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void With_IN_ORDER_requests_come_back_in_the_order_in_which_they_were_offered(bool packed)
+    {
+        using var driver = new HandDriver(_disk.Connect(), packed).Start();
+        Assert.True(((VirtioBlkFeatures)driver.Frontend.Features).HasFlag(VirtioBlkFeatures.InOrder));
+        for (var round = 0; round < 50; round++)
+        {
+            driver.Prepare(VirtioBlkRequestType.In, 0);
+            // Long ones before short ones, which a device might finish first.
+            uint[] lengths = [1 << 20, 512, 64 << 10, 1024, 4096];
+            foreach (var length in lengths)
+                driver.Offer(new(HandDriver.Header, 16), new(HandDriver.Data, length, DescriptorFlags.Write), new(HandDriver.Status, 1, DescriptorFlags.Write));
+            foreach (var length in lengths) Assert.Equal(length + 1, driver.Complete());
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_ring_without_descriptors_for_kick_and_call_is_polled(bool packed)
+    {
+        Realize(_disk.Connect(), isReconnect: false);
+        _guest.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        _guest.NewRing(packed);
+        _guest.Say(VhostUserRequest.SetProtocolFeatures, (ulong)(QemuProtocol & ~VhostUserProtocolFeatures.Status));
+        _guest.Say(VhostUserRequest.SetFeatures, (ulong)((Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & _offered) | ProtocolFeatures);
+        _guest.AddMemory(0, SpokenGuest.RamBytes);
+        _guest.SayRing(VhostUserRequest.SetVringNum, 0, HandRing.Size);
+        _guest.SayRing(VhostUserRequest.SetVringBase, 0, _guest.RingStart);
+        _guest.SayRingAddress();
+        _guest.Say(VhostUserRequest.SetVringCall, VringDescriptorWord.NoDescriptor);
+        _guest.Say(VhostUserRequest.SetVringKick, VringDescriptorWord.NoDescriptor);
+        _guest.SayRing(VhostUserRequest.SetVringEnable, 0, 1);
+        for (var i = 0; i < 20; i++)
+        {
+            _guest.Offer();
+            _guest.AssertDone(polls: true);
+        }
+        _guest.Stop();
+    }
+
+    // As QEMU does when its device is made, and again at each reconnect.
+    private void Realize(UnixConnection socket, bool isReconnect)
+    {
+        _guest.Connect(socket);
+        _offered = (VirtioBlkFeatures)_guest.Query(VhostUserRequest.GetFeatures);
+        Assert.Equal(QemuProtocol, (VhostUserProtocolFeatures)_guest.Query(VhostUserRequest.GetProtocolFeatures) & QemuProtocol);
+        _guest.Say(VhostUserRequest.SetProtocolFeatures, (ulong)QemuProtocol);
+        Assert.Equal(Queues, _guest.Query(VhostUserRequest.GetQueueNum));
+        _guest.Query(VhostUserRequest.GetMaxMemSlots);
+        var (mine, its) = UnixConnection.CreatePair();
+        using (its) _guest.Say(VhostUserRequest.SetBackendReqFd, [], its.Handle);
+        mine.Dispose();
+        _guest.Say(VhostUserRequest.SetOwner, []);
+        _guest.Query(VhostUserRequest.GetFeatures);
+        for (var i = 0u; i < Queues; i++)
+        {
+            _guest.Say(VhostUserRequest.SetVringCall, (ulong)i, _guest.Call);
+            _guest.Say(VhostUserRequest.SetVringErr, (ulong)i, _guest.Error);
+        }
+        if (!isReconnect) Assert.Equal(ServedDisk.Bytes / 512, MemoryMarshal.Read<long>(_guest.GetConfig(0, 57)));
+    }
+
+    // With a smaller size than the ring will have, as QEMU 10.0 asks for it.
+    private InflightRecord AskInflight()
+    {
+        var asked = new VhostUserInflight { QueueCount = (ushort)Queues, QueueSize = HandRing.Size / 2 };
+        var inflight = MemoryMarshal.Read<VhostUserInflight>(_guest.Query(VhostUserRequest.GetInflightFd, MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserInflight>(in asked))));
+        return new InflightRecord(_guest.Connection.TakeDescriptor()!, inflight);
+    }
+
+    private void Start(VirtioBlkFeatures features, SafeHandle? file, VhostUserInflight inflight, uint ringBase, bool sharesMemory, ulong status = Acknowledge | Driver | DriverOk | FeaturesOk)
+    {
+        _guest.Say(VhostUserRequest.SetFeatures, (ulong)(features & _offered) | ProtocolFeatures);
+        _guest.Say(VhostUserRequest.SetStatus, _guest.Query(VhostUserRequest.GetStatus) | FeaturesOk);
+        if (file is not null) _guest.Say(VhostUserRequest.SetInflightFd, inflight, file);
+        for (var i = 0u; i < Queues; i++) _guest.Say(VhostUserRequest.SetVringCall, (ulong)i, _guest.Call);
+        _guest.Say(VhostUserRequest.SetFeatures, (ulong)(features & _offered) | ProtocolFeatures);
+        if (sharesMemory) _guest.AddMemory(0, SpokenGuest.RamBytes);
+        _guest.SayRing(VhostUserRequest.SetVringNum, 0, HandRing.Size);
+        _guest.SayRing(VhostUserRequest.SetVringBase, 0, ringBase);
+        _guest.SayRingAddress();
+        _guest.SayKick();
+        for (var i = 0u; i < Queues; i++) _guest.SayRing(VhostUserRequest.SetVringEnable, i, 1);
+        _guest.Say(VhostUserRequest.SetStatus, status);
+    }
+
+    private void Stop(bool isOld)
+    {
+        for (var i = 0u; i < Queues; i++) _guest.SayRing(VhostUserRequest.SetVringEnable, i, 0);
+        _guest.Stop();
+        if (!isOld) _guest.Say(VhostUserRequest.SetStatus, 0ul);
+    }
+
+    private sealed record InflightRecord(SafeHandle File, VhostUserInflight Inflight) : IDisposable
+    {
+        public void Dispose() => File.Dispose();
+    }
+}
+
+/// <summary>The same on a poller.</summary>
+public sealed class PolledOtherFrontendsTests() : OtherFrontendsTests(pollers: 1);

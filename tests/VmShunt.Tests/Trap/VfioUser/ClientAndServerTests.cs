@@ -1,0 +1,242 @@
+using VmShunt.Ring.Files;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Trap.VfioUser;
+
+namespace VmShunt.Tests.Trap.VfioUser;
+
+public sealed class ClientAndServerTests : IDisposable
+{
+    private readonly ServedDevices _served = new();
+
+    public void Dispose() => _served.Dispose();
+
+    [Fact]
+    public void The_client_learns_what_the_device_is()
+    {
+        using var client = VfioUserClient.Connect(_served.Path);
+        Assert.Equal(new VfioDeviceInfo(IsPci: true, CanReset: true, RegionCount: 9, IrqCount: 5), client.GetInfo());
+        Assert.Equal(new VfioRegionInfo(VfioRegionFlags.Read | VfioRegionFlags.Write, RegisterDevice.BarBytes), client.GetRegionInfo(5));
+        Assert.Equal(default, client.GetRegionInfo(0));
+        Assert.Equal(1u, client.GetIrqInfo(VfioPciIrq.Msi).Count);
+        Assert.Equal(22, Assert.Throws<VfioUserException>(() => client.GetRegionInfo(9)).Errno);
+        Assert.Equal(22, Assert.Throws<VfioUserException>(() => client.GetIrqInfo(-1)).Errno);
+    }
+
+    [Fact]
+    public void Random_accesses_read_back_what_a_model_says()
+    {
+        var seed = Environment.TickCount;
+        var random = new Random(seed);
+        using var client = VfioUserClient.Connect(_served.Path);
+        var model = new byte[RegisterDevice.ConfigurationBytes];
+        var got = new byte[model.Length];
+        for (var i = 0; i < 3000; i++)
+        {
+            var offset = random.Next(-8, model.Length + 8);
+            var length = random.Next(0, 40);
+            var inside = offset >= 0 && length > 0 && offset + length <= model.Length;
+            var data = new byte[length];
+            random.NextBytes(data);
+            var error = Record.Exception(() =>
+            {
+                switch (random.Next(3))
+                {
+                    case 0:
+                        client.WriteRegion(VfioPciRegion.Configuration, (ulong)offset, data);
+                        data.CopyTo(model, offset);
+                        break;
+                    case 1:
+                        client.PostRegion(VfioPciRegion.Configuration, (ulong)offset, data);
+                        if (inside) data.CopyTo(model, offset);
+                        break;
+                    default:
+                        client.ReadRegion(VfioPciRegion.Configuration, (ulong)offset, got.AsSpan(0, length));
+                        Assert.True(model.AsSpan(offset, length).SequenceEqual(got.AsSpan(0, length)), $"seed {seed}, step {i}");
+                        break;
+                }
+            });
+            Assert.True(error is null || (!inside && error is VfioUserException), $"seed {seed}, step {i}: {error}");
+        }
+    }
+
+    [Fact]
+    public void A_refused_access_fails_alone()
+    {
+        using var client = VfioUserClient.Connect(_served.Path);
+        Assert.Equal(5, Assert.Throws<VfioUserException>(() => client.WriteRegion(5, RegisterDevice.RefusedRegister, [1])).Errno);
+        Assert.Equal(22, Assert.Throws<VfioUserException>(() => client.ReadRegion(0, 0, new byte[1])).Errno);
+        Assert.Equal(22, Assert.Throws<VfioUserException>(() => client.ReadRegion(5, ulong.MaxValue, new byte[8])).Errno);
+        client.WriteRegion(5, 0, [42]);
+        var value = new byte[1];
+        client.ReadRegion(5, 0, value);
+        Assert.Equal(42, value[0]);
+    }
+
+    [Fact]
+    public void Mapped_memory_is_the_same_memory_until_it_is_unmapped()
+    {
+        using var file = SharedMemoryFile.Create("test", 0x4000);
+        using var mine = MemoryRegion.Map(file, 0, 0x4000, 0);
+        using var memory = new GuestMemory(mine);
+        using var client = VfioUserClient.Connect(_served.Path);
+        client.MapMemory(0x10_0000, 0x1000, 0x2000, file);
+        client.MapMemory(0x20_0000, 0x1000, 0, file);
+        Assert.True(_served.Devices.TryPeek(out var device));
+        Assert.True(device.Memory!.TryWrite(0x10_0008, 0x1234_5678_9abc_def0ul));
+        Assert.True(memory.TryRead(0x2008, out ulong value));
+        Assert.Equal(0x1234_5678_9abc_def0ul, value);
+
+        client.UnmapMemory(0x10_0000, 0x1000);
+        Assert.False(device.Memory!.TryRead(0x10_0008, out value));
+        Assert.True(device.Memory!.TryRead(0x20_0008, out value));
+        client.UnmapMemory(0x20_0000, 0x1000);
+        Assert.Null(device.Memory);
+    }
+
+    [Theory]
+    [InlineData(0x1000ul, 0x1000ul, 0ul, 17)]
+    [InlineData(0x0ul, 0x3000ul, 0ul, 17)]
+    [InlineData(0x1ffful, 0x1ul, 0ul, 17)]
+    [InlineData(0x8000ul, 0x0ul, 0ul, 22)]
+    [InlineData(0x8000ul, 0x5000ul, 0ul, 22)]
+    [InlineData(0x8000ul, 0x1000ul, 0x4000ul, 22)]
+    [InlineData(0x8000ul, 0x1000ul, 0xffff_ffff_ffff_f000ul, 22)]
+    [InlineData(0xffff_ffff_ffff_f000ul, 0x2000ul, 0ul, 22)]
+    public void A_map_that_cannot_be_is_refused_and_the_rest_stays(ulong address, ulong size, ulong offset, int errno)
+    {
+        using var file = SharedMemoryFile.Create("test", 0x4000);
+        using var client = VfioUserClient.Connect(_served.Path);
+        client.MapMemory(0x1000, 0x1000, 0, file);
+        Assert.Equal(errno, Assert.Throws<VfioUserException>(() => client.MapMemory(address, size, offset, file)).Errno);
+        Assert.Equal(2, Assert.Throws<VfioUserException>(() => client.UnmapMemory(0x1000, 0x800)).Errno);
+        Assert.True(_served.Devices.TryPeek(out var device));
+        Assert.Single(device.Memory!.Regions);
+        client.UnmapMemory(0x1000, 0x1000);
+        Assert.Equal(2, Assert.Throws<VfioUserException>(() => client.UnmapMemory(0x1000, 0x1000)).Errno);
+    }
+
+    [Fact]
+    public void The_number_of_maps_is_bounded()
+    {
+        using var file = SharedMemoryFile.Create("test", 0x1000);
+        using var client = VfioUserClient.Connect(_served.Path);
+        for (ulong i = 0; i < DmaTable.MaxEntries; i++) client.MapMemory(i << 12, 0x1000, 0, file);
+        Assert.Equal(28, Assert.Throws<VfioUserException>(() => client.MapMemory(1ul << 40, 0x1000, 0, file)).Errno);
+        client.UnmapMemory(0, 0x1000);
+        client.MapMemory(1ul << 40, 0x1000, 0, file);
+    }
+
+    [Fact]
+    public void As_a_message_every_new_cause_fires_also_while_one_is_pending()
+    {
+        using var client = VfioUserClient.Connect(_served.Path);
+        using var fired = EventFd.Create();
+        client.SetInterrupt(VfioPciIrq.Msi, fired);
+        for (var i = 0; i < 3; i++)
+        {
+            client.WriteRegion(5, RegisterDevice.RaiseRegister, [1]);
+            Assert.True(fired.TryDrain());
+            Assert.False(fired.TryDrain());
+        }
+        client.SetInterrupt(VfioPciIrq.Msi, null);
+        client.WriteRegion(5, RegisterDevice.RaiseRegister, [1]);
+        Assert.False(fired.TryDrain());
+    }
+
+    [Fact]
+    public void As_a_pin_it_fires_again_on_unmask_while_it_is_asserted_and_not_otherwise()
+    {
+        using var client = VfioUserClient.Connect(_served.Path);
+        using var fired = EventFd.Create();
+        client.SetInterrupt(VfioPciIrq.Intx, fired);
+        client.WriteRegion(5, RegisterDevice.RaiseRegister, [1]);
+        Assert.True(fired.TryDrain());
+        client.WriteRegion(5, RegisterDevice.RaiseRegister, [1]);
+        Assert.False(fired.TryDrain());
+        client.Unmask(VfioPciIrq.Intx);
+        Assert.True(fired.TryDrain());
+        client.WriteRegion(5, RegisterDevice.LowerRegister, [1]);
+        client.Unmask(VfioPciIrq.Intx);
+        Assert.False(fired.TryDrain());
+        client.WriteRegion(5, RegisterDevice.RaiseRegister, [1]);
+        Assert.True(fired.TryDrain());
+    }
+
+    [Fact]
+    public void A_pin_that_the_driver_has_disabled_fires_only_when_it_is_enabled_again()
+    {
+        using var interrupt = new VfioInterrupt();
+        using var fired = EventFd.Create();
+        interrupt.SetEvent(VfioPciIrq.Intx, fired);
+        interrupt.EnablePin(false);
+        interrupt.Raise();
+        Assert.False(fired.TryDrain());
+        interrupt.EnablePin(true);
+        Assert.True(fired.TryDrain());
+    }
+
+    [Fact]
+    public void An_eventfd_that_comes_while_the_interrupt_is_asserted_fires_at_once()
+    {
+        using var client = VfioUserClient.Connect(_served.Path);
+        using var fired = EventFd.Create();
+        client.WriteRegion(5, RegisterDevice.RaiseRegister, [1]);
+        client.SetInterrupt(VfioPciIrq.Msi, fired);
+        Assert.True(fired.TryDrain());
+    }
+
+    [Fact]
+    public void Clients_have_devices_of_their_own_which_end_with_them()
+    {
+        using var file = SharedMemoryFile.Create("test", 0x1000);
+        using (var one = VfioUserClient.Connect(_served.Path))
+        using (var two = VfioUserClient.Connect(_served.Path))
+        {
+            one.WriteRegion(5, 0, [1]);
+            two.WriteRegion(5, 0, [2]);
+            one.MapMemory(0, 0x1000, 0, file);
+            var value = new byte[1];
+            one.ReadRegion(5, 0, value);
+            Assert.Equal(1, value[0]);
+            one.Reset();
+        }
+        Eventually.True(() => _served.Devices.All(d => d.Events.Contains("disposed")), "both devices are disposed");
+        Eventually.True(() => _served.SessionCount == 0, "both sessions end");
+        Assert.All(_served.Devices, d => Assert.Null(d.Memory));
+        Assert.Contains("reset", _served.Devices.First().Events);
+        Assert.DoesNotContain("reset", _served.Devices.Last().Events);
+    }
+
+    [Fact]
+    public void A_client_whose_server_ends_says_so_and_sees_the_hang_up()
+    {
+        using var client = VfioUserClient.Connect(_served.Path);
+        client.GetInfo();
+        using var events = new WaitSet(client.Handle);
+        Assert.False(events.Wait(0));
+        _served.Dispose();
+        Assert.True(events.Wait(60_000));
+        var first = Assert.Throws<IOException>(() => client.GetInfo());
+        Assert.Contains(_served.Path, first.Message, StringComparison.Ordinal);
+        Assert.Equal(first.Message, Assert.Throws<IOException>(() => client.Reset()).Message);
+    }
+
+    [Fact]
+    public void Register_accesses_allocate_nothing_on_either_end()
+    {
+        using var client = VfioUserClient.Connect(_served.Path);
+        Span<byte> value = stackalloc byte[4];
+        client.ReadRegion(5, 8, value);
+        Assert.True(_served.Devices.TryPeek(out var device));
+        long onServer = 0, onClient = 0;
+        for (var i = 0; i < 3000; i++)
+        {
+            if (i == 1000) (onServer, onClient) = (device.AllocatedByServer, GC.GetAllocatedBytesForCurrentThread());
+            client.WriteRegion(5, 8, value);
+            client.ReadRegion(5, 8, value);
+        }
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - onClient);
+        Assert.Equal(0, device.AllocatedByServer - onServer);
+    }
+}

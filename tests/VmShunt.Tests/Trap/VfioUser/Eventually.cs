@@ -1,0 +1,17 @@
+using System.Diagnostics;
+
+namespace VmShunt.Tests.Trap.VfioUser;
+
+/// <summary>Waits for what another thread or process will make true.</summary>
+internal static class Eventually
+{
+    internal static void True(Func<bool> condition, string what)
+    {
+        var start = Stopwatch.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(Stopwatch.GetElapsedTime(start).TotalSeconds < 60, $"within a minute: {what}");
+            Thread.Sleep(1);
+        }
+    }
+}

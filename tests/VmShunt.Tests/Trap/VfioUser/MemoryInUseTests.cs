@@ -1,0 +1,185 @@
+using System.Buffers.Binary;
+using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.HostPartition.Ahci.VfioUser;
+using VmShunt.HostPartition.Disk;
+using VmShunt.Ring.Files;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Tests.Doubles;
+using VmShunt.Trap.Ahci;
+using VmShunt.Trap.VfioUser;
+
+namespace VmShunt.Tests.Trap.VfioUser;
+
+/// <summary>
+/// A client takes its memory, the device or itself away while a DMA is under way: it has its answer when that is over, and
+/// nothing is written from then on.
+/// </summary>
+public sealed class MemoryInUseTests : IDisposable
+{
+    private const int MemoryBytes = 0x2_0000;
+    private const ulong CommandList = 0x1000, FisArea = 0x2000, Table = 0x3000, Data = 0x8000;
+    private readonly GatedPortDriver _port = new(1 << 20);
+    private readonly VirtualizationDriver _disk;
+    private readonly MemoryRegion _region;
+    private readonly GuestMemory _memory;
+    private readonly Microsoft.Win32.SafeHandles.SafeFileHandle _file;
+    private readonly VfioUserClient _client;
+    private readonly Thread _server;
+    private readonly SemaphoreSlim _taken = new(0);
+
+    public MemoryInUseTests()
+    {
+        _disk = new VirtualizationDriver(new HostClassDriver(_port, NullLogger.Instance), "SERIAL", 512);
+        _file = SharedMemoryFile.Create("in-use", MemoryBytes);
+        _region = MemoryRegion.Map(_file, 0, MemoryBytes, 0);
+        _memory = new GuestMemory(_region);
+        var (one, two) = UnixConnection.CreatePair();
+        _server = new Thread(() => Serve(two)) { IsBackground = true };
+        _server.Start();
+        _client = new VfioUserClient(one, "test");
+    }
+
+    public void Dispose()
+    {
+        _client.Dispose();
+        _server.Join();
+        _memory.Dispose();
+        _region.Dispose();
+        _file.Dispose();
+        _disk.Dispose();
+        _taken.Dispose();
+    }
+
+    [Theory]
+    [InlineData("unmaps")]
+    [InlineData("resets the device")]
+    [InlineData("clears bus master")]
+    [InlineData("goes")]
+    public void What_is_taken_away_under_a_DMA_is_given_up_when_that_is_over(string what)
+    {
+        _client.MapMemory(0, MemoryBytes, 0, _file);
+        IssueRead();
+        _port.AwaitOperation();
+        while (_taken.Wait(0))
+        {
+            // What the set-up changed.
+        }
+
+        var taking = new Thread(() => Take(what)) { IsBackground = true };
+        taking.Start();
+        Assert.True(_taken.Wait(TimeSpan.FromSeconds(60)), "the device was not told");
+        _port.Open();
+        taking.Join();
+        if (what == "goes") _server.Join();
+
+        // The answer has come, and what was under way before it is in the memory.
+        Assert.Equal(-1, _memory.GetSpan(Data, 512).IndexOfAnyExcept((byte)0xAA));
+        Assert.True(_memory.TryRead<uint>(CommandList + CommandHeader.PrdbcOffset, out var moved));
+        Assert.InRange(moved, 0u, 512u);
+        if (what == "goes") return;
+
+        // And the device is as good as before.
+        _client.Reset();
+        if (what == "unmaps") _client.MapMemory(0, MemoryBytes, 0, _file);
+        _memory.GetSpan(Data, 512).Clear();
+        _port.Open();
+        IssueRead();
+        AhciMachine.WaitUntil(() => Read(PortRegister.PxCI) == 0);
+        Assert.Equal(-1, _memory.GetSpan(Data, 512).IndexOfAnyExcept((byte)0xAA));
+        Assert.Equal(2, _port.Operations);
+    }
+
+    private void Take(string what)
+    {
+        switch (what)
+        {
+            case "unmaps":
+                _client.UnmapMemory(0, MemoryBytes);
+                break;
+            case "resets the device":
+                _client.Reset();
+                break;
+            case "clears bus master":
+                _client.WriteRegion(VfioPciRegion.Configuration, PciConfig.Command, [0, 0]);
+                break;
+            default:
+                _client.Dispose();
+                break;
+        }
+    }
+
+    private void IssueRead()
+    {
+        Assert.True(_memory.TryWrite(CommandList, new CommandHeader { Flags = (CommandHeaderFlags)HostToDeviceFis.Dwords, PRDTL = 1, CommandTable = Table }));
+        Assert.True(_memory.TryWrite(Table, AhciMachine.Fis(AtaCommand.ReadDmaExt, 0, 1)));
+        Assert.True(_memory.TryWrite(Table + CommandTable.PRDT, new PrdtEntry { Address = Data, ByteCount = 512 }));
+        _client.WriteRegion(VfioPciRegion.Configuration, PciConfig.Command, [6, 0]); // memory space, bus master
+        Write(PortRegister.PxCLB, (uint)CommandList);
+        Write(PortRegister.PxFB, (uint)FisArea);
+        Write(PortRegister.PxCMD, (uint)PortCommand.FRE);
+        Write(PortRegister.PxCMD, (uint)(PortCommand.FRE | PortCommand.ST));
+        Write(PortRegister.PxCI, 1);
+    }
+
+    private void Write(int register, uint value)
+    {
+        var bytes = new byte[4];
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes, value);
+        _client.WriteRegion(VfioPciRegion.Bar5, (ulong)HbaRegister.OfPort(0, register), bytes);
+    }
+
+    private uint Read(int register)
+    {
+        var bytes = new byte[4];
+        _client.ReadRegion(VfioPciRegion.Bar5, (ulong)HbaRegister.OfPort(0, register), bytes);
+        return BinaryPrimitives.ReadUInt32LittleEndian(bytes);
+    }
+
+    private void Serve(UnixConnection connection)
+    {
+        using var session = new VfioUserSession(connection, interrupt => new Announced(new AhciVfioDevice(_disk, interrupt), _taken));
+        try
+        {
+            session.Run();
+        }
+        catch (IOException)
+        {
+            // The client went.
+        }
+    }
+
+    /// <summary>Says when something is about to be taken from the device.</summary>
+    private sealed class Announced(AhciVfioDevice device, SemaphoreSlim taken) : IVfioUserDevice
+    {
+        public IReadOnlyList<VfioRegionInfo> Regions => device.Regions;
+
+        public IReadOnlyList<VfioIrqInfo> Irqs => device.Irqs;
+
+        public bool ReadRegion(int region, ulong offset, Span<byte> data) => device.ReadRegion(region, offset, data);
+
+        public bool WriteRegion(int region, ulong offset, ReadOnlySpan<byte> data)
+        {
+            if (region == VfioPciRegion.Configuration) taken.Release();
+            return device.WriteRegion(region, offset, data);
+        }
+
+        public void SetMemory(GuestMemory? memory)
+        {
+            taken.Release();
+            device.SetMemory(memory);
+        }
+
+        public void Reset()
+        {
+            taken.Release();
+            device.Reset();
+        }
+
+        public void Dispose()
+        {
+            taken.Release();
+            device.Dispose();
+        }
+    }
+}
