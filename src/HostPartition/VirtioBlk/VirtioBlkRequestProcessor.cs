@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using VmShunt.HostPartition.Disk;
-using VmShunt.HostPartition.VirtioBlk.Serving;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;

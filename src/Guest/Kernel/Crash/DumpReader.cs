@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Firmware.Partitions;
 
 namespace VmShunt.Guest.Crash;

@@ -1,7 +1,6 @@
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Firmware.Ahci;
-using VmShunt.Guest.Mode;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Devices;

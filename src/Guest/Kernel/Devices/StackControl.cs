@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.Guest.Devices;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Mode;

@@ -1,7 +1,6 @@
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Crash;
-using VmShunt.Guest.Devices;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Firmware.Partitions;

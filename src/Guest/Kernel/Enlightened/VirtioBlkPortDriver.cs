@@ -1,6 +1,5 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.Guest.Shunt;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Ring.VirtioBlk;
 

@@ -1,7 +1,6 @@
 using System.Diagnostics.Metrics;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.Guest.Shunt;
 
 namespace VmShunt.Guest.Observing;
 

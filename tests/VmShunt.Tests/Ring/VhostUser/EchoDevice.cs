@@ -4,7 +4,6 @@ using VmShunt.Ring.Memory;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
-using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 

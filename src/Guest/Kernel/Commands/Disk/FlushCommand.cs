@@ -1,5 +1,4 @@
 using System.CommandLine;
-using VmShunt.Guest.Commands.Shell;
 
 namespace VmShunt.Guest.Commands.Disk;
 

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.Guest.Commands.Shell;
 using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Disk;

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.Guest.Commands.Shell;
 
 namespace VmShunt.Guest.Commands.Disk;
 

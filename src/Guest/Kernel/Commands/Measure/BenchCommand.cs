@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.Guest.Commands.Shell;
 using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Measure;

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using VmShunt.Guest.Commands.Shell;
 using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Measure;

@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.Guest.Commands.Shell;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
 using VmShunt.Guest.Observing;

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using VmShunt.Guest.Commands.Stacks;
 
 namespace VmShunt.Guest.Commands.Shunt;
 

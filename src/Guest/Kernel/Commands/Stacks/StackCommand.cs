@@ -1,8 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using VmShunt.Guest.Commands.Disk;
 using VmShunt.Guest.Devices;
-using VmShunt.Guest.Mode;
 
 namespace VmShunt.Guest.Commands.Stacks;
 

@@ -1,4 +1,3 @@
-using VmShunt.Guest.Shunt;
 using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;

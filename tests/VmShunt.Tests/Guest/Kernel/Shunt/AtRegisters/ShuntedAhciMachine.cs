@@ -1,5 +1,4 @@
 using VmShunt.BlockDriver.Requests;
-using VmShunt.Guest.Shunt;
 using VmShunt.Guest.Shunt.AtRegisters;
 using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.VirtioBlk;
