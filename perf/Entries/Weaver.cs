@@ -16,9 +16,12 @@ internal sealed class Weaver
     /// <summary>Weaves an assembly in place; its PDB lies beside it.</summary>
     internal void Weave(string assembly)
     {
+        using var resolver = new DefaultAssemblyResolver();
+        resolver.AddSearchDirectory(Path.GetDirectoryName(assembly));
         // Read whole, so that the file can be replaced.
         using var module = ModuleDefinition.ReadModule(new MemoryStream(File.ReadAllBytes(assembly)), new ReaderParameters
         {
+            AssemblyResolver = resolver,
             ReadSymbols = true,
             SymbolReaderProvider = new PortablePdbReaderProvider(),
             SymbolStream = new MemoryStream(File.ReadAllBytes(Path.ChangeExtension(assembly, ".pdb"))),
