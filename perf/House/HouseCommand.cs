@@ -12,6 +12,8 @@ internal static class HouseCommand
         command.SetAction(parse =>
         {
             var graph = FolderGraph.Read(HouseFiles.Assemblies(AppContext.BaseDirectory), HouseFiles.Root);
+            foreach (var cycle in graph.Cycles()) Console.Error.WriteLine($"these folders use each other, so they have no levels to draw: {string.Join(", ", cycle)}");
+            if (graph.Cycles().Count > 0) return 1;
             File.WriteAllText(parse.GetValue(file)!, FolderPicture.Draw(graph));
             Console.WriteLine($"{graph.Types} types, {graph.Folders.Count()} folders, {graph.Uses.Count()} uses, {graph.Cycles().Count} cycles");
             return 0;
