@@ -1,27 +1,28 @@
 using System.Runtime.InteropServices;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Ring.Files;
 
-/// <summary>Memory of this process that starts at a multiple of a size, as direct I/O wants it. One owner at a time.</summary>
-public sealed unsafe class AlignedBuffer : IDisposable
+/// <summary>Memory of this process that starts at a multiple of a size, as direct I/O requires. One owner at a time.</summary>
+public sealed class AlignedBuffer : IDisposable
 {
-    private readonly int _length;
-    private void* _start;
+    private readonly MemoryWindow _window;
+    private nint _allocated;
 
-    /// <summary>Takes memory; its content is whatever it was.</summary>
-    /// <param name="bytes">How much.</param>
+    /// <summary>Allocates memory; its content is undefined.</summary>
+    /// <param name="bytes">The size.</param>
     /// <param name="alignment">A power of two.</param>
     public AlignedBuffer(int bytes, int alignment)
     {
-        _start = NativeMemory.AlignedAlloc((nuint)bytes, (nuint)alignment);
-        _length = bytes;
+        _allocated = Marshal.AllocHGlobal((nint)bytes + alignment - 1);
+        _window = new MemoryWindow((_allocated + alignment - 1) & -(nint)alignment, (uint)bytes);
     }
 
-    /// <summary>Gives memory back that its owner forgot.</summary>
+    /// <summary>Frees memory whose owner did not dispose it.</summary>
     ~AlignedBuffer() => Free();
 
-    /// <summary>The memory; not to be used after disposal.</summary>
-    public Span<byte> Span => new(_start, _start is null ? 0 : _length);
+    /// <summary>The memory; empty after disposal.</summary>
+    public Span<byte> Span => _allocated == 0 ? default : _window.Span;
 
     /// <inheritdoc/>
     public void Dispose()
@@ -32,7 +33,7 @@ public sealed unsafe class AlignedBuffer : IDisposable
 
     private void Free()
     {
-        NativeMemory.AlignedFree(_start);
-        _start = null;
+        Marshal.FreeHGlobal(_allocated);
+        _allocated = 0;
     }
 }

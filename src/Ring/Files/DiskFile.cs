@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
@@ -5,72 +6,67 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Ring.Files;
 
 /// <summary>
-/// Positioned I/O between a file or block device and guest memory, with no copy between: the kernel moves the data
-/// straight into or out of the mapping. Any thread; nothing is allocated unless a call fails.
+/// Zero-copy I/O between a file or block device and guest memory: the kernel transfers the data directly from or to the
+/// mapping. Any thread; nothing is allocated unless a call fails.
 /// </summary>
-public static unsafe class DiskFile
+public static class DiskFile
 {
     private const int FALLOC_FL_KEEP_SIZE = 1, FALLOC_FL_PUNCH_HOLE = 2, FALLOC_FL_ZERO_RANGE = 16;
 
-    /// <summary>Reads into the pieces from <paramref name="offset"/> (bytes). The list is used up.</summary>
+    /// <summary>Reads into the pieces from <paramref name="offset"/> (bytes). Consumes the list.</summary>
     /// <param name="file">The file.</param>
-    /// <param name="target">Where to. After a short read it holds what was not read.</param>
-    /// <param name="offset">Where from.</param>
+    /// <param name="target">The pieces. After a short read the list holds the part that was not read.</param>
+    /// <param name="offset">The offset in the file.</param>
     /// <param name="block">
-    /// The block of direct I/O, or 1. A read that ends inside a block has met the end of the file, and one that went on
-    /// from there would be refused as misaligned.
+    /// The block size of direct I/O, or 1. A read that returns a part of a block has reached the end of the file; a read that
+    /// continued from there would fail as misaligned.
     /// </param>
-    /// <returns>The bytes read; fewer than asked only at the end of the file.</returns>
+    /// <returns>The bytes read; fewer than the pieces hold only at the end of the file.</returns>
     /// <exception cref="IOException">The device reported an error.</exception>
     public static long Read(SafeFileHandle file, IoVectors target, long offset, int block = 1)
     {
         ArgumentNullException.ThrowIfNull(target);
-        long done = 0;
+        long read = 0;
         while (target.TotalBytes > 0)
         {
-            nint n;
-            fixed (IoVector* pieces = target.Pieces)
-            {
-                n = target.Count == 1
-                    ? Libc.PRead(file, (void*)pieces->Address, pieces->Length, offset + done)
-                    : Libc.PReadV(file, pieces, target.Count, offset + done);
-            }
+            var pieces = target.Pieces;
+            var n = pieces.Length == 1
+                ? Libc.PRead(file, pieces[0].Address, pieces[0].Length, offset + read)
+                : Libc.PReadV(file, in MemoryMarshal.GetReference(pieces), pieces.Length, offset + read);
             if (n == 0) break;
             if (n > 0)
             {
-                done += n;
+                read += n;
                 if (n == target.TotalBytes) break;
                 target.Skip(n);
                 if (n % block != 0) break;
             }
             else if (!LibcError.Interrupted)
             {
-                throw LibcError.Last($"reading {target.TotalBytes} bytes at {offset + done}");
+                throw LibcError.Last($"reading {target.TotalBytes} bytes at {offset + read}");
             }
         }
-        return done;
+        return read;
     }
 
-    /// <summary>Reads into memory of this process; otherwise as the other.</summary>
+    /// <summary>Reads into memory of this process; otherwise as <see cref="Read(SafeFileHandle, IoVectors, long, int)"/>.</summary>
     public static int Read(SafeFileHandle file, Span<byte> target, long offset, int block = 1)
     {
-        var done = 0;
-        fixed (byte* start = target)
+        var read = 0;
+        while (read < target.Length)
         {
-            while (done < target.Length)
-            {
-                var n = (int)Libc.PRead(file, start + done, (nuint)(target.Length - done), offset + done);
-                if (n > 0) done += n;
-                if (n == 0 || (n > 0 && n % block != 0)) break;
-                if (n < 0 && !LibcError.Interrupted) throw LibcError.Last($"reading {target.Length - done} bytes at {offset + done}");
-            }
+            var rest = target[read..];
+            var n = (int)Libc.PRead(file, ref MemoryMarshal.GetReference(rest), (nuint)rest.Length, offset + read);
+            if (n > 0) read += n;
+            if (n == 0 || (n > 0 && n % block != 0)) break;
+            if (n < 0 && !LibcError.Interrupted) throw LibcError.Last($"reading {target.Length - read} bytes at {offset + read}");
         }
-        return done;
+        return read;
     }
 
     /// <summary>
-    /// Writes the pieces at <paramref name="offset"/> (bytes), all of them. When it fails, the pieces that were written
-    /// are no longer in the list.
+    /// Writes all of the pieces at <paramref name="offset"/> (bytes). When it fails, the list holds the part that was not
+    /// written.
     /// </summary>
     /// <exception cref="IOException">The device reported an error, or is full.</exception>
     public static void Write(SafeFileHandle file, IoVectors source, long offset)
@@ -78,13 +74,10 @@ public static unsafe class DiskFile
         ArgumentNullException.ThrowIfNull(source);
         while (source.TotalBytes > 0)
         {
-            nint n;
-            fixed (IoVector* pieces = source.Pieces)
-            {
-                n = source.Count == 1
-                    ? Libc.PWrite(file, (void*)pieces->Address, pieces->Length, offset)
-                    : Libc.PWriteV(file, pieces, source.Count, offset);
-            }
+            var pieces = source.Pieces;
+            var n = pieces.Length == 1
+                ? Libc.PWrite(file, pieces[0].Address, pieces[0].Length, offset)
+                : Libc.PWriteV(file, in MemoryMarshal.GetReference(pieces), pieces.Length, offset);
             if (n > 0)
             {
                 offset += n;
@@ -102,20 +95,23 @@ public static unsafe class DiskFile
     /// <exception cref="IOException">The device reported an error, or is full.</exception>
     public static void Write(SafeFileHandle file, ReadOnlySpan<byte> source, long offset)
     {
-        var done = 0;
-        fixed (byte* start = source)
+        while (!source.IsEmpty)
         {
-            while (done < source.Length)
+            var n = (int)Libc.PWrite(file, in MemoryMarshal.GetReference(source), (nuint)source.Length, offset);
+            if (n > 0)
             {
-                var n = (int)Libc.PWrite(file, start + done, (nuint)(source.Length - done), offset + done);
-                if (n > 0) done += n;
-                else if (n == 0 || !LibcError.Interrupted) throw LibcError.Last($"writing {source.Length - done} bytes at {offset + done}");
+                source = source[n..];
+                offset += n;
+            }
+            else if (n == 0 || !LibcError.Interrupted)
+            {
+                throw LibcError.Last($"writing {source.Length} bytes at {offset}");
             }
         }
     }
 
-    /// <summary>Makes what was written durable (<c>fdatasync</c>).</summary>
-    /// <exception cref="IOException">The device could not keep what it had accepted.</exception>
+    /// <summary>Makes completed writes durable (<c>fdatasync</c>).</summary>
+    /// <exception cref="IOException">The device failed to store them.</exception>
     public static void Flush(SafeFileHandle file)
     {
         while (Libc.FDataSync(file) != 0)
@@ -124,30 +120,30 @@ public static unsafe class DiskFile
         }
     }
 
-    /// <summary>Gives the space of a range back; it reads as zeros afterwards. Files and block devices.</summary>
-    /// <returns>False where the file system or device cannot.</returns>
+    /// <summary>Frees the space of a range, which reads as zeros afterwards. Files and block devices.</summary>
+    /// <returns>False where the file system or device does not support it.</returns>
     public static bool TryPunchHole(SafeFileHandle file, long offset, long length) =>
         Libc.FAllocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length) == 0;
 
-    /// <summary>Makes a range of a file read as zeros and keeps its space.</summary>
-    /// <returns>False where the file system cannot.</returns>
+    /// <summary>Writes zeros to a range of a file and keeps its space.</summary>
+    /// <returns>False where the file system does not support it.</returns>
     public static bool TryZeroRange(SafeFileHandle file, long offset, long length) =>
         Libc.FAllocate(file, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, offset, length) == 0;
 
-    /// <summary>Tells a block device that a range is not used; what it reads as afterwards is the device's choice.</summary>
-    /// <returns>False where the device cannot, or the range does not suit its blocks.</returns>
+    /// <summary>Discards a range of a block device; the device decides what it reads as afterwards.</summary>
+    /// <returns>False where the device does not support it, or the range is not aligned to its blocks.</returns>
     public static bool TryDiscardBlocks(SafeFileHandle device, long offset, long length) => TryRange(device, Libc.BLKDISCARD, offset, length);
 
-    /// <summary>Makes a range of a block device read as zeros and keeps its space.</summary>
-    /// <returns>False where the range does not suit its blocks.</returns>
+    /// <summary>Writes zeros to a range of a block device and keeps its space.</summary>
+    /// <returns>False where the range is not aligned to its blocks.</returns>
     public static bool TryZeroBlocks(SafeFileHandle device, long offset, long length) => TryRange(device, Libc.BLKZEROOUT, offset, length);
 
     /// <summary>The size in bytes of a regular file or a block device; 0 for a device that has none.</summary>
     /// <exception cref="IOException">It is a pipe or a socket.</exception>
     public static long GetSize(SafeFileHandle file)
     {
-        ulong bytes;
-        if (Libc.Ioctl(file, Libc.BLKGETSIZE64, &bytes) == 0) return (long)bytes;
+        ulong bytes = 0;
+        if (Libc.Ioctl(file, Libc.BLKGETSIZE64, ref bytes) == 0) return (long)bytes;
         try
         {
             return RandomAccess.GetLength(file);
@@ -158,7 +154,7 @@ public static unsafe class DiskFile
         }
     }
 
-    /// <summary>Whether an operation failed because there is no room: the device or the owner's quota is full.</summary>
+    /// <summary>Whether an operation failed for lack of space: the device, or the owner's quota, is full.</summary>
     public static bool IsFull(IOException failure)
     {
         ArgumentNullException.ThrowIfNull(failure);
@@ -167,7 +163,7 @@ public static unsafe class DiskFile
 
     private static bool TryRange(SafeFileHandle device, nuint request, long offset, long length)
     {
-        var range = stackalloc ulong[] { (ulong)offset, (ulong)length };
-        return Libc.Ioctl(device, request, range) == 0;
+        Span<ulong> range = [(ulong)offset, (ulong)length];
+        return Libc.Ioctl(device, request, ref range[0]) == 0;
     }
 }

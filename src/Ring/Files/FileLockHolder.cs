@@ -4,15 +4,15 @@ using Microsoft.Win32.SafeHandles;
 namespace VmShunt.Ring.Files;
 
 /// <summary>
-/// Finds the process behind a <see cref="FileRangeLock"/>. The kernel does not name the owner of such a lock, but lists
-/// the locks of every descriptor under <c>/proc/PID/fdinfo</c> (proc(5)).
+/// Finds the process that holds a <see cref="FileRangeLock"/>. The kernel does not report the owner of such a lock, but
+/// <c>/proc/PID/fdinfo</c> lists the locks of every descriptor (proc(5)).
 /// </summary>
 public static class FileLockHolder
 {
-    /// <summary>Looks for a process that holds one of some bytes of a file.</summary>
-    /// <param name="file">The file, on which the caller holds a lock itself.</param>
+    /// <summary>Finds another process that holds a lock on one of the bytes.</summary>
+    /// <param name="file">The file; the caller must hold a lock on it, which shows its inode.</param>
     /// <param name="positions">The bytes.</param>
-    /// <returns>Its id and its program's name, or null where it cannot be seen: another user's process, another container's.</returns>
+    /// <returns>Its id and its program's name; null when it is not visible, as a process of another user or container.</returns>
     public static (int ProcessId, string Name)? Find(SafeFileHandle file, params ReadOnlySpan<long> positions)
     {
         ArgumentNullException.ThrowIfNull(file);
@@ -74,7 +74,7 @@ public static class FileLockHolder
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // It ended meanwhile, or is not ours to see.
+            // The process has exited, or this one may not read it.
             return "";
         }
     }

@@ -1,51 +1,39 @@
-using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
 
 namespace VmShunt.Ring.Files;
 
 /// <summary>
-/// Shared locks on single bytes of a file (open file description locks, fcntl(2)): any number of holders, seen by
-/// whoever asks, gone with the last descriptor and so with the process. They bind only those who ask.
+/// Shared locks on single bytes of a file (open file description locks, fcntl(2)). Any number of processes may hold one; it
+/// is released when the last descriptor is closed, so also when the process exits. The locks are advisory.
 /// </summary>
-public static unsafe class FileRangeLock
+public static class FileRangeLock
 {
     private const int F_OFD_GETLK = 36, F_OFD_SETLK = 37;
     private const short F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
 
-    // The bytes need not exist: locks name positions, not content.
-    [StructLayout(LayoutKind.Sequential)]
-    private struct FLock
-    {
-        public short Type;
-        public short Whence;
-        public long Start;
-        public long Length;
-        public int ProcessId;
-    }
-
-    /// <summary>Takes a shared lock on one byte.</summary>
-    /// <returns>False when somebody holds it exclusively.</returns>
+    /// <summary>Acquires a shared lock on one byte, which need not exist in the file.</summary>
+    /// <returns>False when another process holds it exclusively.</returns>
     /// <exception cref="IOException">The file system has no such locks.</exception>
     public static bool TryTake(SafeFileHandle file, long position)
     {
-        var wish = new FLock { Type = F_RDLCK, Start = position, Length = 1 };
-        if (Libc.Fcntl(file, F_OFD_SETLK, (nint)(&wish)) == 0) return true;
-        return Marshal.GetLastPInvokeError() is Libc.EAGAIN or Libc.EACCES ? false : throw LibcError.Last("locking a file");
+        var range = new Libc.FLock { Type = F_RDLCK, Start = position, Length = 1 };
+        if (Libc.Fcntl(file, F_OFD_SETLK, ref range) == 0) return true;
+        return LibcError.IsLocked ? false : throw LibcError.Last("locking a file");
     }
 
-    /// <summary>Gives all locks of this descriptor up.</summary>
+    /// <summary>Releases all locks of this descriptor.</summary>
     public static void ReleaseAll(SafeFileHandle file)
     {
-        var all = new FLock { Type = F_UNLCK };
-        _ = Libc.Fcntl(file, F_OFD_SETLK, (nint)(&all));
+        var all = new Libc.FLock { Type = F_UNLCK };
+        _ = Libc.Fcntl(file, F_OFD_SETLK, ref all);
     }
 
-    /// <summary>Whether anybody else holds a byte.</summary>
+    /// <summary>Whether another descriptor holds a lock on a byte.</summary>
     /// <exception cref="IOException">The file system has no such locks.</exception>
     public static bool IsHeldByOther(SafeFileHandle file, long position)
     {
-        var question = new FLock { Type = F_WRLCK, Start = position, Length = 1 };
-        return Libc.Fcntl(file, F_OFD_GETLK, (nint)(&question)) == 0 ? question.Type != F_UNLCK : throw LibcError.Last("asking for a file's locks");
+        var range = new Libc.FLock { Type = F_WRLCK, Start = position, Length = 1 };
+        return Libc.Fcntl(file, F_OFD_GETLK, ref range) == 0 ? range.Type != F_UNLCK : throw LibcError.Last("reading the locks of a file");
     }
 }

@@ -4,11 +4,12 @@ namespace VmShunt.Ring.Files;
 
 // struct io_uring_sqe, io_uring_cqe, io_uring_params, io_sqring_offsets, io_cqring_offsets of linux/io_uring.h.
 
-/// <summary>A submission (<c>io_uring_sqe</c>).</summary>
-[StructLayout(LayoutKind.Sequential, Size = 64)]
+/// <summary>A submission queue entry (<c>io_uring_sqe</c>).</summary>
+[StructLayout(LayoutKind.Sequential, Size = Bytes)]
 internal struct IoUringEntry
 {
     internal const byte IORING_OP_READV = 1, IORING_OP_WRITEV = 2, IORING_OP_READ = 22, IORING_OP_WRITE = 23;
+    internal const int Bytes = 64;
 
     public byte Operation, Flags;
     public ushort Priority;
@@ -18,18 +19,19 @@ internal struct IoUringEntry
     public ulong UserData;
 }
 
-/// <summary>A completion (<c>io_uring_cqe</c>).</summary>
+/// <summary>A completion queue entry (<c>io_uring_cqe</c>).</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct IoUringCompletion
 {
     internal const uint IORING_CQ_EVENTFD_DISABLED = 1;
+    internal const int Bytes = 16;
 
     public ulong UserData;
     public int Result;
     public uint Flags;
 }
 
-/// <summary>What is asked of a new ring, and what it is like (<c>io_uring_params</c>).</summary>
+/// <summary>The requested flags of a new ring, and the kernel's answer (<c>io_uring_params</c>).</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct IoUringParameters
 {
@@ -40,9 +42,9 @@ internal struct IoUringParameters
     public SubmissionOffsets Submission;
     public CompletionOffsets Completion;
 
-    /// <summary>The bytes of both rings together (IORING_FEAT_SINGLE_MMAP).</summary>
-    internal readonly unsafe nuint RingsBytes =>
-        Math.Max(Submission.Array + SubmissionEntries * sizeof(uint), Completion.Completions + CompletionEntries * (uint)sizeof(IoUringCompletion));
+    /// <summary>The size of both rings in one mapping (IORING_FEAT_SINGLE_MMAP).</summary>
+    internal readonly nuint RingsBytes =>
+        Math.Max(Submission.Array + SubmissionEntries * sizeof(uint), Completion.Completions + CompletionEntries * IoUringCompletion.Bytes);
 
     /// <summary><c>io_sqring_offsets</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]

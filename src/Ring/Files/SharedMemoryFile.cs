@@ -4,32 +4,32 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Ring.Files;
 
 /// <summary>
-/// Creates the file behind a guest's memory: anonymous, shared by passing its descriptor, and sealed so that nobody who
-/// gets the descriptor can shrink it under another process's mapping.
+/// Creates the file behind a guest's memory: anonymous, shared by passing its descriptor, and sealed, so that a process that
+/// receives the descriptor cannot shrink the file under another process's mapping.
 /// </summary>
 public static class SharedMemoryFile
 {
-    /// <summary>Creates a sealed file of zeros. The caller owns the descriptor.</summary>
-    /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
-    /// <param name="bytes">The size; pages are taken as they are touched.</param>
-    /// <exception cref="IOException">The system refused.</exception>
+    /// <summary>Creates a sealed file of zeros; the caller owns it.</summary>
+    /// <param name="name">The name in <c>/proc/PID/maps</c>.</param>
+    /// <param name="bytes">The size; the system allocates a page at the first access.</param>
+    /// <exception cref="IOException">The system call failed.</exception>
     public static SafeFileHandle Create(string name, long bytes) => Create(name, bytes, Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW | Libc.F_SEAL_SEAL);
 
-    /// <summary>As <see cref="Create(string, long)"/>, for content that <see cref="SealContent"/> will make final.</summary>
-    /// <param name="name">A name for <c>/proc/PID/maps</c>.</param>
-    /// <param name="bytes">The size; pages are taken as they are touched.</param>
-    /// <exception cref="IOException">The system refused.</exception>
+    /// <summary>As <see cref="Create(string, long)"/>, but <see cref="SealContent"/> can still make the content final.</summary>
+    /// <param name="name">The name in <c>/proc/PID/maps</c>.</param>
+    /// <param name="bytes">The size; the system allocates a page at the first access.</param>
+    /// <exception cref="IOException">The system call failed.</exception>
     public static SafeFileHandle CreateForSealing(string name, long bytes) => Create(name, bytes, Libc.F_SEAL_SHRINK | Libc.F_SEAL_GROW);
 
-    /// <summary>From now on nobody can write to the file, whoever has a descriptor of it. No writable mapping may exist.</summary>
-    /// <exception cref="IOException">The system refused.</exception>
+    /// <summary>Makes the content final: no process can write to the file from now on. No writable mapping may exist.</summary>
+    /// <exception cref="IOException">The system call failed.</exception>
     public static void SealContent(SafeFileHandle file)
     {
         if (Libc.Fcntl(file, Libc.F_ADD_SEALS, Libc.F_SEAL_WRITE | Libc.F_SEAL_SEAL) < 0) throw LibcError.Last("sealing the content of shared memory");
     }
 
-    /// <summary>A further descriptor of the same file that can be read and mapped for reading only.</summary>
-    /// <exception cref="IOException">The system refused.</exception>
+    /// <summary>Opens a second descriptor of the same file, for reading only.</summary>
+    /// <exception cref="IOException">The system call failed.</exception>
     public static SafeFileHandle OpenForReading(SafeFileHandle file)
     {
         ArgumentNullException.ThrowIfNull(file);
@@ -43,7 +43,7 @@ public static class SharedMemoryFile
         }
     }
 
-    /// <summary>Gives the pages of a range back to the system: it reads as zeros, for whoever has it mapped.</summary>
+    /// <summary>Frees the pages of a range; every process then reads zeros there.</summary>
     public static void Release(SafeFileHandle file, long offset, long bytes) => _ = DiskFile.TryPunchHole(file, offset, bytes);
 
     private static SafeFileHandle Create(string name, long bytes, int seals)
@@ -65,7 +65,7 @@ public static class SharedMemoryFile
         }
     }
 
-    /// <summary>Whether a peer's file can no longer shrink, so that a mapping of it cannot fault later.</summary>
+    /// <summary>Whether a file is sealed against shrinking, so that an access to its mapping cannot fault later.</summary>
     public static bool CannotShrink(SafeFileHandle file)
     {
         var seals = Libc.Fcntl(file, Libc.F_GET_SEALS, 0);

@@ -3,9 +3,9 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Ring.Files;
 
 /// <summary>
-/// Zeroed memory that is taken for what is written alone, a large page at a time, however much of it is read: where a system
-/// has no large page of zeros to show, the first read of one would have it take and clear a page. Any thread, one owner;
-/// bytes that one thread reads while another writes them are some of both.
+/// Zeroed memory of which the system allocates only the large pages that were written. A read of a page that was never
+/// written returns zeros without an access, which would allocate and clear the page. Any thread, one owner; a read that is
+/// concurrent with a write of the same bytes may return some of both.
 /// </summary>
 public sealed class SparseMemory : IDisposable
 {
@@ -13,11 +13,11 @@ public sealed class SparseMemory : IDisposable
 
     private readonly PrivateMemory _memory;
 
-    // Of each page, whether it may hold anything.
+    // Per page: whether it may hold data. Threads share it, so every access is ordered.
     private readonly bool[] _written;
 
     /// <summary>Reserves memory.</summary>
-    /// <param name="bytes">How much, at least 1; it may be more than the machine has.</param>
+    /// <param name="bytes">The size, at least 1; it may exceed the memory of the machine.</param>
     /// <exception cref="IOException">The process has no address space for it.</exception>
     public SparseMemory(long bytes)
     {
@@ -25,7 +25,7 @@ public sealed class SparseMemory : IDisposable
         _written = new bool[PageOf(bytes - 1) + 1];
     }
 
-    /// <summary>Fills the pieces with what lies at an offset; the list stays as it is.</summary>
+    /// <summary>Copies bytes from an offset into the pieces; the list does not change.</summary>
     /// <inheritdoc cref="PrivateMemory.Read"/>
     public void Read(IoVectors target, long offset, long next = -1)
     {
@@ -35,23 +35,23 @@ public sealed class SparseMemory : IDisposable
     }
 
     /// <summary>Writes bytes at an offset.</summary>
-    /// <param name="source">The bytes; all of them must have room.</param>
+    /// <param name="source">The bytes; the memory must have room for all of them.</param>
     /// <param name="offset">In bytes.</param>
-    /// <exception cref="IOException">Memory of the source is gone: a file behind it was cut short.</exception>
+    /// <exception cref="IOException">A page of the source cannot be accessed: its file was truncated, or its device failed.</exception>
     public void Write(ReadOnlySpan<byte> source, long offset)
     {
         if (source.IsEmpty) return;
         ThrowIfOutside(offset, source.Length);
         MarkWritten(offset, source.Length);
         BulkCopy.Copy(source, _memory.At(offset, source.Length));
-        // Once more: whoever gave the page back meanwhile may have overlooked what came after.
+        // Again: a thread that freed the page during the copy has cleared the mark, maybe before the last bytes were written.
         MarkWritten(offset, source.Length);
     }
 
     /// <summary>Makes a range read as zeros.</summary>
     /// <param name="offset">In bytes.</param>
-    /// <param name="bytes">How many; all of them must be there.</param>
-    /// <param name="givesBack">Whether whole large pages are given back to the system.</param>
+    /// <param name="bytes">The length; the memory must hold all of it.</param>
+    /// <param name="givesBack">Whether to free whole large pages.</param>
     public void Clear(long offset, long bytes, bool givesBack)
     {
         if (bytes == 0) return;
@@ -60,7 +60,8 @@ public sealed class SparseMemory : IDisposable
         {
             var page = PageOf(offset);
             var length = (int)(Math.Min(end, (page + 1L) * PageBytes) - offset);
-            if (Volatile.Read(ref _written[page]) && !(givesBack && length == PageBytes && TryGiveBack(page))) _memory.At(offset, length).Clear();
+            // Acquire: pairs with the writer's mark, whose page must not be skipped.
+            if (Ordered.Load(ref _written[page]) && !(givesBack && length == PageBytes && TryFree(page))) _memory.At(offset, length).Clear();
             offset += length;
         }
     }
@@ -83,7 +84,8 @@ public sealed class SparseMemory : IDisposable
         ThrowIfOutside(offset, bytes);
         for (var page = PageOf(offset); page <= PageOf(offset + bytes - 1); page++)
         {
-            if (Volatile.Read(ref _written[page])) return true;
+            // Acquire: the bytes are read after the mark.
+            if (Ordered.Load(ref _written[page])) return true;
         }
         return false;
     }
@@ -92,16 +94,17 @@ public sealed class SparseMemory : IDisposable
     {
         for (var page = PageOf(offset); page <= PageOf(offset + bytes - 1); page++)
         {
-            if (!Volatile.Read(ref _written[page])) Volatile.Write(ref _written[page], true);
+            // Release: after the copy, a thread that sees the second mark sees the bytes. The load saves the cache line.
+            if (!Ordered.Load(ref _written[page])) Ordered.Store(ref _written[page], true);
         }
     }
 
-    private bool TryGiveBack(int page)
+    private bool TryFree(int page)
     {
-        // In this order, so that a write that comes in between is told of again by its writer.
-        Volatile.Write(ref _written[page], false);
-        if (_memory.TryGiveBack((long)page * PageBytes, PageBytes)) return true;
-        Volatile.Write(ref _written[page], true);
+        // Cleared before the page is freed: a concurrent write then finds the mark cleared and sets it again.
+        Ordered.Store(ref _written[page], false);
+        if (_memory.TryFree((long)page * PageBytes, PageBytes)) return true;
+        Ordered.Store(ref _written[page], true);
         return false;
     }
 }

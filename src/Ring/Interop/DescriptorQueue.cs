@@ -4,17 +4,17 @@ using Microsoft.Win32.SafeHandles;
 namespace VmShunt.Ring.Interop;
 
 /// <summary>
-/// File descriptors that arrived with a message, in order, until the parser takes them. Bounded, so that a peer cannot
-/// fill the process's table; what is left at <see cref="CloseAll"/> or disposal is closed. Used by one thread.
+/// File descriptors that were received with a message, in order, until the message's parser dequeues them. The queue is
+/// bounded, so that a peer cannot fill the process's descriptor table. It owns what it holds. Used by one thread.
 /// </summary>
 public sealed class DescriptorQueue : IDisposable
 {
     private readonly Queue<SafeFileHandle> _handles = new();
 
-    /// <summary>How many are waiting.</summary>
+    /// <summary>The number of descriptors in the queue.</summary>
     public int Count => _handles.Count;
 
-    /// <summary>Puts a descriptor behind the others and owns it; closes it when as many wait as one message may bring.</summary>
+    /// <summary>Enqueues a descriptor and owns it. A full queue (<see cref="UnixConnection.MaxDescriptors"/>) closes it instead.</summary>
     public void Add(SafeFileHandle handle)
     {
         ArgumentNullException.ThrowIfNull(handle);
@@ -22,10 +22,11 @@ public sealed class DescriptorQueue : IDisposable
         else handle.Dispose();
     }
 
-    /// <summary>Takes the oldest; the caller owns it then.</summary>
+    /// <summary>Dequeues the oldest descriptor; the caller owns it.</summary>
+    /// <returns>False when the queue is empty.</returns>
     public bool TryTake([NotNullWhen(true)] out SafeFileHandle? handle) => _handles.TryDequeue(out handle);
 
-    /// <summary>Closes what nobody took.</summary>
+    /// <summary>Closes all descriptors in the queue.</summary>
     public void CloseAll()
     {
         while (_handles.TryDequeue(out var handle)) handle.Dispose();

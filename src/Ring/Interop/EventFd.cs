@@ -4,19 +4,19 @@ using Microsoft.Win32.SafeHandles;
 namespace VmShunt.Ring.Interop;
 
 /// <summary>
-/// A Linux eventfd: a counter that one side adds to and the other side waits for. Kick, call and interrupt are
-/// eventfds. Signalling and draining may run on any thread at once; neither blocks nor allocates.
+/// A Linux eventfd: a counter that one side increments and the other side waits for. Kicks, calls and interrupts are
+/// eventfds. Any thread may signal and drain; neither blocks nor allocates.
 /// </summary>
-public sealed unsafe class EventFd : IDisposable
+public sealed class EventFd : IDisposable
 {
     private readonly SafeFileHandle _handle;
 
     private EventFd(SafeFileHandle handle) => _handle = handle;
 
-    /// <summary>The descriptor, owned by this object; to pass to a peer or to a <see cref="WaitSet"/>.</summary>
+    /// <summary>The descriptor, to pass to a peer or to a <see cref="WaitSet"/>; owned by this object.</summary>
     public SafeFileHandle Handle => _handle;
 
-    /// <summary>A new eventfd with a count of zero, non-blocking and closed on exec.</summary>
+    /// <summary>Creates a non-blocking eventfd with a count of zero that is closed on exec.</summary>
     /// <exception cref="IOException">The system has no descriptors left.</exception>
     public static EventFd Create()
     {
@@ -25,10 +25,11 @@ public sealed unsafe class EventFd : IDisposable
     }
 
     /// <summary>
-    /// Takes ownership of a descriptor that a peer sent, and makes it non-blocking so that nothing can hang on it.
-    /// Anything but an eventfd is closed: a peer that sent its own end of our socket would keep it open beyond its death.
+    /// Takes ownership of a descriptor that a peer sent and makes it non-blocking, so that the peer cannot block a thread
+    /// here. A descriptor that is not an eventfd is closed: a peer could send its own end of our socket, which would then
+    /// stay open after the peer exits.
     /// </summary>
-    /// <returns>False when it is no eventfd.</returns>
+    /// <returns>False when it is not an eventfd.</returns>
     public static bool TryFromPeer(SafeFileHandle handle, [NotNullWhen(true)] out EventFd? eventFd)
     {
         ArgumentNullException.ThrowIfNull(handle);
@@ -44,25 +45,17 @@ public sealed unsafe class EventFd : IDisposable
         return true;
     }
 
-    /// <summary>Adds one to the count and wakes whoever waits. A full counter is already a signal.</summary>
-    public void Signal()
-    {
-        ulong one = 1;
-        _ = Libc.Write(_handle, &one, sizeof(ulong));
-    }
+    /// <summary>Adds one to the count and wakes the waiting threads. A write to a full counter fails; it is signalled already.</summary>
+    public void Signal() => _ = Libc.Write(_handle, 1UL, sizeof(ulong));
 
-    /// <summary>Takes the count back to zero.</summary>
-    /// <returns>Whether it had been signalled since the last drain.</returns>
-    public bool TryDrain()
-    {
-        ulong count;
-        return Libc.Read(_handle, &count, sizeof(ulong)) == sizeof(ulong);
-    }
+    /// <summary>Resets the count to zero.</summary>
+    /// <returns>Whether it was signalled since the last drain.</returns>
+    public bool TryDrain() => Libc.Read(_handle, out _, sizeof(ulong)) == sizeof(ulong);
 
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
 
-    // No call tells an eventfd from other anonymous inodes; its name does.
+    // Only the name tells an eventfd from other anonymous inodes.
     private static bool IsEventFd(SafeFileHandle handle) =>
         new FileInfo($"/proc/self/fd/{handle.DangerousGetHandle()}").LinkTarget == "anon_inode:[eventfd]";
 }

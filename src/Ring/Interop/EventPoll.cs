@@ -4,21 +4,21 @@ using Microsoft.Win32.SafeHandles;
 namespace VmShunt.Ring.Interop;
 
 /// <summary>
-/// Many eventfds to sleep on (<c>epoll(7)</c>), each with a tag. A signal wakes once (edge-triggered), so nothing has to be
-/// drained, and a descriptor that stays silent costs nothing. One thread; waiting allocates nothing.
+/// Waits for many eventfds (<c>epoll(7)</c>), each with a tag. Edge-triggered: a signal wakes once and needs no drain, and
+/// an idle descriptor costs nothing. One thread waits; waiting does not allocate.
 /// </summary>
-public sealed unsafe class EventPoll : IDisposable
+public sealed class EventPoll : IDisposable
 {
-    private const int EventsAtOnce = 64;
+    private const int MaxEvents = 64;
 
-    // struct epoll_event is packed on x86-64, and nowhere else.
+    // struct epoll_event is packed on x86-64 only.
     private static readonly int s_data = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 4 : 8;
     private static readonly int s_bytes = s_data + sizeof(ulong);
 
     private readonly SafeFileHandle _handle;
-    private readonly byte[] _events = GC.AllocateArray<byte>(EventsAtOnce * s_bytes, pinned: true);
+    private readonly byte[] _events = GC.AllocateArray<byte>(MaxEvents * s_bytes, pinned: true);
 
-    /// <summary>An empty set.</summary>
+    /// <summary>Creates an empty set.</summary>
     /// <exception cref="IOException">The system has no descriptors left.</exception>
     public EventPoll()
     {
@@ -27,39 +27,36 @@ public sealed unsafe class EventPoll : IDisposable
         _handle = new SafeFileHandle(fd, ownsHandle: true);
     }
 
-    /// <summary>Has a descriptor wake the sleeper. What was signalled before counts.</summary>
-    /// <param name="handle">Removed before it is closed.</param>
-    /// <param name="tag">What it is called when it wakes.</param>
+    /// <summary>Adds a descriptor. A signal from before counts.</summary>
+    /// <param name="handle">The descriptor; remove it before it is closed.</param>
+    /// <param name="tag">What <see cref="Tag"/> returns for it.</param>
     /// <returns>False when the system has no room for it.</returns>
     public bool TryAdd(SafeHandle handle, int tag)
     {
-        Span<byte> what = stackalloc byte[2 * sizeof(ulong)];
-        what.Clear();
-        BitConverter.TryWriteBytes(what, Libc.EPOLLIN | Libc.EPOLLET);
-        BitConverter.TryWriteBytes(what[s_data..], (ulong)tag);
-        fixed (byte* p = what) return Libc.EPollControl(_handle, Libc.EPOLL_CTL_ADD, handle, p) == 0;
+        Span<byte> added = stackalloc byte[2 * sizeof(ulong)];
+        added.Clear();
+        BitConverter.TryWriteBytes(added, Libc.EPOLLIN | Libc.EPOLLET);
+        BitConverter.TryWriteBytes(added[s_data..], (ulong)tag);
+        return Libc.EPollControl(_handle, Libc.EPOLL_CTL_ADD, handle, in added[0]) == 0;
     }
 
-    /// <summary>Has it wake nobody any more.</summary>
-    public void Remove(SafeHandle handle) => _ = Libc.EPollControl(_handle, Libc.EPOLL_CTL_DEL, handle, null);
+    /// <summary>Removes a descriptor.</summary>
+    public void Remove(SafeHandle handle) => _ = Libc.EPollControl(_handle, Libc.EPOLL_CTL_DEL, handle, in _events[0]);
 
-    /// <summary>Sleeps until a descriptor was signalled.</summary>
-    /// <returns>How many were; some may be left for the next time.</returns>
+    /// <summary>Blocks until a descriptor is signalled.</summary>
+    /// <returns>How many were signalled. If there were more than fit, the next call returns the rest.</returns>
     public int Wait()
     {
-        fixed (byte* events = _events)
+        while (true)
         {
-            while (true)
-            {
-                var count = Libc.EPollWait(_handle, events, EventsAtOnce, -1);
-                if (count >= 0) return count;
-                if (!LibcError.Interrupted) throw LibcError.Last("waiting for events");
-            }
+            var count = Libc.EPollWait(_handle, ref _events[0], MaxEvents, -1);
+            if (count >= 0) return count;
+            if (!LibcError.Interrupted) throw LibcError.Last("waiting for events");
         }
     }
 
-    /// <summary>The tag of what was signalled.</summary>
-    /// <param name="index">Below what <see cref="Wait"/> returned.</param>
+    /// <summary>The tag of a signalled descriptor.</summary>
+    /// <param name="index">Less than the result of <see cref="Wait"/>.</param>
     public int Tag(int index) => (int)BitConverter.ToUInt64(_events, index * s_bytes + s_data);
 
     /// <inheritdoc/>

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Ring.Interop;
 
-/// <summary>One piece of memory for vectored I/O: the kernel's <c>struct iovec</c>.</summary>
+/// <summary>One piece of memory for vectored I/O (<c>struct iovec</c>).</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal readonly struct IoVector(nint address, nuint length)
 {

@@ -2,11 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Ring.Interop;
 
-/// <summary>The libc calls that .NET lacks, with Linux's own constants. Nothing above <c>Interop</c> calls them.</summary>
-internal static unsafe partial class Libc
+/// <summary>
+/// The libc calls that .NET lacks, with Linux's own names for constants. Memory is passed by reference, which the generated
+/// code pins for the call, or as an address (<c>nint</c>) that is stable already.
+/// </summary>
+internal static partial class Libc
 {
-    internal const int EINTR = 4;
-    internal const int ENXIO = 6, EAGAIN = 11, EACCES = 13, EBUSY = 16, ENOSPC = 28, EDQUOT = 122;
+    internal const int EINTR = 4, ENXIO = 6, EAGAIN = 11, EACCES = 13, EBUSY = 16, ENOSPC = 28, EDQUOT = 122;
 
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
     internal const int F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_DUPFD_CLOEXEC = 1030;
@@ -29,22 +31,10 @@ internal static unsafe partial class Libc
     internal const nuint BLKSSZGET = 0x1268, BLKIOMIN = 0x1278, BLKIOOPT = 0x1279, BLKALIGNOFF = 0x127A, BLKPBSZGET = 0x127B;
 
     internal const int PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
+    internal const nint MAP_FAILED = -1;
     internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000;
-    internal const int MADV_DONTNEED = 4;
-    internal const int MADV_HUGEPAGE = 14;
+    internal const int MADV_DONTNEED = 4, MADV_HUGEPAGE = 14;
     internal const int SIGBUS = 7, SIG_DFL = 0, SIG_IGN = 1;
-    internal const int StatFsBytes = 120;
-
-    internal static byte* MAP_FAILED => (byte*)-1;
-
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct SignalAction
-    {
-        public nint Handler;
-        public fixed ulong Mask[16];
-        public int Flags;
-        public nint Restorer;
-    }
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct PollFd
@@ -62,6 +52,14 @@ internal static unsafe partial class Libc
     }
 
     [StructLayout(LayoutKind.Sequential)]
+    internal struct Credentials
+    {
+        public int ProcessId;
+        public int UserId;
+        public int GroupId;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
     internal struct FLock
     {
         public short Type;
@@ -71,16 +69,11 @@ internal static unsafe partial class Libc
         public int ProcessId;
     }
 
-    [StructLayout(LayoutKind.Sequential)]
-    internal struct MsgHdr
+    /// <summary><c>struct statfs</c> (statfs(2)); only its first field is used.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 120)]
+    internal struct StatFs
     {
-        public void* Name;
-        public uint NameLength;
-        public IoVector* Iov;
-        public nuint IovCount;
-        public void* Control;
-        public nuint ControlLength;
-        public int Flags;
+        public long Type;
     }
 
     [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
@@ -89,59 +82,74 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     internal static partial int Fcntl(SafeHandle fd, int command, nint argument);
 
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    internal static partial int Fcntl(SafeHandle fd, int command, ref FLock range);
+
     [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
     internal static partial int EventFd(uint initial, int flags);
 
     [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
-    internal static partial nint Read(SafeHandle fd, void* buffer, nuint count);
+    internal static partial nint Read(SafeHandle fd, out ulong value, nuint bytes);
 
     [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
-    internal static partial nint Write(SafeHandle fd, void* buffer, nuint count);
+    internal static partial nint Write(SafeHandle fd, in ulong value, nuint bytes);
+
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    internal static partial nint Write(SafeHandle fd, in byte buffer, nuint bytes);
 
     [LibraryImport("libc", EntryPoint = "socketpair", SetLastError = true)]
-    internal static partial int SocketPair(int domain, int type, int protocol, int* pair);
+    internal static partial int SocketPair(int domain, int type, int protocol, ref int pair);
 
     [LibraryImport("libc", EntryPoint = "getsockopt", SetLastError = true)]
-    internal static partial int GetSockOpt(SafeHandle socket, int level, int option, void* value, uint* length);
+    internal static partial int GetSockOpt(SafeHandle socket, int level, int option, out Credentials value, ref uint length);
+
+    [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
+    internal static partial int SetSockOpt(SafeHandle socket, int level, int option, in TimeVal value, uint length);
 
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
-    internal static partial int Poll(PollFd* fds, nuint count, int timeoutMilliseconds);
+    internal static partial int Poll(ref PollFd fds, nuint count, int timeoutMilliseconds);
 
     [LibraryImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
     internal static partial int EPollCreate(int flags);
 
     [LibraryImport("libc", EntryPoint = "epoll_ctl", SetLastError = true)]
-    internal static partial int EPollControl(SafeHandle set, int operation, SafeHandle fd, void* what);
+    internal static partial int EPollControl(SafeHandle set, int operation, SafeHandle fd, in byte epollEvent);
 
     [LibraryImport("libc", EntryPoint = "epoll_wait", SetLastError = true)]
-    internal static partial int EPollWait(SafeHandle set, void* events, int count, int timeoutMilliseconds);
+    internal static partial int EPollWait(SafeHandle set, ref byte events, int count, int timeoutMilliseconds);
 
     [LibraryImport("libc", EntryPoint = "sendmsg", SetLastError = true)]
-    internal static partial nint SendMsg(SafeHandle socket, MsgHdr* message, int flags);
+    internal static partial nint SendMsg(SafeHandle socket, SocketMessage message, int flags);
 
     [LibraryImport("libc", EntryPoint = "recvmsg", SetLastError = true)]
-    internal static partial nint RecvMsg(SafeHandle socket, MsgHdr* message, int flags);
+    internal static partial nint RecvMsg(SafeHandle socket, SocketMessage message, int flags);
 
     [LibraryImport("libc", EntryPoint = "shutdown", SetLastError = true)]
     internal static partial int Shutdown(SafeHandle socket, int how);
 
-    [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
-    internal static partial int SetSockOpt(SafeHandle socket, int level, int option, void* value, uint length);
-
     [LibraryImport("libc", EntryPoint = "_exit")]
     internal static partial void Exit(int code);
 
+    [LibraryImport("libc", EntryPoint = "unlink")]
+    internal static partial int Unlink(nint path);
+
     [LibraryImport("libc", EntryPoint = "pread64", SetLastError = true)]
-    internal static partial nint PRead(SafeHandle fd, void* buffer, nuint count, long offset);
+    internal static partial nint PRead(SafeHandle fd, nint buffer, nuint bytes, long offset);
+
+    [LibraryImport("libc", EntryPoint = "pread64", SetLastError = true)]
+    internal static partial nint PRead(SafeHandle fd, ref byte buffer, nuint bytes, long offset);
 
     [LibraryImport("libc", EntryPoint = "pwrite64", SetLastError = true)]
-    internal static partial nint PWrite(SafeHandle fd, void* buffer, nuint count, long offset);
+    internal static partial nint PWrite(SafeHandle fd, nint buffer, nuint bytes, long offset);
+
+    [LibraryImport("libc", EntryPoint = "pwrite64", SetLastError = true)]
+    internal static partial nint PWrite(SafeHandle fd, in byte buffer, nuint bytes, long offset);
 
     [LibraryImport("libc", EntryPoint = "preadv64", SetLastError = true)]
-    internal static partial nint PReadV(SafeHandle fd, IoVector* iov, int count, long offset);
+    internal static partial nint PReadV(SafeHandle fd, in IoVector vectors, int count, long offset);
 
     [LibraryImport("libc", EntryPoint = "pwritev64", SetLastError = true)]
-    internal static partial nint PWriteV(SafeHandle fd, IoVector* iov, int count, long offset);
+    internal static partial nint PWriteV(SafeHandle fd, in IoVector vectors, int count, long offset);
 
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     internal static partial int FDataSync(SafeHandle fd);
@@ -150,47 +158,53 @@ internal static unsafe partial class Libc
     internal static partial int FAllocate(SafeHandle fd, int mode, long offset, long length);
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
-    internal static partial int Ioctl(SafeHandle fd, nuint request, void* argument);
+    internal static partial int Ioctl(SafeHandle fd, nuint request, ref int argument);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    internal static partial int Ioctl(SafeHandle fd, nuint request, ref ulong argument);
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    internal static partial int StatX(SafeHandle folder, string path, int flags, uint mask, void* result);
+    internal static partial int StatX(SafeHandle folder, string path, int flags, uint mask, out StatX result);
 
     [LibraryImport("libc", EntryPoint = "fstatfs64", SetLastError = true)]
-    internal static partial int FStatFs(SafeHandle fd, void* result);
+    internal static partial int FStatFs(SafeHandle fd, out StatFs result);
 
     [LibraryImport("libc", EntryPoint = "mmap64", SetLastError = true)]
-    internal static partial byte* MMap(void* address, nuint bytes, int protection, int flags, int fd, long offset);
+    internal static partial nint MMap(nint address, nuint bytes, int protection, int flags, int fd, long offset);
 
     [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
-    internal static partial int MAdvise(void* start, nuint length, int advice);
+    internal static partial int MAdvise(nint start, nuint bytes, int advice);
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
-    internal static partial int MUnmap(void* address, nuint bytes);
+    internal static partial int MUnmap(nint start, nuint bytes);
 
     [LibraryImport("libc", EntryPoint = "mprotect", SetLastError = true)]
-    internal static partial int MProtect(void* address, nuint bytes, int protection);
+    internal static partial int MProtect(nint start, nuint bytes, int protection);
+
+    [LibraryImport("libc", EntryPoint = "sigaction", SetLastError = true)]
+    internal static partial int SigAction(int signal, nint action, nint previous);
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     internal static partial long SystemCall(long number, nint first, nint second, nint third, nint fourth, nint fifth, nint sixth);
 
-    [LibraryImport("libc", EntryPoint = "unlink")]
-    internal static partial int Unlink(byte* path);
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    internal static partial long SystemCall(long number, nint first, ref byte second);
 
-    [LibraryImport("libc", EntryPoint = "sigaction", SetLastError = true)]
-    internal static partial int SigAction(int signal, SignalAction* action, SignalAction* previous);
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    internal static partial long SystemCall(long number, nint first, nint second, in int third, nint fourth);
 
     [LibraryImport("libc", EntryPoint = "sched_getaffinity", SetLastError = true)]
-    internal static partial int SchedGetAffinity(int thread, nuint maskBytes, void* mask);
+    internal static partial int SchedGetAffinity(int thread, nuint maskBytes, ref ulong mask);
+
+    [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
+    internal static partial int SchedSetAffinity(int thread, nuint maskBytes, in ulong mask);
 
     [LibraryImport("libc", EntryPoint = "sched_getcpu", SetLastError = true)]
     internal static partial int SchedGetCpu();
 
-    [LibraryImport("libc", EntryPoint = "sched_setaffinity", SetLastError = true)]
-    internal static partial int SchedSetAffinity(int thread, nuint maskBytes, void* mask);
-
     [LibraryImport("libc", EntryPoint = "getpriority", SetLastError = true)]
-    internal static partial int GetPriority(int which, int who);
+    internal static partial int GetPriority(int which, int id);
 
     [LibraryImport("libc", EntryPoint = "setpriority", SetLastError = true)]
-    internal static partial int SetPriority(int which, int who, int nice);
+    internal static partial int SetPriority(int which, int id, int nice);
 }

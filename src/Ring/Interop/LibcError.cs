@@ -2,19 +2,20 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Ring.Interop;
 
-/// <summary>Turns <c>errno</c> into an exception that says what was being done.</summary>
+/// <summary>The error of the last libc call.</summary>
 internal static class LibcError
 {
-    /// <summary>An <see cref="IOException"/> for the last failed call; its <c>HResult</c> is the errno.</summary>
-    internal static IOException Last(string what)
+    /// <summary>An <see cref="IOException"/> for it; its <c>HResult</c> is the errno.</summary>
+    /// <param name="operation">What failed, for the message.</param>
+    internal static IOException Last(string operation)
     {
         var errno = Marshal.GetLastPInvokeError();
-        return new IOException($"{what}: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno})", errno);
+        return new IOException($"{operation}: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno})", errno);
     }
 
     internal static bool IsLocked => Marshal.GetLastPInvokeError() is Libc.EAGAIN or Libc.EACCES;
 
-    internal static bool WouldWait => Marshal.GetLastPInvokeError() == Libc.EAGAIN;
+    internal static bool WouldBlock => Marshal.GetLastPInvokeError() == Libc.EAGAIN;
 
     internal static bool IsBusy => Marshal.GetLastPInvokeError() == Libc.EBUSY;
 

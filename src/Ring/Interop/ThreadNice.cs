@@ -1,24 +1,24 @@
 namespace VmShunt.Ring.Interop;
 
 /// <summary>
-/// How much of a core that others want the calling thread gets (nice(7)). Taking more than one had is a privilege
-/// (CAP_SYS_NICE, RLIMIT_NICE); who does not have it stays as it was.
+/// The weight of the calling thread on a contended core (nice(7)). To raise it is a privilege (CAP_SYS_NICE,
+/// RLIMIT_NICE); without it the weight stays as it is.
 /// </summary>
 public sealed class ThreadNice
 {
     private const int ThisThread = 0, Heaviest = -20;
 
-    // What each step of nice multiplies a thread's weight by.
+    // The weights of two neighbouring nice values differ by this factor (sched(7)).
     private const double Step = 1.25;
 
     private readonly int _own = Libc.GetPriority(Libc.PRIO_PROCESS, ThisThread);
     private int _nice;
     private bool _isRefused;
 
-    /// <summary>The calling thread's, which alone may use it.</summary>
+    /// <summary>Reads the calling thread's nice value. Only this thread may use the object.</summary>
     public ThreadNice() => _nice = _own;
 
-    /// <summary>Has the thread weigh as much as that many as it was at first; as close as the system allows.</summary>
+    /// <summary>Gives the thread the weight of several threads of its original weight, as close as the system allows.</summary>
     public void Become(int threads)
     {
         var nice = Math.Max(_own - (int)Math.Log(Math.Max(1, threads), Step), Heaviest);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -7,34 +8,39 @@ namespace VmShunt.Ring.Interop;
 
 /// <summary>
 /// One end of a Unix stream socket whose messages may carry file descriptors (<c>SCM_RIGHTS</c>). Calls block.
-/// One thread may send while another receives; <see cref="Shutdown"/> may be called from any thread and ends both.
+/// One thread may send while another receives; any thread may call <see cref="Shutdown"/>, which wakes both.
 /// </summary>
-public sealed unsafe class UnixConnection : IDisposable
+public sealed class UnixConnection : IDisposable
 {
-    /// <summary>The most descriptors that one message may carry here.</summary>
+    /// <summary>The most descriptors that one message may carry.</summary>
     public const int MaxDescriptors = 32;
 
-    // A wait is made of several, so that a process which was itself stopped meanwhile does not find the time gone.
-    private const int WaitsPerLimit = 8;
+    // The timeout is made of several waits: a process that was stopped meanwhile then still has time left when it continues.
+    private const int WaitsPerTimeout = 8;
 
-    private const int LookMilliseconds = 2;
+    private const int RetryMilliseconds = 2;
+
+    // CMSG_SPACE of the most descriptors.
+    private const int ControlHeaderBytes = 16, MaxControlBytes = ControlHeaderBytes + sizeof(int) * MaxDescriptors;
 
     private readonly SafeFileHandle _handle;
-    private TimeSpan _patience;
+
+    // Set before the connection is shared between threads.
+    private TimeSpan _timeout;
 
     private UnixConnection(SafeFileHandle handle) => _handle = handle;
 
     /// <summary>
-    /// The socket's descriptor, for a <see cref="WaitSet"/> or to pass on; owned by this object. It closes once nobody
-    /// holds a reference on it.
+    /// The socket's descriptor, for a <see cref="WaitSet"/> or to pass on; owned by this object. It closes when the last
+    /// reference on it is released.
     /// </summary>
     public SafeHandle Handle => _handle;
 
     /// <summary>
-    /// Takes the connection out of a <see cref="Socket"/>, whose own handle waits on disposal, spinning, until every
-    /// reference on it is gone: a thread that sleeps on the descriptor would hold it up for ever.
+    /// Takes the connection out of a <see cref="Socket"/>. The socket's own handle would spin on disposal until every
+    /// reference on it is released, so a thread that is blocked on the descriptor would delay the disposal forever.
     /// </summary>
-    internal static UnixConnection TakeOver(Socket socket)
+    internal static UnixConnection FromSocket(Socket socket)
     {
         using (socket)
         {
@@ -45,87 +51,88 @@ public sealed unsafe class UnixConnection : IDisposable
 
     /// <summary>Connects to a listening socket.</summary>
     /// <param name="path">The socket.</param>
-    /// <param name="patience">How long the peer may take to make room for the connection, and afterwards over each answer; by default any time.</param>
-    /// <exception cref="IOException">Nobody listens there; the message names the path.</exception>
-    public static UnixConnection Connect(string path, TimeSpan patience = default)
+    /// <param name="responseTimeout">How long the peer may take to accept the connection, and later for each answer; zero: no limit.</param>
+    /// <exception cref="IOException">No process listens there; the message names the path.</exception>
+    public static UnixConnection Connect(string path, TimeSpan responseTimeout = default)
     {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            socket.SendTimeout = (int)patience.TotalMilliseconds;
+            socket.SendTimeout = (int)responseTimeout.TotalMilliseconds;
             socket.Connect(new UnixDomainSocketEndPoint(path));
-            var connection = TakeOver(socket);
-            connection.LimitWaits(patience);
+            var connection = FromSocket(socket);
+            connection.LimitWaits(responseTimeout);
             return connection;
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
             socket.Dispose();
-            // .NET words a missing path as "Cannot assign requested address".
+            // .NET reports a missing path as "Cannot assign requested address".
             var why = e is SocketException { SocketErrorCode: SocketError.AddressNotAvailable } ? "there is no such socket" : e.Message;
             throw new IOException($"cannot connect to {path}: {why}", e);
         }
     }
 
-    /// <summary>Connects to a socket as soon as somebody listens there, so that client and server may be started in any order.</summary>
+    /// <summary>Connects, and retries while no process listens: client and server may be started in any order.</summary>
     /// <param name="path">The socket.</param>
-    /// <param name="wait">How long nobody may listen; zero is not to wait.</param>
-    /// <param name="patience">As in the other form, once somebody listens.</param>
-    /// <exception cref="IOException">Nobody came to listen there, or the path cannot be that of a socket; the message names it.</exception>
-    public static UnixConnection ConnectWhenServed(string path, TimeSpan wait, TimeSpan patience = default)
+    /// <param name="connectTimeout">How long to retry; zero: fail at once.</param>
+    /// <param name="responseTimeout">As in <see cref="Connect"/>.</param>
+    /// <exception cref="IOException">No process listens there in time, or the path cannot be a socket's; the message names it.</exception>
+    public static UnixConnection ConnectWhenServed(string path, TimeSpan connectTimeout, TimeSpan responseTimeout = default)
     {
         var start = Stopwatch.GetTimestamp();
         while (true)
         {
             try
             {
-                return Connect(path, patience);
+                return Connect(path, responseTimeout);
             }
-            catch (IOException e) when (IsUnserved(e) && Stopwatch.GetElapsedTime(start) < wait)
+            catch (IOException e) when (HasNoListener(e) && Stopwatch.GetElapsedTime(start) < connectTimeout)
             {
-                // To look for the file costs less than an exception each time.
-                do Thread.Sleep(LookMilliseconds);
-                while (!File.Exists(path) && Stopwatch.GetElapsedTime(start) < wait);
+                // To check for the file is cheaper than an exception per retry.
+                do Thread.Sleep(RetryMilliseconds);
+                while (!File.Exists(path) && Stopwatch.GetElapsedTime(start) < connectTimeout);
             }
         }
     }
 
-    // No such file, or one that a server which is gone left behind.
-    private static bool IsUnserved(IOException error) =>
+    // No such file, or one that a killed server left behind.
+    private static bool HasNoListener(IOException error) =>
         error.InnerException is SocketException { SocketErrorCode: SocketError.AddressNotAvailable or SocketError.ConnectionRefused };
 
     /// <summary>
-    /// From now on a send or receive throws when the peer is not ready for so long. Afterwards the stream's place is not
-    /// known, so there is nothing more to do with the connection.
+    /// Sets a timeout: from now on a send or receive throws when the peer is not ready for this long. A message may then be
+    /// transferred in part, so the connection is of no further use.
     /// </summary>
-    /// <param name="patience">How long; zero is for ever.</param>
-    public void LimitWaits(TimeSpan patience)
+    /// <param name="timeout">Zero: no limit.</param>
+    public void LimitWaits(TimeSpan timeout)
     {
-        _patience = patience;
-        var microseconds = (long)Math.Ceiling(patience.TotalMicroseconds / WaitsPerLimit);
-        var time = new Libc.TimeVal { Seconds = microseconds / 1_000_000, Microseconds = microseconds % 1_000_000 };
-        if (Libc.SetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_RCVTIMEO, &time, (uint)sizeof(Libc.TimeVal)) < 0
-            || Libc.SetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_SNDTIMEO, &time, (uint)sizeof(Libc.TimeVal)) < 0)
-            throw LibcError.Last("limiting the waits of a socket");
+        _timeout = timeout;
+        var microseconds = (long)Math.Ceiling(timeout.TotalMicroseconds / WaitsPerTimeout);
+        var wait = new Libc.TimeVal { Seconds = microseconds / 1_000_000, Microseconds = microseconds % 1_000_000 };
+        var bytes = (uint)Unsafe.SizeOf<Libc.TimeVal>();
+        if (Libc.SetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_RCVTIMEO, in wait, bytes) < 0
+            || Libc.SetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_SNDTIMEO, in wait, bytes) < 0)
+            throw LibcError.Last("setting the timeouts of a socket");
     }
 
     /// <summary>
-    /// The process at the other end, as the system knows it: the one that connected, or that listened when this end did;
-    /// 0 if it is not among the processes that this one can see.
+    /// The process that made the other end: it connected, or it listened when this end connected. 0 when it is not in this
+    /// process's PID namespace.
     /// </summary>
-    /// <exception cref="IOException">The system does not say.</exception>
+    /// <exception cref="IOException">The system does not report it.</exception>
     public int PeerProcessId
     {
         get
         {
-            // struct ucred: pid, uid, gid (unix(7)).
-            var credentials = stackalloc int[3];
-            uint length = 3 * sizeof(int);
-            return Libc.GetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_PEERCRED, credentials, &length) == 0 ? credentials[0] : throw LibcError.Last("asking for a socket's peer");
+            var length = (uint)Unsafe.SizeOf<Libc.Credentials>();
+            return Libc.GetSockOpt(_handle, Libc.SOL_SOCKET, Libc.SO_PEERCRED, out var peer, ref length) == 0
+                ? peer.ProcessId
+                : throw LibcError.Last("reading the credentials of a socket's peer");
         }
     }
 
-    /// <summary>Takes ownership of a connected socket that a peer passed as a descriptor.</summary>
+    /// <summary>Takes ownership of a connected socket that arrived as a descriptor.</summary>
     public static UnixConnection FromDescriptor(SafeFileHandle descriptor)
     {
         ArgumentNullException.ThrowIfNull(descriptor);
@@ -133,108 +140,86 @@ public sealed unsafe class UnixConnection : IDisposable
     }
 
     /// <summary>Two connected ends (<c>socketpair(2)</c>).</summary>
-    /// <exception cref="IOException">The system refused.</exception>
+    /// <exception cref="IOException">The system has no descriptors left.</exception>
     public static (UnixConnection, UnixConnection) CreatePair()
     {
-        var pair = stackalloc int[2];
-        if (Libc.SocketPair(Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0, pair) < 0) throw LibcError.Last("making a pair of sockets");
+        Span<int> pair = stackalloc int[2];
+        if (Libc.SocketPair(Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0, ref pair[0]) < 0) throw LibcError.Last("creating a pair of sockets");
         return (FromDescriptor(new SafeFileHandle(pair[0], ownsHandle: true)), FromDescriptor(new SafeFileHandle(pair[1], ownsHandle: true)));
     }
 
-    /// <summary>Sends all bytes, with descriptors attached to the first. The descriptors stay the caller's.</summary>
-    /// <exception cref="IOException">The peer is gone.</exception>
+    /// <summary>Sends all bytes, with descriptors attached to the first. The caller keeps the descriptors.</summary>
+    /// <exception cref="IOException">The peer disconnected.</exception>
     public void Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<SafeHandle> descriptors = default)
     {
-        if (bytes.IsEmpty) return;
-        fixed (byte* data = bytes)
+        var waits = 0;
+        while (!bytes.IsEmpty)
         {
-            int sent = 0, waits = 0;
-            while (sent < bytes.Length)
+            var n = descriptors.IsEmpty ? SendSome(bytes, Libc.MSG_NOSIGNAL) : SendWithDescriptors(bytes, descriptors);
+            if (n >= 0)
             {
-                var n = SendPart(data + sent, bytes.Length - sent, sent == 0 ? descriptors : default);
-                if (n >= 0) sent += (int)n;
-                else if (!MayGoOn(ref waits)) throw LibcError.Last("sending to a socket");
+                bytes = bytes[(int)n..];
+                descriptors = default;
+            }
+            else if (!ShouldRetry(ref waits))
+            {
+                throw LibcError.Last("sending to a socket");
             }
         }
     }
 
-    /// <summary>Sends a short message if it goes out at once and whole; never waits.</summary>
-    /// <returns>False when the peer does not read, is gone, or is no socket.</returns>
-    public bool TrySend(ReadOnlySpan<byte> bytes)
+    /// <summary>Sends a short message if that does not block; all of it or nothing.</summary>
+    /// <returns>False when the peer does not read or disconnected, or this is not a socket.</returns>
+    public bool TrySend(ReadOnlySpan<byte> bytes) => SendSome(bytes, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT) == bytes.Length;
+
+    /// <summary>Whether this end may still send. Sends an empty message to find out.</summary>
+    internal bool CanSend => SendSome(default, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT) == 0;
+
+    private nint SendSome(ReadOnlySpan<byte> bytes, int flags)
     {
-        fixed (byte* data = bytes)
-        {
-            var vector = new IoVector((nint)data, (nuint)bytes.Length);
-            var message = new Libc.MsgHdr { Iov = &vector, IovCount = 1 };
-            return Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT) == bytes.Length;
-        }
+        SocketMessage.Header header = default;
+        return Libc.SendMsg(_handle, new SocketMessage(ref header, bytes, default), flags);
     }
 
-    /// <summary>Whether this end may still send; an empty message asks.</summary>
-    internal bool CanSend
+    private nint SendWithDescriptors(ReadOnlySpan<byte> bytes, ReadOnlySpan<SafeHandle> descriptors)
     {
-        get
-        {
-            var message = default(Libc.MsgHdr);
-            return Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL | Libc.MSG_DONTWAIT) == 0;
-        }
-    }
-
-    private nint SendPart(byte* data, int length, ReadOnlySpan<SafeHandle> descriptors)
-    {
-        var vector = new IoVector((nint)data, (nuint)length);
-        var message = new Libc.MsgHdr { Iov = &vector, IovCount = 1 };
-        if (descriptors.IsEmpty) return Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL);
-
         ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaxDescriptors);
-        var control = stackalloc byte[ControlBytes(MaxDescriptors)];
-        *(nuint*)control = (nuint)(ControlHeader + sizeof(int) * descriptors.Length);
-        *(int*)(control + 8) = Libc.SOL_SOCKET;
-        *(int*)(control + 12) = Libc.SCM_RIGHTS;
-        for (var i = 0; i < descriptors.Length; i++)
-            *(int*)(control + ControlHeader + sizeof(int) * i) = (int)descriptors[i].DangerousGetHandle();
-        message.Control = control;
-        message.ControlLength = (nuint)ControlBytes(descriptors.Length);
-        var sent = Libc.SendMsg(_handle, &message, Libc.MSG_NOSIGNAL);
+        Span<byte> control = stackalloc byte[MaxControlBytes];
+        var payload = sizeof(int) * descriptors.Length;
+        MemoryMarshal.Write(control, new SocketMessage.ControlHeader { Length = (nuint)(ControlHeaderBytes + payload), Level = Libc.SOL_SOCKET, Type = Libc.SCM_RIGHTS });
+        var numbers = MemoryMarshal.Cast<byte, int>(control[ControlHeaderBytes..]);
+        for (var i = 0; i < descriptors.Length; i++) numbers[i] = (int)descriptors[i].DangerousGetHandle();
+        SocketMessage.Header header = default;
+        var sent = Libc.SendMsg(_handle, new SocketMessage(ref header, bytes, control[..(ControlHeaderBytes + Padded(payload))]), Libc.MSG_NOSIGNAL);
         foreach (var descriptor in descriptors) GC.KeepAlive(descriptor);
         return sent;
     }
 
-    /// <summary>Receives what is there, waiting for at least one byte; descriptors go into <paramref name="descriptors"/>.</summary>
+    /// <summary>Receives the available bytes; blocks until there is at least one.</summary>
     /// <param name="buffer">Where the bytes go; not empty.</param>
-    /// <param name="descriptors">Receives descriptors that came along; without it they are closed at once.</param>
+    /// <param name="descriptors">Receives the descriptors of the message; without it they are closed at once.</param>
     /// <returns>The number of bytes; 0 when the peer has closed its end.</returns>
     /// <exception cref="IOException">The connection failed.</exception>
     public int Receive(Span<byte> buffer, DescriptorQueue? descriptors = null)
     {
-        var control = stackalloc byte[ControlBytes(MaxDescriptors)];
+        Span<byte> control = stackalloc byte[MaxControlBytes];
         var waits = 0;
-        fixed (byte* data = buffer)
+        while (true)
         {
-            while (true)
+            SocketMessage.Header header = default;
+            var n = Libc.RecvMsg(_handle, new SocketMessage(ref header, buffer, control), Libc.MSG_CMSG_CLOEXEC);
+            if (n >= 0)
             {
-                var vector = new IoVector((nint)data, (nuint)buffer.Length);
-                var message = new Libc.MsgHdr
-                {
-                    Iov = &vector,
-                    IovCount = 1,
-                    Control = control,
-                    ControlLength = (nuint)ControlBytes(MaxDescriptors),
-                };
-                var n = Libc.RecvMsg(_handle, &message, Libc.MSG_CMSG_CLOEXEC);
-                if (n >= 0)
-                {
-                    TakeDescriptors(control, (int)message.ControlLength, descriptors);
-                    return (int)n;
-                }
-                if (!MayGoOn(ref waits)) throw LibcError.Last("receiving from a socket");
+                AcceptDescriptors(control[..(int)header.ControlLength], descriptors);
+                return (int)n;
             }
+            if (!ShouldRetry(ref waits)) throw LibcError.Last("receiving from a socket");
         }
     }
 
     /// <summary>Receives exactly the buffer's length.</summary>
     /// <returns>False when the peer closed its end before the first byte.</returns>
-    /// <exception cref="IOException">The connection failed, or ended inside the message.</exception>
+    /// <exception cref="IOException">The connection failed, or closed within the message.</exception>
     public bool ReceiveExactly(Span<byte> buffer, DescriptorQueue? descriptors = null)
     {
         var received = 0;
@@ -245,31 +230,31 @@ public sealed unsafe class UnixConnection : IDisposable
             {
                 return received == 0
                     ? false
-                    : throw new IOException($"the connection ended after {received} of {buffer.Length} bytes of a message");
+                    : throw new IOException($"the connection closed after {received} of {buffer.Length} bytes of a message");
             }
             received += n;
         }
         return true;
     }
 
-    /// <summary>Ends this end's sending; the peer reads end-of-file. Receiving goes on.</summary>
+    /// <summary>Closes this end for sending: the peer reads end-of-file. This end can still receive.</summary>
     public void ShutdownSend() => TryShutdown(Libc.SHUT_WR);
 
-    /// <summary>Ends this end's receiving; the peer can send no more. Sending goes on.</summary>
-    /// <returns>False when it is no connected socket, or closed.</returns>
+    /// <summary>Closes this end for receiving: the peer cannot send any more. This end can still send.</summary>
+    /// <returns>False when it is not a connected socket, or closed.</returns>
     public bool TryShutdownReceive() => TryShutdown(Libc.SHUT_RD);
 
-    /// <summary>Ends both directions; threads blocked in <see cref="Receive"/> return. A connection that is down already stays so.</summary>
+    /// <summary>Closes both directions; threads that are blocked in <see cref="Receive"/> return. A second call has no effect.</summary>
     public void Shutdown() => TryShutdown(Libc.SHUT_RDWR);
 
     /// <inheritdoc/>
     public void Dispose() => _handle.Dispose();
 
-    private bool MayGoOn(ref int waits)
+    private bool ShouldRetry(ref int waits)
     {
         if (LibcError.Interrupted) return true;
-        if (!LibcError.WouldWait || _patience == TimeSpan.Zero) return false;
-        return ++waits < WaitsPerLimit ? true : throw new IOException($"the peer did nothing for {_patience.TotalSeconds:0.###} s");
+        if (!LibcError.WouldBlock || _timeout == TimeSpan.Zero) return false;
+        return ++waits < WaitsPerTimeout ? true : throw new IOException($"the peer did nothing for {_timeout.TotalSeconds:0.###} s");
     }
 
     private bool TryShutdown(int how)
@@ -280,32 +265,31 @@ public sealed unsafe class UnixConnection : IDisposable
         }
         catch (ObjectDisposedException)
         {
-            // Another thread was faster: the connection is closed.
+            // Another thread disposed the connection first.
             return false;
         }
     }
 
-    private const int ControlHeader = 16;
+    // Control messages are aligned to the size of a word.
+    private static int Padded(int bytes) => (bytes + 7) / 8 * 8;
 
-    private static int ControlBytes(int descriptors) => ControlHeader + (sizeof(int) * descriptors + 7) / 8 * 8;
-
-    private static void TakeDescriptors(byte* control, int length, DescriptorQueue? target)
+    private static void AcceptDescriptors(ReadOnlySpan<byte> control, DescriptorQueue? target)
     {
-        var at = 0;
-        while (at + ControlHeader <= length)
+        while (control.Length >= ControlHeaderBytes)
         {
-            var size = (int)*(nuint*)(control + at);
-            if (size < ControlHeader || at + size > length) return;
-            if (*(int*)(control + at + 8) == Libc.SOL_SOCKET && *(int*)(control + at + 12) == Libc.SCM_RIGHTS)
+            var header = MemoryMarshal.Read<SocketMessage.ControlHeader>(control);
+            if (header.Length < ControlHeaderBytes || header.Length > (nuint)control.Length) return;
+            var size = (int)header.Length;
+            if (header.Level == Libc.SOL_SOCKET && header.Type == Libc.SCM_RIGHTS)
             {
-                for (var fd = at + ControlHeader; fd + sizeof(int) <= at + size; fd += sizeof(int))
+                foreach (var fd in MemoryMarshal.Cast<byte, int>(control[ControlHeaderBytes..size]))
                 {
-                    var handle = new SafeFileHandle(*(int*)(control + fd), ownsHandle: true);
+                    var handle = new SafeFileHandle(fd, ownsHandle: true);
                     if (target is null) handle.Dispose();
                     else target.Add(handle);
                 }
             }
-            at += (size + 7) / 8 * 8;
+            control = control[Math.Min(Padded(size), control.Length)..];
         }
     }
 }

@@ -15,10 +15,10 @@ public sealed class UnixListener : IDisposable
         _path = path;
     }
 
-    /// <summary>The descriptor, readable when a connection waits; owned by this object.</summary>
+    /// <summary>The descriptor, readable when a client has connected; owned by this object.</summary>
     public SafeHandle Handle => _socket.SafeHandle;
 
-    /// <summary>Listens on a path. A socket that a dead process left there is replaced; a living one is not.</summary>
+    /// <summary>Listens on a path. Replaces the socket of a process that has exited, but not one that a process listens on.</summary>
     /// <exception cref="IOException">The path is in use, is not a socket, or cannot be created.</exception>
     public static UnixListener Bind(string path)
     {
@@ -42,13 +42,13 @@ public sealed class UnixListener : IDisposable
         }
     }
 
-    /// <summary>Waits for a connection and takes it.</summary>
+    /// <summary>Blocks until a client connects.</summary>
     /// <exception cref="IOException">The listener was closed, or no descriptor is left.</exception>
     public UnixConnection Accept()
     {
         try
         {
-            return UnixConnection.TakeOver(_socket.Accept());
+            return UnixConnection.FromSocket(_socket.Accept());
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
@@ -85,8 +85,8 @@ public sealed class UnixListener : IDisposable
         throw new IOException($"cannot listen on {path}: another process is listening there; choose another path or stop it");
     }
 
-    // Only a socket cannot be opened with ENXIO. A file that is locked, running or not ours fails otherwise, and
-    // connecting to it is refused as by a dead socket: it is somebody's all the same, even when it is empty.
+    // Opening a socket fails with ENXIO; opening any other file succeeds or fails with another error. A connect alone cannot
+    // distinguish them: it is refused by a regular file too, which must never be deleted, even if it is empty.
     private static bool IsSocket(string path)
     {
         try

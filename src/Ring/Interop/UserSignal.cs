@@ -2,12 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Ring.Interop;
 
-/// <summary>The signals that the system leaves to programs (signal(7)), and what they mean to ours. .NET takes them by number.</summary>
+/// <summary>What the two user-defined signals (signal(7)) mean to our programs. .NET accepts them by number.</summary>
 public static class UserSignal
 {
-    /// <summary>SIGUSR1: the bus is no longer offered.</summary>
+    /// <summary>SIGUSR1: rescind the bus.</summary>
     public const PosixSignal Withdraw = (PosixSignal)10;
 
-    /// <summary>SIGUSR2: the bus is offered again.</summary>
+    /// <summary>SIGUSR2: offer the bus again.</summary>
     public const PosixSignal Offer = (PosixSignal)12;
 }

@@ -3,10 +3,10 @@ using System.Runtime.InteropServices;
 namespace VmShunt.Ring.Interop;
 
 /// <summary>
-/// A fixed list of descriptors to sleep on (<c>poll(2)</c>). Filled once, then used by one thread; waiting allocates
-/// nothing. The set holds a reference on each handle until it is disposed.
+/// Waits for a fixed list of descriptors (<c>poll(2)</c>). One thread uses it; waiting does not allocate. The set holds a
+/// reference on each handle until it is disposed.
 /// </summary>
-public sealed unsafe class WaitSet : IDisposable
+public sealed class WaitSet : IDisposable
 {
     private readonly Libc.PollFd[] _fds;
     private readonly SafeHandle[] _handles;
@@ -25,22 +25,19 @@ public sealed unsafe class WaitSet : IDisposable
         }
     }
 
-    /// <summary>From now on only the end of descriptor <paramref name="index"/> counts, not data that arrives on it.</summary>
+    /// <summary>From now on data on descriptor <paramref name="index"/> does not wake; a disconnect still does.</summary>
     public void IgnoreData(int index) => _fds[index].Events = Libc.POLLRDHUP;
 
-    /// <summary>Sleeps until a descriptor is readable or its peer is gone, or the time is over.</summary>
-    /// <param name="timeoutMilliseconds">−1 waits without end, 0 only looks.</param>
+    /// <summary>Blocks until a descriptor is readable, its peer disconnects, or the time is over.</summary>
+    /// <param name="timeoutMilliseconds">−1: no limit. 0: do not block.</param>
     /// <returns>Whether any descriptor is ready.</returns>
     public bool Wait(int timeoutMilliseconds = -1)
     {
-        fixed (Libc.PollFd* fds = _fds)
+        while (true)
         {
-            while (true)
-            {
-                var ready = Libc.Poll(fds, (nuint)_fds.Length, timeoutMilliseconds);
-                if (ready >= 0) return ready > 0;
-                if (!LibcError.Interrupted) throw LibcError.Last("waiting for events");
-            }
+            var ready = Libc.Poll(ref MemoryMarshal.GetArrayDataReference(_fds), (nuint)_fds.Length, timeoutMilliseconds);
+            if (ready >= 0) return ready > 0;
+            if (!LibcError.Interrupted) throw LibcError.Last("waiting for events");
         }
     }
 

@@ -2,11 +2,11 @@ using System.Globalization;
 
 namespace VmShunt.Ring.Memory;
 
-/// <summary>Sizes as people write them: <c>4096</c>, <c>64M</c>, <c>2GiB</c>; K, M, G and T are powers of 1024.</summary>
+/// <summary>Sizes in text: <c>4096</c>, <c>64M</c>, <c>2GiB</c>; K, M, G and T are powers of 1024.</summary>
 public static class ByteSize
 {
     /// <summary>Parses a size.</summary>
-    /// <returns>False when it is no size, or does not fit 63 bits.</returns>
+    /// <returns>False when the text is not a size, or does not fit 63 bits.</returns>
     public static bool TryParse(string text, out long bytes)
     {
         ArgumentNullException.ThrowIfNull(text);

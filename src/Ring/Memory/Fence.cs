@@ -1,11 +1,12 @@
 namespace VmShunt.Ring.Memory;
 
-/// <summary>The one barrier that acquire and release accesses do not give.</summary>
+/// <summary>The one order that acquire loads and release stores do not provide.</summary>
 public static class Fence
 {
     /// <summary>
     /// Orders every store before it against every load after it: publish an index, then read the peer's suppression
-    /// word (virtio 1.3 §2.7.13.4.1). Costs some twenty nanoseconds, so only notification needs it.
+    /// word (virtio 1.3 §2.7.13.4.1). Costs about twenty nanoseconds; needed
+    /// before a thread blocks or decides to notify, never per descriptor.
     /// </summary>
     public static void StoreBeforeLoad() => Interlocked.MemoryBarrier();
 }

@@ -6,13 +6,13 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Ring.Memory;
 
 /// <summary>
-/// Copies from memory that may be gone: a page of a mapped file that somebody has cut short, or that the device cannot
-/// read, raises SIGBUS where it is touched. Here that ends the copy and not the process. Any thread.
+/// Copies that survive a page that cannot be accessed: when a mapped file was truncated, or its device fails to read, the
+/// access raises SIGBUS. A copy here then fails, and the process continues. Any thread.
 /// </summary>
 /// <remarks>
-/// A handler in C# would not be safe: the runtime may be anywhere when a signal comes. So the copies are a few instructions
-/// of machine code, and so is the handler: when the signal came from one of them it goes on behind it, and otherwise it
-/// passes the signal on to the handler that was there before, the runtime's. Neither touches anything managed.
+/// A handler in C# would not be safe, because the runtime may be in any state when a signal arrives. So the copies and the
+/// handler are machine code. If the signal came from one of the copies, the handler resumes at its failure exit; otherwise
+/// it jumps to the previous handler, which is the runtime's. Neither uses anything managed.
 /// </remarks>
 internal static unsafe class GuardedCopy
 {
@@ -20,26 +20,36 @@ internal static unsafe class GuardedCopy
 
     private static readonly delegate* unmanaged<byte*, byte*, nuint, byte*, int> s_copy = Install();
 
-    /// <summary>Whether this machine can: Linux on x86-64, and the system lets the process make code.</summary>
+    /// <summary>True on Linux on x86-64, where the system allows the process to map code.</summary>
     internal static bool IsSupported => s_copy != null;
 
+    /// <summary>What callers throw when a copy fails.</summary>
+    internal static IOException Failure() => new("a page of the memory cannot be accessed: the file behind it was truncated, or its device failed");
+
     /// <summary>Copies bytes; only where <see cref="IsSupported"/>.</summary>
-    /// <returns>False when a page could not be had; a part may have been copied.</returns>
-    internal static bool TryCopy(byte* target, byte* source, nuint bytes) => s_copy(target, source, bytes, null) == 0;
+    /// <returns>False when a page cannot be accessed; a part may be copied.</returns>
+    internal static bool TryCopy(Span<byte> target, ReadOnlySpan<byte> source)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(target.Length, source.Length, nameof(target));
+        fixed (byte* to = target, from = source) return s_copy(to, from, (nuint)source.Length, null) == 0;
+    }
+
+    /// <inheritdoc cref="TryCopy(Span{byte}, ReadOnlySpan{byte})"/>
+    internal static bool TryCopy(nint target, nint source, nuint bytes) => s_copy((byte*)target, (byte*)source, bytes, null) == 0;
 
     /// <summary>
-    /// Copies bytes and has as many fetched from <paramref name="next"/>, line by line in between: memory answers both at
-    /// once. Only where <see cref="IsSupported"/>.
+    /// Copies bytes and prefetches as many from <paramref name="next"/>, a line after each line, so that memory serves both
+    /// at the same time. Only where <see cref="IsSupported"/>.
     /// </summary>
-    /// <returns>As of <see cref="TryCopy(byte*, byte*, nuint)"/>; whether the next bytes can be had does not matter.</returns>
-    internal static bool TryCopy(byte* target, byte* source, nuint bytes, byte* next)
+    /// <returns>False when a page of the copy cannot be accessed; a failed prefetch has no effect.</returns>
+    internal static bool TryCopy(nint target, nint source, nuint bytes, nint next)
     {
         var lines = bytes / LineBytes;
         if (lines == 0 || !Avx.IsSupported) return TryCopy(target, source, bytes);
         var ahead = (delegate* unmanaged<byte*, byte*, nuint, byte*, int>)((byte*)s_copy + Ahead);
-        if (ahead(target, source, lines, next) != 0) return false;
+        if (ahead((byte*)target, (byte*)source, lines, (byte*)next) != 0) return false;
         var copied = lines * LineBytes;
-        return copied == bytes || TryCopy(target + copied, source + copied, bytes - copied);
+        return copied == bytes || TryCopy(target + (nint)copied, source + (nint)copied, bytes - copied);
     }
 
     // System V AMD64: the arguments are in rdi, rsi, rdx, rcx; the handler's are the signal, siginfo and ucontext.
@@ -77,7 +87,7 @@ internal static unsafe class GuardedCopy
         0x48, 0x8D, 0x0D, 0x9F, 0xFF, 0xFF, 0xFF,  // 6A           lea  rcx, [ahead]
         0x4C, 0x8D, 0x05, 0xC4, 0xFF, 0xFF, 0xFF,  // 71           lea  r8, [stopped]
         0x48, 0x29, 0xC8,                          // 78           sub  rax, rcx
-        0x48, 0x83, 0xF8, 0x23,                    // 7B           cmp  rax, 0x23          the last instruction of the loop that touches memory lies before
+        0x48, 0x83, 0xF8, 0x23,                    // 7B           cmp  rax, 0x23          the loop accesses memory only before this offset
         0x77, 0x08,                                // 7F           ja   pass
         0x4C, 0x89, 0x82, 0xA8, 0x00, 0x00, 0x00,  // 81  resume:  mov  [rdx + 168], r8
         0xC3,                                      // 88           ret
@@ -85,21 +95,32 @@ internal static unsafe class GuardedCopy
         0x90,
     ];
 
+    /// <summary><c>struct sigaction</c>.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    private struct SignalAction
+    {
+        public nint Handler;
+        public fixed ulong Mask[16];
+        public int Flags;
+        public nint Restorer;
+    }
+
     private static delegate* unmanaged<byte*, byte*, nuint, byte*, int> Install()
     {
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64) return null;
-        Libc.SignalAction action;
-        if (Libc.SigAction(Libc.SIGBUS, null, &action) != 0 || action.Handler is Libc.SIG_DFL or Libc.SIG_IGN) return null;
+        SignalAction action;
+        if (Libc.SigAction(Libc.SIGBUS, 0, (nint)(&action)) != 0 || action.Handler is Libc.SIG_DFL or Libc.SIG_IGN) return null;
         var bytes = (nuint)Environment.SystemPageSize;
-        var page = Libc.MMap(null, bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS, -1, 0);
-        if (page == Libc.MAP_FAILED) return null;
-        Code.CopyTo(new Span<byte>(page, Previous));
-        BinaryPrimitives.WriteInt64LittleEndian(new Span<byte>(page + Previous, sizeof(long)), action.Handler);
-        action.Handler = (nint)(page + Handler);
-        // Never writable and executable at once.
-        if (Libc.MProtect(page, bytes, Libc.PROT_READ | Libc.PROT_EXEC) == 0 && Libc.SigAction(Libc.SIGBUS, &action, null) == 0)
-            return (delegate* unmanaged<byte*, byte*, nuint, byte*, int>)page;
-        _ = Libc.MUnmap(page, bytes);
+        var page = Mapping.TryCreate(bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS);
+        if (page is null) return null;
+        var code = page.Window.Span;
+        Code.CopyTo(code);
+        BinaryPrimitives.WriteInt64LittleEndian(code[Previous..], action.Handler);
+        action.Handler = page.Start + Handler;
+        // Never writable and executable at once. The page stays mapped as long as the process lives.
+        if (Libc.MProtect(page.Start, bytes, Libc.PROT_READ | Libc.PROT_EXEC) == 0 && Libc.SigAction(Libc.SIGBUS, (nint)(&action), 0) == 0)
+            return (delegate* unmanaged<byte*, byte*, nuint, byte*, int>)page.Start;
+        page.Dispose();
         return null;
     }
 }

@@ -3,16 +3,16 @@ using System.Runtime.CompilerServices;
 namespace VmShunt.Ring.Memory;
 
 /// <summary>
-/// A guest's physical memory as this process sees it: an immutable set of regions and the checked translation from
-/// guest-physical addresses. Any number of threads may use it. A change of the map is a new object; the old one must
-/// live as long as a window, span or <see cref="IoVectors"/> that came from it is used.
+/// A guest's physical memory as this process maps it: an immutable set of regions, and the checked translation of
+/// guest-physical addresses. Any thread. A changed memory map is a new object; the old one must not be disposed while a
+/// window, span or <see cref="IoVectors"/> that it returned or filled is in use.
 /// </summary>
-public sealed unsafe class GuestMemory : IDisposable
+public sealed class GuestMemory : IDisposable
 {
     private readonly MemoryRegion[] _regions;
     private int _disposed;
 
-    /// <summary>Makes a map of regions and keeps their mappings alive until it is disposed.</summary>
+    /// <summary>Creates the memory and keeps the regions mapped until it is disposed.</summary>
     /// <exception cref="InvalidDataException">Two regions overlap.</exception>
     public GuestMemory(params IEnumerable<MemoryRegion> regions)
     {
@@ -30,23 +30,19 @@ public sealed unsafe class GuestMemory : IDisposable
         }
     }
 
-    /// <summary>The regions, by ascending guest-physical address.</summary>
+    /// <summary>The regions in the order of their guest-physical addresses.</summary>
     public IReadOnlyList<MemoryRegion> Regions => _regions;
 
-    /// <summary>Finds a stretch that lies inside one region.</summary>
-    /// <returns>False when any byte of it is outside, or it crosses from one region to the next.</returns>
+    /// <summary>Translates a range that lies within one region.</summary>
+    /// <returns>False when a byte of it is outside of the memory, or it crosses from one region into the next.</returns>
     public bool TryGetWindow(ulong address, int length, out MemoryWindow window)
     {
-        if (length >= 0 && TryFind(address, out var region) && (ulong)length <= region.Size - (address - region.GuestAddress))
-        {
-            window = new MemoryWindow(region.Base + (address - region.GuestAddress), (uint)length);
-            return true;
-        }
+        if (length >= 0 && TryFind(address, out var region)) return TryCut(region, address, (uint)length, out window);
         window = default;
         return false;
     }
 
-    /// <summary>As <see cref="TryGetWindow"/>, by the address that the process which sent the region uses itself.</summary>
+    /// <summary>As <see cref="TryGetWindow"/>, for an address in the process that sent the region.</summary>
     public bool TryGetWindowByUserAddress(ulong userAddress, int length, out MemoryWindow window)
     {
         foreach (var region in _regions)
@@ -59,18 +55,18 @@ public sealed unsafe class GuestMemory : IDisposable
         return false;
     }
 
-    /// <summary>The bytes of a stretch that lies inside one region.</summary>
+    /// <summary>The bytes of a range that lies within one region.</summary>
     /// <exception cref="ArgumentOutOfRangeException">It does not.</exception>
     public Span<byte> GetSpan(ulong address, int length) =>
         TryGetWindow(address, length, out var window)
             ? window.Span
             : throw new ArgumentOutOfRangeException(nameof(address), $"{length} bytes at {address:x} are not in guest memory");
 
-    /// <summary>Copies a value out of guest memory once.</summary>
-    /// <returns>False when it is not wholly inside one region.</returns>
+    /// <summary>Reads a value from guest memory once.</summary>
+    /// <returns>False when it does not lie within one region.</returns>
     public bool TryRead<T>(ulong address, out T value) where T : unmanaged
     {
-        if (TryGetWindow(address, sizeof(T), out var window))
+        if (TryGetWindow(address, Unsafe.SizeOf<T>(), out var window))
         {
             value = window.Read<T>(0);
             return true;
@@ -79,22 +75,22 @@ public sealed unsafe class GuestMemory : IDisposable
         return false;
     }
 
-    /// <summary>Copies a value into guest memory.</summary>
-    /// <returns>False when it is not wholly inside one writable region.</returns>
+    /// <summary>Writes a value to guest memory.</summary>
+    /// <returns>False when it does not lie within one writable region.</returns>
     public bool TryWrite<T>(ulong address, T value) where T : unmanaged
     {
         if (!TryFind(address, out var region) || !region.IsWritable) return false;
-        if (!TryGetWindow(address, sizeof(T), out var window)) return false;
+        if (!TryCut(region, address, (uint)Unsafe.SizeOf<T>(), out var window)) return false;
         window.Write(0, value);
         return true;
     }
 
-    /// <summary>Adds a stretch to a list for disk I/O, in as many pieces as it crosses regions.</summary>
+    /// <summary>Adds a range to a list for disk I/O, one piece per region that it crosses.</summary>
     /// <param name="address">The first guest-physical address.</param>
     /// <param name="length">The length in bytes; 0 adds nothing.</param>
-    /// <param name="deviceWrites">Whether the device will write there: read-only regions are refused then.</param>
-    /// <param name="target">The list. On failure it may hold a part of the stretch.</param>
-    /// <returns>False when any byte is outside the memory, or the list is full.</returns>
+    /// <param name="deviceWrites">Whether the device will write to the range; it must not be in a read-only region then.</param>
+    /// <param name="target">The list. On failure it may hold a part of the range.</param>
+    /// <returns>False when a byte is outside of the memory, or the list is full.</returns>
     public bool TryAppend(ulong address, ulong length, bool deviceWrites, IoVectors target)
     {
         while (length > 0)
@@ -102,7 +98,7 @@ public sealed unsafe class GuestMemory : IDisposable
             if (!TryFind(address, out var region) || (deviceWrites && !region.IsWritable)) return false;
             var offset = address - region.GuestAddress;
             var here = Math.Min(length, region.Size - offset);
-            if (!target.TryAdd(region.Base + offset, here)) return false;
+            if (!target.TryAdd(region.Base + (nint)offset, here)) return false;
             length -= here;
             address += here;
         }
@@ -114,6 +110,19 @@ public sealed unsafe class GuestMemory : IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         foreach (var region in _regions) region.ViewHandle.DangerousRelease();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool TryCut(MemoryRegion region, ulong address, uint length, out MemoryWindow window)
+    {
+        var offset = address - region.GuestAddress;
+        if (length <= region.Size - offset)
+        {
+            window = new MemoryWindow(region.Base + (nint)offset, length);
+            return true;
+        }
+        window = default;
+        return false;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,22 +1,31 @@
+using System.Runtime.InteropServices;
 using VmShunt.Ring.Interop;
 
 namespace VmShunt.Ring.Memory;
 
 /// <summary>
 /// A list of checked pieces of guest memory that one disk operation reads into or writes from. Only
-/// <see cref="GuestMemory"/> can add to it, so every piece lies inside a mapped region. Reused, never shared between
-/// threads; valid while the <see cref="GuestMemory"/> that filled it is alive.
+/// <see cref="GuestMemory"/> can add to it, so every piece lies within a mapped region. It is reused, belongs to one thread
+/// at a time, and is valid until the <see cref="GuestMemory"/> that filled it is disposed.
 /// </summary>
-public sealed unsafe class IoVectors
+public sealed class IoVectors
 {
-    /// <summary>The kernel's limit of pieces a call (<c>IOV_MAX</c>).</summary>
+    /// <summary>The kernel's limit of pieces per system call (<c>IOV_MAX</c>).</summary>
     public const int MaxPieces = 1024;
 
-    // No piece outgrows a span.
+    // A piece fits a span.
     private const ulong MaxPieceBytes = 1 << 30;
 
     private readonly IoVector[] _pieces = GC.AllocateUninitializedArray<IoVector>(MaxPieces, pinned: true);
     private int _count;
+
+    /// <summary>Creates an empty list.</summary>
+    public IoVectors() => Address = Marshal.UnsafeAddrOfPinnedArrayElement(_pieces, 0);
+
+    /// <summary>The address of the array of pieces, which is pinned for as long as the list lives.</summary>
+    internal nint Address { get; }
+
+    internal ReadOnlySpan<IoVector> Pieces => _pieces.AsSpan(0, _count);
 
     /// <summary>The number of pieces.</summary>
     public int Count => _count;
@@ -31,7 +40,7 @@ public sealed unsafe class IoVectors
         TotalBytes = 0;
     }
 
-    internal bool TryAdd(byte* address, ulong length)
+    internal bool TryAdd(nint address, ulong length)
     {
         while (length > 0)
         {
@@ -39,35 +48,35 @@ public sealed unsafe class IoVectors
             if (!TryExtendLast(address, here))
             {
                 if (_count == MaxPieces) return false;
-                _pieces[_count++] = new IoVector((nint)address, (nuint)here);
+                _pieces[_count++] = new IoVector(address, (nuint)here);
             }
             TotalBytes += (long)here;
-            address += here;
+            address += (nint)here;
             length -= here;
         }
         return true;
     }
 
-    private bool TryExtendLast(byte* address, ulong length)
+    private bool TryExtendLast(nint address, ulong length)
     {
         if (_count == 0) return false;
         ref var last = ref _pieces[_count - 1];
-        if ((nuint)last.Address + last.Length != (nuint)address || last.Length + length > MaxPieceBytes) return false;
+        if (last.Address + (nint)last.Length != address || last.Length + length > MaxPieceBytes) return false;
         last = new IoVector(last.Address, last.Length + (nuint)length);
         return true;
     }
 
-    /// <summary>One piece as a span, for devices that fill memory themselves.</summary>
+    /// <summary>The bytes of one piece.</summary>
     public Span<byte> this[int index]
     {
         get
         {
             var piece = _pieces.AsSpan(0, _count)[index];
-            return new Span<byte>((void*)piece.Address, (int)piece.Length);
+            return new MemoryWindow(piece.Address, (uint)piece.Length).Span;
         }
     }
 
-    /// <summary>Whether every piece starts at a multiple of one size and is a multiple of another long. Both are powers of two.</summary>
+    /// <summary>Whether every piece starts at a multiple of <paramref name="start"/> and its length is a multiple of <paramref name="length"/>; both are powers of two.</summary>
     public bool IsAligned(int start, int length)
     {
         nuint starts = 0, lengths = 0;
@@ -80,22 +89,22 @@ public sealed unsafe class IoVectors
     }
 
     /// <summary>Fills every byte with zero.</summary>
-    /// <exception cref="IOException">Memory of a piece is gone.</exception>
+    /// <exception cref="IOException">A page of a piece cannot be accessed: its file was truncated, or its device failed.</exception>
     public void Zero() => ZeroFrom(0);
 
-    /// <summary>Fills every byte from <paramref name="skip"/> on with zero.</summary>
-    /// <exception cref="IOException">Memory of a piece is gone.</exception>
+    /// <summary>Fills every byte after the first <paramref name="skip"/> with zero.</summary>
+    /// <exception cref="IOException">A page of a piece cannot be accessed: its file was truncated, or its device failed.</exception>
     public void ZeroFrom(long skip)
     {
         foreach (var piece in _pieces.AsSpan(0, _count))
         {
             var length = (long)piece.Length;
-            if (skip < length) BulkCopy.Clear(new Span<byte>((byte*)piece.Address + skip, checked((int)(length - skip))));
+            if (skip < length) BulkCopy.Clear(new MemoryWindow(piece.Address + (nint)skip, (uint)(length - skip)).Span);
             skip = Math.Max(0, skip - length);
         }
     }
 
-    /// <summary>Copies bytes into the pieces, as far as they reach.</summary>
+    /// <summary>Copies bytes into the pieces, up to the shorter of both.</summary>
     /// <returns>The number of bytes copied.</returns>
     public int CopyFrom(ReadOnlySpan<byte> source)
     {
@@ -110,7 +119,7 @@ public sealed unsafe class IoVectors
         return copied;
     }
 
-    /// <summary>Copies bytes out of the pieces, as far as both reach.</summary>
+    /// <summary>Copies bytes out of the pieces, up to the shorter of both.</summary>
     /// <returns>The number of bytes copied.</returns>
     public int CopyTo(Span<byte> target)
     {
@@ -126,28 +135,27 @@ public sealed unsafe class IoVectors
     }
 
     /// <summary>
-    /// Fills the pieces from one stretch of memory, which may be gone, and has what will be wanted next fetched meanwhile
-    /// where it is known and both are short. Only where <see cref="GuardedCopy"/> is supported.
+    /// Fills the pieces from contiguous memory that may become inaccessible, and prefetches the memory of a likely next read.
+    /// Only where <see cref="GuardedCopy"/> is supported.
     /// </summary>
-    /// <param name="source">As many bytes as the pieces hold.</param>
-    /// <param name="next">Where the next bytes lie; a hint, null where that is not known.</param>
-    /// <returns>False when a page could not be had; the pieces hold anything then.</returns>
-    internal bool TryFillFrom(byte* source, byte* next)
+    /// <param name="source">The address of as many bytes as the pieces hold.</param>
+    /// <param name="next">A hint: the address of the next bytes; 0: unknown.</param>
+    /// <returns>False when a page cannot be accessed; the content of the pieces is undefined then.</returns>
+    internal bool TryFillFrom(nint source, nint next)
     {
-        // More than that would push each other out of the nearest cache.
-        const int aheadAtMost = 16 * 1024;
-        if (TotalBytes > aheadAtMost) next = null;
+        // With more than that, the prefetched lines and the copied ones would evict each other from the first-level cache.
+        const int maxPrefetchBytes = 16 * 1024;
+        if (TotalBytes > maxPrefetchBytes) next = 0;
         foreach (var piece in _pieces.AsSpan(0, _count))
         {
-            var target = (byte*)piece.Address;
-            if (!(next is null ? GuardedCopy.TryCopy(target, source, piece.Length) : GuardedCopy.TryCopy(target, source, piece.Length, next))) return false;
-            source += piece.Length;
-            if (next is not null) next += piece.Length;
+            if (!(next == 0 ? GuardedCopy.TryCopy(piece.Address, source, piece.Length) : GuardedCopy.TryCopy(piece.Address, source, piece.Length, next))) return false;
+            source += (nint)piece.Length;
+            if (next != 0) next += (nint)piece.Length;
         }
         return true;
     }
 
-    /// <summary>Drops everything after the first <paramref name="bytes"/> bytes.</summary>
+    /// <summary>Keeps the first <paramref name="bytes"/> bytes only.</summary>
     public void Truncate(long bytes)
     {
         for (var i = 0; i < _count; i++)
@@ -165,7 +173,7 @@ public sealed unsafe class IoVectors
         foreach (var piece in _pieces.AsSpan(0, _count)) TotalBytes += (long)piece.Length;
     }
 
-    /// <summary>Drops the first <paramref name="bytes"/> bytes, at most all: a header, or what a short transfer has already moved.</summary>
+    /// <summary>Drops the first <paramref name="bytes"/> bytes, at most all: a header, or the bytes of a partial transfer.</summary>
     public void Skip(long bytes)
     {
         bytes = Math.Min(bytes, TotalBytes);
@@ -176,6 +184,4 @@ public sealed unsafe class IoVectors
         _count -= first;
         if (bytes > 0) _pieces[0] = new IoVector(_pieces[0].Address + (nint)bytes, _pieces[0].Length - (nuint)bytes);
     }
-
-    internal ReadOnlySpan<IoVector> Pieces => _pieces.AsSpan(0, _count);
 }

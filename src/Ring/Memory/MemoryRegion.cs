@@ -5,21 +5,20 @@ using Microsoft.Win32.SafeHandles;
 namespace VmShunt.Ring.Memory;
 
 /// <summary>
-/// One contiguous piece of guest-physical memory, mapped from a file that is shared between processes. Immutable.
-/// The mapping lives until this object and every <see cref="GuestMemory"/> that names it are disposed.
+/// A contiguous range of guest-physical memory, mapped from a file that processes share. Immutable. It stays mapped until
+/// this object and every <see cref="GuestMemory"/> that contains it are disposed.
 /// </summary>
-public sealed unsafe class MemoryRegion : IDisposable
+public sealed class MemoryRegion : IDisposable
 {
     private readonly MemoryMappedViewAccessor _view;
-    private readonly byte* _base;
     private int _disposed;
 
     private MemoryRegion(MemoryMappedViewAccessor view, ulong guestAddress, ulong size, ulong userAddress, bool writable)
     {
         _view = view;
-        byte* pointer = null;
-        view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
-        _base = pointer + view.PointerOffset;
+        var added = false;
+        view.SafeMemoryMappedViewHandle.DangerousAddRef(ref added);
+        Base = view.SafeMemoryMappedViewHandle.DangerousGetHandle() + (nint)view.PointerOffset;
         GuestAddress = guestAddress;
         Size = size;
         UserAddress = userAddress;
@@ -32,25 +31,26 @@ public sealed unsafe class MemoryRegion : IDisposable
     /// <summary>The size in bytes.</summary>
     public ulong Size { get; }
 
-    /// <summary>Where the process that sent the region has it mapped (vhost-user names rings by such addresses); 0 when unknown.</summary>
+    /// <summary>The region's address in the process that sent it (vhost-user uses such addresses for rings); 0 when unknown.</summary>
     public ulong UserAddress { get; }
 
     /// <summary>Whether this process may write to it.</summary>
     public bool IsWritable { get; }
 
-    internal byte* Base => _base;
+    /// <summary>The address of its first byte in this process.</summary>
+    internal nint Base { get; }
 
     internal SafeHandle ViewHandle => _view.SafeMemoryMappedViewHandle;
 
     /// <summary>Maps part of a file, shared.</summary>
-    /// <param name="file">The file; stays the caller's and may be closed afterwards.</param>
-    /// <param name="fileOffset">Where in the file the region starts, in bytes.</param>
+    /// <param name="file">The file; the caller owns it and may close it afterwards.</param>
+    /// <param name="fileOffset">The region's offset in the file, in bytes.</param>
     /// <param name="size">The size in bytes.</param>
     /// <param name="guestAddress">The first guest-physical address.</param>
-    /// <param name="userAddress">The sender's own address of it, or 0.</param>
-    /// <param name="writable">False maps it for reading only.</param>
+    /// <param name="userAddress">The region's address in the process that sent it, or 0.</param>
+    /// <param name="writable">False: map it for reading only.</param>
     /// <exception cref="InvalidDataException">
-    /// The region is empty, overflows, or is larger than the file: touching the missing part would end the process.
+    /// The region is empty, overflows, or reaches past the end of the file, where an access would raise SIGBUS.
     /// </exception>
     public static MemoryRegion Map(SafeFileHandle file, ulong fileOffset, ulong size, ulong guestAddress, ulong userAddress = 0, bool writable = true)
     {
@@ -67,7 +67,7 @@ public sealed unsafe class MemoryRegion : IDisposable
         try
         {
             var access = writable ? MemoryMappedFileAccess.ReadWrite : MemoryMappedFileAccess.Read;
-            // It holds a duplicate of the descriptor, which the mapping itself does not need.
+            // Disposed at once: it holds a duplicate of the descriptor, which the mapping does not need.
             using var mapped = MemoryMappedFile.CreateFromFile(file, null, 0, access, HandleInheritability.None, leaveOpen: true);
             var view = mapped.CreateViewAccessor((long)fileOffset, (long)size, access);
             return new MemoryRegion(view, guestAddress, size, userAddress, writable);
@@ -82,7 +82,7 @@ public sealed unsafe class MemoryRegion : IDisposable
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
-        _view.SafeMemoryMappedViewHandle.ReleasePointer();
+        _view.SafeMemoryMappedViewHandle.DangerousRelease();
         _view.Dispose();
     }
 
@@ -94,7 +94,7 @@ public sealed unsafe class MemoryRegion : IDisposable
         }
         catch (Exception e) when (e is IOException or NotSupportedException or UnauthorizedAccessException)
         {
-            throw new InvalidDataException($"a memory region's descriptor is no file that can be mapped: {e.Message}", e);
+            throw new InvalidDataException($"the descriptor of a memory region is not a file that can be mapped: {e.Message}", e);
         }
     }
 }

@@ -5,29 +5,29 @@ using System.Runtime.Intrinsics.X86;
 namespace VmShunt.Ring.Memory;
 
 /// <summary>
-/// A stretch of guest memory that was checked once: base and length are known good, every access is held inside.
-/// What is read may change at any time, so each field is read once into a local and then judged. The names of the
-/// ordered accessors say the order. Valid while the <see cref="GuestMemory"/> that gave it is alive.
+/// A checked range of memory that others write, too: a guest's, or a ring that the kernel shares. Every access is checked
+/// against the length. Memory may change at any time, so read a field once into a local before validating it. The names of
+/// the ordered accessors state the order. Valid until the <see cref="GuestMemory"/> that returned it is disposed.
 /// </summary>
 public readonly unsafe struct MemoryWindow
 {
     private readonly byte* _base;
     private readonly uint _length;
 
-    internal MemoryWindow(byte* start, uint length)
+    internal MemoryWindow(nint start, uint length)
     {
-        _base = start;
+        _base = (byte*)start;
         _length = length;
     }
 
     /// <summary>The length in bytes.</summary>
     public int Length => (int)_length;
 
-    /// <summary>The bytes themselves, for data whose order does not matter.</summary>
+    /// <summary>The bytes, for data whose order does not matter.</summary>
     public Span<byte> Span => new(_base, (int)_length);
 
-    /// <summary>Copies a value out once. The copy is the reader's; the memory may differ a moment later.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The value would reach past the window.</exception>
+    /// <summary>Reads a value once.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value reaches past the window.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public T Read<T>(int offset) where T : unmanaged
     {
@@ -35,8 +35,8 @@ public readonly unsafe struct MemoryWindow
         return Unsafe.ReadUnaligned<T>(_base + offset);
     }
 
-    /// <summary>Copies a value in.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The value would reach past the window.</exception>
+    /// <summary>Writes a value.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value reaches past the window.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Write<T>(int offset, T value) where T : unmanaged
     {
@@ -44,7 +44,7 @@ public readonly unsafe struct MemoryWindow
         Unsafe.WriteUnaligned(_base + offset, value);
     }
 
-    /// <summary>Reads an index or flags word; nothing after this read is seen from before it.</summary>
+    /// <summary>Reads a word with one 16-bit load; later reads are not moved before it.</summary>
     /// <param name="offset">A multiple of two.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ushort ReadUInt16Acquire(int offset)
@@ -53,7 +53,16 @@ public readonly unsafe struct MemoryWindow
         return Volatile.Read(ref *(ushort*)(_base + offset));
     }
 
-    /// <summary>Writes an index or flags word with one 16-bit store, after everything written before it.</summary>
+    /// <summary>Reads a word with one 32-bit load; later reads are not moved before it.</summary>
+    /// <param name="offset">A multiple of four.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal uint ReadUInt32Acquire(int offset)
+    {
+        Check(offset, sizeof(uint));
+        return Volatile.Read(ref *(uint*)(_base + offset));
+    }
+
+    /// <summary>Writes a word with one 16-bit store; earlier writes are visible before it.</summary>
     /// <param name="offset">A multiple of two.</param>
     /// <param name="value">The new value.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -63,7 +72,7 @@ public readonly unsafe struct MemoryWindow
         Volatile.Write(ref *(ushort*)(_base + offset), value);
     }
 
-    /// <summary>Writes a word with one 32-bit store, after everything written before it.</summary>
+    /// <summary>Writes a word with one 32-bit store; earlier writes are visible before it.</summary>
     /// <param name="offset">A multiple of four.</param>
     /// <param name="value">The new value.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -73,7 +82,7 @@ public readonly unsafe struct MemoryWindow
         Volatile.Write(ref *(uint*)(_base + offset), value);
     }
 
-    /// <summary>Writes a double word with one 64-bit store, after everything written before it.</summary>
+    /// <summary>Writes a word with one 64-bit store; earlier writes are visible before it.</summary>
     /// <param name="offset">A multiple of eight.</param>
     /// <param name="value">The new value.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -84,8 +93,8 @@ public readonly unsafe struct MemoryWindow
     }
 
     /// <summary>
-    /// Has the cache line at an offset fetched, for a read that is about to come. A hint: it waits for nothing, and where
-    /// the offset is outside, or the memory is gone, nothing happens.
+    /// Prefetches the cache line at an offset. Does not wait for it, and has no effect where the offset is outside or the
+    /// page cannot be accessed.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Prefetch(int offset)

@@ -3,9 +3,9 @@ using System.Runtime.CompilerServices;
 namespace VmShunt.Ring.Memory;
 
 /// <summary>
-/// Loads and stores of fields that several threads share without a lock. A load acquires: nothing after it is seen from
-/// before it. A store releases: everything written before it is visible to a thread that loads the value. Neither orders
-/// a store before a later load; that is <see cref="Fence.StoreBeforeLoad"/>. On x86-64 both are plain moves.
+/// Loads and stores of fields that several threads share without a lock. A load acquires: later reads are not moved
+/// before it. A store releases: everything written before it is visible to a thread that loads the value. Neither orders a
+/// store before a later load; <see cref="Fence.StoreBeforeLoad"/> does. On x86-64 both are plain moves.
 /// </summary>
 public static class Ordered
 {

@@ -5,17 +5,34 @@ namespace VmShunt.Tests.Architecture;
 /// <summary>Rules of docs/architecture.md that only the source shows.</summary>
 public partial class SourceRuleTests
 {
-    private static readonly string[] s_unsafePlaces = ["src/Ring/Memory/", "src/Ring/Interop/", "src/Ring/Virtqueue/"];
+    private const string UnsafeFolder = "src/Ring/Memory/";
 
     [Fact]
-    public void Unsafe_code_and_memory_order_stay_in_their_places()
+    public void Unsafe_code_and_memory_order_stay_in_one_folder()
     {
-        var strays = Sources.Under("src")
-            .Where(file => !s_unsafePlaces.Any(place => file.Path.StartsWith(place, StringComparison.Ordinal)))
-            .Where(file => UnsafeOrOrdered().IsMatch(file.Code))
-            .Select(file => file.Path);
-        Assert.Empty(strays);
+        var sources = Sources.Under("src").Concat(Sources.Under("perf")).ToList();
+        Assert.Equal([], sources
+            .Where(static file => !file.Path.StartsWith(UnsafeFolder, StringComparison.Ordinal) && UnsafeOrOrdered().IsMatch(file.Code))
+            .Select(static file => file.Path));
+        Assert.InRange(sources.Count(static file => Unsafe().IsMatch(file.Code)), 1, 6);
     }
+
+    [Fact]
+    public void No_Interlocked_operation_is_used_as_a_load() =>
+        Assert.Equal([], Sources.Under("src").Concat(Sources.Under("perf"))
+            .Where(static file => LoadByExchange().IsMatch(file.Code))
+            .Select(static file => $"{file.Path}: {LoadByExchange().Match(file.Code).Value}"));
+
+    [Theory]
+    [InlineData("Interlocked.CompareExchange(ref x, 0, 0)", true)]
+    [InlineData("Interlocked.CompareExchange(ref _a[i + 1], null, null)", true)]
+    [InlineData("Interlocked.CompareExchange<Entry?>(\n    ref entry.Next, null, null)", true)]
+    [InlineData("Interlocked.CompareExchange(ref Of(x, y), 0L, 0L)", true)]
+    [InlineData("Interlocked.CompareExchange(ref x, 1, 0)", false)]
+    [InlineData("Interlocked.CompareExchange(ref x, now, last)", false)]
+    [InlineData("Interlocked.CompareExchange(ref x, 10, 0)", false)]
+    [InlineData("Interlocked.CompareExchange(ref x, 0, 00)", false)]
+    public void A_load_by_compare_exchange_is_recognized(string code, bool isLoad) => Assert.Equal(isLoad, LoadByExchange().IsMatch(code));
 
     [Fact]
     public void Only_the_ground_floor_may_contain_unsafe_blocks()
@@ -39,7 +56,7 @@ public partial class SourceRuleTests
     [Fact]
     public void A_file_is_one_idea_and_so_not_long()
     {
-        var longFiles = Sources.Under("src").Concat(Sources.Under("perf"))
+        var longFiles = ((string[])["src", "perf", "tests"]).SelectMany(Sources.Under)
             .Select(file => (file.Path, Lines: File.ReadLines(Path.Combine(Sources.Root, file.Path)).Count()))
             .Where(file => file.Lines > 400);
         Assert.Empty(longFiles);
@@ -47,4 +64,11 @@ public partial class SourceRuleTests
 
     [GeneratedRegex(@"\bunsafe\b|\bVolatile\b|\bvolatile\b|\bMemoryBarrier\b|\bReadBarrier\b|\bWriteBarrier\b")]
     private static partial Regex UnsafeOrOrdered();
+
+    [GeneratedRegex(@"\bunsafe\b")]
+    private static partial Regex Unsafe();
+
+    // The last two arguments are the same.
+    [GeneratedRegex(@"\bCompareExchange(<[^>]*>)?\(\s*ref\s(?:[^;()]|\([^()]*\))*?,\s*(?<value>[\w.]+)\s*,\s*\k<value>\s*\)")]
+    private static partial Regex LoadByExchange();
 }

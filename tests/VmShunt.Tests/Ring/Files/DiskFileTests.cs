@@ -38,7 +38,7 @@ public sealed class DiskFileTests : IDisposable
     [InlineData(10_000, 4_096, 0)]
     [InlineData(1_000_000, 512, 0)]
     [InlineData(0, 0, 0)]
-    public void A_read_stops_at_the_end_of_the_file_only(long offset, int length, int read)
+    public void A_read_is_short_only_at_the_end_of_the_file(long offset, int length, int read)
     {
         foreach (var pieces in (int[])[1, 2, 7, 1000])
         {
@@ -58,7 +58,7 @@ public sealed class DiskFileTests : IDisposable
     [InlineData(9_000, 5_000)]
     [InlineData(20_000, 1)]
     [InlineData(5, 0)]
-    public void A_write_writes_all(long offset, int length)
+    public void A_write_writes_all_pieces(long offset, int length)
     {
         foreach (var pieces in (int[])[1, 3, 1000])
         {
@@ -76,7 +76,7 @@ public sealed class DiskFileTests : IDisposable
     }
 
     [Fact]
-    public void What_is_written_is_read_back_in_other_pieces()
+    public void Data_is_the_same_when_read_into_other_pieces()
     {
         var bytes = new byte[200_000];
         Random.Shared.NextBytes(bytes);
@@ -93,7 +93,7 @@ public sealed class DiskFileTests : IDisposable
     }
 
     [Fact]
-    public void A_device_that_refuses_is_an_error_with_its_number()
+    public void A_failed_transfer_reports_the_errno()
     {
         using var readOnly = File.OpenHandle(_path);
         Spread(512, 1);
@@ -110,7 +110,7 @@ public sealed class DiskFileTests : IDisposable
     {
         foreach (var (zero, offset) in (((Func<SafeFileHandle, long, long, bool>, long)[])[(DiskFile.TryPunchHole, 1000), (DiskFile.TryZeroRange, 5000)]))
         {
-            // A file system that cannot says so, and changes nothing.
+            // False where the file system does not support it; nothing changes then.
             if (!zero(_file, offset, 3000)) continue;
             Array.Clear(_content, (int)offset, 3000);
         }
@@ -157,8 +157,8 @@ public sealed class DiskFileTests : IDisposable
         }
     }
 
-    /// <summary>Fills the list with so many bytes in so many pieces that do not touch.</summary>
-    /// <returns>The bytes' places.</returns>
+    /// <summary>Fills the list with pieces that are not adjacent.</summary>
+    /// <returns>The offset of each byte.</returns>
     private List<int> Spread(int length, int pieces)
     {
         _list.Clear();

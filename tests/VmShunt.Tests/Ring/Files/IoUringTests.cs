@@ -7,7 +7,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.Tests.Ring.Files;
 
-/// <summary>In each of its forms, so also on a kernel that lacks them, an io_uring does the same.</summary>
+/// <summary>Results are the same with every set of features, so also on a kernel that lacks them.</summary>
 public sealed class IoUringTests : IDisposable
 {
     private const int Depth = 16, Unit = 4096, Units = 64, MostUnits = 4;
@@ -36,25 +36,25 @@ public sealed class IoUringTests : IDisposable
         _ram.Dispose();
     }
 
-    public static TheoryData<IoUringForms, bool> Ways()
+    public static TheoryData<IoUringFeatures, bool> FeaturesAndModes()
     {
-        var ways = new TheoryData<IoUringForms, bool>();
+        var all = new TheoryData<IoUringFeatures, bool>();
         foreach (var direct in (bool[])[false, true])
         {
-            foreach (var forms in (IoUringForms[])[IoUringForms.None, IoUringForms.SinglePiece, IoUringForms.Cooperative, IoUringForms.All]) ways.Add(forms, direct);
+            foreach (var features in (IoUringFeatures[])[IoUringFeatures.None, IoUringFeatures.SinglePiece, IoUringFeatures.Cooperative, IoUringFeatures.All]) all.Add(features, direct);
         }
-        return ways;
+        return all;
     }
 
     [Theory]
-    [MemberData(nameof(Ways))]
-    public void Operations_side_by_side_end_once_each_and_as_a_model_says(IoUringForms forms, bool direct)
+    [MemberData(nameof(FeaturesAndModes))]
+    public void Concurrent_operations_complete_once_each_and_match_a_model(IoUringFeatures features, bool direct)
     {
         var seed = Random.Shared.Next();
         _output.WriteLine($"seed {seed}");
         var random = new Random(seed);
         var isAligned = direct && DirectIo.TryEnable(_file, out _);
-        using var ring = Make(forms);
+        using var ring = Make(features);
         ring.Disarm();
         using var sleep = new WaitSet(_completed.Handle);
         var asked = new (bool IsWrite, int At, int Bytes)[Depth];
@@ -63,7 +63,7 @@ public sealed class IoUringTests : IDisposable
             var count = random.Next(1, Depth + 1);
             for (var i = 0; i < count; i++)
             {
-                // Each has a stretch of the file of its own.
+                // Each operation has its own part of the file.
                 const int band = Units / Depth * Unit;
                 var bytes = isAligned ? random.Next(1, MostUnits + 1) * Unit : random.Next(1, MostUnits * Unit + 1);
                 asked[i] = (random.Next(3) == 0, i * band + (isAligned ? random.Next((band - bytes) / Unit + 1) * Unit : random.Next(band - bytes + 1)), bytes);
@@ -75,10 +75,10 @@ public sealed class IoUringTests : IDisposable
                 if (random.Next(4) == 0) ring.Submit();
             }
             Assert.Equal(count, ring.InFlight);
-            var ended = new bool[count];
+            var completed = new bool[count];
             while (ring.InFlight > 0)
             {
-                // A wait submits too; the other two need it done.
+                // A wait submits, too; before the other two it is done here.
                 var wait = random.Next(3);
                 if (wait == 0) ring.WaitForOne();
                 else ring.Submit();
@@ -86,26 +86,26 @@ public sealed class IoUringTests : IDisposable
                 ulong token;
                 int result;
                 while (!ring.TryReap(out token, out result)) Assert.NotEqual(0, wait);
-                Assert.False(ended[token], $"operation {token} ended twice");
-                ended[token] = true;
+                Assert.False(completed[token], $"operation {token} completed twice");
+                completed[token] = true;
                 var (isWrite, at, bytes) = asked[token];
                 Assert.Equal(bytes, result);
                 var got = new byte[bytes];
                 _lists[token].CopyTo(got);
-                if (!isWrite && !got.AsSpan().SequenceEqual(_model.AsSpan(at, bytes))) Assert.Fail($"{bytes} bytes at {at} are not what is there");
+                if (!isWrite && !got.AsSpan().SequenceEqual(_model.AsSpan(at, bytes))) Assert.Fail($"{bytes} bytes at {at} differ from the model");
             }
-            Assert.DoesNotContain(false, ended);
+            Assert.DoesNotContain(false, completed);
             Assert.False(ring.TryReap(out _, out _));
         }
         Assert.Equal(_model, File.ReadAllBytes(_path));
     }
 
     [Theory]
-    [MemberData(nameof(Ways))]
-    public void What_cannot_be_done_in_full_is_told(IoUringForms forms, bool direct)
+    [MemberData(nameof(FeaturesAndModes))]
+    public void A_short_read_and_a_failed_write_report_their_results(IoUringFeatures features, bool direct)
     {
         if (direct) _ = DirectIo.TryEnable(_file, out _);
-        using var ring = Make(forms);
+        using var ring = Make(features);
         foreach (var pieces in (int[])[1, 2])
         {
             _lists[0].Clear();
@@ -126,9 +126,9 @@ public sealed class IoUringTests : IDisposable
         }
     }
 
-    private IoUring Make(IoUringForms forms)
+    private IoUring Make(IoUringFeatures features)
     {
-        var ring = IoUring.TryCreate(Depth, _file, _completed, forms);
+        var ring = IoUring.TryCreate(Depth, _file, _completed, features);
         Assert.NotNull(ring);
         Assert.Equal(Depth, ring.Capacity);
         return ring;
@@ -138,13 +138,13 @@ public sealed class IoUringTests : IDisposable
     {
         if (!ring.Arm())
         {
-            Assert.True(sleep.Wait(60_000), "nobody said that an operation has ended");
+            Assert.True(sleep.Wait(60_000), "no completion was signalled");
             _completed.TryDrain();
         }
         ring.Disarm();
     }
 
-    /// <summary>Fills an operation's list with pieces that do not touch.</summary>
+    /// <summary>Fills an operation's list with pieces that are not adjacent.</summary>
     private void Spread(Random random, int operation, int bytes, bool isAligned)
     {
         var list = _lists[operation];

@@ -4,7 +4,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Files;
 
-/// <summary>Memory that is taken for what is written alone holds what any memory would.</summary>
+/// <summary>Memory that is allocated for written pages only holds the same bytes as any memory.</summary>
 public sealed class SparseMemoryTests : IDisposable
 {
     private const int Page = PrivateMemory.LargePageBytes, Bytes = 4 * Page + 12_345;
@@ -19,14 +19,14 @@ public sealed class SparseMemoryTests : IDisposable
     }
 
     [Fact]
-    public void It_reads_as_a_model_says_whatever_was_written_and_cleared()
+    public void Reads_match_a_model_after_any_writes_and_clears()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
         var model = new byte[Bytes];
         for (var round = 0; round < 600; round++)
         {
-            // Often from one page into another, now and then whole pages.
+            // Often across a page boundary, sometimes whole pages.
             var (offset, length) = random.Next(4) switch
             {
                 0 => (random.Next(4) * Page, random.Next(1, 3) * Page),
@@ -58,7 +58,7 @@ public sealed class SparseMemoryTests : IDisposable
     }
 
     [Fact]
-    public void What_is_not_inside_is_refused()
+    public void A_range_past_the_end_is_refused()
     {
         var pieces = new IoVectors();
         Assert.True(_ram.Memory.TryAppend(TestMemory.Start, 2, true, pieces));
@@ -72,7 +72,7 @@ public sealed class SparseMemoryTests : IDisposable
     }
 
     [Fact]
-    public void What_was_written_while_its_page_was_given_back_is_there_or_not_and_stays_so()
+    public void A_write_concurrent_with_freeing_its_page_is_kept_or_lost_for_good()
     {
         var writer = new Thread(() =>
         {
@@ -85,7 +85,7 @@ public sealed class SparseMemoryTests : IDisposable
         Assert.True(_ram.Memory.TryAppend(TestMemory.Start, 1, true, pieces));
         _memory.Read(pieces, 100);
         var seen = _ram.Span(TestMemory.Start, 1)[0];
-        // Something else of the same page is written: nothing comes back that was gone.
+        // Another write to the same page must not bring a lost write back.
         _memory.Write([7], 5000);
         _memory.Read(pieces, 100);
         Assert.Equal(seen, _ram.Span(TestMemory.Start, 1)[0]);

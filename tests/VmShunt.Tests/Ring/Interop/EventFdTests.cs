@@ -6,7 +6,7 @@ namespace VmShunt.Tests.Ring.Interop;
 public class EventFdTests
 {
     [Fact]
-    public void Signals_add_up_to_one()
+    public void Signals_coalesce_until_the_eventfd_is_drained()
     {
         using var eventFd = EventFd.Create();
         Assert.False(eventFd.TryDrain());
@@ -16,10 +16,10 @@ public class EventFdTests
     }
 
     [Fact]
-    public void A_full_counter_neither_blocks_nor_is_lost()
+    public void Signalling_a_full_counter_does_not_block_and_is_not_lost()
     {
         using var eventFd = EventFd.Create();
-        // One below the largest count: the next signal would have to wait.
+        // One below the maximum: a blocking signal would wait.
         using (var raw = new FileStream(new Microsoft.Win32.SafeHandles.SafeFileHandle(eventFd.Handle.DangerousGetHandle(), ownsHandle: false), FileAccess.Write, 0))
             raw.Write(BitConverter.GetBytes(ulong.MaxValue - 1));
         eventFd.Signal();
@@ -28,7 +28,7 @@ public class EventFdTests
     }
 
     [Fact]
-    public void A_peers_eventfd_is_the_same_counter()
+    public void An_eventfd_from_a_peer_is_the_same_counter()
     {
         using var mine = EventFd.Create();
         var (one, other) = UnixConnection.CreatePair();
@@ -52,7 +52,7 @@ public class EventFdTests
     }
 
     [Fact]
-    public void What_is_no_eventfd_is_closed()
+    public void A_descriptor_that_is_not_an_eventfd_is_closed()
     {
         var file = SharedMemoryFile.Create("test", 4096);
         Assert.False(EventFd.TryFromPeer(file, out var eventFd));
@@ -62,7 +62,7 @@ public class EventFdTests
         using (one)
         {
             Assert.False(EventFd.TryFromPeer((Microsoft.Win32.SafeHandles.SafeFileHandle)other.Handle, out _));
-            // The socket is closed, not made non-blocking and kept.
+            // The socket is closed, so its peer reads end-of-file.
             Assert.Equal(0, one.Receive(new byte[1]));
         }
     }

@@ -19,7 +19,7 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void Many_small_messages_are_one_stream()
+    public void Many_small_messages_arrive_as_one_stream()
     {
         var sender = new Thread(() =>
         {
@@ -36,13 +36,13 @@ public sealed class UnixConnectionTests : IDisposable
         Assert.False(_other.ReceiveExactly(number));
         Assert.Equal(0, _other.Receive(number));
         sender.Join();
-        // Only one direction is at its end.
+        // The other direction is still open.
         _other.Send("back"u8);
         Assert.True(_one.ReceiveExactly(number));
     }
 
     [Fact]
-    public void A_message_larger_than_any_buffer_arrives_whole_with_its_descriptors_once()
+    public void A_message_larger_than_the_socket_buffer_arrives_whole_and_its_descriptors_once()
     {
         using var file = SharedMemoryFile.Create("test", 4096);
         using var descriptors = new DescriptorQueue();
@@ -58,7 +58,7 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void Descriptors_come_in_order_whatever_their_messages_are_joined_to()
+    public void Descriptors_arrive_in_order_when_one_receive_returns_several_messages()
     {
         using var descriptors = new DescriptorQueue();
         var files = Enumerable.Range(1, 6).Select(i => SharedMemoryFile.Create("test", i * 4096)).ToArray();
@@ -82,7 +82,7 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void Descriptors_that_nobody_takes_are_closed()
+    public void Descriptors_that_are_not_dequeued_are_closed()
     {
         using var file = SharedMemoryFile.Create("test", 4096);
         _one.Send("a"u8, [file, file]);
@@ -95,7 +95,7 @@ public sealed class UnixConnectionTests : IDisposable
             Assert.Equal(3, Descriptors.Of(file));
         }
         Assert.Equal(1, Descriptors.Of(file));
-        // On their way when the socket closes.
+        // Sent, but not received when the socket closes.
         _one.Send("a"u8, [file, file]);
         _one.Dispose();
         _other.Dispose();
@@ -103,7 +103,7 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void No_more_than_the_maximum_of_descriptors_wait()
+    public void A_full_descriptor_queue_closes_further_descriptors()
     {
         using var file = SharedMemoryFile.Create("test", 4096);
         using var descriptors = new DescriptorQueue();
@@ -120,7 +120,7 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void A_connection_passes_through_a_connection()
+    public void A_socket_can_be_sent_over_a_socket()
     {
         var (left, right) = UnixConnection.CreatePair();
         using (left)
@@ -141,9 +141,9 @@ public sealed class UnixConnectionTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_blocked_reader_returns_when_the_connection_ends(bool byPeer)
+    public void A_blocked_receive_returns_when_the_connection_closes(bool byPeer)
     {
-        // Many times, so that the end meets the reader before, in and after its call.
+        // Repeated, so that the close happens before, in and after the receive call.
         for (var round = 0; round < 100; round++)
         {
             var (one, other) = UnixConnection.CreatePair();
@@ -163,7 +163,7 @@ public sealed class UnixConnectionTests : IDisposable
             else other.Shutdown();
             Assert.True(reader.Join(60_000));
             Assert.Equal(0, result);
-            // Ending it again does no harm, before or after disposal.
+            // A second shutdown has no effect, before or after disposal.
             other.Shutdown();
             other.Dispose();
             other.Shutdown();
@@ -173,7 +173,7 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void A_message_that_breaks_off_is_an_error()
+    public void A_message_that_is_cut_short_is_an_error()
     {
         _one.Send("abc"u8);
         _one.Dispose();
@@ -182,7 +182,7 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void Sending_to_nobody_is_an_error_and_no_signal()
+    public void Sending_to_a_closed_peer_is_an_error_and_raises_no_signal()
     {
         _other.Dispose();
         Assert.Throws<IOException>(() =>
@@ -192,7 +192,7 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void A_path_where_nobody_listens_is_named()
+    public void The_error_names_a_path_that_no_process_listens_on()
     {
         var missing = Assert.Throws<IOException>(() => UnixConnection.Connect("/tmp/vmshunt-no-such-socket"));
         Assert.Contains("/tmp/vmshunt-no-such-socket", missing.Message, StringComparison.Ordinal);
@@ -204,20 +204,20 @@ public sealed class UnixConnectionTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_server_that_comes_later_is_waited_for(bool afterAnotherThatDied)
+    public async Task Connecting_waits_for_a_server_that_starts_later(bool afterAKilledOne)
     {
         var path = Path.Combine(Path.GetTempPath(), $"vmshunt-later-{Guid.NewGuid():N}");
-        if (afterAnotherThatDied)
+        if (afterAKilledOne)
         {
-            using (var dead = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+            using (var killed = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
             {
-                dead.Bind(new UnixDomainSocketEndPoint(path));
-                // .NET takes the path away with the socket, which a killed process does not.
+                killed.Bind(new UnixDomainSocketEndPoint(path));
+                // .NET removes the path when the socket is disposed; a killed process does not.
                 File.Move(path, path + "-kept");
             }
             File.Move(path + "-kept", path);
         }
-        Assert.Equal(afterAnotherThatDied, File.Exists(path));
+        Assert.Equal(afterAKilledOne, File.Exists(path));
         try
         {
             var connecting = Task.Run(() => UnixConnection.ConnectWhenServed(path, TimeSpan.FromMinutes(1)));
@@ -235,24 +235,88 @@ public sealed class UnixConnectionTests : IDisposable
     }
 
     [Fact]
-    public void A_server_that_never_comes_is_named_after_the_wait()
+    public void Connecting_fails_after_the_timeout_and_names_the_path()
     {
         var path = Path.Combine(Path.GetTempPath(), $"vmshunt-never-{Guid.NewGuid():N}");
         var missing = Assert.Throws<IOException>(() => UnixConnection.ConnectWhenServed(path, TimeSpan.FromMilliseconds(20)));
         Assert.Contains($"{path}: there is no such socket", missing.Message, StringComparison.Ordinal);
-        // What waiting cannot mend is said at once.
+        // An invalid path fails at once, because a retry cannot succeed.
         Assert.Throws<IOException>(() => UnixConnection.ConnectWhenServed("", TimeSpan.FromDays(1)));
     }
 
     [Fact]
-    public void Closing_leaves_no_descriptor()
+    public void An_odd_number_of_descriptors_arrives_whole()
+    {
+        // Their control message is padded to a whole word.
+        using var file = SharedMemoryFile.Create("test", 4096);
+        using var descriptors = new DescriptorQueue();
+        foreach (var count in (int[])[1, 2, 3])
+        {
+            _one.Send("a"u8, [.. Enumerable.Repeat<System.Runtime.InteropServices.SafeHandle>(file, count)]);
+            Assert.True(_other.ReceiveExactly(new byte[1], descriptors));
+            Assert.Equal(count, descriptors.Count);
+            descriptors.CloseAll();
+            Assert.Equal(1, Descriptors.Of(file));
+        }
+    }
+
+    [Fact]
+    public void Sending_and_receiving_allocate_nothing()
+    {
+        using var descriptors = new DescriptorQueue();
+        var sent = new byte[100];
+        var received = new byte[100];
+        Work();
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Work();
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(sent, received);
+
+        void Work()
+        {
+            for (var i = 0; i < 1000; i++)
+            {
+                sent[i % 100] = (byte)i;
+                _one.Send(sent);
+                Assert.True(_other.ReceiveExactly(received, descriptors));
+                Assert.True(_other.TrySend(received));
+                Assert.Equal(100, _one.Receive(received));
+            }
+        }
+    }
+
+    [Fact]
+    public void Data_anywhere_in_the_managed_heap_arrives_while_the_heap_is_compacted()
+    {
+        using var stop = new CancellationTokenSource();
+        var compacting = new Thread(() =>
+        {
+            while (!stop.IsCancellationRequested) GC.Collect(0, GCCollectionMode.Forced, blocking: true, compacting: true);
+        });
+        compacting.Start();
+        for (var i = 0; i < 500; i++)
+        {
+            // Fresh arrays in the first generation, which a collection moves.
+            var sent = new byte[64];
+            var received = new byte[64];
+            Random.Shared.NextBytes(sent);
+            _one.Send(sent);
+            Assert.True(_other.ReceiveExactly(received));
+            Assert.Equal(sent, received);
+        }
+        stop.Cancel();
+        compacting.Join();
+    }
+
+    [Fact]
+    public void The_descriptor_closes_with_its_last_reference()
     {
         var handle = _one.Handle;
         Assert.Equal(1, Descriptors.Of(handle));
         using (var wait = new WaitSet(handle))
         {
             _one.Dispose();
-            // Held by who waits on it.
+            // The wait set still holds a reference.
             Assert.False(wait.Wait(0));
         }
         Assert.Equal(0, _other.Receive(new byte[1]));

@@ -10,7 +10,7 @@ public sealed class UnixListenerTests : IDisposable
     public void Dispose() => File.Delete(_path);
 
     [Fact]
-    public void Connections_are_taken_in_turn_and_the_path_goes_with_the_listener()
+    public void Connections_are_accepted_in_order_and_the_path_is_removed_with_the_listener()
     {
         using (var listener = UnixListener.Bind(_path))
         {
@@ -34,12 +34,12 @@ public sealed class UnixListenerTests : IDisposable
     }
 
     [Fact]
-    public void What_a_dead_process_left_is_replaced()
+    public void The_socket_of_an_exited_process_is_replaced()
     {
-        using (var dead = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        using (var killed = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
         {
-            dead.Bind(new UnixDomainSocketEndPoint(_path));
-            // .NET takes the path away with the socket, which a killed process does not.
+            killed.Bind(new UnixDomainSocketEndPoint(_path));
+            // .NET removes the path when the socket is disposed; a killed process does not.
             File.Move(_path, _path + "-kept");
         }
         File.Move(_path + "-kept", _path);
@@ -49,13 +49,13 @@ public sealed class UnixListenerTests : IDisposable
     }
 
     [Fact]
-    public void A_socket_in_use_is_left_alone()
+    public void A_socket_in_use_is_not_replaced()
     {
         using var listener = UnixListener.Bind(_path);
         var refused = Assert.Throws<IOException>(() => UnixListener.Bind(_path));
         Assert.Contains("another process is listening", refused.Message, StringComparison.Ordinal);
         Assert.True(File.Exists(_path));
-        // The probe is a connection like any other, and gone.
+        // The probe was accepted as any connection, and closed.
         using (var probe = listener.Accept()) Assert.Equal(0, probe.Receive(new byte[1]));
         using var connection = UnixConnection.Connect(_path);
         using var accepted = listener.Accept();
@@ -66,7 +66,7 @@ public sealed class UnixListenerTests : IDisposable
     [Theory]
     [InlineData("")]
     [InlineData("precious")]
-    public void A_plain_file_in_the_way_is_not_deleted(string content)
+    public void A_regular_file_at_the_path_is_not_deleted(string content)
     {
         File.WriteAllText(_path, content);
         var refused = Assert.Throws<IOException>(() => UnixListener.Bind(_path));
@@ -75,7 +75,7 @@ public sealed class UnixListenerTests : IDisposable
     }
 
     [Fact]
-    public void A_plain_file_that_cannot_even_be_opened_is_not_deleted()
+    public void A_regular_file_that_cannot_be_opened_is_not_deleted()
     {
         File.WriteAllText(_path, "precious");
         using (var locked = new FileStream(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
@@ -83,14 +83,14 @@ public sealed class UnixListenerTests : IDisposable
             Assert.Throws<IOException>(() => UnixListener.Bind(_path));
             Assert.True(File.Exists(_path));
         }
-        // As a user without the right to write; root may do all.
+        // Refused for a user without write permission; root can write all the same.
         File.SetAttributes(_path, FileAttributes.ReadOnly);
         Assert.Throws<IOException>(() => UnixListener.Bind(_path));
         Assert.Equal("precious", File.ReadAllText(_path));
     }
 
     [Fact]
-    public void A_folder_or_a_bad_path_is_an_error_that_names_it()
+    public void A_folder_or_an_invalid_path_is_an_error_that_names_it()
     {
         Directory.CreateDirectory(_path);
         try
@@ -107,7 +107,7 @@ public sealed class UnixListenerTests : IDisposable
     }
 
     [Fact]
-    public void A_closed_listener_takes_nobody()
+    public void A_closed_listener_accepts_no_connection()
     {
         var listener = UnixListener.Bind(_path);
         listener.Dispose();

@@ -5,7 +5,7 @@ namespace VmShunt.Tests.Ring.Interop;
 public class WaitSetTests
 {
     [Fact]
-    public void It_says_which_descriptor_is_ready()
+    public void A_wait_reports_which_descriptor_is_ready()
     {
         using EventFd first = EventFd.Create(), second = EventFd.Create();
         using var wait = new WaitSet(first.Handle, second.Handle);
@@ -24,7 +24,7 @@ public class WaitSetTests
     }
 
     [Fact]
-    public void A_sleeper_is_woken_by_another_thread()
+    public void A_signal_from_another_thread_wakes_a_blocked_thread()
     {
         using EventFd ping = EventFd.Create(), pong = EventFd.Create();
         using var wait = new WaitSet(pong.Handle);
@@ -49,7 +49,7 @@ public class WaitSetTests
     }
 
     [Fact]
-    public void It_tells_a_half_closed_socket_from_a_closed_one()
+    public void A_half_closed_socket_differs_from_a_closed_one()
     {
         var (one, other) = UnixConnection.CreatePair();
         using (one)
@@ -71,7 +71,7 @@ public class WaitSetTests
     }
 
     [Fact]
-    public void It_keeps_its_descriptors_open_until_it_is_disposed()
+    public void Descriptors_stay_open_until_the_set_is_disposed()
     {
         var (one, other) = UnixConnection.CreatePair();
         using (other)
@@ -91,7 +91,7 @@ public class WaitSetTests
     }
 
     [Fact]
-    public void A_set_of_nothing_never_has_anything()
+    public void An_empty_set_is_never_ready()
     {
         using var wait = new WaitSet();
         Assert.False(wait.Wait(0));

@@ -18,7 +18,7 @@ public class ByteSizeTests
     [InlineData("512B", 512)]
     [InlineData("9223372036854775807", long.MaxValue)]
     [InlineData("8388607T", 8388607L << 40)]
-    public void Sizes_are_read_as_people_write_them(string text, long bytes)
+    public void A_size_with_or_without_a_unit_is_parsed(string text, long bytes)
     {
         Assert.True(ByteSize.TryParse(text, out var parsed));
         Assert.Equal(bytes, parsed);
@@ -42,7 +42,7 @@ public class ByteSizeTests
     [InlineData("9223372036854775808")]
     [InlineData("8388608T")]
     [InlineData("99999999999999999999")]
-    public void What_is_no_size_is_refused(string text)
+    public void A_text_that_is_not_a_size_is_refused(string text)
     {
         Assert.False(ByteSize.TryParse(text, out var bytes));
         Assert.Equal(0, bytes);
@@ -55,7 +55,7 @@ public class ByteSizeTests
     [InlineData(1536, "1536")]
     [InlineData(64L << 20, "64M")]
     [InlineData(1L << 50, "1024T")]
-    public void The_shortest_exact_form(long bytes, string text)
+    public void A_size_is_formatted_in_its_shortest_exact_form(long bytes, string text)
     {
         Assert.Equal(text, ByteSize.Format(bytes));
         Assert.True(ByteSize.TryParse(text, out var parsed));

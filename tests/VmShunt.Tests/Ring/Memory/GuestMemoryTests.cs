@@ -14,7 +14,7 @@ public sealed class GuestMemoryTests : IDisposable
 
     public GuestMemoryTests()
     {
-        // Adjacent for the guest, the other way round in the file.
+        // Adjacent in guest-physical memory, in reverse order in the file.
         _regions =
         [
             MemoryRegion.Map(_file, 0, Page, High, userAddress: 0x7000_0000),
@@ -53,7 +53,7 @@ public sealed class GuestMemoryTests : IDisposable
     [InlineData(Low, int.MinValue, false)]
     [InlineData(Low, 0, true)]
     [InlineData(Low - 1, 0, false)]
-    public void A_window_lies_inside_one_region(ulong address, int length, bool inside)
+    public void A_window_lies_within_one_region(ulong address, int length, bool inside)
     {
         Assert.Equal(inside, _memory.TryGetWindow(address, length, out var window));
         Assert.Equal(inside ? length : 0, window.Length);
@@ -70,11 +70,11 @@ public sealed class GuestMemoryTests : IDisposable
     [InlineData(0x1000, 8, true)]
     [InlineData(Low, 8, false)]
     [InlineData(ulong.MaxValue, 8, false)]
-    public void A_window_by_user_address_lies_inside_one_region(ulong address, int length, bool inside) =>
+    public void A_window_by_user_address_lies_within_one_region(ulong address, int length, bool inside) =>
         Assert.Equal(inside, _memory.TryGetWindowByUserAddress(address, length, out _));
 
     [Fact]
-    public void Each_address_is_its_own_byte_of_the_file()
+    public void Each_address_maps_to_its_own_byte_of_the_file()
     {
         Assert.True(_memory.TryWrite(Low, 0x1111_1111u));
         Assert.True(_memory.TryWrite(High + 4, 0x2222_2222u));
@@ -89,7 +89,7 @@ public sealed class GuestMemoryTests : IDisposable
     }
 
     [Fact]
-    public void A_value_across_an_edge_is_neither_read_nor_written()
+    public void A_value_that_crosses_a_region_boundary_is_neither_read_nor_written()
     {
         Assert.False(_memory.TryRead(High - 4, out ulong value));
         Assert.Equal(0ul, value);
@@ -103,7 +103,7 @@ public sealed class GuestMemoryTests : IDisposable
     }
 
     [Fact]
-    public void A_read_only_region_is_read_only()
+    public void A_read_only_region_cannot_be_written()
     {
         Assert.True(_memory.TryRead(ReadOnly, out ulong _));
         Assert.False(_memory.TryWrite(ReadOnly, 1ul));
@@ -113,7 +113,7 @@ public sealed class GuestMemoryTests : IDisposable
     }
 
     [Fact]
-    public void A_list_goes_on_across_adjacent_regions()
+    public void A_range_may_cross_adjacent_regions()
     {
         var list = new IoVectors();
         Assert.True(_memory.TryAppend(Low + 4000, 200, deviceWrites: true, list));
@@ -132,11 +132,11 @@ public sealed class GuestMemoryTests : IDisposable
     [InlineData(ulong.MaxValue, 1ul)]
     [InlineData(ulong.MaxValue, 2ul)]
     [InlineData(0ul, ulong.MaxValue)]
-    public void A_list_takes_nothing_from_outside(ulong address, ulong length) =>
+    public void A_range_outside_of_the_memory_is_refused(ulong address, ulong length) =>
         Assert.False(_memory.TryAppend(address, length, deviceWrites: false, new IoVectors()));
 
     [Fact]
-    public void An_empty_stretch_adds_nothing_wherever_it_lies()
+    public void An_empty_range_adds_nothing_at_any_address()
     {
         var list = new IoVectors();
         Assert.True(_memory.TryAppend(0, 0, true, list));
@@ -145,7 +145,7 @@ public sealed class GuestMemoryTests : IDisposable
     }
 
     [Fact]
-    public void Regions_may_touch_but_not_overlap()
+    public void Regions_may_be_adjacent_but_not_overlap()
     {
         using var overlapping = MemoryRegion.Map(_file, 0, Page, High + Page - 1);
         Assert.Throws<InvalidDataException>(() => new GuestMemory([.. _regions, overlapping]));
@@ -156,7 +156,7 @@ public sealed class GuestMemoryTests : IDisposable
     }
 
     [Fact]
-    public void No_memory_at_all_has_no_address()
+    public void Empty_memory_has_no_valid_address()
     {
         using var memory = new GuestMemory();
         Assert.False(memory.TryGetWindow(0, 0, out _));
@@ -165,12 +165,12 @@ public sealed class GuestMemoryTests : IDisposable
     }
 
     [Fact]
-    public void Many_regions_translate_as_few_do()
+    public void Translation_is_the_same_with_many_regions()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
         using var file = SharedMemoryFile.Create("test", 100 * (long)Page);
-        // Holes of one page after every third region.
+        // A hole of one page after every third region.
         var regions = Enumerable.Range(0, 100)
             .Select(i => MemoryRegion.Map(file, (ulong)i * Page, Page, Low + ((ulong)i + (ulong)i / 3) * Page)).ToArray();
         random.Shuffle(regions);
@@ -187,7 +187,7 @@ public sealed class GuestMemoryTests : IDisposable
     }
 
     [Fact]
-    public void A_mapping_lives_as_long_as_a_memory_that_names_it()
+    public void A_region_stays_mapped_until_every_memory_that_contains_it_is_disposed()
     {
         var region = MemoryRegion.Map(_file, 0, Page, 0);
         var first = new GuestMemory(region);
@@ -197,7 +197,7 @@ public sealed class GuestMemoryTests : IDisposable
         region.Dispose();
         second.Dispose();
         second.Dispose();
-        // Touching an unmapped page would end the process.
+        // An access to an unmapped page would crash the process.
         window.Write(0, 42ul);
         Assert.True(first.TryRead(0, out ulong value));
         Assert.Equal(42ul, value);

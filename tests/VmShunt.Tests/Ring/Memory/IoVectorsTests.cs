@@ -12,7 +12,7 @@ public sealed class IoVectorsTests : IDisposable
     public void Dispose() => _ram.Dispose();
 
     [Fact]
-    public void Neighbours_become_one_piece()
+    public void Adjacent_pieces_are_merged()
     {
         Append((0, 100), (100, 100), (300, 50), (200, 100));
         Assert.Equal((3, 350L), (_list.Count, _list.TotalBytes));
@@ -23,18 +23,18 @@ public sealed class IoVectorsTests : IDisposable
     }
 
     [Fact]
-    public void There_is_a_most_of_pieces()
+    public void The_number_of_pieces_is_limited()
     {
         for (var i = 0; i < IoVectors.MaxPieces; i++) Append((i * 2, 1));
         Assert.False(_ram.Memory.TryAppend(TestMemory.Start + 10_000, 1, false, _list));
         Assert.Equal((1024, 1024L), (_list.Count, _list.TotalBytes));
-        // The neighbour of the last piece needs none of its own.
+        // A range adjacent to the last piece is merged with it.
         Assert.True(_ram.Memory.TryAppend(TestMemory.Start + 2047, 1, false, _list));
         Assert.Equal((1024, 1025L), (_list.Count, _list.TotalBytes));
     }
 
     [Fact]
-    public void A_piece_never_outgrows_a_span()
+    public void A_piece_is_never_longer_than_a_span()
     {
         const long gib = 1L << 30;
         using var file = SharedMemoryFile.Create("test", 3 * gib);
@@ -47,7 +47,7 @@ public sealed class IoVectorsTests : IDisposable
     }
 
     [Fact]
-    public void Cut_and_copied_at_every_place_it_does_what_an_array_would_do()
+    public void Skip_truncate_copy_and_zero_match_an_array()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -60,7 +60,7 @@ public sealed class IoVectorsTests : IDisposable
             for (var piece = random.Next(6); piece >= 0; piece--)
             {
                 var (start, length) = (random.Next(3800), random.Next(200));
-                // Pieces that share bytes would confuse the writing below.
+                // The model below does not support overlapping pieces.
                 if (at.Any(a => a >= start && a < start + length)) continue;
                 Append((start, length));
                 at.AddRange(Enumerable.Range(start, length));

@@ -25,7 +25,7 @@ public sealed class MemoryRegionTests : IDisposable
     [InlineData(0ul, 4096ul, ulong.MaxValue, 0ul)]
     [InlineData(0ul, 4096ul, ulong.MaxValue - 4095, 0ul)]
     [InlineData(0ul, 4096ul, 0ul, ulong.MaxValue - 4095)]
-    public void A_region_that_cannot_be_is_not_mapped(ulong offset, ulong size, ulong guestAddress, ulong userAddress) =>
+    public void An_invalid_region_is_not_mapped(ulong offset, ulong size, ulong guestAddress, ulong userAddress) =>
         Assert.Throws<InvalidDataException>(() => MemoryRegion.Map(_file, offset, size, guestAddress, userAddress));
 
     [Theory]
@@ -33,7 +33,7 @@ public sealed class MemoryRegionTests : IDisposable
     [InlineData(9_999ul, 1ul)]
     [InlineData(4096ul, 4096ul)]
     [InlineData(5000ul, 5000ul)]
-    public void A_region_may_start_anywhere_in_its_file(ulong offset, ulong size)
+    public void A_region_may_start_at_any_offset_of_its_file(ulong offset, ulong size)
     {
         var content = new byte[10_000];
         Random.Shared.NextBytes(content);
@@ -48,7 +48,7 @@ public sealed class MemoryRegionTests : IDisposable
     }
 
     [Fact]
-    public void What_is_no_file_is_not_mapped()
+    public void A_descriptor_that_is_not_a_file_is_not_mapped()
     {
         using var eventFd = EventFd.Create();
         Assert.Throws<InvalidDataException>(() => MemoryRegion.Map(eventFd.Handle, 0, 1, 0));
@@ -60,7 +60,7 @@ public sealed class MemoryRegionTests : IDisposable
     }
 
     [Fact]
-    public void A_file_opened_for_reading_is_mapped_for_reading_only()
+    public void A_file_opened_for_reading_can_be_mapped_for_reading_only()
     {
         var path = Path.GetTempFileName();
         try

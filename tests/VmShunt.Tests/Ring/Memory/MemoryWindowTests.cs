@@ -17,7 +17,7 @@ public sealed class MemoryWindowTests : IDisposable
     [InlineData(101)]
     [InlineData(int.MaxValue)]
     [InlineData(int.MinValue)]
-    public void No_access_reaches_past_it(int offset)
+    public void No_access_reaches_past_the_window(int offset)
     {
         var window = _ram.Window(TestMemory.Start + 50, 100);
         Assert.Throws<ArgumentOutOfRangeException>(() => window.Read<ulong>(offset));
@@ -26,14 +26,18 @@ public sealed class MemoryWindowTests : IDisposable
 
     [Theory]
     [InlineData(-2)]
+    [InlineData(-4)]
     [InlineData(100)]
     [InlineData(int.MaxValue - 1)]
-    public void No_index_lies_past_it(int offset)
+    public void No_ordered_access_reaches_past_the_window(int offset)
     {
         var window = _ram.Window(TestMemory.Start, 100);
         Assert.Throws<ArgumentOutOfRangeException>(() => window.ReadUInt16Acquire(offset));
         Assert.Throws<ArgumentOutOfRangeException>(() => window.WriteUInt16Release(offset, 1));
-        // A window of no bytes, as the default one is.
+        Assert.Throws<ArgumentOutOfRangeException>(() => window.ReadUInt32Acquire(offset));
+        Assert.Throws<ArgumentOutOfRangeException>(() => window.WriteUInt32Release(offset, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => window.WriteUInt64Release(offset, 1));
+        // The default window has no bytes.
         Assert.Throws<ArgumentOutOfRangeException>(() => default(MemoryWindow).Read<byte>(0));
         Assert.Throws<ArgumentOutOfRangeException>(() => default(MemoryWindow).ReadUInt16Acquire(0));
         Assert.True(default(MemoryWindow).Span.IsEmpty);
@@ -49,6 +53,9 @@ public sealed class MemoryWindowTests : IDisposable
         Assert.Equal("090A", Convert.ToHexString(_ram.Span(TestMemory.Start + 94, 2)));
         Assert.Equal(0x0807_0605_0403_0201ul, window.Read<ulong>(1));
         Assert.Equal(0x0a09, window.ReadUInt16Acquire(91));
+        window.WriteUInt32Release(93, 0x4433_2211);
+        Assert.Equal("11223344", Convert.ToHexString(_ram.Span(TestMemory.Start + 96, 4)));
+        Assert.Equal(0x4433_2211u, window.ReadUInt32Acquire(93));
         Assert.Equal(0x0201, window.Span[1] | window.Span[2] << 8);
     }
 }

@@ -5,7 +5,7 @@ namespace VmShunt.Tests.Ring.Memory;
 public class SharedFlagTests
 {
     [Fact]
-    public void Who_sees_the_flag_sees_what_was_written_before()
+    public void A_thread_that_sees_the_flag_raised_sees_earlier_writes()
     {
         SharedFlag ping = new(), pong = new();
         var number = 0;

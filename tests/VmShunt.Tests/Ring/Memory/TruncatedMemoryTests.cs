@@ -3,8 +3,8 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Memory;
 
-/// <summary>Guest memory whose file somebody has cut short: what is moved there fails, and the process goes on.</summary>
-public sealed class GoneMemoryTests : IDisposable
+/// <summary>Guest memory whose file another process has truncated: a transfer fails, and the process continues.</summary>
+public sealed class TruncatedMemoryTests : IDisposable
 {
     private const int Bytes = 1 << 18;
 
@@ -13,7 +13,7 @@ public sealed class GoneMemoryTests : IDisposable
     public void Dispose() => File.Delete(_path);
 
     [Fact]
-    public void Neither_zeros_nor_copies_reach_it_and_what_is_left_of_it_still_takes_both()
+    public void Clearing_and_copying_fail_past_the_new_end_and_work_before_it()
     {
         File.WriteAllBytes(_path, [.. Enumerable.Repeat((byte)7, Bytes)]);
         using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);

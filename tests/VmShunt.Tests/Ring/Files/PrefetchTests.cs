@@ -4,8 +4,8 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Files;
 
-/// <summary>Copies that have the next bytes fetched meanwhile: what is said of those is a hint, right or wrong.</summary>
-public sealed class FetchAheadTests : IDisposable
+/// <summary>Copies that prefetch the likely next bytes: the position of those is a hint, right or wrong.</summary>
+public sealed class PrefetchTests : IDisposable
 {
     private const int Bytes = 1 << 18, Page = 4096;
 
@@ -14,7 +14,7 @@ public sealed class FetchAheadTests : IDisposable
     private readonly TestMemory _ram = new(Bytes);
     private readonly IoVectors _pieces = new();
 
-    public FetchAheadTests()
+    public PrefetchTests()
     {
         new Random(1).NextBytes(_content);
         File.WriteAllBytes(_path, _content);
@@ -29,7 +29,7 @@ public sealed class FetchAheadTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Whatever_comes_next_these_bytes_arrive_and_no_others(bool file)
+    public void A_right_or_wrong_prefetch_hint_does_not_change_the_bytes_copied(bool file)
     {
         using var handle = File.OpenHandle(_path);
         using var mapping = FileMapping.TryCreate(handle, Bytes)!;
@@ -48,7 +48,7 @@ public sealed class FetchAheadTests : IDisposable
             _pieces.Clear();
             for (var pieces = random.Next(1, 4); pieces > 0; pieces--)
             {
-                // From less than a line to more than is fetched ahead.
+                // From less than a cache line to more than is prefetched.
                 var length = random.Next(1, random.Next(2) == 0 ? 200 : 9000);
                 Assert.True(_ram.Memory.TryAppend(TestMemory.Start + (ulong)at, (ulong)length, true, _pieces));
                 _content.AsSpan(offset, length).CopyTo(expected.AsSpan((int)at));
@@ -63,7 +63,7 @@ public sealed class FetchAheadTests : IDisposable
     }
 
     [Fact]
-    public void What_is_gone_from_a_file_fails_where_it_is_read_and_not_where_it_is_only_next()
+    public void A_truncated_file_fails_a_read_but_not_a_prefetch()
     {
         using var handle = File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
         using var mapping = FileMapping.TryCreate(handle, Bytes)!;
@@ -76,13 +76,13 @@ public sealed class FetchAheadTests : IDisposable
             Assert.True(_ram.Span(TestMemory.Start, 2 * Page).SequenceEqual(_content.AsSpan(0, 2 * Page)));
             Assert.False(mapping.TryRead(_pieces, Bytes / 2 - Page, 0));
             Assert.False(mapping.TryRead(_pieces, Bytes - 2 * Page, -1));
-            // The next read past the end of the mapping.
+            // The hint is past the end of the mapping.
             Assert.True(mapping.TryRead(_pieces, 0, Bytes - 1));
         }
     }
 
     [Fact]
-    public void More_than_the_memory_holds_is_refused()
+    public void A_read_past_the_end_of_the_memory_is_refused()
     {
         using var memory = new PrivateMemory(Page);
         Assert.True(_ram.Memory.TryAppend(TestMemory.Start, Page, true, _pieces));
