@@ -28,7 +28,7 @@ public sealed class BusAndCrashTests : IDisposable
     }
 
     [Fact]
-    public void A_channel_connects_guest_and_host_partition_directly_until_it_is_given_up()
+    public void A_bus_channel_connects_guest_and_VM_H_directly_until_it_is_closed()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -57,7 +57,7 @@ public sealed class BusAndCrashTests : IDisposable
     }
 
     [Fact]
-    public void A_channel_that_the_host_partition_has_closed_can_be_opened_again()
+    public void A_bus_channel_closed_by_VM_H_can_be_opened_again()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -68,7 +68,7 @@ public sealed class BusAndCrashTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_dies_loses_its_channel()
+    public void A_guest_that_exits_loses_its_bus_channel()
     {
         var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var guest = Open(partition.StartProcessor(0));
@@ -79,7 +79,7 @@ public sealed class BusAndCrashTests : IDisposable
     }
 
     [Fact]
-    public void A_host_partition_that_does_not_let_go_is_cut_off_by_force()
+    public void A_bus_channel_that_VM_H_does_not_close_is_cut_by_force()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -91,7 +91,7 @@ public sealed class BusAndCrashTests : IDisposable
     }
 
     [Fact]
-    public void After_a_crash_nothing_of_the_dead_guest_can_reach_memory_before_it_is_hashed()
+    public void After_a_crash_memory_is_hashed_only_when_no_ring_or_device_can_write_it()
     {
         using var partition = GuestPartition.Create(_socket, 3 << 20, 3);
         using var processor = partition.StartProcessor(0);

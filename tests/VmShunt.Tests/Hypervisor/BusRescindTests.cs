@@ -26,7 +26,7 @@ public sealed class BusRescindTests : IDisposable
     }
 
     [Fact]
-    public void A_rescinded_bus_ends_its_channels_and_an_interrupt_tells_the_guest_of_both_ways()
+    public void Rescinding_the_bus_ends_its_channels_and_each_change_raises_the_bus_interrupt()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -56,7 +56,7 @@ public sealed class BusRescindTests : IDisposable
     }
 
     [Fact]
-    public void A_bus_that_the_host_partition_has_withdrawn_is_offered_again_when_it_listens_again()
+    public void A_withdrawn_bus_is_offered_again_when_VM_H_listens_again()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -73,7 +73,7 @@ public sealed class BusRescindTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_comes_while_the_bus_is_rescinded_gets_it_when_it_is_offered()
+    public void A_guest_created_while_the_bus_is_rescinded_gets_it_when_it_is_offered_again()
     {
         _hypervisor.Send("USR1");
         Eventually.True(() => _hypervisor.Errors.Contains("bus of disk0 rescinded", StringComparison.Ordinal), "the bus is rescinded");

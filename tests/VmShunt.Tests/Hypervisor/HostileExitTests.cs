@@ -25,7 +25,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void Exits_of_random_content_are_each_answered()
+    public void Random_exit_records_are_each_answered()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -51,7 +51,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_may_die_at_each_byte_of_its_hello_and_of_an_exit()
+    public void A_guest_may_disconnect_at_any_byte_of_its_hello_or_an_exit()
     {
         var hello = Hello.Of(HelloKind.NewPartition);
         hello.MemoryBytes = 1 << 20;
@@ -67,7 +67,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void Exits_that_are_sent_while_the_processor_is_halted_do_not_confuse_it()
+    public void An_exit_sent_while_the_processor_is_halted_is_answered()
     {
         using var guest = NewGuest();
         guest.Send(new ExitRecord { Reason = ExitReason.Halt, Sequence = 1 });
@@ -77,7 +77,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void Descriptors_that_nobody_asked_for_are_closed()
+    public void Unsolicited_descriptors_are_closed_by_the_hypervisor()
     {
         using var guest = NewGuest();
         using var eventFd = EventFd.Create();
@@ -91,7 +91,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void More_addresses_than_are_told_apart_are_still_counted()
+    public void Exits_beyond_the_address_limit_are_still_counted()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);

@@ -16,7 +16,7 @@ public sealed class SeveralDevicesTests : IDisposable
     }
 
     [Fact]
-    public void Each_device_has_its_function_its_registers_and_its_vector()
+    public void Each_device_has_its_own_PCI_function_BAR_and_vector()
     {
         using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_one.Path}", "--device", $"disk1,vfio-user={_two.Path}");
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
@@ -35,7 +35,7 @@ public sealed class SeveralDevicesTests : IDisposable
     }
 
     [Fact]
-    public void Processors_trap_at_the_same_time_and_each_gets_its_own_answers()
+    public void Concurrent_traps_of_several_processors_get_their_own_answers()
     {
         const int processors = 4;
         using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_one.Path}");
@@ -60,7 +60,7 @@ public sealed class SeveralDevicesTests : IDisposable
     }
 
     [Fact]
-    public void Memory_beyond_three_gibibytes_is_shared_at_four()
+    public void RAM_beyond_3_GiB_is_shared_with_devices_at_4_GiB()
     {
         const ulong ram = GuestLayout.LowLimit + (1 << 20);
         if ((ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes < ram) return; // such a machine's hypervisor refuses it

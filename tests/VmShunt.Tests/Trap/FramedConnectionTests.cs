@@ -11,7 +11,7 @@ public sealed class FramedConnectionTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Messages_in_any_pieces_keep_their_bytes_and_their_descriptors(bool readAhead)
+    public void Messages_split_anywhere_keep_their_bytes_and_descriptors(bool readAhead)
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -48,7 +48,7 @@ public sealed class FramedConnectionTests
     }
 
     [Fact]
-    public void What_was_sent_together_is_received_together_where_that_is_asked_for()
+    public void With_read_ahead_one_receive_takes_everything_available()
     {
         var (one, two) = UnixConnection.CreatePair();
         using var sender = one;
@@ -62,7 +62,7 @@ public sealed class FramedConnectionTests
     }
 
     [Fact]
-    public void A_message_in_many_pieces_brings_no_more_descriptors_than_one_may()
+    public void A_message_in_many_pieces_is_limited_to_the_descriptors_of_one()
     {
         var (one, two) = UnixConnection.CreatePair();
         using var sender = one;
@@ -78,7 +78,7 @@ public sealed class FramedConnectionTests
     }
 
     [Fact]
-    public void An_end_inside_a_frame_is_an_error_and_one_between_frames_is_none()
+    public void A_close_inside_a_frame_is_an_error_and_between_frames_is_not()
     {
         var (one, two) = UnixConnection.CreatePair();
         using var receiver = new FramedConnection(two, readAhead: true);

@@ -56,7 +56,7 @@ public sealed class MemoryInUseTests : IDisposable
     [InlineData("resets the device")]
     [InlineData("clears bus master")]
     [InlineData("goes")]
-    public void What_is_taken_away_under_a_DMA_is_given_up_when_that_is_over(string what)
+    public void Revoking_memory_during_a_DMA_waits_until_the_DMA_completes(string what)
     {
         _client.MapMemory(0, MemoryBytes, 0, _file);
         IssueRead();
