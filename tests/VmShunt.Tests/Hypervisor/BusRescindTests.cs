@@ -39,7 +39,7 @@ public sealed class BusRescindTests : IDisposable
             _hypervisor.Send("USR1");
             Assert.Equal(GuestLayout.BusVector, processor.Halt());
             Assert.Equal((HypercallStatus.Success, 0ul, 1ul), Query(processor));
-            // VM-H is told, and takes its time; until it closes, nothing says to the guest that its memory is free.
+            // VM-H reads end-of-file. Until it closes, the guest sees its channel open, because its memory is still in use.
             Assert.Equal(0, host.Receive(new byte[1]));
             using var end = new WaitSet(guest.Handle);
             Assert.False(end.Wait(0));
@@ -52,7 +52,7 @@ public sealed class BusRescindTests : IDisposable
             Assert.Equal(GuestLayout.BusVector, processor.Halt());
             Assert.Equal((HypercallStatus.Success, 1ul, 0ul), Query(processor));
         }
-        Assert.Contains("bus channel of disk0 taken back", _hypervisor.Errors, StringComparison.Ordinal);
+        Assert.Contains("bus channel of disk0 rescinded", _hypervisor.Errors, StringComparison.Ordinal);
     }
 
     [Fact]

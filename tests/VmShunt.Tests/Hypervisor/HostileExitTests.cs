@@ -16,7 +16,7 @@ public sealed class HostileExitTests : IDisposable
 
     public void Dispose()
     {
-        // Whatever the guest did: the next one is served.
+        // Whatever the guest did, the next one is served.
         using (var partition = GuestPartition.Create(_socket, 1 << 20, 1))
         using (var processor = partition.StartProcessor(0))
             Assert.Equal(0ul, processor.ReadMmio(GuestLayout.BarAddress + 64, 4));
@@ -63,7 +63,7 @@ public sealed class HostileExitTests : IDisposable
             using var connection = UnixConnection.Connect(_socket);
             connection.Send(talk.AsSpan(0, bytes));
         }
-        Eventually.True(() => _served.SessionCount == 1, "every partition ends");
+        Eventually.True(() => _served.SessionCount == 1, "every partition is removed");
     }
 
     [Fact]

@@ -67,17 +67,17 @@ public sealed class PartitionTests : IDisposable
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
-        ulong[] nobody =
+        ulong[] unclaimed =
         [
             GuestLayout.EcamAddress, Config + 0x1000, Config + (1 << 15), GuestLayout.EcamAddress + GuestLayout.EcamBytes,
             Bar + 0x1000, Bar - 4, Bar + 0xffe, Config + 0xfe, 0, ulong.MaxValue,
         ];
-        foreach (var address in nobody)
+        foreach (var address in unclaimed)
         {
             Assert.Equal(0xffff_fffful, processor.ReadMmio(address, 4));
             processor.WriteMmio(address, 4, 0);
         }
-        Assert.Equal(2 * nobody.Length, RunningHypervisor.Statistics(_socket, partition.Id).Unclaimed);
+        Assert.Equal(2 * unclaimed.Length, RunningHypervisor.Statistics(_socket, partition.Id).Unclaimed);
     }
 
     [Fact]
@@ -108,7 +108,7 @@ public sealed class PartitionTests : IDisposable
             Assert.Equal(HypercallStatus.BadParameter, processor.Invoke(Hypercall.Counters, 5));
             Assert.True(RunningHypervisor.Statistics(_socket, id).Alive);
         }
-        Eventually.True(() => !RunningHypervisor.Statistics(_socket, id).Alive, "the partition ends");
+        Eventually.True(() => !RunningHypervisor.Statistics(_socket, id).Alive, "the partition stops");
         var statistics = RunningHypervisor.Statistics(_socket, id);
         Assert.Equal(new ExitCounts(5, 3, 2, 0, 10), statistics.Exits);
         Assert.Equal(Environment.ProcessId, statistics.ProcessId);
@@ -178,29 +178,29 @@ public sealed class PartitionTests : IDisposable
     public void Power_off_ends_one_partition_and_leaves_the_others_running()
     {
         using var other = GuestPartition.Create(_socket, 1 << 20, 1);
-        using var goesOn = other.StartProcessor(0);
+        using var running = other.StartProcessor(0);
         using var partition = GuestPartition.Create(_socket, 1 << 20, 2);
         using var processor = partition.StartProcessor(0);
         using var second = partition.StartProcessor(1);
         Assert.Equal(HypercallStatus.Success, second.Invoke(Hypercall.PowerOff));
         Assert.Throws<HypervisorLostException>(() => processor.Halt());
-        Eventually.True(() => _hypervisor.Errors.Contains("ended, the guest powered it off", StringComparison.Ordinal), "the end is logged");
-        Assert.Equal(HypercallStatus.Success, goesOn.Invoke(Hypercall.Identify));
+        Eventually.True(() => _hypervisor.Errors.Contains("stopped: the guest powered it off", StringComparison.Ordinal), "the stop is logged");
+        Assert.Equal(HypercallStatus.Success, running.Invoke(Hypercall.Identify));
     }
 
     [Fact]
     public void Guests_that_disconnect_leak_no_descriptors_or_threads()
     {
-        LiveAndDie(20);
+        ConnectAndDisconnect(20);
         var (descriptors, threads) = (_hypervisor.DescriptorCount, _hypervisor.ThreadCount);
-        LiveAndDie(200);
+        ConnectAndDisconnect(200);
         Assert.InRange(_hypervisor.DescriptorCount, 1, descriptors + 5);
         Assert.InRange(_hypervisor.ThreadCount, 1, threads + 5);
         using var observer = HypervisorObserver.Connect(_socket);
         Assert.Equal(Enumerable.Range(205, 16), observer.Query().Partitions.Select(p => p.Id).Order());
     }
 
-    private void LiveAndDie(int times)
+    private void ConnectAndDisconnect(int times)
     {
         for (var i = 0; i < times; i++)
         {
@@ -215,6 +215,6 @@ public sealed class PartitionTests : IDisposable
         }
         Eventually.True(() => _served.SessionCount == 1, "only the supervising connection is left");
         using var observer = HypervisorObserver.Connect(_socket);
-        Eventually.True(() => observer.Query().Partitions.All(p => !p.Alive), "all partitions end");
+        Eventually.True(() => observer.Query().Partitions.All(p => !p.Alive), "all partitions stop");
     }
 }

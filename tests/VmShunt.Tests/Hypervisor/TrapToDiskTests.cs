@@ -7,7 +7,7 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Hypervisor;
 
-/// <summary>The slow road whole: a guest's driver, the real hypervisor, the real VM-H, a disk image.</summary>
+/// <summary>The whole trap path: a guest's driver, the real hypervisor, the real VM-H (host server), a disk image.</summary>
 public sealed class TrapToDiskTests : IDisposable
 {
     private const int SectorBytes = 512, Sectors = 4096;
@@ -71,7 +71,7 @@ public sealed class TrapToDiskTests : IDisposable
         var mmio = new TrappingProcessor(processor);
         partition.Memory.GetSpan(0x5000, SectorBytes).Fill(0xDD);
         Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.Crash, 1));
-        // Whoever still writes to the memory of before writes where nobody looks.
+        // A write to the old memory does not reach the dump memory.
         partition.Memory.GetSpan(0x5000, SectorBytes).Fill(0xEE);
         var disk = new PolledAhciDisk(mmio, AhciHba.FindAll(mmio, partition.EcamAddress).Single(), partition.Memory, partition.CrashReserveAddress, partition.CrashReserveBytes);
         disk.Start();

@@ -5,7 +5,7 @@ using VmShunt.Trap;
 
 namespace VmShunt.Tests.Trap;
 
-/// <summary>Frames keep their bytes and messages their descriptors, however the kernel joins what was sent.</summary>
+/// <summary>Frames keep their bytes and messages their descriptors, however the kernel merges what was sent.</summary>
 public sealed class FramedConnectionTests
 {
     [Theory]
@@ -21,7 +21,7 @@ public sealed class FramedConnectionTests
             using var sender = one;
             using var receiver = new FramedConnection(two, readAhead);
             var messages = new (byte[] Bytes, int Descriptors)[random.Next(1, 12)];
-            // All is there before anything is received, so the kernel joins as much as it may.
+            // Everything is sent before the first receive, so the kernel merges as much as it can.
             for (var i = 0; i < messages.Length; i++)
             {
                 messages[i] = (NewMessage(random), random.Next(3) == 0 ? random.Next(1, 4) : 0);
@@ -97,7 +97,7 @@ public sealed class FramedConnectionTests
         return message;
     }
 
-    // The descriptors go with a piece of their own message, whichever; none with more than one message.
+    // The descriptors are sent with any one piece of their own message.
     private static void SendInPieces(UnixConnection sender, Random random, int index, byte[] message, int descriptors)
     {
         var pieces = new List<int> { 0, message.Length };

@@ -4,7 +4,7 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Tests.Trap.Ahci;
 
-/// <summary>The layouts, number by number, as AHCI 1.3.1 §4 and SATA 3 §10.5 print them.</summary>
+/// <summary>The layouts of AHCI 1.3.1 §4 and SATA 3 §10.5, byte by byte.</summary>
 public class AhciLayoutTests
 {
     [Fact]

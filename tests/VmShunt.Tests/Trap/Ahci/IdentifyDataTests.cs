@@ -36,7 +36,7 @@ public class IdentifyDataTests
     {
         var id = new IdentifyData(new byte[512]) { Sectors = sectors };
         Assert.Equal(small, id[60] | (uint)id[61] << 16);
-        Assert.Equal(small, id.Sectors); // nothing says LBA48 yet
+        Assert.Equal(small, id.Sectors); // LBA48 is not set yet
         id[83] = 0x4400;
         Assert.Equal(Math.Min(sectors, IdentifyData.MaxSectors48), id.Sectors);
     }

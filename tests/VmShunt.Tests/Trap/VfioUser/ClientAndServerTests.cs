@@ -202,7 +202,7 @@ public sealed class ClientAndServerTests : IDisposable
             one.Reset();
         }
         Eventually.True(() => _served.Devices.All(d => d.Events.Contains("disposed")), "both devices are disposed");
-        Eventually.True(() => _served.SessionCount == 0, "both sessions end");
+        Eventually.True(() => _served.SessionCount == 0, "both sessions are closed");
         Assert.All(_served.Devices, d => Assert.Null(d.Memory));
         Assert.Contains("reset", _served.Devices.First().Events);
         Assert.DoesNotContain("reset", _served.Devices.Last().Events);

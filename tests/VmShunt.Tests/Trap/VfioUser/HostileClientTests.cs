@@ -13,9 +13,9 @@ public sealed class HostileClientTests : IDisposable
 
     public void Dispose()
     {
-        // Whatever the test did: the server serves the next client.
+        // Whatever the client did, the server serves the next one.
         using (var client = VfioUserClient.Connect(_served.Path)) Assert.True(client.GetInfo().IsPci);
-        Eventually.True(() => _served.SessionCount == 0, "every session ends");
+        Eventually.True(() => _served.SessionCount == 0, "every session is closed");
         _served.Dispose();
     }
 
@@ -61,6 +61,7 @@ public sealed class HostileClientTests : IDisposable
     [InlineData("\0\0\u0001\0{\0")]
     [InlineData("\0\0\u0001\0[]\0")]
     [InlineData("\0\0\u0001\0{\"capabilities\":7}\0")]
+    [InlineData("\0\0\u0001\0{\"\\ud800\":1}\0")]
     [InlineData("\0\0\u0001\0{\"capabilities\":{\"max_data_xfer_size\":\"x\"}}\0")]
     public void A_malformed_VERSION_is_refused(string payload)
     {
@@ -216,7 +217,7 @@ public sealed class HostileClientTests : IDisposable
             }
             catch (IOException)
             {
-                // The server has had enough of this client.
+                // The server has closed the connection, as it may.
             }
         }
     }

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;
-using VmShunt.Ring.Memory;
 using VmShunt.Trap;
 using VmShunt.Trap.VfioUser;
 

@@ -78,7 +78,7 @@ public sealed class VirtualProcessorTests
     {
         using var hypervisor = new ScriptedHypervisor((channel, exit) =>
         {
-            if (exit.Sequence == 1) channel.Fault(exit, FaultCode.DeviceFailed, "the disk has gone home — ü");
+            if (exit.Sequence == 1) channel.Fault(exit, FaultCode.DeviceFailed, "the disk is offline — ü");
             else channel.Resume(exit, exit.State);
             return true;
         });
@@ -86,7 +86,7 @@ public sealed class VirtualProcessorTests
         using var processor = partition.StartProcessor(0);
         processor.State.Rip = 8;
         var fault = Assert.Throws<MachineCheckException>(() => processor.ReadMmio(1, 4));
-        Assert.Equal("the disk has gone home — ü", fault.Message);
+        Assert.Equal("the disk is offline — ü", fault.Message);
         Assert.Equal(FaultCode.DeviceFailed, fault.Code);
         Assert.Equal(8ul, processor.State.Rip);
         processor.ReadMmio(1, 4);
