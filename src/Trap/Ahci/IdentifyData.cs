@@ -106,7 +106,7 @@ public readonly ref struct IdentifyData
     /// <summary>FLUSH CACHE EXT.</summary>
     public bool HasFlushCacheExt => Supports(83, 13);
 
-    /// <summary>A volatile write cache.</summary>
+    /// <summary>A write cache that needs flushing.</summary>
     public bool HasWriteCache => Supports(82, 5);
 
     /// <summary>The write cache is enabled.</summary>

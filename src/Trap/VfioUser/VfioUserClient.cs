@@ -70,10 +70,10 @@ public sealed class VfioUserClient : IDisposable
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new VfioDeviceInfoReply { ArgSize = VfioDeviceInfoReply.Bytes });
-            var info = Exchange<VfioDeviceInfoReply>(VfioUserCommand.DeviceGetInfo, VfioDeviceInfoReply.Bytes);
+            MemoryMarshal.Write(Payload, new DeviceInfoPayload { ArgSize = DeviceInfoPayload.Bytes });
+            var info = Exchange<DeviceInfoPayload>(VfioUserCommand.DeviceGetInfo, DeviceInfoPayload.Bytes);
             return new VfioDeviceInfo(
-                (info.Flags & VfioDeviceInfoReply.IsPci) != 0, (info.Flags & VfioDeviceInfoReply.CanReset) != 0, (int)info.RegionCount, (int)info.IrqCount);
+                (info.Flags & DeviceInfoPayload.IsPci) != 0, (info.Flags & DeviceInfoPayload.CanReset) != 0, (int)info.RegionCount, (int)info.IrqCount);
         }
     }
 
@@ -84,8 +84,8 @@ public sealed class VfioUserClient : IDisposable
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new RegionInfo { ArgSize = RegionInfo.Bytes, Index = (uint)region });
-            var info = Exchange<RegionInfo>(VfioUserCommand.DeviceGetRegionInfo, RegionInfo.Bytes);
+            MemoryMarshal.Write(Payload, new RegionInfoPayload { ArgSize = RegionInfoPayload.Bytes, Index = (uint)region });
+            var info = Exchange<RegionInfoPayload>(VfioUserCommand.DeviceGetRegionInfo, RegionInfoPayload.Bytes);
             return new VfioRegionInfo(info.Flags & (VfioRegionFlags.Read | VfioRegionFlags.Write), info.Size);
         }
     }
@@ -97,8 +97,8 @@ public sealed class VfioUserClient : IDisposable
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new IrqInfo { ArgSize = IrqInfo.Bytes, Index = (uint)irq });
-            var info = Exchange<IrqInfo>(VfioUserCommand.DeviceGetIrqInfo, IrqInfo.Bytes);
+            MemoryMarshal.Write(Payload, new IrqInfoPayload { ArgSize = IrqInfoPayload.Bytes, Index = (uint)irq });
+            var info = Exchange<IrqInfoPayload>(VfioUserCommand.DeviceGetIrqInfo, IrqInfoPayload.Bytes);
             return new VfioIrqInfo(info.Flags, info.Count);
         }
     }
@@ -211,8 +211,8 @@ public sealed class VfioUserClient : IDisposable
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new IrqSet { ArgSize = IrqSet.Bytes, Flags = flags, Index = (uint)irq, Count = count });
-            Exchange(VfioUserCommand.DeviceSetIrqs, IrqSet.Bytes, descriptor);
+            MemoryMarshal.Write(Payload, new IrqSetRequest { ArgSize = IrqSetRequest.Bytes, Flags = flags, Index = (uint)irq, Count = count });
+            Exchange(VfioUserCommand.DeviceSetIrqs, IrqSetRequest.Bytes, descriptor);
         }
     }
 

@@ -84,7 +84,7 @@ internal struct DmaUnmapRequest
 
 /// <summary>The request and the reply of "VFIO_USER_DEVICE_GET_INFO".</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct VfioDeviceInfoReply
+internal struct DeviceInfoPayload
 {
     internal const int Bytes = 16;
     internal const uint CanReset = 1, IsPci = 2;
@@ -97,7 +97,7 @@ internal struct VfioDeviceInfoReply
 
 /// <summary>The request and the reply of "VFIO_USER_DEVICE_GET_REGION_INFO".</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct RegionInfo
+internal struct RegionInfoPayload
 {
     internal const int Bytes = 32;
 
@@ -111,7 +111,7 @@ internal struct RegionInfo
 
 /// <summary>The request and the reply of "VFIO_USER_DEVICE_GET_IRQ_INFO".</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct IrqInfo
+internal struct IrqInfoPayload
 {
     internal const int Bytes = 16;
 
@@ -137,7 +137,7 @@ internal enum IrqSetFlags : uint
 
 /// <summary>The request of "VFIO_USER_DEVICE_SET_IRQS", before its booleans; the reply has no payload.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct IrqSet
+internal struct IrqSetRequest
 {
     internal const int Bytes = 20;
 

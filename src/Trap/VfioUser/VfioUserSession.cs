@@ -128,12 +128,12 @@ public sealed class VfioUserSession : IDisposable
 
     private Errno GetInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
-        replyBytes = VfioDeviceInfoReply.Bytes;
-        if (payload.Length < VfioDeviceInfoReply.Bytes) return Errno.EINVAL;
-        MemoryMarshal.Write(ReplyPayload, new VfioDeviceInfoReply
+        replyBytes = DeviceInfoPayload.Bytes;
+        if (payload.Length < DeviceInfoPayload.Bytes) return Errno.EINVAL;
+        MemoryMarshal.Write(ReplyPayload, new DeviceInfoPayload
         {
-            ArgSize = VfioDeviceInfoReply.Bytes,
-            Flags = VfioDeviceInfoReply.CanReset | VfioDeviceInfoReply.IsPci,
+            ArgSize = DeviceInfoPayload.Bytes,
+            Flags = DeviceInfoPayload.CanReset | DeviceInfoPayload.IsPci,
             RegionCount = (uint)_device.Regions.Count,
             IrqCount = (uint)_device.Irqs.Count,
         });
@@ -142,37 +142,37 @@ public sealed class VfioUserSession : IDisposable
 
     private Errno GetRegionInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
-        replyBytes = RegionInfo.Bytes;
-        if (payload.Length < RegionInfo.Bytes) return Errno.EINVAL;
-        var index = MemoryMarshal.Read<RegionInfo>(payload).Index;
+        replyBytes = RegionInfoPayload.Bytes;
+        if (payload.Length < RegionInfoPayload.Bytes) return Errno.EINVAL;
+        var index = MemoryMarshal.Read<RegionInfoPayload>(payload).Index;
         if (index >= (uint)_device.Regions.Count) return Errno.EINVAL;
         var region = _device.Regions[(int)index];
-        MemoryMarshal.Write(ReplyPayload, new RegionInfo { ArgSize = RegionInfo.Bytes, Flags = region.Flags, Index = index, Size = region.Size });
+        MemoryMarshal.Write(ReplyPayload, new RegionInfoPayload { ArgSize = RegionInfoPayload.Bytes, Flags = region.Flags, Index = index, Size = region.Size });
         return Errno.None;
     }
 
     private Errno GetIrqInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
-        replyBytes = IrqInfo.Bytes;
-        if (payload.Length < IrqInfo.Bytes) return Errno.EINVAL;
-        var index = MemoryMarshal.Read<IrqInfo>(payload).Index;
+        replyBytes = IrqInfoPayload.Bytes;
+        if (payload.Length < IrqInfoPayload.Bytes) return Errno.EINVAL;
+        var index = MemoryMarshal.Read<IrqInfoPayload>(payload).Index;
         if (index >= (uint)_device.Irqs.Count) return Errno.EINVAL;
         var irq = _device.Irqs[(int)index];
-        MemoryMarshal.Write(ReplyPayload, new IrqInfo { ArgSize = IrqInfo.Bytes, Flags = irq.Flags, Index = index, Count = irq.Count });
+        MemoryMarshal.Write(ReplyPayload, new IrqInfoPayload { ArgSize = IrqInfoPayload.Bytes, Flags = irq.Flags, Index = index, Count = irq.Count });
         return Errno.None;
     }
 
     private Errno SetIrqs(ReadOnlySpan<byte> payload)
     {
-        if (payload.Length < IrqSet.Bytes) return Errno.EINVAL;
-        var set = MemoryMarshal.Read<IrqSet>(payload);
+        if (payload.Length < IrqSetRequest.Bytes) return Errno.EINVAL;
+        var set = MemoryMarshal.Read<IrqSetRequest>(payload);
         if (set.Index >= (uint)Math.Min(_device.Irqs.Count, VfioPciIrq.Count)) return Errno.EINVAL;
         var vectors = _device.Irqs[(int)set.Index].Count;
         if (set.Start > vectors || set.Count > vectors - set.Start) return Errno.EINVAL;
-        return Apply(set, payload[IrqSet.Bytes..]);
+        return Apply(set, payload[IrqSetRequest.Bytes..]);
     }
 
-    private Errno Apply(in IrqSet set, ReadOnlySpan<byte> data)
+    private Errno Apply(in IrqSetRequest set, ReadOnlySpan<byte> data)
     {
         var index = (int)set.Index;
         var dataType = set.Flags & IrqSetFlags.DataMask;

@@ -14,7 +14,7 @@ public sealed class ClientPropertyTests
 
     private static readonly Gen<byte[]> s_payload = Gen.OneOf<byte[]>(
         Gen.Select(Gen.UInt[0, 7], Gen.UInt[0, 9], Gen.ULong, static (flags, index, size) =>
-            MessageGen.Bytes(new RegionInfo { ArgSize = RegionInfo.Bytes, Flags = (VfioRegionFlags)flags, Index = index, Size = size })),
+            MessageGen.Bytes(new RegionInfoPayload { ArgSize = RegionInfoPayload.Bytes, Flags = (VfioRegionFlags)flags, Index = index, Size = size })),
         Gen.Byte.Array[0, 60]);
 
     private static readonly Gen<byte[]> s_reply =

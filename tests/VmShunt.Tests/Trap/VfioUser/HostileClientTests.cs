@@ -137,8 +137,8 @@ public sealed class HostileClientTests : IDisposable
     public void Setting_a_nonexistent_interrupt_gets_an_error_reply(uint flags, uint index, uint start, uint count)
     {
         using var client = Agreed();
-        var set = new IrqSet { ArgSize = 20, Flags = (IrqSetFlags)flags, Index = index, Start = start, Count = count };
-        client.Send(Message(VfioUserCommand.DeviceSetIrqs, MemoryMarshal.AsBytes(new ReadOnlySpan<IrqSet>(in set))));
+        var set = new IrqSetRequest { ArgSize = 20, Flags = (IrqSetFlags)flags, Index = index, Start = start, Count = count };
+        client.Send(Message(VfioUserCommand.DeviceSetIrqs, MemoryMarshal.AsBytes(new ReadOnlySpan<IrqSetRequest>(in set))));
         Assert.True(client.Receive(out VfioUserHeader reply));
         Assert.NotEqual(0u, reply.Error);
         Ask(client);

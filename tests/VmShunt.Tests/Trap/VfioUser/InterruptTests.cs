@@ -103,7 +103,7 @@ public sealed class InterruptTests : IDisposable
 
     private void Set(int index, IrqSetFlags flags, uint count, EventFd? eventFd = null, byte? data = null)
     {
-        byte[] payload = [.. MessageGen.Bytes(new IrqSet { ArgSize = IrqSet.Bytes, Flags = flags, Index = (uint)index, Count = count }), .. data is { } b ? [b] : Array.Empty<byte>()];
+        byte[] payload = [.. MessageGen.Bytes(new IrqSetRequest { ArgSize = IrqSetRequest.Bytes, Flags = flags, Index = (uint)index, Count = count }), .. data is { } b ? [b] : Array.Empty<byte>()];
         Assert.Equal(0u, Ask(new Message(2, (ushort)VfioUserCommand.DeviceSetIrqs, 0, payload), eventFd?.Handle));
     }
 

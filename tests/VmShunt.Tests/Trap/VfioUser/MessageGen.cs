@@ -53,14 +53,14 @@ internal static class MessageGen
     private static readonly Gen<byte[]> s_irqSet =
         Gen.Select(Gen.OneOf<uint>(Gen.OneOf(33u, 36u, 9u, 10u, 17u, 18u, 34u), Gen.UInt[0, 70]), s_index, Gen.UInt[0, 2], Gen.UInt[0, 2], Gen.Byte.Array[0, 2],
             static (flags, index, start, count, data) =>
-                (byte[])[.. Bytes(new IrqSet { ArgSize = IrqSet.Bytes, Flags = (IrqSetFlags)flags, Index = index, Start = start, Count = count }), .. data]);
+                (byte[])[.. Bytes(new IrqSetRequest { ArgSize = IrqSetRequest.Bytes, Flags = (IrqSetFlags)flags, Index = index, Start = start, Count = count }), .. data]);
 
     private static readonly Gen<(ushort Command, byte[] Payload)> s_valid = Gen.OneOf<(ushort Command, byte[] Payload)>(
         Of(VfioUserCommand.DmaMap, s_map),
         Of(VfioUserCommand.DmaUnmap, s_unmap),
-        Of(VfioUserCommand.DeviceGetInfo, Gen.Const(() => Bytes(new VfioDeviceInfoReply { ArgSize = VfioDeviceInfoReply.Bytes }))),
-        Of(VfioUserCommand.DeviceGetRegionInfo, s_index.Select(static index => Bytes(new RegionInfo { ArgSize = RegionInfo.Bytes, Index = index }))),
-        Of(VfioUserCommand.DeviceGetIrqInfo, s_index.Select(static index => Bytes(new IrqInfo { ArgSize = IrqInfo.Bytes, Index = index }))),
+        Of(VfioUserCommand.DeviceGetInfo, Gen.Const(() => Bytes(new DeviceInfoPayload { ArgSize = DeviceInfoPayload.Bytes }))),
+        Of(VfioUserCommand.DeviceGetRegionInfo, s_index.Select(static index => Bytes(new RegionInfoPayload { ArgSize = RegionInfoPayload.Bytes, Index = index }))),
+        Of(VfioUserCommand.DeviceGetIrqInfo, s_index.Select(static index => Bytes(new IrqInfoPayload { ArgSize = IrqInfoPayload.Bytes, Index = index }))),
         Of(VfioUserCommand.DeviceSetIrqs, s_irqSet),
         Of(VfioUserCommand.RegionRead, s_read),
         Of(VfioUserCommand.RegionWrite, s_write),
