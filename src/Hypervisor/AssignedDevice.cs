@@ -7,15 +7,15 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Hypervisor;
 
-/// <summary>Memory that a device may reach.</summary>
-/// <param name="Part">Where, in guest-physical addresses and in the file.</param>
+/// <summary>Memory that a device may access by DMA.</summary>
+/// <param name="Part">Its guest-physical addresses and its place in the file.</param>
 /// <param name="File">The file.</param>
-/// <param name="Writable">Whether the device may write there.</param>
+/// <param name="Writable">Whether the device may write it.</param>
 internal readonly record struct DeviceMemory(MemoryPart Part, SafeFileHandle File, bool Writable);
 
 /// <summary>
-/// An emulated device of one partition: its own connection to VM-H, with the partition's memory, its interrupt, and
-/// where its registers lie in the guest's address space. Any thread.
+/// An emulated device of one partition: its own vfio-user connection to VM-H, its DMA memory, its interrupt, and the
+/// address of its registers. Any thread.
 /// </summary>
 internal sealed class AssignedDevice : IDisposable
 {
@@ -32,17 +32,17 @@ internal sealed class AssignedDevice : IDisposable
     private bool _barEnabled;
     private string? _lost;
 
-    /// <summary>Connects to VM-H, gives it the partition's memory and sets the device up as firmware would.</summary>
-    /// <param name="spec">Which device, and where VM-H serves it.</param>
+    /// <summary>Connects to VM-H, maps the memory and configures the device as firmware does.</summary>
+    /// <param name="spec">The device and VM-H's sockets for it.</param>
     /// <param name="index">Its number.</param>
-    /// <param name="patience">How long VM-H may take over an access.</param>
-    /// <param name="memory">What it may reach.</param>
-    /// <exception cref="IOException">VM-H is gone, refuses, or does not answer in time.</exception>
-    internal AssignedDevice(DeviceSpec spec, int index, TimeSpan patience, IEnumerable<DeviceMemory> memory)
+    /// <param name="responseTimeout">How long VM-H may take to answer an access.</param>
+    /// <param name="memory">What it may access.</param>
+    /// <exception cref="IOException">VM-H is lost, refuses, or does not answer in time.</exception>
+    internal AssignedDevice(DeviceSpec spec, int index, TimeSpan responseTimeout, IEnumerable<DeviceMemory> memory)
     {
         Name = spec.Name;
         _index = index;
-        _client = VfioUserClient.Connect(spec.RegisterSocket, patience);
+        _client = VfioUserClient.Connect(spec.RegisterSocket, responseTimeout);
         Interrupt = EventFd.Create();
         try
         {
@@ -61,12 +61,13 @@ internal sealed class AssignedDevice : IDisposable
 
     internal string Name { get; }
 
-    private VfioUserClient Client => _lost is null ? _client : throw new IOException(_lost);
+    // Acquires, so that a thread that sees the device lost also sees why.
+    private VfioUserClient Client => Ordered.Load(ref _lost) is { } why ? throw new IOException(why) : _client;
 
-    /// <summary>Signalled by VM-H; stays so while no processor takes the interrupt.</summary>
+    /// <summary>Signalled by VM-H; stays signalled until a processor takes the interrupt.</summary>
     internal EventFd Interrupt { get; }
 
-    /// <summary>Whether an access falls into its registers, as its BAR 5 is programmed now.</summary>
+    /// <summary>Whether an access falls into the registers, with BAR 5 as it is programmed now.</summary>
     internal bool Claims(ulong address, int size, out ulong offset)
     {
         lock (_lock)
@@ -76,14 +77,14 @@ internal sealed class AssignedDevice : IDisposable
         }
     }
 
-    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    /// <exception cref="IOException">VM-H is lost or refuses.</exception>
     internal void ReadRegister(ulong offset, Span<byte> value) => Client.ReadRegion(VfioPciRegion.Bar5, offset, value);
 
-    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    /// <exception cref="IOException">VM-H is lost or refuses.</exception>
     internal void WriteRegister(ulong offset, ReadOnlySpan<byte> value) => Client.WriteRegion(VfioPciRegion.Bar5, offset, value);
 
-    /// <returns>False past the device's configuration space.</returns>
-    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    /// <returns>False past the end of the configuration space.</returns>
+    /// <exception cref="IOException">VM-H is lost or refuses.</exception>
     internal bool TryReadConfiguration(ulong offset, Span<byte> value)
     {
         if (offset + (ulong)value.Length > _configurationBytes) return false;
@@ -91,8 +92,8 @@ internal sealed class AssignedDevice : IDisposable
         return true;
     }
 
-    /// <returns>False past the device's configuration space.</returns>
-    /// <exception cref="IOException">VM-H is gone or refuses.</exception>
+    /// <returns>False past the end of the configuration space.</returns>
+    /// <exception cref="IOException">VM-H is lost or refuses.</exception>
     internal bool TryWriteConfiguration(ulong offset, ReadOnlySpan<byte> value)
     {
         var end = offset + (ulong)value.Length;
@@ -107,13 +108,13 @@ internal sealed class AssignedDevice : IDisposable
         bool Overlaps(ulong register, ulong bytes) => offset < register + bytes && register < end;
     }
 
-    /// <summary>Ends an access that hangs, and every later one.</summary>
+    /// <summary>Makes an access in flight and every later one fail.</summary>
     internal void Shutdown() => _client.Shutdown();
 
-    /// <summary>Every later access fails with this reason.</summary>
-    internal void GiveUp(string why)
+    /// <summary>Makes every later access fail with this reason.</summary>
+    internal void MarkLost(string why)
     {
-        _lost = why;
+        Ordered.Store(ref _lost, why);
         Shutdown();
     }
 

@@ -7,28 +7,28 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// The bus channel of one disk, offered to one partition. The hypervisor connects it, hands the socket over and keeps a
-/// duplicate, which is its power to revoke it; what is said on the channel is between VM-C and VM-H. Any thread.
+/// The bus channel of one disk, offered to one partition. The hypervisor connects it, passes the socket to the guest and
+/// keeps a duplicate, with which it can revoke the channel. It never reads or writes the channel. Any thread.
 /// </summary>
-internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, TimeSpan patience, ILogger log) : IDisposable
+internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, TimeSpan responseTimeout, ILogger log) : IDisposable
 {
     private readonly Lock _lock = new();
     private UnixConnection? _channel;
 
     internal string Name => spec.Name;
 
-    /// <summary>Whether there is a bus at all, now or at another time.</summary>
+    /// <summary>Whether the device has a bus, offered now or not.</summary>
     internal bool Exists => spec.BusSocket is not null;
 
-    /// <summary>Whether the guest would get it now.</summary>
+    /// <summary>Whether the guest would get a channel now.</summary>
     internal bool IsOffered => bus.IsOffered;
 
-    /// <summary>Whether the guest holds it and VM-H has not closed it.</summary>
+    /// <summary>Whether the guest has a channel that VM-H has not closed.</summary>
     internal bool IsOpen
     {
         get
         {
-            lock (_lock) return _channel is not null && !HasEnded(_channel);
+            lock (_lock) return _channel is not null && !IsClosed(_channel);
         }
     }
 
@@ -41,19 +41,19 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, Ti
         lock (_lock)
         {
             if (!bus.IsOffered) return HypercallStatus.NotOffered;
-            if (_channel is not null && !HasEnded(_channel)) return HypercallStatus.AlreadyOpen;
+            if (_channel is not null && !IsClosed(_channel)) return HypercallStatus.AlreadyOpen;
             _channel?.Dispose();
             _channel = null;
             try
             {
-                _channel = bus.Connect(patience);
-                // What is said on it is no affair of the hypervisor's, nor how fast.
+                _channel = bus.Connect(responseTimeout);
+                // The socket options are shared with the guest's duplicate: no time limit for its messages.
                 _channel.LimitWaits(TimeSpan.Zero);
             }
             catch (IOException e)
             {
                 log.BusUnavailable(partition, spec.Name, e.Message);
-                bus.NoteAbsence();
+                bus.StartProbing();
                 return HypercallStatus.Unavailable;
             }
             channel = _channel.Handle;
@@ -62,14 +62,15 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, Ti
         }
     }
 
-    /// <summary>Has VM-H read end-of-file, and does not wait for what it does then. Followed by <see cref="Revoke"/>.</summary>
+    /// <summary>Makes VM-H read end-of-file, without waiting for its reaction. <see cref="Revoke"/> follows.</summary>
     internal void BeginRevoke()
     {
         lock (_lock) _channel?.ShutdownSend();
     }
 
     /// <summary>
-    /// Ends the channel: VM-H reads end-of-file, stops its queues, lets the memory go and closes, which is waited for.
+    /// Ends the channel: VM-H reads end-of-file, stops its queues, unmaps the memory and closes. Waits for the close up to
+    /// the response timeout, then cuts the channel.
     /// </summary>
     internal HypercallStatus Revoke()
     {
@@ -82,21 +83,21 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, Ti
             _channel.Dispose();
             _channel = null;
             if (closed) log.BusClosed(partition, spec.Name);
-            else log.BusForced(partition, spec.Name, patience.TotalSeconds);
+            else log.BusForced(partition, spec.Name, responseTimeout.TotalSeconds);
             return closed ? HypercallStatus.Success : HypercallStatus.Forced;
         }
     }
 
     /// <summary>
-    /// Ends the channel of a guest that lives: nobody waits, and nothing is cut by force. VM-H stops its queues and closes,
-    /// however long a disk takes over what it has begun; until then the guest sees its channel open and moves no request
-    /// that VM-H may still carry out.
+    /// Ends the channel of a running guest, without waiting and without force. VM-H stops its queues and closes, however
+    /// long the disk takes to complete what is in flight. Until then the guest sees its channel open and does not submit
+    /// again, on the other path, a request that VM-H may still carry out.
     /// </summary>
     internal void Rescind()
     {
         lock (_lock)
         {
-            if (_channel is null || HasEnded(_channel)) return;
+            if (_channel is null || IsClosed(_channel)) return;
             _channel.ShutdownSend();
             log.BusTakenBack(partition, spec.Name);
         }
@@ -110,16 +111,16 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, Ti
         var start = Stopwatch.GetTimestamp();
         while (true)
         {
-            var left = (int)(patience - Stopwatch.GetElapsedTime(start)).TotalMilliseconds;
+            var left = (int)(responseTimeout - Stopwatch.GetElapsedTime(start)).TotalMilliseconds;
             if (left <= 0) return false;
             if (!events.Wait(left)) continue;
             if (events.IsHungUp(0)) return true;
-            // Answers that the guest has not read keep the socket readable; they are none of our business.
+            // Messages that the guest has not read keep the socket readable; they are not the hypervisor's to read.
             Thread.Sleep(1);
         }
     }
 
-    private static bool HasEnded(UnixConnection channel)
+    private static bool IsClosed(UnixConnection channel)
     {
         using var events = new WaitSet(channel.Handle);
         return events.Wait(0) && events.IsHungUp(0);

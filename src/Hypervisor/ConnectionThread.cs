@@ -5,12 +5,11 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// Serves one connection on a thread of its own, from its hello to its end: a processor of a new or known partition, or
-/// an observer.
+/// Serves one connection on its own thread until it closes: a processor of a new or existing partition, or an observer.
 /// </summary>
-internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan patience, ILogger log)
+internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan responseTimeout, ILogger log)
 {
-    internal void Start(UnixConnection connection, Action ended)
+    internal void Start(UnixConnection connection, Action closed)
     {
         var thread = new Thread(() =>
         {
@@ -25,7 +24,7 @@ internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan patie
             }
             finally
             {
-                ended();
+                closed();
             }
         })
         { IsBackground = true, Name = "connection" };
@@ -34,7 +33,7 @@ internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan patie
 
     private void Serve(ProcessorChannel channel)
     {
-        if (!channel.TryReceiveHello(out var hello, patience)) return;
+        if (!channel.TryReceiveHello(out var hello, responseTimeout)) return;
         switch (hello.Kind)
         {
             case HelloKind.NewPartition:
@@ -48,7 +47,7 @@ internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan patie
                 while (channel.TryReceiveQuery()) channel.SendStatistics(partitions.Statistics());
                 break;
             default:
-                Refuse(channel, $"a connection of kind {(uint)hello.Kind} does not exist");
+                Refuse(channel, $"connection kind {(uint)hello.Kind} is unknown");
                 break;
         }
     }
@@ -78,7 +77,7 @@ internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan patie
         }
         finally
         {
-            partition.End("its guest closed the connection");
+            partition.Stop("its guest closed the connection");
             partitions.Remove(partition);
         }
     }

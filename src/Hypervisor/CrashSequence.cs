@@ -5,9 +5,9 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// What happens between a guest's word that it has crashed and its going on to dump: no other processor runs, the bus
-/// ends, and the memory goes where no ring and no command of the dead guest can reach it. Nothing here trusts VM-H to let
-/// go, and nothing waits for it without limit.
+/// What the hypervisor does between a guest's crash hypercall and its dump: it suspends all other processors, revokes the
+/// bus, and moves the memory to where no ring and no command from before the crash can reach it. It does not trust VM-H to
+/// release memory, and every wait for VM-H has a limit.
 /// </summary>
 internal sealed class CrashSequence
 {
@@ -21,18 +21,18 @@ internal sealed class CrashSequence
         _log = log;
     }
 
-    /// <summary>Runs it on the crashing processor's thread.</summary>
+    /// <summary>Runs the sequence, on the crashing processor's thread.</summary>
     /// <returns>How many bus channels were revoked.</returns>
     /// <exception cref="IOException">The memory could not be moved.</exception>
     internal static int Run(Partition partition, ProcessorThread[] others, ulong reason, ILogger log)
     {
         var steps = new CrashSequence(partition.Id, log);
         steps.Note($"the guest crashed, reason 0x{reason:x}");
-        // Whatever an access of before waits for, it ends here.
+        // Makes accesses in flight fail, so that their processors can be suspended.
         partition.ShutdownDevices();
         foreach (var other in others) other.WaitUntilSuspended();
         steps.Note($"{others.Length} other processor(s) stay suspended");
-        // All of VM-H hears of it before any is waited for.
+        // All channels begin to close before the first wait, so the waits overlap.
         foreach (var offer in partition.Offers) offer.BeginRevoke();
         var revoked = 0;
         foreach (var offer in partition.Offers)
@@ -47,9 +47,9 @@ internal sealed class CrashSequence
         for (var i = 0; i < partition.Devices.Length; i++)
         {
             var name = partition.Devices[i].Name;
-            steps.Note(partition.RestartDevice(i) is { } why ? $"device {name} does not start anew: {why}" : $"device {name} started anew");
+            steps.Note(partition.RestartDevice(i) is { } why ? $"device {name} does not restart: {why}" : $"device {name} restarted");
         }
-        steps.Note("the crashing processor goes on");
+        steps.Note("the crashing processor resumes");
         partition.Record(new CrashStatistics(reason, hash, partition.RamBytes, revoked, steps._events));
         return revoked;
     }

@@ -4,27 +4,27 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// Whether one device's bus can be offered now, to every partition alike: an operator rescinds it and offers it again,
-/// and VM-H offers it by listening on its socket. Guests are told of each change, and ask. Any thread.
+/// Whether one device's bus is offered, to all partitions alike. The operator rescinds the offer and renews it; VM-H
+/// withdraws its bus by closing its listening socket. Guests are notified of each change and query the state. Any thread.
 /// </summary>
 internal sealed class DeviceBus : IDisposable
 {
-    // While VM-H does not listen, a look costs one refused connect(2).
-    private const int LookMilliseconds = 50;
+    // While VM-H does not listen, each probe costs one refused connect(2).
+    private const int ProbeMilliseconds = 50;
 
     private readonly DeviceSpec _spec;
     private readonly Action<DeviceBus, bool> _changed;
     private readonly ILogger _log;
     private readonly Lock _lock = new();
-    private readonly ManualResetEventSlim _ending = new();
+    private readonly ManualResetEventSlim _disposing = new();
     private bool _isRescinded;
-    private Thread? _looking;
+    private Thread? _probing;
     private int? _servedBy;
     private int? _refused;
 
     /// <param name="spec">The device.</param>
-    /// <param name="changed">Told after each change, on any thread, and whether the offer came (true) or went.</param>
-    /// <param name="log">For what people should know.</param>
+    /// <param name="changed">Called after each change, on any thread, with whether the bus is offered now.</param>
+    /// <param name="log">The log.</param>
     internal DeviceBus(DeviceSpec spec, Action<DeviceBus, bool> changed, ILogger log)
     {
         _spec = spec;
@@ -37,19 +37,19 @@ internal sealed class DeviceBus : IDisposable
     {
         get
         {
-            lock (_lock) return _spec.BusSocket is not null && !_isRescinded && _looking is null;
+            lock (_lock) return _spec.BusSocket is not null && !_isRescinded && _probing is null;
         }
     }
 
     /// <summary>
-    /// Connects a channel. A device stays with its VM-H: whoever else listens on the socket by now may have another disk,
-    /// and no guest is connected to that.
+    /// Connects a channel, to the VM-H process that served the bus first only: another process on the same socket may have
+    /// another disk.
     /// </summary>
-    /// <param name="patience">How long VM-H may take; zero is for ever.</param>
+    /// <param name="responseTimeout">How long VM-H may take; zero: no limit.</param>
     /// <exception cref="IOException">VM-H does not listen, or another process does.</exception>
-    internal UnixConnection Connect(TimeSpan patience = default)
+    internal UnixConnection Connect(TimeSpan responseTimeout = default)
     {
-        var connection = UnixConnection.Connect(_spec.BusSocket!, patience);
+        var connection = UnixConnection.Connect(_spec.BusSocket!, responseTimeout);
         try
         {
             var peer = connection.PeerProcessId;
@@ -63,7 +63,7 @@ internal sealed class DeviceBus : IDisposable
             }
             if (peer == servedBy) return connection;
             if (isNew) _log.BusRefused(_spec.Name, peer, _spec.BusSocket!, servedBy);
-            throw new IOException($"process {peer} listens on {_spec.BusSocket}, where VM-H was process {servedBy}");
+            throw new IOException($"process {peer} listens on {_spec.BusSocket}, but VM-H is process {servedBy}");
         }
         catch
         {
@@ -72,7 +72,7 @@ internal sealed class DeviceBus : IDisposable
         }
     }
 
-    /// <summary>Takes the offer back.</summary>
+    /// <summary>Rescinds the offer, on the operator's request.</summary>
     internal void Rescind()
     {
         lock (_lock)
@@ -84,7 +84,7 @@ internal sealed class DeviceBus : IDisposable
         _changed(this, false);
     }
 
-    /// <summary>Offers it again.</summary>
+    /// <summary>Renews a rescinded offer, on the operator's request.</summary>
     internal void Offer()
     {
         lock (_lock)
@@ -92,36 +92,36 @@ internal sealed class DeviceBus : IDisposable
             if (!_isRescinded) return;
             _isRescinded = false;
         }
-        _log.BusOffered(_spec.Name, "the operator says so");
+        _log.BusOffered(_spec.Name, "SIGUSR2 was received");
         _changed(this, true);
     }
 
-    /// <summary>VM-H does not take connections: it has withdrawn its bus. It is looked after until it does again.</summary>
-    internal void NoteAbsence()
+    /// <summary>VM-H refused a connection: it has withdrawn its bus. Probes its socket until it listens again.</summary>
+    internal void StartProbing()
     {
         lock (_lock)
         {
-            if (_looking is not null || _ending.IsSet) return;
-            _looking = new Thread(Look) { IsBackground = true, Name = $"bus {_spec.Name}" };
-            _looking.Start();
+            if (_probing is not null || _disposing.IsSet) return;
+            _probing = new Thread(Probe) { IsBackground = true, Name = $"bus {_spec.Name}" };
+            _probing.Start();
         }
     }
 
     public void Dispose()
     {
-        _ending.Set();
-        Thread? looking;
-        lock (_lock) looking = _looking;
-        looking?.Join();
-        _ending.Dispose();
+        _disposing.Set();
+        Thread? probing;
+        lock (_lock) probing = _probing;
+        probing?.Join();
+        _disposing.Dispose();
     }
 
-    private void Look()
+    private void Probe()
     {
-        while (!_ending.Wait(LookMilliseconds))
+        while (!_disposing.Wait(ProbeMilliseconds))
         {
             if (!IsServed()) continue;
-            lock (_lock) _looking = null;
+            lock (_lock) _probing = null;
             _log.BusOffered(_spec.Name, "VM-H listens again");
             _changed(this, true);
             return;

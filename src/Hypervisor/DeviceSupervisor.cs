@@ -5,7 +5,7 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// Looks at start whether VM-H serves a device as it must be, and keeps that connection: its end is VM-H's end.
+/// Checks at the start that VM-H serves a usable device, and keeps this connection open to notice when VM-H exits.
 /// </summary>
 internal sealed class DeviceSupervisor : IDisposable
 {
@@ -23,15 +23,15 @@ internal sealed class DeviceSupervisor : IDisposable
     internal SafeHandle Handle => _client.Handle;
 
     /// <param name="spec">The device.</param>
-    /// <param name="patience">How long VM-H may take over an answer.</param>
-    /// <param name="wait">How long it may take to come to be there.</param>
-    /// <exception cref="IOException">VM-H is not there or serves something else; the message says what to do.</exception>
-    internal static DeviceSupervisor Start(DeviceSpec spec, TimeSpan patience, TimeSpan wait)
+    /// <param name="responseTimeout">How long VM-H may take to answer.</param>
+    /// <param name="wait">How long to wait for VM-H's socket.</param>
+    /// <exception cref="IOException">VM-H cannot be reached or serves another kind of device; the message says what to do.</exception>
+    internal static DeviceSupervisor Start(DeviceSpec spec, TimeSpan responseTimeout, TimeSpan wait)
     {
         VfioUserClient client;
         try
         {
-            client = VfioUserClient.Connect(spec.RegisterSocket, patience, wait);
+            client = VfioUserClient.Connect(spec.RegisterSocket, responseTimeout, wait);
         }
         catch (IOException e)
         {
@@ -39,10 +39,10 @@ internal sealed class DeviceSupervisor : IDisposable
         }
         try
         {
-            // VM-H listens for the bus before it does for registers: who waited for these has waited for both.
+            // VM-H listens on the bus socket before it listens on the register socket, so one wait covers both.
             if (spec.BusSocket is { } bus && !File.Exists(bus))
                 throw new IOException($"device {spec.Name}: nothing serves the bus at {bus}; start vmshunt-host with --vhost-user {bus} first");
-            if (Unfit(client) is { } why) throw new IOException($"device {spec.Name}: {spec.RegisterSocket} {why}; give the socket of a vmshunt-host");
+            if (FindProblem(client) is { } problem) throw new IOException($"device {spec.Name}: {spec.RegisterSocket} {problem}; give the vfio-user socket of a vmshunt-host");
             return new DeviceSupervisor(spec, client);
         }
         catch
@@ -54,14 +54,14 @@ internal sealed class DeviceSupervisor : IDisposable
 
     public void Dispose() => _client.Dispose();
 
-    private static string? Unfit(VfioUserClient client)
+    private static string? FindProblem(VfioUserClient client)
     {
         var info = client.GetInfo();
         if (!info.IsPci || info.RegionCount <= VfioPciRegion.Configuration) return "serves no PCI device";
         if (!info.CanReset) return "serves a device that cannot be reset";
         var bar = client.GetRegionInfo(VfioPciRegion.Bar5);
         if (bar.Size is 0 or > GuestLayout.BarStride) return $"serves a device whose BAR 5 has {bar.Size} bytes, not 1 to {GuestLayout.BarStride}";
-        if (info.IrqCount <= VfioPciIrq.Msi || client.GetIrqInfo(VfioPciIrq.Msi).Count == 0) return "serves a device without message-signalled interrupts";
+        if (info.IrqCount <= VfioPciIrq.Msi || client.GetIrqInfo(VfioPciIrq.Msi).Count == 0) return "serves a device without MSI";
         return null;
     }
 }

@@ -3,10 +3,10 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Hypervisor;
 
-/// <summary>Counts a partition's exits by reason and by address. Any thread; a known address allocates nothing.</summary>
+/// <summary>Counts a partition's exits by reason and by address. Any thread; allocates only for a new address.</summary>
 internal sealed class ExitCounters
 {
-    /// <summary>A guest may touch any address, so only so many are told apart.</summary>
+    /// <summary>A guest may access any address, so the number of addresses counted apart is bounded.</summary>
     internal const int MaxAddresses = 4096;
 
     private readonly Lock _lock = new();

@@ -2,34 +2,34 @@ using Microsoft.Extensions.Logging;
 
 namespace VmShunt.Hypervisor;
 
-/// <summary>Every line that the hypervisor logs, numbered. 1xx process, 2xx partitions, 3xx bus, 4xx crash.</summary>
+/// <summary>The hypervisor's log lines. Event ids: 1xx process, 2xx partitions, 3xx bus, 4xx crash.</summary>
 internal static partial class HypervisorLog
 {
     [LoggerMessage(101, LogLevel.Information, "listening on {Socket} with {Devices} device(s)")]
     internal static partial void Listening(this ILogger log, string socket, int devices);
 
-    [LoggerMessage(102, LogLevel.Information, "ends: {Why}")]
+    [LoggerMessage(102, LogLevel.Information, "exiting: {Why}")]
     internal static partial void Ends(this ILogger log, string why);
 
     [LoggerMessage(103, LogLevel.Error, "device {Device}: VM-H closed the connection")]
     internal static partial void HostPartitionGone(this ILogger log, string device);
 
-    [LoggerMessage(104, LogLevel.Warning, "a connection was turned away: {Why}")]
+    [LoggerMessage(104, LogLevel.Warning, "a connection was refused: {Why}")]
     internal static partial void Refused(this ILogger log, string why);
 
-    [LoggerMessage(105, LogLevel.Warning, "{Why}")]
+    [LoggerMessage(105, LogLevel.Warning, "a connection could not be accepted: {Why}")]
     internal static partial void AcceptFailed(this ILogger log, string why);
 
     [LoggerMessage(201, LogLevel.Information, "partition {Partition}: created with {Bytes} bytes of memory and {Processors} processor(s) for process {Process}")]
     internal static partial void PartitionCreated(this ILogger log, int partition, ulong bytes, int processors, int process);
 
-    [LoggerMessage(202, LogLevel.Information, "partition {Partition}: ended, {Why}; {Exits} exits")]
+    [LoggerMessage(202, LogLevel.Information, "partition {Partition}: stopped: {Why}; {Exits} exits")]
     internal static partial void PartitionEnded(this ILogger log, int partition, string why, long exits);
 
-    [LoggerMessage(203, LogLevel.Warning, "partition {Partition}: processor {Processor} gets a machine check: {Why}")]
+    [LoggerMessage(203, LogLevel.Warning, "partition {Partition}: machine check on processor {Processor}: {Why}")]
     internal static partial void MachineCheck(this ILogger log, int partition, int processor, string why);
 
-    [LoggerMessage(204, LogLevel.Warning, "partition {Partition}: processor {Processor} broke off: {Why}")]
+    [LoggerMessage(204, LogLevel.Warning, "partition {Partition}: the connection of processor {Processor} failed: {Why}")]
     internal static partial void ProcessorBroke(this ILogger log, int partition, int processor, string why);
 
     [LoggerMessage(301, LogLevel.Information, "partition {Partition}: bus channel of {Device} opened")]
@@ -50,10 +50,10 @@ internal static partial class HypervisorLog
     [LoggerMessage(306, LogLevel.Information, "bus of {Device} offered again: {Why}")]
     internal static partial void BusOffered(this ILogger log, string device, string why);
 
-    [LoggerMessage(307, LogLevel.Information, "partition {Partition}: bus channel of {Device} taken back; VM-H closes it when its queues have stopped")]
+    [LoggerMessage(307, LogLevel.Information, "partition {Partition}: bus channel of {Device} rescinded; VM-H closes it when its queues have stopped")]
     internal static partial void BusTakenBack(this ILogger log, int partition, string device);
 
-    [LoggerMessage(308, LogLevel.Error, "bus of {Device} not offered: process {Peer} listens on {Socket}, where VM-H was process {HostPartition}; a running device cannot be given to another VM-H")]
+    [LoggerMessage(308, LogLevel.Error, "bus of {Device} not offered: process {Peer} listens on {Socket}, but VM-H is process {HostPartition}; a running device cannot move to another VM-H")]
     internal static partial void BusRefused(this ILogger log, string device, int peer, string socket, int hostPartition);
 
     [LoggerMessage(401, LogLevel.Warning, "partition {Partition}: crash, step {Sequence}: {What}")]

@@ -1,80 +1,58 @@
 using System.CommandLine;
-using VmShunt.Trap.VmExit;
+using System.CommandLine.Invocation;
 
 namespace VmShunt.Hypervisor;
 
-/// <summary>What the command line asks for.</summary>
+/// <summary>The command line of <c>vmshunt-hypervisor</c>.</summary>
 /// <param name="Socket">Where guests and observers connect.</param>
 /// <param name="Devices">The emulated devices of every partition, in order.</param>
-/// <param name="Linger">After how many seconds without a guest to end; null never.</param>
-/// <param name="Patience">How long VM-H may take over what it is asked before it counts as lost.</param>
-/// <param name="Wait">How long VM-H may take to come to be there at the start.</param>
-internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan Patience, TimeSpan Wait)
+/// <param name="Linger">Seconds without a guest after which the hypervisor exits; null: never.</param>
+/// <param name="ResponseTimeout">How long VM-H may take to answer before it counts as lost (<c>--patience</c>).</param>
+/// <param name="Wait">How long to wait for VM-H's sockets at the start.</param>
+internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan ResponseTimeout, TimeSpan Wait)
 {
-    private const double DefaultPatience = 10, LongestSeconds = 3600;
+    private const double MaxLingerSeconds = 1_000_000, MaxSeconds = 3600;
 
-    /// <summary>The command line; <paramref name="run"/> gets what it says.</summary>
-    internal static RootCommand Command(Func<HypervisorOptions, int> run)
+    /// <summary>Parses the arguments and runs <paramref name="run"/> with them.</summary>
+    /// <returns>The exit code.</returns>
+    internal static int Invoke(string[] args, Func<HypervisorOptions, int> run)
     {
-        var socket = new Option<string>("--socket")
+        var socket = new Option<string>("--socket") { Required = true, HelpName = "PATH", Description = "the Unix socket on which guests (VM-C) and observers connect" };
+        var device = new Option<string[]>("--device") { Required = true, HelpName = "SPEC", Description = $"an emulated disk of every guest, served by vmshunt-host: {DeviceSpec.Form}; may be given several times; without vhost-user the guest is offered no bus for it" };
+        var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "exit when no guest has been connected for this long" };
+        var responseTimeout = new Option<double>("--patience") { DefaultValueFactory = _ => 10, HelpName = "SECONDS", Description = "how long VM-H may take to answer a register access or to release a guest's memory before it counts as lost; also the limit for a new client's first message" };
+        var wait = new Option<double>("--wait") { DefaultValueFactory = _ => 0, HelpName = "SECONDS", Description = "how long to wait for VM-H's sockets at the start, so that both can be started at once (0: fail at once)" };
+        device.Validators.Add(r =>
         {
-            Description = "Unix socket to listen on for guests (VM-C) and observers",
-            HelpName = "PATH",
-            Required = true,
-        };
-        var device = new Option<string[]>("--device")
-        {
-            Description = "An emulated device of every guest, served by vmshunt-host: NAME,vhost-user=SOCKET,vfio-user=SOCKET. "
-                + "May be given several times. Without vhost-user no bus is offered for it",
-            HelpName = "SPEC",
-            Required = true,
-        };
-        var linger = new Option<double?>("--linger")
-        {
-            Description = "End by itself when no guest has been connected for so many seconds",
-            HelpName = "SECONDS",
-        };
-        var patience = Seconds("--patience", DefaultPatience, least: 0.1,
-            "How many seconds VM-H may take over a register access, or to let go of a guest's memory, before it counts as lost; also how long a client may take to say who it is");
-        var wait = Seconds("--wait", 0, least: 0, "How many seconds VM-H may take to come to be there at the start, for both to be started at once; 0: it must be there");
-        var root = new RootCommand("The virtualization layer of VmShunt: partitions, memory, VM exits and the bus offer. "
-            + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are told of both") { socket, device, linger, patience, wait };
-        root.Validators.Add(result =>
-        {
-            var seconds = result.GetValue(linger);
-            if (seconds is not (null or >= 0 and <= 1_000_000)) result.AddError($"--linger {seconds}: give 0 to 1000000 seconds");
-            var specs = new List<DeviceSpec>();
-            foreach (var text in result.GetValue(device) ?? [])
-            {
-                try
-                {
-                    specs.Add(DeviceSpec.Parse(text));
-                }
-                catch (FormatException e)
-                {
-                    result.AddError(e.Message);
-                }
-            }
-            foreach (var twice in specs.GroupBy(s => s.Name).Where(g => g.Count() > 1)) result.AddError($"--device {twice.Key}: given {twice.Count()} times; each device needs a name of its own");
-            if (specs.Count > GuestLayout.MaxDevices) result.AddError($"--device: given {specs.Count} times; a guest has room for {GuestLayout.MaxDevices}");
+            if (DeviceSpec.FindProblem(r.GetValueOrDefault<string[]>() ?? []) is { } problem) r.AddError(problem);
         });
-        root.SetAction(parse => run(new HypervisorOptions(
-            parse.GetRequiredValue(socket),
-            [.. parse.GetRequiredValue(device).Select(DeviceSpec.Parse)],
-            parse.GetValue(linger),
-            TimeSpan.FromSeconds(parse.GetValue(patience)),
-            TimeSpan.FromSeconds(parse.GetValue(wait)))));
-        return root;
+        linger.Validators.Add(r => Require(r.GetValue(linger) is >= 0 and <= MaxLingerSeconds, r, $"--linger takes 0 to {MaxLingerSeconds} seconds"));
+        responseTimeout.Validators.Add(r => Require(r.GetValue(responseTimeout) is >= 0.1 and <= MaxSeconds, r, $"--patience takes 0.1 to {MaxSeconds} seconds"));
+        wait.Validators.Add(r => Require(r.GetValue(wait) is >= 0 and <= MaxSeconds, r, $"--wait takes 0 to {MaxSeconds} seconds"));
+
+        var root = new RootCommand("The virtualization layer of VmShunt: creates partitions and their memory, routes VM exits to VM-H and offers the bus. "
+            + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are notified of both")
+        {
+            socket, device, linger, responseTimeout, wait,
+        };
+        root.SetAction(r => run(new HypervisorOptions(
+            r.GetValue(socket)!,
+            [.. r.GetValue(device)!.Select(DeviceSpec.Parse)],
+            r.GetValue(linger),
+            TimeSpan.FromSeconds(r.GetValue(responseTimeout)),
+            TimeSpan.FromSeconds(r.GetValue(wait)))));
+        var parsed = root.Parse(args);
+        if (parsed.Action is ParseErrorAction)
+        {
+            var words = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            Console.Error.WriteLine($"vmshunt-hypervisor: {string.Join(' ', words).TrimEnd('.')}; vmshunt-hypervisor --help says what is possible");
+            return 1;
+        }
+        return parsed.Invoke();
     }
 
-    private static Option<double> Seconds(string name, double standard, double least, string description)
+    private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)
     {
-        var option = new Option<double>(name) { Description = description, HelpName = "SECONDS", DefaultValueFactory = _ => standard };
-        option.Validators.Add(result =>
-        {
-            var seconds = result.GetValueOrDefault<double>();
-            if (!(seconds >= least && seconds <= LongestSeconds)) result.AddError($"{name} {seconds}: give {least} to {LongestSeconds} seconds");
-        });
-        return option;
+        if (!condition) result.AddError(message);
     }
 }

@@ -2,12 +2,13 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// The hypervisor's main thread: takes connections, watches VM-H, and ends when it is told to, when VM-H ends, or when
-/// nobody needs it any more.
+/// The hypervisor's main thread: accepts connections and supervises VM-H. It exits on a signal, when VM-H disconnects, or
+/// when no guest has been connected for the linger time.
 /// </summary>
 internal sealed class HypervisorProcess : IDisposable
 {
@@ -16,7 +17,7 @@ internal sealed class HypervisorProcess : IDisposable
 
     private readonly HypervisorOptions _options;
     private readonly ILogger _log;
-    private readonly EventFd _changed = EventFd.Create();
+    private readonly EventFd _partitionsChanged = EventFd.Create();
     private readonly EventFd _stop = EventFd.Create();
     private readonly List<DeviceSupervisor> _devices = [];
     private readonly PartitionTable _partitions;
@@ -31,9 +32,9 @@ internal sealed class HypervisorProcess : IDisposable
     {
         _options = options;
         _log = log;
-        _buses = [.. options.Devices.Select(spec => new DeviceBus(spec, TellOfBus, log))];
-        _partitions = new PartitionTable(options.Devices, _buses, options.Patience, _changed.Signal, log);
-        _connections = new ConnectionThread(_partitions, options.Patience, log);
+        _buses = [.. options.Devices.Select(spec => new DeviceBus(spec, NotifyGuests, log))];
+        _partitions = new PartitionTable(options.Devices, _buses, options.ResponseTimeout, _partitionsChanged.Signal, log);
+        _connections = new ConnectionThread(_partitions, options.ResponseTimeout, log);
         _signals =
         [
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop),
@@ -43,35 +44,35 @@ internal sealed class HypervisorProcess : IDisposable
         ];
     }
 
-    /// <summary>Looks at the devices and listens.</summary>
-    /// <exception cref="IOException">VM-H is not there, or the socket cannot be listened on.</exception>
+    /// <summary>Connects to VM-H for every device and listens for guests.</summary>
+    /// <exception cref="IOException">VM-H cannot be reached, or the socket cannot be listened on.</exception>
     internal void Start()
     {
-        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device, _options.Patience, _options.Wait));
+        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device, _options.ResponseTimeout, _options.Wait));
         _listener = UnixListener.Bind(_options.Socket);
         _log.Listening(_options.Socket, _devices.Count);
     }
 
-    /// <summary>Serves until there is a reason to end.</summary>
+    /// <summary>Serves until there is a reason to exit.</summary>
     /// <returns>The process's exit code.</returns>
     internal int Run()
     {
-        using var events = new WaitSet([_listener!.Handle, _stop.Handle, _changed.Handle, .. _devices.Select(d => d.Handle)]);
+        using var events = new WaitSet([_listener!.Handle, _stop.Handle, _partitionsChanged.Handle, .. _devices.Select(d => d.Handle)]);
         var idleSince = Stopwatch.GetTimestamp();
         while (true)
         {
             var idle = _partitions.Count == 0;
             var ready = events.Wait(idle ? MillisecondsLeft(idleSince) : -1);
-            if (events.IsReady(1)) return End(_stopReason, 0);
+            if (events.IsReady(1)) return Exit(Ordered.Load(ref _stopReason), 0);
             for (var i = 0; i < _devices.Count; i++)
             {
                 if (!events.IsReady(3 + i)) continue;
                 _log.HostPartitionGone(_devices[i].Spec.Name);
-                return End($"VM-H of device {_devices[i].Spec.Name} is gone", 1);
+                return Exit($"VM-H of device {_devices[i].Spec.Name} disconnected", 1);
             }
             if (events.IsReady(0)) Accept();
-            if (events.IsReady(2) && _changed.TryDrain()) idleSince = Stopwatch.GetTimestamp();
-            if (!ready && idle && MillisecondsLeft(idleSince) == 0) return End(IdleReason, 0);
+            if (events.IsReady(2) && _partitionsChanged.TryDrain()) idleSince = Stopwatch.GetTimestamp();
+            if (!ready && idle && MillisecondsLeft(idleSince) == 0) return Exit(IdleReason, 0);
         }
     }
 
@@ -85,7 +86,7 @@ internal sealed class HypervisorProcess : IDisposable
 
     private string IdleReason => _partitions.HadAny
         ? $"no guest has been connected for {_options.Linger} s (--linger)"
-        : $"no guest came within {Math.Max(_options.Linger ?? 0, MinFirstGuestSeconds)} s (--linger)";
+        : $"no guest connected within {Math.Max(_options.Linger ?? 0, MinFirstGuestSeconds)} s (--linger)";
 
     private int MillisecondsLeft(long since)
     {
@@ -106,17 +107,17 @@ internal sealed class HypervisorProcess : IDisposable
             }
             Interlocked.Decrement(ref _connectionCount);
             connection.Dispose();
-            _log.Refused($"{MaxConnections} connections are open, which is the most");
+            _log.Refused($"the limit of {MaxConnections} connections is reached");
         }
         catch (IOException e)
         {
-            // Most likely out of descriptors: the listener stays ready, so give the others time to free some.
+            // Most likely out of descriptors. The listener stays ready, so back off until some are closed.
             _log.AcceptFailed(e.Message);
             Thread.Sleep(100);
         }
     }
 
-    private void TellOfBus(DeviceBus bus, bool isOffered) => _partitions.TellOfBus(Array.IndexOf(_buses, bus), isOffered);
+    private void NotifyGuests(DeviceBus bus, bool isOffered) => _partitions.NotifyBusChange(Array.IndexOf(_buses, bus), isOffered);
 
     private void ForEachBus(PosixSignalContext signal, Action<DeviceBus> action)
     {
@@ -127,21 +128,22 @@ internal sealed class HypervisorProcess : IDisposable
     private void Stop(PosixSignalContext signal)
     {
         signal.Cancel = true;
-        _stopReason = $"{signal.Signal} was received";
+        // Stored before the eventfd is signalled: the main thread loads it after the wake-up.
+        Ordered.Store(ref _stopReason, $"{signal.Signal} was received");
         _stop.Signal();
     }
 
-    private int End(string why, int exitCode)
+    private int Exit(string why, int exitCode)
     {
         _log.Ends(why);
-        _partitions.EndAll(why);
-        using var events = new WaitSet(_changed.Handle);
+        _partitions.StopAll(why);
+        using var events = new WaitSet(_partitionsChanged.Handle);
         var start = Stopwatch.GetTimestamp();
         while (_partitions.Count > 0)
         {
-            var left = (int)(2 * _options.Patience - Stopwatch.GetElapsedTime(start)).TotalMilliseconds;
+            var left = (int)(2 * _options.ResponseTimeout - Stopwatch.GetElapsedTime(start)).TotalMilliseconds;
             if (left <= 0) break;
-            if (events.Wait(left)) _changed.TryDrain();
+            if (events.Wait(left)) _partitionsChanged.TryDrain();
         }
         return exitCode;
     }

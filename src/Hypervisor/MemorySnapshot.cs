@@ -5,9 +5,9 @@ using VmShunt.Ring.Files;
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// Where a partition's RAM goes when it crashes: a file that no bus peer ever had and that is sealed once it is full, so
-/// that neither a peer which holds on to the old memory nor anybody else can change what is dumped. The RAM is moved, not
-/// copied, so that a machine whose memory is short can still do it.
+/// The file that a partition's RAM is moved to when it crashes. No bus peer ever had a descriptor of it, and it is sealed
+/// when it is complete, so a peer that keeps the old memory mapped cannot change what is dumped. The RAM is moved, not
+/// copied, so that a machine short of memory can still do it.
 /// </summary>
 internal sealed class MemorySnapshot : IDisposable
 {
@@ -17,7 +17,7 @@ internal sealed class MemorySnapshot : IDisposable
     private readonly long _bytes;
     private string? _sha256;
 
-    /// <summary>Makes the file, empty; it takes no memory yet.</summary>
+    /// <summary>Creates the file, without allocating its memory.</summary>
     /// <exception cref="IOException">The system refused.</exception>
     internal MemorySnapshot(int partition, ulong bytes)
     {
@@ -26,12 +26,12 @@ internal sealed class MemorySnapshot : IDisposable
         ForReading = SharedMemoryFile.OpenForReading(_file);
     }
 
-    /// <summary>A descriptor for those who read it.</summary>
+    /// <summary>A read-only descriptor.</summary>
     internal SafeFileHandle ForReading { get; }
 
-    /// <summary>Moves the RAM here and seals it; done once, however often it is asked for. The RAM reads as zeros afterwards.</summary>
-    /// <returns>The SHA-256 of what is here, in lower-case hex.</returns>
-    /// <exception cref="IOException">There is no memory for it, or the RAM's file is too short.</exception>
+    /// <summary>Moves the RAM here and seals the file; only the first call does. The RAM reads as zeros afterwards.</summary>
+    /// <returns>The SHA-256 of the content, in lower-case hex.</returns>
+    /// <exception cref="IOException">There is not enough memory, or the RAM's file is too short.</exception>
     internal string Take(SafeFileHandle ram)
     {
         if (_sha256 is not null) return _sha256;
@@ -39,7 +39,7 @@ internal sealed class MemorySnapshot : IDisposable
         var chunk = new byte[ChunkBytes];
         for (long at = 0; at < _bytes;)
         {
-            // Read from the file, not from a mapping, so that pages which the guest never touched stay holes.
+            // Read from the file, not from a mapping, so that pages the guest never touched stay holes.
             var here = chunk.AsSpan(0, (int)Math.Min(_bytes - at, ChunkBytes));
             if (DiskFile.Read(ram, here, at) < here.Length) throw new IOException($"the partition's memory ends before {at + here.Length} of {_bytes} bytes");
             hash.AppendData(here);

@@ -9,32 +9,32 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// One virtual machine: its memory, its devices, its bus channels and the processors that are connected. It lives as
-/// long as the connection that created it, which is processor 0.
+/// One virtual machine: its memory, devices, bus channels and connected processors. It runs as long as the connection that
+/// created it, which is processor 0.
 /// </summary>
 internal sealed class Partition : IDisposable
 {
     private readonly ILogger _log;
     private readonly Lock _lock = new();
     private readonly ProcessorThread?[] _processors;
-    private readonly ManualResetEventSlim _furtherGone = new(initialState: true);
+    private readonly ManualResetEventSlim _othersDetached = new(initialState: true);
     private readonly int _processId;
     private readonly IReadOnlyList<DeviceSpec> _specs;
-    private readonly TimeSpan _patience;
+    private readonly TimeSpan _responseTimeout;
     private PartitionKey _key;
     private ProcessorThread? _crashing;
     private CrashStatistics? _crash;
-    private string? _ending;
+    private string? _stopReason;
     private bool _disposed;
 
     /// <summary>Creates the memory and connects the devices.</summary>
-    /// <exception cref="IOException">There is no memory for it, or VM-H fails.</exception>
-    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TimeSpan patience, ILogger log)
+    /// <exception cref="IOException">There is not enough memory, or VM-H fails.</exception>
+    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TimeSpan responseTimeout, ILogger log)
     {
         Id = id;
         _log = log;
         _specs = devices;
-        _patience = patience;
+        _responseTimeout = responseTimeout;
         _processId = (int)hello.ProcessId;
         _processors = new ProcessorThread?[hello.Processors];
         RamBytes = hello.MemoryBytes;
@@ -52,7 +52,7 @@ internal sealed class Partition : IDisposable
             DisposeMemory();
             throw;
         }
-        Offers = [.. devices.Zip(buses, (d, bus) => new BusOffer(id, d, bus, patience, log))];
+        Offers = [.. devices.Zip(buses, (d, bus) => new BusOffer(id, d, bus, responseTimeout, log))];
         Router = new TrapRouter(Devices);
     }
 
@@ -60,28 +60,28 @@ internal sealed class Partition : IDisposable
 
     internal ulong RamBytes { get; }
 
-    /// <summary>The RAM in order of addresses: what a bus shares.</summary>
+    /// <summary>The RAM in order of addresses, which a bus channel shares.</summary>
     internal SafeFileHandle MemoryFile { get; }
 
-    /// <summary>What the crash path owns; the emulated devices reach it, a bus never does.</summary>
+    /// <summary>The crash reserve: the emulated devices access it, a bus channel never does.</summary>
     internal SafeFileHandle ReserveFile { get; }
 
-    /// <summary>Where the RAM goes at a crash.</summary>
+    /// <summary>Where the RAM is moved at a crash.</summary>
     internal MemorySnapshot Snapshot { get; }
 
-    /// <summary>The emulated devices; their places are filled anew at a crash, when one processor runs.</summary>
+    /// <summary>The emulated devices. A crash replaces each element.</summary>
     internal AssignedDevice[] Devices { get; }
 
     internal BusOffer[] Offers { get; }
 
-    /// <summary>Signalled when offers of a bus have come or gone: an interrupt, after which the guest asks.</summary>
+    /// <summary>The bus interrupt: an offer was made or rescinded; the guest then queries which.</summary>
     internal EventFd BusInterrupt { get; } = EventFd.Create();
 
     internal TrapRouter Router { get; }
 
     internal ExitCounters Exits { get; } = new();
 
-    /// <summary>What a guest is told about its partition.</summary>
+    /// <summary>The description of the partition that its guest gets.</summary>
     internal Welcome Welcome => new()
     {
         PartitionId = (uint)Id,
@@ -95,28 +95,28 @@ internal sealed class Partition : IDisposable
         EcamAddress = GuestLayout.EcamAddress,
     };
 
-    /// <summary>Why it ends, or null while it lives.</summary>
-    internal string? Ending
+    /// <summary>Why it stops, or null while it runs.</summary>
+    internal string? StopReason
     {
         get
         {
-            lock (_lock) return _ending;
+            lock (_lock) return _stopReason;
         }
     }
 
     internal bool HasKey(in PartitionKey key) => CryptographicOperations.FixedTimeEquals(key, _key);
 
-    /// <summary>Takes a processor in.</summary>
-    /// <returns>Why not, or null.</returns>
+    /// <summary>Attaches a processor.</summary>
+    /// <returns>Why it is refused, or null.</returns>
     internal string? TryAttach(ProcessorThread processor)
     {
         lock (_lock)
         {
-            if (_ending is not null) return $"partition {Id} is ending";
+            if (_stopReason is not null) return $"partition {Id} is stopping";
             if ((uint)processor.Index >= (uint)_processors.Length) return $"partition {Id} has processors 0 to {_processors.Length - 1}, not {processor.Index}";
             if (_processors[processor.Index] is not null) return $"processor {processor.Index} of partition {Id} is connected already";
             _processors[processor.Index] = processor;
-            if (processor.Index != 0) _furtherGone.Reset();
+            if (processor.Index != 0) _othersDetached.Reset();
             return null;
         }
     }
@@ -126,20 +126,20 @@ internal sealed class Partition : IDisposable
         lock (_lock)
         {
             _processors[processor.Index] = null;
-            if (_processors.AsSpan(1).IndexOfAnyExcept((ProcessorThread?)null) < 0) _furtherGone.Set();
+            if (_processors.AsSpan(1).IndexOfAnyExcept((ProcessorThread?)null) < 0) _othersDetached.Set();
         }
     }
 
-    /// <summary>Whether a processor may run: always, until the partition crashes; then only the one that said so.</summary>
+    /// <summary>Whether a processor may run. After a crash only the processor that reported it may.</summary>
     internal bool MayRun(ProcessorThread processor)
     {
         lock (_lock) return _crashing is null || _crashing == processor;
     }
 
-    /// <summary>Makes a processor the only one that runs.</summary>
-    /// <param name="processor">The one that says so.</param>
-    /// <param name="others">The others, which may still be inside an exit.</param>
-    /// <returns>False when another one was faster, or the crash has been dealt with before.</returns>
+    /// <summary>Starts a crash: from now on only this processor may run.</summary>
+    /// <param name="processor">The processor that reports the crash.</param>
+    /// <param name="others">The other processors, which may still be in an exit.</param>
+    /// <returns>False when another processor reported first, or the crash was already handled.</returns>
     internal bool TryCrash(ProcessorThread processor, out ProcessorThread[] others)
     {
         lock (_lock)
@@ -151,7 +151,7 @@ internal sealed class Partition : IDisposable
         }
     }
 
-    /// <summary>Whether it has crashed; the bus stays closed then.</summary>
+    /// <summary>Whether it has crashed. The bus stays closed then.</summary>
     internal bool HasCrashed
     {
         get
@@ -160,8 +160,8 @@ internal sealed class Partition : IDisposable
         }
     }
 
-    /// <summary>A device's bus is offered again, or no longer.</summary>
-    internal void TellOfBus(int device, bool isOffered)
+    /// <summary>Notifies the guest that a device's bus is offered again or rescinded.</summary>
+    internal void NotifyBusChange(int device, bool isOffered)
     {
         if (!isOffered) Offers[device].Rescind();
         lock (_lock)
@@ -170,24 +170,25 @@ internal sealed class Partition : IDisposable
         }
     }
 
-    /// <summary>At a crash: has a new device take a place, which reaches the snapshot, for reading, and the crash reserve.</summary>
-    /// <returns>Why VM-H does not serve it, which accesses to it will be told too; or null.</returns>
+    /// <summary>At a crash: replaces a device by a new one that may read the snapshot and write the crash reserve only.</summary>
+    /// <returns>Why VM-H does not serve it, which accesses to it also report; or null.</returns>
     internal string? RestartDevice(int index)
     {
         var old = Devices[index];
         try
         {
             var memory = MemoryOfDevices(Snapshot.ForReading, writable: false);
-            var fresh = new AssignedDevice(_specs[index], index, _patience, memory);
+            var fresh = new AssignedDevice(_specs[index], index, _responseTimeout, memory);
             lock (_lock)
             {
-                Devices[index] = fresh;
-                if (_ending is not null) fresh.Shutdown();
+                // Processors in a halt load it without the lock.
+                Ordered.Store(ref Devices[index], fresh);
+                if (_stopReason is not null) fresh.Shutdown();
             }
         }
         catch (IOException e)
         {
-            old.GiveUp(e.Message);
+            old.MarkLost(e.Message);
             return e.Message;
         }
         old.Dispose();
@@ -199,18 +200,18 @@ internal sealed class Partition : IDisposable
         lock (_lock) _crash = crash;
     }
 
-    /// <summary>Starts the end: no processor and no device access goes on. The first reason counts.</summary>
-    internal void End(string why)
+    /// <summary>Stops it: cuts all processors and device accesses off. The first reason is kept.</summary>
+    internal void Stop(string why)
     {
         lock (_lock)
         {
-            _ending ??= why;
+            _stopReason ??= why;
             foreach (var processor in _processors) processor?.Shutdown();
             ShutdownDevices();
         }
     }
 
-    /// <summary>No access to a device of now goes on, and none gets through any more.</summary>
+    /// <summary>Makes every access to the current devices fail, also those in flight.</summary>
     internal void ShutdownDevices()
     {
         foreach (var device in Devices) device.Shutdown();
@@ -223,13 +224,13 @@ internal sealed class Partition : IDisposable
         lock (_lock)
         {
             return new PartitionStatistics(
-                Id, _processId, RamBytes, _processors.Length, _ending is null, counts, byAddress, unlisted, Router.Unclaimed, channels, _crash);
+                Id, _processId, RamBytes, _processors.Length, _stopReason is null, counts, byAddress, unlisted, Router.Unclaimed, channels, _crash);
         }
     }
 
     /// <summary>
-    /// Takes everything back, after <see cref="End"/>: waits for the further processors, revokes the bus channels,
-    /// leaves the devices, lets the memory go.
+    /// Releases everything, after <see cref="Stop"/>: waits for the further processors to detach, revokes the bus channels,
+    /// disconnects the devices and closes the memory.
     /// </summary>
     public void Dispose()
     {
@@ -238,12 +239,12 @@ internal sealed class Partition : IDisposable
             if (_disposed) return;
             _disposed = true;
         }
-        _furtherGone.Wait();
+        _othersDetached.Wait();
         foreach (var offer in Offers) offer.Dispose();
         foreach (var device in Devices) device.Dispose();
         BusInterrupt.Dispose();
         DisposeMemory();
-        _log.PartitionEnded(Id, _ending ?? "the hypervisor ends", Exits.Total);
+        _log.PartitionEnded(Id, StopReason ?? "the hypervisor exits", Exits.Total);
     }
 
     private DeviceMemory[] MemoryOfDevices(SafeFileHandle ram, bool writable) =>
@@ -257,7 +258,7 @@ internal sealed class Partition : IDisposable
         var connected = new List<AssignedDevice>();
         try
         {
-            foreach (var spec in _specs) connected.Add(new AssignedDevice(spec, connected.Count, _patience, memory));
+            foreach (var spec in _specs) connected.Add(new AssignedDevice(spec, connected.Count, _responseTimeout, memory));
             return [.. connected];
         }
         catch

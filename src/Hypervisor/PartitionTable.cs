@@ -3,60 +3,60 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Hypervisor;
 
-/// <summary>The partitions that live, and what is to be told about those that ended lately. Any thread.</summary>
+/// <summary>The running partitions, and the statistics of the last ones that stopped. Any thread.</summary>
 internal sealed class PartitionTable(
-    IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TimeSpan patience, Action changed, ILogger log)
+    IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TimeSpan responseTimeout, Action changed, ILogger log)
 {
     internal const int MaxPartitions = 64;
-    private const int MaxEnded = 16;
+    private const int MaxStopped = 16;
 
     private readonly Lock _lock = new();
-    private readonly Dictionary<int, Partition> _living = [];
-    private readonly Queue<PartitionStatistics> _ended = new();
+    private readonly Dictionary<int, Partition> _running = [];
+    private readonly Queue<PartitionStatistics> _stopped = new();
     private int _nextId = 1;
-    private int _admitting;
+    private int _starting;
 
-    /// <summary>How many live.</summary>
+    /// <summary>How many run.</summary>
     internal int Count
     {
         get
         {
-            lock (_lock) return _living.Count;
+            lock (_lock) return _running.Count;
         }
     }
 
-    /// <summary>Whether there ever was one.</summary>
+    /// <summary>Whether any partition was ever created.</summary>
     internal bool HadAny
     {
         get
         {
-            lock (_lock) return _living.Count + _ended.Count > 0;
+            lock (_lock) return _running.Count + _stopped.Count > 0;
         }
     }
 
-    /// <summary>Creates a partition if what is asked for makes sense.</summary>
-    /// <exception cref="IOException">It does not, or cannot be had; the message is for the guest.</exception>
+    /// <summary>Creates a partition.</summary>
+    /// <exception cref="IOException">The request is invalid or cannot be met; the message is sent to the guest.</exception>
     internal Partition Create(in Hello hello)
     {
-        if (Unfit(hello) is { } why) throw new IOException(why);
+        if (FindProblem(hello) is { } problem) throw new IOException(problem);
         int id;
         lock (_lock)
         {
-            if (_living.Count + _admitting >= MaxPartitions) throw new IOException($"{MaxPartitions} partitions exist, which is the most; end one of them");
+            if (_running.Count + _starting >= MaxPartitions) throw new IOException($"the limit of {MaxPartitions} partitions is reached; stop one first");
             id = _nextId++;
-            _admitting++;
+            _starting++;
         }
         Partition? partition = null;
         try
         {
-            partition = new Partition(id, hello, devices, buses, patience, log);
+            partition = new Partition(id, hello, devices, buses, responseTimeout, log);
         }
         finally
         {
             lock (_lock)
             {
-                _admitting--;
-                if (partition is not null) _living.Add(id, partition);
+                _starting--;
+                if (partition is not null) _running.Add(id, partition);
             }
         }
         log.PartitionCreated(id, hello.MemoryBytes, (int)hello.Processors, (int)hello.ProcessId);
@@ -64,60 +64,60 @@ internal sealed class PartitionTable(
         return partition;
     }
 
-    /// <summary>The living partition of this number, if the key is its key.</summary>
+    /// <summary>The running partition with this number and key, or null.</summary>
     internal Partition? Find(uint id, in PartitionKey key)
     {
-        lock (_lock) return id <= int.MaxValue && _living.TryGetValue((int)id, out var partition) && partition.HasKey(key) ? partition : null;
+        lock (_lock) return id <= int.MaxValue && _running.TryGetValue((int)id, out var partition) && partition.HasKey(key) ? partition : null;
     }
 
-    /// <summary>Takes everything back from a partition and keeps its statistics.</summary>
+    /// <summary>Releases what a partition holds and keeps its statistics.</summary>
     internal void Remove(Partition partition)
     {
         partition.Dispose();
         lock (_lock)
         {
-            _living.Remove(partition.Id);
-            if (_ended.Count == MaxEnded) _ended.Dequeue();
-            _ended.Enqueue(partition.Statistics());
+            _running.Remove(partition.Id);
+            if (_stopped.Count == MaxStopped) _stopped.Dequeue();
+            _stopped.Enqueue(partition.Statistics());
         }
         changed();
     }
 
-    /// <summary>A device's bus is offered again, or no longer: channels that are open end then. Every guest is told.</summary>
-    internal void TellOfBus(int device, bool isOffered)
+    /// <summary>Notifies every guest that a device's bus is offered again or rescinded; a rescinded bus ends its open channels.</summary>
+    internal void NotifyBusChange(int device, bool isOffered)
     {
-        Partition[] living;
-        lock (_lock) living = [.. _living.Values];
-        foreach (var partition in living) partition.TellOfBus(device, isOffered);
+        Partition[] running;
+        lock (_lock) running = [.. _running.Values];
+        foreach (var partition in running) partition.NotifyBusChange(device, isOffered);
     }
 
-    /// <summary>Starts the end of all.</summary>
-    internal void EndAll(string why)
+    /// <summary>Stops all partitions, without waiting.</summary>
+    internal void StopAll(string why)
     {
         lock (_lock)
         {
-            foreach (var partition in _living.Values) partition.End(why);
+            foreach (var partition in _running.Values) partition.Stop(why);
         }
     }
 
     internal HypervisorStatistics Statistics()
     {
-        PartitionStatistics[] ended;
-        Partition[] living;
+        PartitionStatistics[] stopped;
+        Partition[] running;
         lock (_lock)
         {
-            ended = [.. _ended];
-            living = [.. _living.Values];
+            stopped = [.. _stopped];
+            running = [.. _running.Values];
         }
-        return new HypervisorStatistics([.. ended, .. living.Select(p => p.Statistics())]);
+        return new HypervisorStatistics([.. stopped, .. running.Select(p => p.Statistics())]);
     }
 
-    private static string? Unfit(in Hello hello)
+    private static string? FindProblem(in Hello hello)
     {
         var machine = (ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        if (hello.MemoryBytes == 0) return "a partition needs memory; 0 bytes were asked for";
-        if (hello.MemoryBytes % GuestLayout.PageBytes != 0) return $"memory is given in pages of {GuestLayout.PageBytes} bytes; {hello.MemoryBytes} is no multiple of that";
-        if (hello.MemoryBytes > machine) return $"{hello.MemoryBytes} bytes of memory were asked for; this machine has {machine}, ask for less";
-        return hello.Processors is 0 or > GuestLayout.MaxProcessors ? $"a partition has 1 to {GuestLayout.MaxProcessors} processors; {hello.Processors} were asked for" : null;
+        if (hello.MemoryBytes == 0) return "a partition needs memory, not 0 bytes";
+        if (hello.MemoryBytes % GuestLayout.PageBytes != 0) return $"a partition's memory consists of pages of {GuestLayout.PageBytes} bytes; {hello.MemoryBytes} is no multiple of that";
+        if (hello.MemoryBytes > machine) return $"{hello.MemoryBytes} bytes of memory were requested; this machine has {machine}, ask for less";
+        return hello.Processors is 0 or > GuestLayout.MaxProcessors ? $"a partition has 1 to {GuestLayout.MaxProcessors} processors, not {hello.Processors}" : null;
     }
 }

@@ -1,13 +1,14 @@
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// A virtual processor as the hypervisor sees it: suspended while its exit is carried out here, on the one thread that
-/// serves its connection, and running otherwise. An exit without a fault allocates nothing.
+/// The hypervisor's side of a virtual processor. The processor is suspended while the thread that serves its connection
+/// carries out its exit, and runs otherwise. An exit without a fault allocates nothing.
 /// </summary>
 internal sealed class ProcessorThread
 {
@@ -15,7 +16,7 @@ internal sealed class ProcessorThread
     private readonly ProcessorChannel _channel;
     private readonly ILogger _log;
 
-    // Held while an exit is carried out. Who holds it knows that this processor is in no device access and not resumed.
+    // Held while an exit is carried out: its holder knows that the processor neither accesses a device nor is resumed.
     private readonly Lock _carryingOut = new();
 
     internal ProcessorThread(Partition partition, int index, ProcessorChannel channel, ILogger log)
@@ -47,19 +48,19 @@ internal sealed class ProcessorThread
         }
         catch (IOException e)
         {
-            if (_partition.Ending is null) _log.ProcessorBroke(_partition.Id, Index, e.Message);
+            if (_partition.StopReason is null) _log.ProcessorBroke(_partition.Id, Index, e.Message);
         }
     }
 
-    /// <summary>Ends <see cref="Run"/>. Any thread.</summary>
+    /// <summary>Makes <see cref="Run"/> return. Any thread.</summary>
     internal void Shutdown() => _channel.Shutdown();
 
-    /// <summary>Waits until the exit that is being carried out, if any, has ended. For another processor's thread.</summary>
+    /// <summary>Waits until the processor's current exit, if any, has been carried out. For another processor's thread.</summary>
     internal void WaitUntilSuspended()
     {
         lock (_carryingOut)
         {
-            // To have held it is all that is needed.
+            // Acquiring the lock is the wait.
         }
     }
 
@@ -81,7 +82,7 @@ internal sealed class ProcessorThread
                         _partition.Router.Write(exit.Address, (int)exit.Size, exit.State.Rax);
                         break;
                     default:
-                        if (!Hypercalls.TryCarryOut(_partition, this, ref state, out descriptor, _log))
+                        if (!HypercallHandler.TryCarryOut(_partition, this, ref state, out descriptor, _log))
                         {
                             PowerOff(exit);
                             return;
@@ -91,9 +92,9 @@ internal sealed class ProcessorThread
             }
             catch (IOException e)
             {
-                // An access that the crash of another processor has cut off is no machine check: this one never goes on.
+                // An access cut off by another processor's crash raises no machine check: this processor stays suspended.
                 if (!_partition.MayRun(this)) return;
-                if (_partition.Ending is null) _log.MachineCheck(_partition.Id, Index, e.Message);
+                if (_partition.StopReason is null) _log.MachineCheck(_partition.Id, Index, e.Message);
                 _channel.Fault(exit, FaultCode.DeviceFailed, e.Message);
                 return;
             }
@@ -104,7 +105,7 @@ internal sealed class ProcessorThread
     private void PowerOff(in ExitRecord exit)
     {
         _channel.Stop(exit, "the partition was powered off");
-        _partition.End("the guest powered it off");
+        _partition.Stop("the guest powered it off");
     }
 
     private void Halt(in ExitRecord exit, WaitSet events)
@@ -116,7 +117,8 @@ internal sealed class ProcessorThread
             if (events.IsReady(1) && TryInject(exit, _partition.BusInterrupt, GuestLayout.BusVector)) return;
             for (var device = 0; device < _partition.Devices.Length; device++)
             {
-                if (events.IsReady(device + 2) && TryInject(exit, _partition.Devices[device].Interrupt, GuestLayout.FirstVector + device)) return;
+                // A crash on another processor may replace the device meanwhile.
+                if (events.IsReady(device + 2) && TryInject(exit, Ordered.Load(ref _partition.Devices[device]).Interrupt, GuestLayout.FirstVector + device)) return;
             }
         }
     }
@@ -126,7 +128,7 @@ internal sealed class ProcessorThread
     {
         lock (_carryingOut)
         {
-            // A processor that may not run stays where it is, and so does the interrupt.
+            // A suspended processor takes no interrupt, so the eventfd is not drained.
             if (!_partition.MayRun(this)) return true;
             if (!interrupt.TryDrain()) return false;
             _channel.Resume(exit, exit.State, (uint)vector);

@@ -1,8 +1,9 @@
-using System.CommandLine.Invocation;
 using Microsoft.Extensions.Logging;
 using VmShunt.Hypervisor;
 
-var parsed = HypervisorOptions.Command(options =>
+return HypervisorOptions.Invoke(args, Run);
+
+static int Run(HypervisorOptions options)
 {
     using var logging = LoggerFactory.Create(builder => builder
         .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
@@ -24,11 +25,4 @@ var parsed = HypervisorOptions.Command(options =>
     }
     Console.Out.WriteLine($"ready socket={options.Socket}");
     return hypervisor.Run();
-}).Parse(args);
-if (parsed.Action is ParseErrorAction)
-{
-    var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-    Console.Error.WriteLine($"vmshunt-hypervisor: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-hypervisor --help says what is possible");
-    return 1;
 }
-return parsed.Invoke();

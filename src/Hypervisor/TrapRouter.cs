@@ -4,17 +4,17 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Hypervisor;
 
 /// <summary>
-/// Finds the owner of an address that is no memory and carries the access there. What nobody owns reads as ones and
-/// ignores writes, as an empty bus does. Any thread; nothing is allocated.
+/// Routes an MMIO access to the device that owns the address. An unowned address reads as ones and ignores writes, as on
+/// an empty bus. Any thread; allocates nothing.
 /// </summary>
 internal sealed class TrapRouter(AssignedDevice[] devices)
 {
     private long _unclaimed;
 
-    /// <summary>How many accesses nobody owned.</summary>
+    /// <summary>How many accesses went to unowned addresses.</summary>
     internal long Unclaimed => Interlocked.Read(ref _unclaimed);
 
-    /// <exception cref="IOException">The owner failed.</exception>
+    /// <exception cref="IOException">The device failed.</exception>
     internal ulong Read(ulong address, int size)
     {
         Span<byte> value = stackalloc byte[8];
@@ -27,7 +27,7 @@ internal sealed class TrapRouter(AssignedDevice[] devices)
         return BinaryPrimitives.ReadUInt64LittleEndian(value);
     }
 
-    /// <exception cref="IOException">The owner failed.</exception>
+    /// <exception cref="IOException">The device failed.</exception>
     internal void Write(ulong address, int size, ulong value)
     {
         Span<byte> bytes = stackalloc byte[8];

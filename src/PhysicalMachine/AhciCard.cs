@@ -6,8 +6,8 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.PhysicalMachine;
 
 /// <summary>
-/// An AHCI controller with its disk in a slot of the board: its configuration space and its registers, and what the one
-/// says about the other (PCI 3.0 §6.2). Any thread.
+/// An AHCI controller with its disk in a slot of the board: its PCI function and its registers, connected by the command
+/// register and BAR 5 (PCI 3.0 §6.2). Any thread.
 /// </summary>
 internal sealed class AhciCard : IDisposable
 {
@@ -19,8 +19,8 @@ internal sealed class AhciCard : IDisposable
     private readonly Lock _lock = new();
 
     /// <param name="disk">The disk on its port; stays the caller's.</param>
-    /// <param name="memory">Where its DMA goes once it is bus master; stays the caller's.</param>
-    /// <param name="setInterruptLine">Told each change of INTA; must not wait.</param>
+    /// <param name="memory">What it accesses by DMA while it is bus master; stays the caller's.</param>
+    /// <param name="setInterruptLine">Called at each change of the line; must not block.</param>
     internal AhciCard(VirtualizationDriver disk, GuestMemory memory, Action<bool> setInterruptLine)
     {
         _memory = memory;
@@ -31,7 +31,7 @@ internal sealed class AhciCard : IDisposable
         });
     }
 
-    /// <summary>What firmware does to each function before it starts an operating system: gives it addresses, and switches it on.</summary>
+    /// <summary>Configures the function as firmware does: sets BAR 5 and enables memory space and bus mastering.</summary>
     internal void Place(uint registers)
     {
         Span<byte> value = stackalloc byte[sizeof(uint)];
@@ -41,7 +41,7 @@ internal sealed class AhciCard : IDisposable
         WriteConfiguration(PciConfig.Command, value[..sizeof(ushort)]);
     }
 
-    /// <summary>Whether its registers are at an address, as its BAR 5 and command register stand now.</summary>
+    /// <summary>Whether an access falls into the registers, with BAR 5 and the command register as they are now.</summary>
     internal bool Claims(ulong address, int size, out ulong offset)
     {
         Span<byte> value = stackalloc byte[sizeof(uint)];
@@ -67,6 +67,6 @@ internal sealed class AhciCard : IDisposable
         }
     }
 
-    /// <summary>Takes the card out; waits for a command that is under way.</summary>
+    /// <summary>Stops the controller; waits for the command in flight.</summary>
     public void Dispose() => _controller.Dispose();
 }

@@ -8,8 +8,8 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.PhysicalMachine;
 
 /// <summary>
-/// A computer with no hypervisor on it: RAM, processors, an interrupt controller, and an AHCI controller in its first slot,
-/// all where an operating system that knows VM-C looks for them. Any thread.
+/// A computer without a hypervisor: RAM, processors, an interrupt controller, and an AHCI controller in the first slot, at
+/// the same addresses as in VM-C (the guest). Any thread.
 /// </summary>
 internal sealed class Board : IMachine, IDisposable
 {
@@ -18,7 +18,7 @@ internal sealed class Board : IMachine, IDisposable
     private readonly AhciCard _card;
     private readonly SystemBus _bus;
 
-    /// <summary>Builds it and does what firmware does before an operating system starts.</summary>
+    /// <summary>Creates the board and configures its devices as firmware does.</summary>
     /// <param name="disk">The disk; stays the caller's.</param>
     /// <param name="ramBytes">A multiple of 4096.</param>
     /// <exception cref="IOException">There is not enough memory.</exception>
@@ -30,7 +30,7 @@ internal sealed class Board : IMachine, IDisposable
         var regions = Parts.Append(new MemoryPart(GuestLayout.CrashReserveAddress, GuestLayout.CrashReserveBytes, ramBytes))
             .Select(part => MemoryRegion.Map(MemoryFile, part.FileOffset, part.Size, part.GuestAddress)).ToArray();
         Memory = new GuestMemory(regions);
-        // The memory holds the mappings from here on.
+        // The memory keeps the mappings alive.
         foreach (var region in regions) region.Dispose();
 
         _card = new AhciCard(disk, Memory, level => _interrupts.SetLine(0, level));
@@ -59,14 +59,14 @@ internal sealed class Board : IMachine, IDisposable
         var processor = new Processor(_bus, _interrupts);
         return Interlocked.CompareExchange(ref _processors[index], processor, null) is null
             ? processor
-            : throw new InvalidOperationException($"processor {index} was started before");
+            : throw new InvalidOperationException($"processor {index} is already started");
     }
 
-    /// <summary>The supply goes: the controller ends what it is doing and moves nothing any more.</summary>
+    /// <summary>Switches the controller off. No command moves data afterwards.</summary>
     public void PowerOff() => _card.Dispose();
 
     /// <summary>
-    /// As <see cref="PowerOff"/>. The RAM stays mapped until the process ends, since processors may be running on it.
+    /// As <see cref="PowerOff"/>. The RAM stays mapped until the process exits, because processors may still access it.
     /// </summary>
     public void Dispose() => PowerOff();
 }

@@ -4,7 +4,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.PhysicalMachine;
 
-/// <summary>The command line of <c>vmshunt-machine</c>: what the machine is made of. The rest is the operating system's.</summary>
+/// <summary>The command line of <c>vmshunt-machine</c>: the machine's parts. The remaining arguments go to the kernel.</summary>
 internal sealed record BoardOptions(string Disk, bool ReadOnly, string Serial, ulong MemoryBytes, string[] Command)
 {
     private const int PageBytes = 4096;
@@ -13,17 +13,17 @@ internal sealed record BoardOptions(string Disk, bool ReadOnly, string Serial, u
     /// <returns>The exit code.</returns>
     internal static int Invoke(string[] args, Func<BoardOptions, int> run)
     {
-        var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "the disk on the AHCI controller: what vmshunt-host takes" };
+        var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "the disk on the AHCI controller, as for vmshunt-host --disk" };
         var readOnly = new Option<bool>("--read-only") { Description = "open the disk for reading only" };
         var serial = new Option<string>("--serial") { DefaultValueFactory = _ => "VMSHUNT0", HelpName = "TEXT", Description = "the disk's serial number, up to 20 characters" };
-        var memory = new Option<string>("--memory") { HelpName = "SIZE", DefaultValueFactory = _ => "64M", Description = "the machine's memory" };
+        var memory = new Option<string>("--memory") { DefaultValueFactory = _ => "64M", HelpName = "SIZE", Description = "the machine's memory" };
         serial.Validators.Add(r => Require(r.GetValue(serial) is { Length: >= 1 and <= 20 } text && text.All(char.IsAscii), r, "--serial takes 1 to 20 ASCII characters"));
         memory.Validators.Add(r => Require(
             ByteSize.TryParse(r.GetValue(memory)!, out var bytes) && bytes > 0 && bytes % PageBytes == 0, r, "--memory takes a size such as 64M, a multiple of 4096 bytes"));
 
         var root = new RootCommand(
-            "A physical machine: boots a disk of VM-C with no hypervisor, on an AHCI controller that it reaches directly. "
-            + "What follows the options is the operating system's, as of vmshunt-guest: info, hash, read, write, load, crash, console and so on")
+            "A physical machine: boots a disk of VM-C (the guest) without a hypervisor, on an AHCI controller that it accesses directly. "
+            + "The arguments after the options are a command of the kernel, as for vmshunt-guest: info, hash, read, write, load, crash, console and so on")
         {
             disk, readOnly, serial, memory,
         };
@@ -35,17 +35,16 @@ internal sealed record BoardOptions(string Disk, bool ReadOnly, string Serial, u
             ByteSize.TryParse(r.GetValue(memory)!, out var bytes) ? (ulong)bytes : 0,
             [.. r.UnmatchedTokens])));
         var parsed = root.Parse(args);
-        if (parsed.Action is ParseErrorAction) return Refuse(string.Join(' ', parsed.Errors.Select(error => error.Message)));
-        if (parsed.UnmatchedTokens.Any(token => token.Split('=')[0] is "--hypervisor" or "--bus"))
-            return Refuse("a physical machine has neither a hypervisor (--hypervisor) nor a bus to a host (--bus)");
+        var faults = parsed.Action is ParseErrorAction ? parsed.Errors.Select(error => error.Message).ToList() : [];
+        if (faults.Count == 0 && parsed.UnmatchedTokens.Any(token => token.Split('=')[0] is "--hypervisor" or "--bus"))
+            faults.Add("a physical machine has neither a hypervisor (--hypervisor) nor a bus to a host (--bus)");
+        if (faults.Count > 0)
+        {
+            var words = string.Join(' ', faults).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            Console.Error.WriteLine($"vmshunt-machine: {string.Join(' ', words).TrimEnd('.')}; vmshunt-machine --help says what is possible");
+            return 1;
+        }
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
-    }
-
-    private static int Refuse(string what)
-    {
-        var words = what.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        Console.Error.WriteLine($"vmshunt-machine: {string.Join(' ', words).TrimEnd('.')}; vmshunt-machine --help says what is possible");
-        return 1;
     }
 
     private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)

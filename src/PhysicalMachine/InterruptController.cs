@@ -4,15 +4,15 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.PhysicalMachine;
 
 /// <summary>
-/// Brings the lines of the slots to processors that sleep. A line is a level, as INTx is: as long as its cause stands it
-/// wakes whoever halts, so no interrupt is lost, and one that was handled meanwhile wakes nobody. Any thread.
+/// Wakes halted processors when the interrupt line of a slot is asserted. Lines are level-triggered, as INTx: an asserted
+/// line ends every halt until the device lowers it, so no interrupt is lost. Any thread.
 /// </summary>
 internal sealed class InterruptController
 {
     private readonly object _lock = new();
     private uint _asserted;
 
-    /// <summary>Raises or lowers the line of a slot.</summary>
+    /// <summary>Asserts or lowers the line of a slot.</summary>
     internal void SetLine(int slot, bool asserted)
     {
         lock (_lock)
@@ -23,7 +23,7 @@ internal sealed class InterruptController
     }
 
     /// <summary>Waits until a line is asserted.</summary>
-    /// <returns>The vector of the first.</returns>
+    /// <returns>The vector of the lowest asserted line.</returns>
     internal int Wait()
     {
         lock (_lock)

@@ -5,7 +5,7 @@ using VmShunt.HostPartition.Process;
 
 namespace VmShunt.PhysicalMachine;
 
-/// <summary>Switches a physical machine on and lets the loader of VM-C boot it.</summary>
+/// <summary>Boots a physical machine with the loader of VM-C (the guest).</summary>
 internal static class MachineProgram
 {
     private static int Main(string[] args) => BoardOptions.Invoke(args, Run);

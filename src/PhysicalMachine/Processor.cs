@@ -4,7 +4,7 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.PhysicalMachine;
 
-/// <summary>A processor on the board: its loads and stores reach the bus themselves, and nothing is underneath it to call.</summary>
+/// <summary>A processor on the board: its loads and stores go to the bus directly, and <c>vmcall</c> is an invalid opcode.</summary>
 internal sealed class Processor(SystemBus bus, InterruptController interrupts) : IProcessor
 {
     private ProcessorState _state;

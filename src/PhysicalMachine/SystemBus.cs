@@ -4,8 +4,8 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.PhysicalMachine;
 
 /// <summary>
-/// Carries a processor's loads and stores to whatever is at the address, which here means a call and nothing more. What
-/// nobody claims reads as ones and ignores writes, as an empty bus does. Any thread; nothing is allocated.
+/// Routes a processor's loads and stores to the card at the address, by a method call. An unclaimed address reads as ones
+/// and ignores writes, as on an empty bus. Any thread; allocates nothing.
 /// </summary>
 internal sealed class SystemBus(AhciCard[] cards)
 {
@@ -29,7 +29,7 @@ internal sealed class SystemBus(AhciCard[] cards)
         else if (TryFindRegister(address, size, out card, out var offset)) card.WriteRegister(offset, bytes[..size]);
     }
 
-    // Device 0 is the host bridge, which has nothing to say.
+    // Device 0 is the host bridge, which is not modelled.
     private bool TryFindFunction(ulong address, out AhciCard card, out ulong register)
     {
         var offset = address - GuestLayout.EcamAddress;

@@ -6,14 +6,13 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Trap;
 
 /// <summary>
-/// Cuts a Unix stream socket into frames. The thread that asks for a frame is the one that blocks in the socket, so a
-/// frame wakes exactly one thread and nothing is allocated. One thread receives; sending may be another's, one at a time.
+/// Splits a Unix stream socket into frames. The receiving thread blocks in the socket itself, so a frame wakes exactly one
+/// thread and allocates nothing. One thread receives and one sends; they may differ.
 /// </summary>
 /// <remarks>
-/// Reading ahead saves the second receive of a message whose header and payload are frames of their own. The kernel then
-/// joins what was sent before to the bytes that bring descriptors, but never anything behind them: a receive ends with
-/// those bytes. So descriptors go with the frame that has the last byte they came with, and a message's are there once
-/// all of its frames are.
+/// Reading ahead saves the second receive of a message whose header and payload are separate frames. A receive may return
+/// earlier bytes together with those that carry descriptors, but none after them (unix(7)). So descriptors belong to the
+/// frame with the last byte of their receive, and all descriptors of a message are available after its last frame.
 /// </remarks>
 public sealed class FramedConnection : IDisposable
 {
@@ -23,7 +22,7 @@ public sealed class FramedConnection : IDisposable
     private readonly bool _readAhead;
     private readonly DescriptorQueue _arrived = new();
     private readonly Queue<long> _arrivedWith = new();
-    private long _received, _handedOut;
+    private long _received, _delivered;
     private readonly Pipe _pipe = new(new PipeOptions(
         readerScheduler: PipeScheduler.Inline,
         writerScheduler: PipeScheduler.Inline,
@@ -35,8 +34,8 @@ public sealed class FramedConnection : IDisposable
     /// <summary>Takes ownership of a connected socket.</summary>
     /// <param name="connection">The socket.</param>
     /// <param name="readAhead">
-    /// Whether a receive takes all that is there. Then <see cref="Handle"/> does not tell of what was read already, which
-    /// is for <see cref="HasMore"/>; and a peer must send one message at a time, if it brings descriptors.
+    /// Whether a receive takes everything available. Then <see cref="HasMore"/> reports bytes that were read already, for
+    /// which <see cref="Handle"/> is not readable, and a peer must send messages with descriptors one at a time.
     /// </param>
     public FramedConnection(UnixConnection connection, bool readAhead = false)
     {
@@ -44,26 +43,26 @@ public sealed class FramedConnection : IDisposable
         _readAhead = readAhead;
     }
 
-    /// <summary>The socket's descriptor, to sleep on; owned by this object.</summary>
+    /// <summary>The socket's descriptor, to wait on; owned by this object.</summary>
     public SafeHandle Handle => _connection.Handle;
 
-    /// <summary>Descriptors that came with the frames received so far. For the receiving thread.</summary>
+    /// <summary>Descriptors received with the frames so far. For the receiving thread.</summary>
     public DescriptorQueue Descriptors { get; } = new();
 
-    /// <summary>Whether bytes behind the frames received so far were read already. For the receiving thread.</summary>
-    public bool HasMore => _received != _handedOut;
+    /// <summary>Whether bytes after the frames received so far were read already. For the receiving thread.</summary>
+    public bool HasMore => _received != _delivered;
 
     /// <summary>See <see cref="UnixConnection.LimitWaits"/>.</summary>
-    public void LimitWaits(TimeSpan patience) => _connection.LimitWaits(patience);
+    public void LimitWaits(TimeSpan responseTimeout) => _connection.LimitWaits(responseTimeout);
 
-    /// <summary>Receives a frame of exactly the span's length, waiting for it.</summary>
+    /// <summary>Receives a frame of exactly the span's length; blocks until it is complete.</summary>
     /// <returns>False when the peer closed the connection before the first byte.</returns>
-    /// <exception cref="IOException">The connection failed, or ended inside the frame.</exception>
+    /// <exception cref="IOException">The connection failed, or was closed inside the frame.</exception>
     public bool Receive(Span<byte> frame)
     {
-        while (_received - _handedOut < frame.Length)
+        while (_received - _delivered < frame.Length)
         {
-            var here = (int)(_received - _handedOut);
+            var here = (int)(_received - _delivered);
             var space = _pipe.Writer.GetSpan(ReceiveBytes);
             var n = _connection.Receive(_readAhead ? space : space[..Math.Min(frame.Length - here, ReceiveBytes)], _arrived);
             if (n == 0)
@@ -77,15 +76,15 @@ public sealed class FramedConnection : IDisposable
             _pipe.Writer.Advance(n);
             var flushed = _pipe.Writer.FlushAsync();
             if (!flushed.IsCompletedSuccessfully)
-                throw new InvalidOperationException("the pipe of a framed connection never waits");
+                throw new InvalidOperationException("the pipe of a framed connection never blocks");
         }
-        if (!frame.IsEmpty) HandOut(frame);
+        if (!frame.IsEmpty) Deliver(frame);
         return true;
     }
 
-    /// <summary>Receives a struct as its bytes lie in memory (little-endian, as this machine is).</summary>
+    /// <summary>Receives a struct in its memory layout (little-endian, as this machine is).</summary>
     /// <returns>False when the peer closed the connection before the first byte.</returns>
-    /// <exception cref="IOException">The connection failed, or ended inside the struct.</exception>
+    /// <exception cref="IOException">The connection failed, or was closed inside the struct.</exception>
     public bool Receive<T>(out T value) where T : unmanaged
     {
         value = default;
@@ -93,18 +92,18 @@ public sealed class FramedConnection : IDisposable
     }
 
     /// <summary>Sends all bytes, with descriptors attached to the first. The descriptors stay the caller's.</summary>
-    /// <exception cref="IOException">The peer is gone.</exception>
+    /// <exception cref="IOException">The peer has disconnected.</exception>
     public void Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<SafeHandle> descriptors = default) => _connection.Send(bytes, descriptors);
 
-    /// <summary>Sends a struct as its bytes lie in memory.</summary>
-    /// <exception cref="IOException">The peer is gone.</exception>
+    /// <summary>Sends a struct in its memory layout.</summary>
+    /// <exception cref="IOException">The peer has disconnected.</exception>
     public void Send<T>(in T value, ReadOnlySpan<SafeHandle> descriptors = default) where T : unmanaged =>
         _connection.Send(MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in value)), descriptors);
 
-    /// <summary>Ends both directions; a thread blocked in a receive returns. Any thread.</summary>
+    /// <summary>Shuts both directions down; a thread blocked in a receive returns. Any thread.</summary>
     public void Shutdown() => _connection.Shutdown();
 
-    /// <summary>Closes the socket and every descriptor that nobody took.</summary>
+    /// <summary>Closes the socket and every descriptor that was not taken.</summary>
     public void Dispose()
     {
         _connection.Dispose();
@@ -112,14 +111,14 @@ public sealed class FramedConnection : IDisposable
         Descriptors.Dispose();
     }
 
-    private void HandOut(Span<byte> frame)
+    private void Deliver(Span<byte> frame)
     {
-        if (!_pipe.Reader.TryRead(out var result)) throw new InvalidOperationException("the pipe of a framed connection holds the frame");
+        if (!_pipe.Reader.TryRead(out var result)) throw new InvalidOperationException("the pipe of a framed connection lacks the frame");
         var bytes = result.Buffer.Slice(0, frame.Length);
         bytes.CopyTo(frame);
         _pipe.Reader.AdvanceTo(bytes.End);
-        _handedOut += frame.Length;
-        while (_arrivedWith.TryPeek(out var with) && with < _handedOut)
+        _delivered += frame.Length;
+        while (_arrivedWith.TryPeek(out var with) && with < _delivered)
         {
             _arrivedWith.Dequeue();
             if (_arrived.TryTake(out var descriptor)) Descriptors.Add(descriptor);

@@ -113,11 +113,11 @@ public enum AtaSmart : byte
     /// <summary>SMART DISABLE OPERATIONS.</summary>
     DisableOperations = 0xD9,
 
-    /// <summary>SMART RETURN STATUS: LBA bits 23:8 answer <see cref="AtaSmartKey.Lba"/> while all is well.</summary>
+    /// <summary>SMART RETURN STATUS: LBA bits 23:8 answer <see cref="AtaSmartKey.Lba"/> while no threshold is exceeded.</summary>
     ReturnStatus = 0xDA,
 }
 
-/// <summary>The key that every SMART command carries.</summary>
+/// <summary>The key of every SMART command.</summary>
 public static class AtaSmartKey
 {
     /// <summary>LBA bits 23:8.</summary>

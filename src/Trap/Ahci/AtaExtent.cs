@@ -1,12 +1,12 @@
 namespace VmShunt.Trap.Ahci;
 
-/// <summary>The sectors that a command names. A count register of 0 means as many as it could count plus one (ACS-2 §4.1).</summary>
-/// <param name="Lba">The first.</param>
-/// <param name="Sectors">How many.</param>
+/// <summary>The sectors of a command. A count of 0 means the largest count plus one (ACS-2 §4.1).</summary>
+/// <param name="Lba">The first sector.</param>
+/// <param name="Sectors">The number of sectors.</param>
 public readonly record struct AtaExtent(ulong Lba, ulong Sectors)
 {
     /// <summary>Reads a 28-bit address and an 8-bit count.</summary>
-    /// <returns>False where the address is a cylinder, head and sector: no such geometry is kept.</returns>
+    /// <returns>False for a cylinder/head/sector address, which is not supported.</returns>
     public static bool TryDecode28(in AtaAddress address, out AtaExtent extent)
     {
         var lba = (address.Lba & 0xFF_FFFF) | (ulong)(address.Device & AtaDevice.LbaMask) << 24;
@@ -18,12 +18,12 @@ public readonly record struct AtaExtent(ulong Lba, ulong Sectors)
     /// <summary>Reads a 48-bit address and a 16-bit count.</summary>
     public static AtaExtent Decode48(in AtaAddress address) => new(address.Lba, address.Count == 0 ? 65536u : address.Count);
 
-    /// <summary>Reads an LBA range entry of DATA SET MANAGEMENT (ACS-2 §7.10): LBA in bits 47:0, length in 63:48, where 0 is none.</summary>
+    /// <summary>Reads an LBA range entry of DATA SET MANAGEMENT (ACS-2 §7.10): LBA in bits 47:0, length in 63:48, where 0 is an unused entry.</summary>
     public static AtaExtent DecodeRange(ulong entry) => new(entry & 0xFFFF_FFFF_FFFF, entry >> 48);
 
-    /// <summary>Whether all of it is on a disk of <paramref name="capacity"/> sectors.</summary>
+    /// <summary>Whether it fits on a disk of <paramref name="capacity"/> sectors.</summary>
     public bool IsOn(ulong capacity) => Sectors <= capacity && Lba <= capacity - Sectors;
 
-    /// <summary>Whether the two have a sector in common. Both are on a disk, so no sum overflows.</summary>
+    /// <summary>Whether the two share a sector. Both must fit on a disk, so no sum overflows.</summary>
     public bool Overlaps(in AtaExtent other) => Lba < other.Lba + other.Sectors && other.Lba < Lba + Sectors;
 }

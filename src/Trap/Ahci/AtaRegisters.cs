@@ -7,13 +7,13 @@ public enum AtaStatus : byte
     /// <summary>None.</summary>
     None = 0,
 
-    /// <summary>The command failed; the error register says why.</summary>
+    /// <summary>The command failed; see the error register.</summary>
     ERR = 1 << 0,
 
     /// <summary>Data request.</summary>
     DRQ = 1 << 3,
 
-    /// <summary>Seek complete: obsolete, and expected by older drivers.</summary>
+    /// <summary>Seek complete: obsolete, but expected by older drivers.</summary>
     DSC = 1 << 4,
 
     /// <summary>Device fault.</summary>
@@ -22,13 +22,13 @@ public enum AtaStatus : byte
     /// <summary>Device ready.</summary>
     DRDY = 1 << 6,
 
-    /// <summary>Busy; the other bits mean nothing.</summary>
+    /// <summary>Busy; the other bits are invalid.</summary>
     BSY = 1 << 7,
 
     /// <summary>Ready and idle: 50h.</summary>
     Ready = DRDY | DSC,
 
-    /// <summary>What PxTFD holds before a device has spoken: 7Fh (AHCI 1.3.1 §3.3.8).</summary>
+    /// <summary>PxTFD before the device has sent its first FIS: 7Fh (AHCI 1.3.1 §3.3.8).</summary>
     NoDevice = 0x7F,
 }
 

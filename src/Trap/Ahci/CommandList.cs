@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Trap.Ahci;
 
-/// <summary>The first word of a command header (AHCI 1.3.1 §4.2.2).</summary>
+/// <summary>The flags and the FIS length of a command header (AHCI 1.3.1 §4.2.2).</summary>
 [Flags]
 public enum CommandHeaderFlags : ushort
 {
@@ -38,7 +38,7 @@ public struct CommandHeader
     /// <summary>The size in memory.</summary>
     public const int SizeInBytes = 32;
 
-    /// <summary>Where <see cref="PRDBC"/> is in it.</summary>
+    /// <summary>The offset of <see cref="PRDBC"/>.</summary>
     public const int PrdbcOffset = 4;
 
     /// <summary>FIS length and flags.</summary>
@@ -68,7 +68,7 @@ public struct CommandHeader
     }
 }
 
-/// <summary>Where things are in a command table (AHCI 1.3.1 §4.2.3).</summary>
+/// <summary>Offsets in a command table (AHCI 1.3.1 §4.2.3).</summary>
 public static class CommandTable
 {
     /// <summary>The command FIS, up to 64 bytes.</summary>
@@ -88,7 +88,7 @@ public struct PrdtEntry
     /// <summary>The size in memory.</summary>
     public const int SizeInBytes = 16;
 
-    /// <summary>The most bytes that one entry can name: 4 MiB.</summary>
+    /// <summary>The most bytes of one entry: 4 MiB.</summary>
     public const int MaxBytes = 1 << 22;
 
     private const uint InterruptBit = 1u << 31;

@@ -34,14 +34,14 @@ public enum FisFlags : byte
     /// <summary>D in PIO Setup: data moves from device to host.</summary>
     D = 1 << 5,
 
-    /// <summary>I in frames from the device: interrupt.</summary>
+    /// <summary>I in a FIS from the device: interrupt.</summary>
     I = 1 << 6,
 
-    /// <summary>C in Register H2D: the frame updates the command register; clear, the control register.</summary>
+    /// <summary>C in Register H2D: the FIS updates the command register; if clear, the control register.</summary>
     C = 1 << 7,
 }
 
-/// <summary>The ATA registers that all register frames carry at the same place: bytes 4 to 13.</summary>
+/// <summary>The ATA registers at bytes 4 to 13 of every register FIS.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct AtaAddress
 {
@@ -189,7 +189,7 @@ public struct SetDeviceBitsFis
     public uint SActive;
 }
 
-/// <summary>Where the HBA puts what a device sends: offsets from PxFB (AHCI 1.3.1 §4.2.1).</summary>
+/// <summary>Where the HBA stores received FISes: offsets from PxFB (AHCI 1.3.1 §4.2.1).</summary>
 public static class ReceivedFis
 {
     /// <summary>DMA Setup FIS.</summary>

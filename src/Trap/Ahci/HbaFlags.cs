@@ -19,7 +19,7 @@ public enum HbaCapabilities : uint
     /// <summary>Slumber state capable.</summary>
     SSC = 1u << 14,
 
-    /// <summary>Several DRQ blocks of data a PIO command.</summary>
+    /// <summary>Multiple DRQ blocks per PIO command.</summary>
     PMD = 1u << 15,
 
     /// <summary>FIS-based switching.</summary>
@@ -28,7 +28,7 @@ public enum HbaCapabilities : uint
     /// <summary>Port multipliers.</summary>
     SPM = 1u << 17,
 
-    /// <summary>AHCI mode only: GHC.AE is read-only and 1.</summary>
+    /// <summary>AHCI mode only: GHC.AE is read-only 1.</summary>
     SAM = 1u << 18,
 
     /// <summary>Command list override (PxCMD.CLO).</summary>
@@ -68,7 +68,7 @@ public static class CapFields
     /// <summary>ISS: interface speed, bits 23:20; 1, 2, 3 for 1.5, 3 and 6 Gb/s.</summary>
     public const int ISSShift = 20;
 
-    /// <summary>The number of command slots that a CAP value promises, 1 to 32.</summary>
+    /// <summary>The number of command slots in a CAP value, 1 to 32.</summary>
     public static int CommandSlots(uint cap) => (int)(cap >> NCSShift & 0x1F) + 1;
 }
 
@@ -76,7 +76,7 @@ public static class CapFields
 [Flags]
 public enum GlobalHostControl : uint
 {
-    /// <summary>HBA reset: set by software, cleared by the HBA when the reset is over.</summary>
+    /// <summary>HBA reset: set by software, cleared by the HBA when the reset completes.</summary>
     HR = 1u << 0,
 
     /// <summary>Interrupt enable.</summary>

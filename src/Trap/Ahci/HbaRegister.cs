@@ -9,10 +9,10 @@ public static class HbaRegister
     /// <summary>Global host control; see <see cref="GlobalHostControl"/>.</summary>
     public const int GHC = 0x04;
 
-    /// <summary>Interrupt status: one write-1-to-clear bit a port.</summary>
+    /// <summary>Interrupt status: one write-1-to-clear bit per port.</summary>
     public const int IS = 0x08;
 
-    /// <summary>Ports implemented: one bit a port.</summary>
+    /// <summary>Ports implemented: one bit per port.</summary>
     public const int PI = 0x0C;
 
     /// <summary>The AHCI version: major in the high half, minor in the low half.</summary>
@@ -36,19 +36,19 @@ public static class HbaRegister
     /// <summary>BIOS/OS handoff control and status.</summary>
     public const int BOHC = 0x28;
 
-    /// <summary>Where the registers of port 0 begin.</summary>
+    /// <summary>The offset of port 0's registers.</summary>
     public const int Ports = 0x100;
 
-    /// <summary>The bytes between the registers of one port and of the next.</summary>
+    /// <summary>The distance between the registers of two ports.</summary>
     public const int PortStride = 0x80;
 
-    /// <summary>The size of this HBA's ABAR in bytes: what a PCI memory region is at least on a page basis.</summary>
+    /// <summary>The size of the ABAR in bytes: one page.</summary>
     public const int AbarBytes = 0x1000;
 
     /// <summary>The value of <see cref="VS"/> for AHCI 1.3.1.</summary>
     public const uint Version131 = 0x0001_0301;
 
-    /// <summary>Where a register of a port is.</summary>
+    /// <summary>The offset of a port's register.</summary>
     /// <param name="port">The port, 0 to 31.</param>
     /// <param name="register">Its offset within the port, from <see cref="PortRegister"/>.</param>
     public static int OfPort(int port, int register) => Ports + port * PortStride + register;

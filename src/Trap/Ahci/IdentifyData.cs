@@ -4,8 +4,8 @@ using System.Text;
 namespace VmShunt.Trap.Ahci;
 
 /// <summary>
-/// The 512 bytes of IDENTIFY DEVICE (ACS-2 §7.12.7), for the device that writes them and the driver that reads them.
-/// A view: the bytes stay the caller's. A driver reads what it likes out of hostile bytes; no value can make it throw.
+/// A view over the 512 bytes of IDENTIFY DEVICE (ACS-2 §7.12.7), which the device writes and the driver reads. The bytes stay
+/// the caller's. Reading never throws, whatever the bytes are.
 /// </summary>
 public readonly ref struct IdentifyData
 {
@@ -17,7 +17,7 @@ public readonly ref struct IdentifyData
     private readonly Span<byte> _data;
 
     /// <summary>Views 512 bytes.</summary>
-    /// <exception cref="ArgumentException">There are not 512.</exception>
+    /// <exception cref="ArgumentException">The length is not 512.</exception>
     public IdentifyData(Span<byte> data)
     {
         if (data.Length != SizeInBytes) throw new ArgumentException($"IDENTIFY data is {SizeInBytes} bytes, not {data.Length}", nameof(data));
@@ -68,13 +68,13 @@ public readonly ref struct IdentifyData
         }
     }
 
-    /// <summary>The most sectors that 28-bit addresses reach.</summary>
+    /// <summary>The number of sectors that 28-bit addresses reach.</summary>
     public const uint MaxSectors28 = 0x0FFF_FFFF;
 
-    /// <summary>The most sectors that 48-bit addresses reach.</summary>
+    /// <summary>The number of sectors that 48-bit addresses reach.</summary>
     public const ulong MaxSectors48 = 0xFFFF_FFFF_FFFF;
 
-    /// <summary>The bytes of a logical sector, the unit of LBAs: words 106, 117 and 118; 512 unless they say otherwise.</summary>
+    /// <summary>The size of a logical sector, the unit of LBAs: words 106, 117 and 118; 512 by default.</summary>
     public long LogicalSectorBytes
     {
         get
@@ -85,7 +85,7 @@ public readonly ref struct IdentifyData
         }
     }
 
-    /// <summary>The bytes of a physical sector: word 106. Set for 512-byte logical sectors; a power of two.</summary>
+    /// <summary>The size of a physical sector: word 106. Set for 512-byte logical sectors; a power of two.</summary>
     public long PhysicalSectorBytes
     {
         get
@@ -106,10 +106,10 @@ public readonly ref struct IdentifyData
     /// <summary>FLUSH CACHE EXT.</summary>
     public bool HasFlushCacheExt => Supports(83, 13);
 
-    /// <summary>A write cache, which needs flushing.</summary>
+    /// <summary>A write cache that needs flushing.</summary>
     public bool HasWriteCache => Supports(82, 5);
 
-    /// <summary>The write cache is on.</summary>
+    /// <summary>The write cache is enabled.</summary>
     public bool IsWriteCacheEnabled => (this[IdentifyWord.Enabled] & 1 << 5) != 0;
 
     /// <summary>SMART.</summary>
@@ -121,7 +121,7 @@ public readonly ref struct IdentifyData
     /// <summary>DATA SET MANAGEMENT with TRIM.</summary>
     public bool HasTrim => (this[IdentifyWord.DataSetManagement] & 1) != 0;
 
-    /// <summary>Writes the integrity word (ACS-2 §7.12.7.85): all bytes then sum up to 0.</summary>
+    /// <summary>Writes the integrity word (ACS-2 §7.12.7.85), which makes the sum of all bytes 0.</summary>
     public void Seal()
     {
         _data[SizeInBytes - 2] = 0xA5;
@@ -129,10 +129,10 @@ public readonly ref struct IdentifyData
         _data[SizeInBytes - 1] = (byte)-Sum();
     }
 
-    /// <summary>Whether the integrity word is absent or right.</summary>
+    /// <summary>Whether the integrity word is absent or correct.</summary>
     public bool IsIntact => _data[SizeInBytes - 2] != 0xA5 || Sum() == 0;
 
-    // Words 82 and 83 are valid only where word 83 says so.
+    // Words 82 and 83 are valid only if word 83 says so.
     private bool Supports(int word, int bit) => (this[83] & ValidMask) == Valid && (this[word] & 1 << bit) != 0;
 
     private byte Sum()

@@ -1,6 +1,6 @@
 namespace VmShunt.Trap.Ahci;
 
-/// <summary>The words of the IDENTIFY DEVICE data that this project writes or reads (ACS-2 §7.12.7).</summary>
+/// <summary>The words of the IDENTIFY DEVICE data that are written or read here (ACS-2 §7.12.7).</summary>
 public static class IdentifyWord
 {
     /// <summary>General configuration; bit 15 clear for an ATA device.</summary>
@@ -12,7 +12,7 @@ public static class IdentifyWord
     /// <summary>Logical heads (obsolete).</summary>
     public const int Heads = 3;
 
-    /// <summary>Logical sectors a track (obsolete).</summary>
+    /// <summary>Logical sectors per track (obsolete).</summary>
     public const int SectorsPerTrack = 6;
 
     /// <summary>Serial number: words 10 to 19, 20 characters.</summary>
@@ -24,7 +24,7 @@ public static class IdentifyWord
     /// <summary>Model number: words 27 to 46, 40 characters.</summary>
     public const int Model = 27;
 
-    /// <summary>Sectors a DRQ block of READ/WRITE MULTIPLE.</summary>
+    /// <summary>Sectors per DRQ block of READ/WRITE MULTIPLE.</summary>
     public const int Multiple = 47;
 
     /// <summary>Capabilities: DMA, LBA, IORDY, standby timer.</summary>
@@ -54,7 +54,7 @@ public static class IdentifyWord
     /// <summary>Serial ATA capabilities: speeds, NCQ (bit 8).</summary>
     public const int SataCapabilities = 76;
 
-    /// <summary>Major version: one bit a standard.</summary>
+    /// <summary>Major version: one bit per standard.</summary>
     public const int MajorVersion = 80;
 
     /// <summary>Commands and feature sets supported: words 82 to 84.</summary>
@@ -69,19 +69,19 @@ public static class IdentifyWord
     /// <summary>Sectors that 48-bit commands reach: words 100 to 103.</summary>
     public const int Sectors48 = 100;
 
-    /// <summary>512-byte blocks of range entries a DATA SET MANAGEMENT command.</summary>
+    /// <summary>512-byte blocks of range entries per DATA SET MANAGEMENT command.</summary>
     public const int DataSetManagementBlocks = 105;
 
     /// <summary>Physical and logical sector size.</summary>
     public const int SectorSize = 106;
 
-    /// <summary>Words a logical sector: words 117 and 118, when longer than 256.</summary>
+    /// <summary>Words per logical sector: words 117 and 118, when longer than 256.</summary>
     public const int LogicalSectorWords = 117;
 
     /// <summary>DATA SET MANAGEMENT: TRIM in bit 0.</summary>
     public const int DataSetManagement = 169;
 
-    /// <summary>Nominal rotation rate; 1 for a disk that does not turn.</summary>
+    /// <summary>Nominal rotation rate; 1 for a non-rotating disk.</summary>
     public const int RotationRate = 217;
 
     /// <summary>Transport major version; serial in bits 15:12.</summary>

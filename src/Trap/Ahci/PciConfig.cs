@@ -6,7 +6,7 @@ public static class PciConfig
     /// <summary>The size of the space in bytes.</summary>
     public const int SizeInBytes = 256;
 
-    /// <summary>Vendor, 16 bits; FFFFh where there is no function.</summary>
+    /// <summary>Vendor, 16 bits; FFFFh: no function.</summary>
     public const int VendorId = 0x00;
 
     /// <summary>Device, 16 bits.</summary>
@@ -59,10 +59,10 @@ public enum PciCommand : ushort
     /// <summary>None.</summary>
     None = 0,
 
-    /// <summary>The function answers in memory space.</summary>
+    /// <summary>The function responds to memory accesses.</summary>
     MemorySpace = 1 << 1,
 
-    /// <summary>The function may use memory itself.</summary>
+    /// <summary>The function may access memory (DMA).</summary>
     BusMaster = 1 << 2,
 
     /// <summary>Parity error response.</summary>
@@ -82,9 +82,9 @@ public enum PciStatus : ushort
     /// <summary>None.</summary>
     None = 0,
 
-    /// <summary>INTx is pending, whether or not it is disabled.</summary>
+    /// <summary>INTx is pending, even if it is disabled.</summary>
     Interrupt = 1 << 3,
 
-    /// <summary>There is a list of capabilities.</summary>
+    /// <summary>The function has a capabilities list.</summary>
     CapabilitiesList = 1 << 4,
 }

@@ -22,7 +22,7 @@ public enum PortInterrupt : uint
     /// <summary>Unknown FIS; follows PxSERR.DIAG.F.</summary>
     UFS = 1u << 4,
 
-    /// <summary>A PRD with the I bit was transferred whole.</summary>
+    /// <summary>A PRD with the I bit was transferred completely.</summary>
     DPS = 1u << 5,
 
     /// <summary>Port connect change; follows PxSERR.DIAG.X.</summary>
@@ -52,13 +52,13 @@ public enum PortInterrupt : uint
     /// <summary>Host bus fatal error, such as a bad software pointer.</summary>
     HBFS = 1u << 29,
 
-    /// <summary>Task file error: the device's status came with ERR.</summary>
+    /// <summary>Task file error: the device's status has ERR set.</summary>
     TFES = 1u << 30,
 
     /// <summary>Cold port detect.</summary>
     CPDS = 1u << 31,
 
-    /// <summary>All bits that are kept in PxIS itself and cleared by writing 1; the others follow PxSERR.</summary>
+    /// <summary>The bits stored in PxIS and cleared by writing 1; the others follow PxSERR.</summary>
     Latched = DHRS | PSS | DSS | SDBS | DPS | DMPS | IPMS | OFS | INFS | IFS | HBDS | HBFS | TFES | CPDS,
 
     /// <summary>All bits that can be enabled.</summary>
@@ -90,7 +90,7 @@ public enum PortCommand : uint
     /// <summary>FIS receive running.</summary>
     FR = 1u << 14,
 
-    /// <summary>Command list running: until it is 0, the HBA may still use guest memory for a command.</summary>
+    /// <summary>Command list running: while it is 1, the HBA may access guest memory for a command.</summary>
     CR = 1u << 15,
 
     /// <summary>Device is ATAPI.</summary>
@@ -125,7 +125,7 @@ public static class SataLink
     /// <summary>PxSSTS.DET: the interface is offline.</summary>
     public const uint DETOffline = 4;
 
-    /// <summary>PxSCTL.DET: perform a COMRESET for as long as it is written there.</summary>
+    /// <summary>PxSCTL.DET: perform a COMRESET while this value is set.</summary>
     public const uint DETReset = 1;
 
     /// <summary>PxSCTL.DET: put the interface offline.</summary>

@@ -39,10 +39,10 @@ public static class PortRegister
     /// <summary>SATA error (SError); see <see cref="SataLink"/>. Write 1 to clear.</summary>
     public const int PxSERR = 0x30;
 
-    /// <summary>SATA active: one bit a slot, for native command queuing.</summary>
+    /// <summary>SATA active: one bit per slot, for native command queuing.</summary>
     public const int PxSACT = 0x34;
 
-    /// <summary>Command issue: one write-1-to-set bit a slot, cleared by the HBA on completion or when ST goes to 0.</summary>
+    /// <summary>Command issue: one write-1-to-set bit per slot, cleared by the HBA on completion or when ST becomes 0.</summary>
     public const int PxCI = 0x38;
 
     /// <summary>SATA notification.</summary>

@@ -3,7 +3,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Trap.VfioUser;
 
-/// <summary>The client's memory that a device may reach, as DMA_MAP and DMA_UNMAP change it. One thread.</summary>
+/// <summary>The client memory that a device may access: the ranges of DMA_MAP and DMA_UNMAP. One thread.</summary>
 internal sealed class DmaTable : IDisposable
 {
     internal const int MaxEntries = 1024;
@@ -16,7 +16,7 @@ internal sealed class DmaTable : IDisposable
 
     internal int Count => _entries.Count;
 
-    /// <summary>Adds a range. Without a file it is known, but cannot be reached.</summary>
+    /// <summary>Adds a range ("VFIO_USER_DMA_MAP"). Without a file the device cannot access it: DMA_READ and DMA_WRITE are not used.</summary>
     internal Errno Map(in DmaMapRequest request, SafeFileHandle? file)
     {
         if (request.Size == 0 || request.Size > ulong.MaxValue - request.Address) return Errno.EINVAL;
@@ -43,7 +43,7 @@ internal sealed class DmaTable : IDisposable
         return Errno.None;
     }
 
-    /// <summary>Removes exactly one range of before, or all.</summary>
+    /// <summary>Removes one range, which must match exactly ("VFIO_USER_DMA_UNMAP"), or all.</summary>
     internal Errno Unmap(in DmaUnmapRequest request)
     {
         if (request.Flags == DmaUnmapRequest.All) return Clear();
@@ -60,7 +60,7 @@ internal sealed class DmaTable : IDisposable
         return Errno.ENOENT;
     }
 
-    /// <summary>Takes all memory from the device.</summary>
+    /// <summary>Removes all ranges.</summary>
     public void Dispose() => Clear();
 
     private Errno Clear()
@@ -74,11 +74,11 @@ internal sealed class DmaTable : IDisposable
 
     private void Publish()
     {
-        var before = _memory;
+        var previous = _memory;
         var regions = _entries.Where(e => e.Region is not null).Select(e => e.Region!).ToArray();
         _memory = regions.Length == 0 ? null : new GuestMemory(regions);
         _device.SetMemory(_memory);
-        before?.Dispose();
+        previous?.Dispose();
     }
 
     private sealed record Entry(ulong Address, ulong Size, MemoryRegion? Region);

@@ -2,7 +2,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Trap.VfioUser;
 
-/// <summary>What may be done with a region (<c>VFIO_REGION_INFO_FLAG_*</c>).</summary>
+/// <summary>The accesses that a region allows (<c>VFIO_REGION_INFO_FLAG_*</c>).</summary>
 [Flags]
 public enum VfioRegionFlags : uint
 {
@@ -16,9 +16,9 @@ public enum VfioRegionFlags : uint
     Write = 2,
 }
 
-/// <summary>A region of a device. The index is its place in the list.</summary>
-/// <param name="Flags">What may be done with it.</param>
-/// <param name="Size">Its size in bytes; 0 for one that does not exist.</param>
+/// <summary>A region of a device. Its index is its position in the list.</summary>
+/// <param name="Flags">The accesses that it allows.</param>
+/// <param name="Size">Its size in bytes; 0: it does not exist.</param>
 public readonly record struct VfioRegionInfo(VfioRegionFlags Flags, ulong Size);
 
 /// <summary>The regions of a PCI device (<c>VFIO_PCI_*_REGION_INDEX</c>).</summary>
@@ -33,11 +33,11 @@ public static class VfioPciRegion
     /// <summary>The configuration space.</summary>
     public const int Configuration = 7;
 
-    /// <summary>How many there are: six BARs, ROM, configuration space, VGA.</summary>
+    /// <summary>The number of regions: six BARs, ROM, configuration space, VGA.</summary>
     public const int Count = 9;
 }
 
-/// <summary>What may be done with an interrupt (<c>VFIO_IRQ_INFO_*</c>).</summary>
+/// <summary>The properties of an interrupt (<c>VFIO_IRQ_INFO_*</c>).</summary>
 [Flags]
 public enum VfioIrqFlags : uint
 {
@@ -50,37 +50,37 @@ public enum VfioIrqFlags : uint
     /// <summary>It can be masked.</summary>
     Maskable = 2,
 
-    /// <summary>It masks itself when it fires.</summary>
+    /// <summary>It masks itself when it is signalled.</summary>
     AutoMasked = 4,
 
     /// <summary>Its number of vectors cannot change while it is in use.</summary>
     NoResize = 8,
 }
 
-/// <summary>An interrupt of a device. The index is its place in the list.</summary>
-/// <param name="Flags">What may be done with it.</param>
-/// <param name="Count">Its number of vectors; 0 for one that does not exist.</param>
+/// <summary>An interrupt type of a device. Its index is its position in the list.</summary>
+/// <param name="Flags">Its properties.</param>
+/// <param name="Count">Its number of vectors; 0: it does not exist.</param>
 public readonly record struct VfioIrqInfo(VfioIrqFlags Flags, uint Count);
 
 /// <summary>The interrupts of a PCI device (<c>VFIO_PCI_*_IRQ_INDEX</c>).</summary>
 public static class VfioPciIrq
 {
-    /// <summary>The level-triggered pin.</summary>
+    /// <summary>INTx, the level-triggered pin.</summary>
     public const int Intx = 0;
 
-    /// <summary>Message-signalled interrupts.</summary>
+    /// <summary>MSI.</summary>
     public const int Msi = 1;
 
-    /// <summary>Message-signalled interrupts of the extended kind.</summary>
+    /// <summary>MSI-X.</summary>
     public const int MsiX = 2;
 
-    /// <summary>Errors of the device.</summary>
+    /// <summary>Device errors.</summary>
     public const int Error = 3;
 
-    /// <summary>The device wants to be given back.</summary>
+    /// <summary>The device asks to be released.</summary>
     public const int Request = 4;
 
-    /// <summary>How many there are.</summary>
+    /// <summary>The number of interrupt types.</summary>
     public const int Count = 5;
 
     /// <summary>The interrupts of a device with INTx and one MSI vector.</summary>
@@ -95,8 +95,8 @@ public static class VfioPciIrq
 }
 
 /// <summary>
-/// A device as a vfio-user client drives it. One thread calls all of it, but the device may work on others; it asserts
-/// its interrupt through the <see cref="VfioInterrupt"/> that it was created with.
+/// A device behind a vfio-user session. The session calls it on one thread; the device may use others. It raises its
+/// interrupt through the <see cref="VfioInterrupt"/> it was created with.
 /// </summary>
 public interface IVfioUserDevice : IDisposable
 {
@@ -115,11 +115,11 @@ public interface IVfioUserDevice : IDisposable
     bool WriteRegion(int region, ulong offset, ReadOnlySpan<byte> data);
 
     /// <summary>
-    /// Gives the device the memory it may reach, after each change of the map; null when there is none. When it
-    /// returns, the device no longer uses what it had before: commands in flight on it have ended.
+    /// Sets the memory that the device may access, after each change of the DMA map; null: none. When it returns, the
+    /// device no longer accesses the previous memory: commands in flight on it have completed.
     /// </summary>
     void SetMemory(GuestMemory? memory);
 
-    /// <summary>Resets the device. When it returns, no command of before is in flight.</summary>
+    /// <summary>Resets the device. When it returns, no earlier command is in flight.</summary>
     void Reset();
 }

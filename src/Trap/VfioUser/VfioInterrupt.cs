@@ -3,12 +3,12 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Trap.VfioUser;
 
 /// <summary>
-/// A device's interrupt on its way to the client's eventfds. Any thread; nothing is allocated.
+/// Delivers a device's interrupt to the client's eventfds. Any thread; allocates nothing.
 /// </summary>
 /// <remarks>
-/// No cause is ever lost. As a message (MSI) every new cause fires, also while earlier ones are pending, so a cause
-/// that arrives inside the guest's interrupt routine brings it back. As a pin (INTx) it fires once and masks itself;
-/// on UNMASK it fires again while the level is still asserted. A client that sets a MSI eventfd gets messages.
+/// No cause is lost. MSI signals every new cause, also while earlier ones are pending, so a cause that arrives during the
+/// guest's interrupt handler runs the handler again. INTx signals once and masks itself; UNMASK signals again if the level
+/// is still asserted (AUTOMASKED, "VFIO_USER_DEVICE_GET_IRQ_INFO"). MSI is used while the client has set its eventfd.
 /// </remarks>
 public sealed class VfioInterrupt : IDisposable
 {
@@ -16,30 +16,30 @@ public sealed class VfioInterrupt : IDisposable
     private readonly EventFd?[] _events = new EventFd?[VfioPciIrq.Count];
     private bool _asserted, _pinMasked, _pinDisabled;
 
-    /// <summary>A cause has arrived: the level is asserted from now on.</summary>
+    /// <summary>Asserts the level for a new cause.</summary>
     public void Raise()
     {
         lock (_lock)
         {
             _asserted = true;
-            Fire();
+            Signal();
         }
     }
 
-    /// <summary>The guest has taken every cause back: the level is no longer asserted.</summary>
+    /// <summary>Lowers the level: the guest has cleared every cause.</summary>
     public void Lower()
     {
         lock (_lock) _asserted = false;
     }
 
-    /// <summary>Whether the device may use the pin at all (PCI: Interrupt Disable is clear).</summary>
+    /// <summary>Sets whether the device may use INTx (PCI 3.0 §6.2.2: Interrupt Disable is clear).</summary>
     public void EnablePin(bool enabled)
     {
         lock (_lock)
         {
             if (_pinDisabled != enabled) return;
             _pinDisabled = !enabled;
-            if (enabled && _asserted && _events[VfioPciIrq.Msi] is null) Fire();
+            if (enabled && _asserted && _events[VfioPciIrq.Msi] is null) Signal();
         }
     }
 
@@ -51,11 +51,11 @@ public sealed class VfioInterrupt : IDisposable
             _events[index]?.Dispose();
             _events[index] = target;
             if (index == VfioPciIrq.Intx) _pinMasked = false;
-            if (_asserted && target is not null && index is VfioPciIrq.Intx or VfioPciIrq.Msi) Fire();
+            if (_asserted && target is not null && index is VfioPciIrq.Intx or VfioPciIrq.Msi) Signal();
         }
     }
 
-    /// <summary>Signals an interrupt because the client asks for it.</summary>
+    /// <summary>Signals an interrupt on the client's request ("VFIO_USER_DEVICE_SET_IRQS").</summary>
     internal void Trigger(int index)
     {
         lock (_lock) _events[index]?.Signal();
@@ -75,11 +75,11 @@ public sealed class VfioInterrupt : IDisposable
         {
             if (index != VfioPciIrq.Intx) return;
             _pinMasked = false;
-            if (_asserted) Fire();
+            if (_asserted) Signal();
         }
     }
 
-    /// <summary>Closes the eventfds; causes that arrive later go nowhere.</summary>
+    /// <summary>Closes the eventfds; later causes are dropped.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -89,7 +89,7 @@ public sealed class VfioInterrupt : IDisposable
         }
     }
 
-    private void Fire()
+    private void Signal()
     {
         if (_events[VfioPciIrq.Msi] is { } message)
         {

@@ -4,16 +4,16 @@ using VmShunt.Ring.Interop;
 
 namespace VmShunt.Trap.VfioUser;
 
-/// <summary>What a vfio-user device says about itself.</summary>
+/// <summary>The reply to DEVICE_GET_INFO.</summary>
 /// <param name="IsPci">Whether it is a PCI device.</param>
-/// <param name="CanReset">Whether it takes DEVICE_RESET.</param>
+/// <param name="CanReset">Whether it supports DEVICE_RESET.</param>
 /// <param name="RegionCount">Its number of regions.</param>
-/// <param name="IrqCount">Its number of interrupts.</param>
+/// <param name="IrqCount">Its number of interrupt types.</param>
 public readonly record struct VfioDeviceInfo(bool IsPci, bool CanReset, int RegionCount, int IrqCount);
 
 /// <summary>
-/// The client's end of vfio-user, one request at a time: any thread may call, callers take turns. Region accesses
-/// allocate nothing. Once the server is gone or breaks the protocol, every call throws.
+/// The client's end of vfio-user. Any thread; one request is outstanding at a time. Region accesses allocate nothing. Once
+/// the server has disconnected or violated the protocol, every call throws.
 /// </summary>
 public sealed class VfioUserClient : IDisposable
 {
@@ -26,10 +26,10 @@ public sealed class VfioUserClient : IDisposable
     private ushort _id;
     private string? _broken;
 
-    /// <summary>Agrees on a version over a connected socket and takes ownership of it.</summary>
+    /// <summary>Negotiates the version ("VFIO_USER_VERSION") over a connected socket, and takes ownership of it.</summary>
     /// <param name="connection">The socket.</param>
     /// <param name="path">Its path, for messages.</param>
-    /// <exception cref="IOException">The server is gone or does not speak vfio-user 0.x.</exception>
+    /// <exception cref="IOException">The server has disconnected or does not speak vfio-user 0.0 or 0.1.</exception>
     public VfioUserClient(UnixConnection connection, string path)
     {
         _connection = new FramedConnection(connection, readAhead: true);
@@ -37,18 +37,18 @@ public sealed class VfioUserClient : IDisposable
         VfioUserVersion.Write(Payload, VfioUserVersion.Minor);
         var reply = Exchange(VfioUserCommand.Version, VfioUserVersion.Bytes);
         if (!VfioUserVersion.TryRead(reply, out var major, out var minor, out var maxData) || major != VfioUserVersion.Major || minor > VfioUserVersion.Minor)
-            throw Broken($"it answered VERSION with {major}.{minor}, only 0.0 and 0.1 are known here");
+            throw Broken($"it answered VERSION with {major}.{minor}, not 0.0 or 0.1");
         _maxDataBytes = (int)Math.Min(maxData, VfioUserHeader.MaxDataBytes);
     }
 
-    /// <summary>Connects and agrees on a version.</summary>
+    /// <summary>Connects and negotiates the version.</summary>
     /// <param name="path">The socket.</param>
-    /// <param name="patience">How long the server may take over an answer before it counts as lost; by default any time.</param>
-    /// <param name="wait">How long it may take to come to be there; by default not at all.</param>
-    /// <exception cref="IOException">Nobody listens there, or it is no vfio-user server.</exception>
-    public static VfioUserClient Connect(string path, TimeSpan patience = default, TimeSpan wait = default)
+    /// <param name="responseTimeout">How long the server may take to answer before it counts as lost; by default no limit.</param>
+    /// <param name="wait">How long to wait for the server's socket; by default fail at once.</param>
+    /// <exception cref="IOException">No server listens there, or it is no vfio-user server.</exception>
+    public static VfioUserClient Connect(string path, TimeSpan responseTimeout = default, TimeSpan wait = default)
     {
-        var connection = UnixConnection.ConnectWhenServed(path, wait, patience);
+        var connection = UnixConnection.ConnectWhenServed(path, wait, responseTimeout);
         try
         {
             return new VfioUserClient(connection, path);
@@ -60,56 +60,56 @@ public sealed class VfioUserClient : IDisposable
         }
     }
 
-    /// <summary>The socket's descriptor: readable outside of a call means that the server has closed it.</summary>
+    /// <summary>The socket's descriptor. If it is readable while no call is in progress, the server has disconnected.</summary>
     public SafeHandle Handle => _connection.Handle;
 
     /// <summary>DEVICE_GET_INFO.</summary>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public VfioDeviceInfo GetInfo()
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new VfioDeviceInfoReply { ArgSize = VfioDeviceInfoReply.Bytes });
-            var info = Exchange<VfioDeviceInfoReply>(VfioUserCommand.DeviceGetInfo, VfioDeviceInfoReply.Bytes);
+            MemoryMarshal.Write(Payload, new DeviceInfoPayload { ArgSize = DeviceInfoPayload.Bytes });
+            var info = Exchange<DeviceInfoPayload>(VfioUserCommand.DeviceGetInfo, DeviceInfoPayload.Bytes);
             return new VfioDeviceInfo(
-                (info.Flags & VfioDeviceInfoReply.IsPci) != 0, (info.Flags & VfioDeviceInfoReply.CanReset) != 0, (int)info.RegionCount, (int)info.IrqCount);
+                (info.Flags & DeviceInfoPayload.IsPci) != 0, (info.Flags & DeviceInfoPayload.CanReset) != 0, (int)info.RegionCount, (int)info.IrqCount);
         }
     }
 
     /// <summary>DEVICE_GET_REGION_INFO.</summary>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public VfioRegionInfo GetRegionInfo(int region)
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new RegionInfo { ArgSize = RegionInfo.Bytes, Index = (uint)region });
-            var info = Exchange<RegionInfo>(VfioUserCommand.DeviceGetRegionInfo, RegionInfo.Bytes);
+            MemoryMarshal.Write(Payload, new RegionInfoPayload { ArgSize = RegionInfoPayload.Bytes, Index = (uint)region });
+            var info = Exchange<RegionInfoPayload>(VfioUserCommand.DeviceGetRegionInfo, RegionInfoPayload.Bytes);
             return new VfioRegionInfo(info.Flags & (VfioRegionFlags.Read | VfioRegionFlags.Write), info.Size);
         }
     }
 
     /// <summary>DEVICE_GET_IRQ_INFO.</summary>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public VfioIrqInfo GetIrqInfo(int irq)
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new IrqInfo { ArgSize = IrqInfo.Bytes, Index = (uint)irq });
-            var info = Exchange<IrqInfo>(VfioUserCommand.DeviceGetIrqInfo, IrqInfo.Bytes);
+            MemoryMarshal.Write(Payload, new IrqInfoPayload { ArgSize = IrqInfoPayload.Bytes, Index = (uint)irq });
+            var info = Exchange<IrqInfoPayload>(VfioUserCommand.DeviceGetIrqInfo, IrqInfoPayload.Bytes);
             return new VfioIrqInfo(info.Flags, info.Count);
         }
     }
 
-    /// <summary>DMA_MAP: lets the device reach a part of a file.</summary>
-    /// <param name="address">The first address as the device sees it.</param>
-    /// <param name="size">In bytes.</param>
-    /// <param name="fileOffset">Where in the file it starts.</param>
+    /// <summary>DMA_MAP: lets the device access a part of a file.</summary>
+    /// <param name="address">The first DMA address.</param>
+    /// <param name="size">The size in bytes.</param>
+    /// <param name="fileOffset">The offset in the file.</param>
     /// <param name="file">The file; stays the caller's.</param>
-    /// <param name="writable">Whether the device may write there; without that it need not be able to.</param>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <param name="writable">Whether the device may write; if not, the file may be open for reading only.</param>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public void MapMemory(ulong address, ulong size, ulong fileOffset, SafeFileHandle file, bool writable = true)
     {
@@ -127,8 +127,8 @@ public sealed class VfioUserClient : IDisposable
         }
     }
 
-    /// <summary>DMA_UNMAP: takes a range back. When it returns, the device no longer uses it.</summary>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <summary>DMA_UNMAP: removes exactly one mapped range. When it returns, the device no longer accesses it.</summary>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public void UnmapMemory(ulong address, ulong size)
     {
@@ -139,10 +139,10 @@ public sealed class VfioUserClient : IDisposable
         }
     }
 
-    /// <summary>DEVICE_SET_IRQS: has the device signal an eventfd, or nothing more.</summary>
+    /// <summary>DEVICE_SET_IRQS: sets or removes the eventfd of an interrupt.</summary>
     /// <param name="irq">One of <see cref="VfioPciIrq"/>.</param>
-    /// <param name="target">The eventfd, which stays the caller's; null switches the interrupt off.</param>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <param name="target">The eventfd, which stays the caller's; null disables the interrupt.</param>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public void SetInterrupt(int irq, EventFd? target)
     {
@@ -150,16 +150,16 @@ public sealed class VfioUserClient : IDisposable
         SetIrqs(irq, data | IrqSetFlags.Trigger, target is null ? 0u : 1u, target?.Handle);
     }
 
-    /// <summary>DEVICE_SET_IRQS: unmasks the pin, which fires again if it is still asserted.</summary>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <summary>DEVICE_SET_IRQS: unmasks INTx, which is signalled again if it is still asserted.</summary>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public void Unmask(int irq) => SetIrqs(irq, IrqSetFlags.DataNone | IrqSetFlags.Unmask, 1, null);
 
     /// <summary>REGION_READ.</summary>
     /// <param name="region">The region.</param>
-    /// <param name="offset">In bytes.</param>
-    /// <param name="data">Filled.</param>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <param name="offset">The offset in the region.</param>
+    /// <param name="data">Receives the data.</param>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public void ReadRegion(int region, ulong offset, Span<byte> data)
     {
@@ -173,33 +173,33 @@ public sealed class VfioUserClient : IDisposable
         }
     }
 
-    /// <summary>REGION_WRITE; returns when the device has taken it.</summary>
+    /// <summary>REGION_WRITE; returns when the device has carried it out.</summary>
     /// <param name="region">The region.</param>
-    /// <param name="offset">In bytes.</param>
-    /// <param name="data">What to write.</param>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <param name="offset">The offset in the region.</param>
+    /// <param name="data">The data to write.</param>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public void WriteRegion(int region, ulong offset, ReadOnlySpan<byte> data)
     {
         lock (_lock) Exchange(VfioUserCommand.RegionWrite, PutWrite(region, offset, data));
     }
 
-    /// <summary>REGION_WRITE without a reply: carried out before the next request, and nobody hears when it fails.</summary>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <summary>REGION_WRITE without a reply: carried out before the next request; a failure is not reported ("Command Concurrency").</summary>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     public void PostRegion(int region, ulong offset, ReadOnlySpan<byte> data)
     {
         lock (_lock) SendRequest(VfioUserCommand.RegionWrite, PutWrite(region, offset, data), VfioUserFlags.NoReply);
     }
 
-    /// <summary>DEVICE_RESET. When it returns, no command of before is in flight.</summary>
-    /// <exception cref="IOException">The server is gone.</exception>
+    /// <summary>DEVICE_RESET. When it returns, no earlier command is in flight.</summary>
+    /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
     public void Reset()
     {
         lock (_lock) Exchange(VfioUserCommand.DeviceReset, 0);
     }
 
-    /// <summary>Ends the connection; a call in progress on another thread throws. Any thread.</summary>
+    /// <summary>Shuts the connection down; a call in progress on another thread throws. Any thread.</summary>
     public void Shutdown() => _connection.Shutdown();
 
     /// <inheritdoc/>
@@ -211,8 +211,8 @@ public sealed class VfioUserClient : IDisposable
     {
         lock (_lock)
         {
-            MemoryMarshal.Write(Payload, new IrqSet { ArgSize = IrqSet.Bytes, Flags = flags, Index = (uint)irq, Count = count });
-            Exchange(VfioUserCommand.DeviceSetIrqs, IrqSet.Bytes, descriptor);
+            MemoryMarshal.Write(Payload, new IrqSetRequest { ArgSize = IrqSetRequest.Bytes, Flags = flags, Index = (uint)irq, Count = count });
+            Exchange(VfioUserCommand.DeviceSetIrqs, IrqSetRequest.Bytes, descriptor);
         }
     }
 
@@ -241,7 +241,7 @@ public sealed class VfioUserClient : IDisposable
             var reply = _reply.AsSpan(0, (int)header.Size - VfioUserHeader.HeaderBytes);
             if (!_connection.Receive(reply)) throw Broken("it closed the connection");
             _connection.Descriptors.CloseAll();
-            // Nobody has asked for it, and who sleeps on the socket would not see it.
+            // Unsolicited, and invisible to a caller that waits on the handle: these bytes have left the socket.
             if (_connection.HasMore) throw Broken("it sent more than the reply");
             if ((header.Flags & VfioUserFlags.Error) != 0) throw new VfioUserException($"the device at {_path} refused {command} (errno {header.Error})", (int)header.Error);
             return reply;

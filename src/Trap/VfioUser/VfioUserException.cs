@@ -1,6 +1,6 @@
 namespace VmShunt.Trap.VfioUser;
 
-/// <summary>The server answered a request with an error; the connection is as good as before.</summary>
+/// <summary>The server answered a request with an error reply. The connection stays usable.</summary>
 public sealed class VfioUserException : IOException
 {
     /// <summary>Creates it with no text.</summary>
@@ -20,6 +20,6 @@ public sealed class VfioUserException : IOException
 
     internal VfioUserException(string message, int errno) : base(message) => Errno = errno;
 
-    /// <summary>The server's errno value.</summary>
+    /// <summary>The errno value of the reply.</summary>
     public int Errno { get; }
 }

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Trap.VfioUser;
 
-/// <summary>The commands (vfio-user 0.9.2, "Commands").</summary>
+// Section titles in quotes are those of the vfio-user specification, revision 0.9.2, which describes protocol versions 0.0
+// and 0.1. The layouts are little-endian ("Protocol Specification").
+
+/// <summary>The command numbers ("Commands").</summary>
 internal enum VfioUserCommand : ushort
 {
     Version = 1,
@@ -22,7 +25,7 @@ internal enum VfioUserCommand : ushort
     DeviceFeature = 16,
 }
 
-/// <summary>The header's flags: bits 0–3 are the type.</summary>
+/// <summary>The flags in the header ("Header"): bits 0 to 3 are the type.</summary>
 [Flags]
 internal enum VfioUserFlags : uint
 {
@@ -33,14 +36,14 @@ internal enum VfioUserFlags : uint
     Error = 0x20,
 }
 
-/// <summary>Before every message, 16 bytes. <see cref="Size"/> counts the header too.</summary>
+/// <summary>The 16 bytes before every message ("Header"). <see cref="Size"/> includes them.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct VfioUserHeader
 {
-    /// <summary>The most bytes of data in one region access, as both our ends tell their peers.</summary>
+    /// <summary>The largest region access, announced to the peer as max_data_xfer_size ("VFIO_USER_VERSION").</summary>
     internal const int MaxDataBytes = 64 << 10;
 
-    /// <summary>The most bytes of a message that either end takes.</summary>
+    /// <summary>The largest message that either end accepts.</summary>
     internal const int MaxMessageBytes = HeaderBytes + RegionAccess.Bytes + MaxDataBytes;
 
     internal const int HeaderBytes = 16;
@@ -52,6 +55,7 @@ internal struct VfioUserHeader
     public uint Error;
 }
 
+/// <summary>The request of "VFIO_USER_DMA_MAP"; the reply has no payload.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct DmaMapRequest
 {
@@ -65,6 +69,7 @@ internal struct DmaMapRequest
     public ulong Size;
 }
 
+/// <summary>The request and the reply of "VFIO_USER_DMA_UNMAP". The specification defines no flags; these are of linux/vfio.h.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct DmaUnmapRequest
 {
@@ -77,8 +82,9 @@ internal struct DmaUnmapRequest
     public ulong Size;
 }
 
+/// <summary>The request and the reply of "VFIO_USER_DEVICE_GET_INFO".</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct VfioDeviceInfoReply
+internal struct DeviceInfoPayload
 {
     internal const int Bytes = 16;
     internal const uint CanReset = 1, IsPci = 2;
@@ -89,8 +95,9 @@ internal struct VfioDeviceInfoReply
     public uint IrqCount;
 }
 
+/// <summary>The request and the reply of "VFIO_USER_DEVICE_GET_REGION_INFO".</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct RegionInfo
+internal struct RegionInfoPayload
 {
     internal const int Bytes = 32;
 
@@ -102,8 +109,9 @@ internal struct RegionInfo
     public ulong MapOffset;
 }
 
+/// <summary>The request and the reply of "VFIO_USER_DEVICE_GET_IRQ_INFO".</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct IrqInfo
+internal struct IrqInfoPayload
 {
     internal const int Bytes = 16;
 
@@ -113,7 +121,7 @@ internal struct IrqInfo
     public uint Count;
 }
 
-/// <summary>What DEVICE_SET_IRQS does: one data type and one action.</summary>
+/// <summary>The flags of "VFIO_USER_DEVICE_SET_IRQS": exactly one data type and one action.</summary>
 [Flags]
 internal enum IrqSetFlags : uint
 {
@@ -127,8 +135,9 @@ internal enum IrqSetFlags : uint
     ActionMask = 56,
 }
 
+/// <summary>The request of "VFIO_USER_DEVICE_SET_IRQS", before its booleans; the reply has no payload.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct IrqSet
+internal struct IrqSetRequest
 {
     internal const int Bytes = 20;
 
@@ -139,7 +148,7 @@ internal struct IrqSet
     public uint Count;
 }
 
-/// <summary>Before the data of REGION_READ and REGION_WRITE.</summary>
+/// <summary>The start of requests and replies of "VFIO_USER_REGION_READ" and "VFIO_USER_REGION_WRITE", before the data.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct RegionAccess
 {
@@ -150,7 +159,7 @@ internal struct RegionAccess
     public uint Count;
 }
 
-/// <summary>The errno values of error replies.</summary>
+/// <summary>The errno values of error replies ("Header"). EEXIST is the only one that the specification prescribes ("VFIO_USER_DMA_MAP").</summary>
 internal enum Errno : uint
 {
     None = 0,

@@ -4,8 +4,9 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Trap.VfioUser;
 
 /// <summary>
-/// One client's connection to one device: takes requests in order and answers each. What a client does wrong gets an
-/// error reply; what leaves no sure place for the next message ends the connection. Region accesses allocate nothing.
+/// One client's connection to one device: carries commands out in order and replies to each ("Command Concurrency"). An
+/// invalid command gets an error reply; a message after which the next one cannot be found closes the connection. Region
+/// accesses allocate nothing.
 /// </summary>
 public sealed class VfioUserSession : IDisposable
 {
@@ -18,7 +19,7 @@ public sealed class VfioUserSession : IDisposable
 
     /// <summary>Takes ownership of the connection and the device.</summary>
     /// <param name="connection">A connected socket.</param>
-    /// <param name="create">Makes the device that is to serve this client.</param>
+    /// <param name="create">Creates the device for this client.</param>
     public VfioUserSession(UnixConnection connection, Func<VfioInterrupt, IVfioUserDevice> create)
     {
         _connection = new FramedConnection(connection, readAhead: true);
@@ -27,33 +28,36 @@ public sealed class VfioUserSession : IDisposable
         _dma = new DmaTable(_device);
     }
 
-    /// <summary>Serves the client on the calling thread until it closes the connection.</summary>
-    /// <exception cref="IOException">The connection broke, or the client does not speak the protocol; the message says how.</exception>
+    /// <summary>Serves the client on the calling thread until it disconnects.</summary>
+    /// <exception cref="IOException">The connection failed, or the client violated the protocol; the message says how.</exception>
     public void Run()
     {
         var versionKnown = false;
         while (_connection.Receive(out VfioUserHeader header))
         {
             if (header.Size is < VfioUserHeader.HeaderBytes or > VfioUserHeader.MaxMessageBytes)
-                throw new IOException($"the client sent a message of {header.Size} bytes; 16 to {VfioUserHeader.MaxMessageBytes} are taken");
+                throw new IOException($"the client sent a message of {header.Size} bytes, not 16 to {VfioUserHeader.MaxMessageBytes}");
             if ((header.Flags & VfioUserFlags.TypeMask) != VfioUserFlags.Command)
-                throw new IOException($"the client sent a message of flags {(uint)header.Flags:x}, which is no command");
+                throw new IOException($"the client sent a message with flags 0x{(uint)header.Flags:x}, which is no command");
             var payload = _request.AsSpan(0, (int)header.Size - VfioUserHeader.HeaderBytes);
             if (!_connection.Receive(payload)) throw new IOException("the client closed the connection inside a message");
             if (versionKnown == (header.Command == VfioUserCommand.Version))
-                throw new IOException(versionKnown ? "the client sent VERSION twice" : $"the client began with command {(ushort)header.Command} instead of VERSION");
+                throw new IOException(versionKnown ? "the client sent VERSION twice" : $"the client sent command {(ushort)header.Command} before VERSION");
             var error = Serve(header.Command, payload, out var replyBytes);
             _connection.Descriptors.CloseAll();
-            if ((header.Flags & VfioUserFlags.NoReply) == 0) Answer(header, error, replyBytes);
+            if ((header.Flags & VfioUserFlags.NoReply) == 0) Reply(header, error, replyBytes);
             if (!versionKnown && error != Errno.None) throw new IOException("the client proposed a version that is not supported");
             versionKnown = true;
         }
     }
 
-    /// <summary>Ends <see cref="Run"/> from another thread.</summary>
+    /// <summary>Makes <see cref="Run"/> return. Any thread.</summary>
     public void Shutdown() => _connection.Shutdown();
 
-    /// <summary>Takes the memory from the device, disposes it and closes the connection. Not while <see cref="Run"/> runs.</summary>
+    /// <summary>
+    /// Unmaps the client's memory, disposes the device, and closes the eventfds and the connection ("Client Disconnection").
+    /// Not while <see cref="Run"/> runs.
+    /// </summary>
     public void Dispose()
     {
         _dma.Dispose();
@@ -81,7 +85,8 @@ public sealed class VfioUserSession : IDisposable
         };
     }
 
-    private void Answer(in VfioUserHeader request, Errno error, int payloadBytes)
+    // An error reply is a header only ("Header").
+    private void Reply(in VfioUserHeader request, Errno error, int payloadBytes)
     {
         var bytes = VfioUserHeader.HeaderBytes + (error == Errno.None ? payloadBytes : 0);
         var header = new VfioUserHeader
@@ -123,12 +128,12 @@ public sealed class VfioUserSession : IDisposable
 
     private Errno GetInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
-        replyBytes = VfioDeviceInfoReply.Bytes;
-        if (payload.Length < VfioDeviceInfoReply.Bytes) return Errno.EINVAL;
-        MemoryMarshal.Write(ReplyPayload, new VfioDeviceInfoReply
+        replyBytes = DeviceInfoPayload.Bytes;
+        if (payload.Length < DeviceInfoPayload.Bytes) return Errno.EINVAL;
+        MemoryMarshal.Write(ReplyPayload, new DeviceInfoPayload
         {
-            ArgSize = VfioDeviceInfoReply.Bytes,
-            Flags = VfioDeviceInfoReply.CanReset | VfioDeviceInfoReply.IsPci,
+            ArgSize = DeviceInfoPayload.Bytes,
+            Flags = DeviceInfoPayload.CanReset | DeviceInfoPayload.IsPci,
             RegionCount = (uint)_device.Regions.Count,
             IrqCount = (uint)_device.Irqs.Count,
         });
@@ -137,43 +142,43 @@ public sealed class VfioUserSession : IDisposable
 
     private Errno GetRegionInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
-        replyBytes = RegionInfo.Bytes;
-        if (payload.Length < RegionInfo.Bytes) return Errno.EINVAL;
-        var index = MemoryMarshal.Read<RegionInfo>(payload).Index;
+        replyBytes = RegionInfoPayload.Bytes;
+        if (payload.Length < RegionInfoPayload.Bytes) return Errno.EINVAL;
+        var index = MemoryMarshal.Read<RegionInfoPayload>(payload).Index;
         if (index >= (uint)_device.Regions.Count) return Errno.EINVAL;
         var region = _device.Regions[(int)index];
-        MemoryMarshal.Write(ReplyPayload, new RegionInfo { ArgSize = RegionInfo.Bytes, Flags = region.Flags, Index = index, Size = region.Size });
+        MemoryMarshal.Write(ReplyPayload, new RegionInfoPayload { ArgSize = RegionInfoPayload.Bytes, Flags = region.Flags, Index = index, Size = region.Size });
         return Errno.None;
     }
 
     private Errno GetIrqInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
-        replyBytes = IrqInfo.Bytes;
-        if (payload.Length < IrqInfo.Bytes) return Errno.EINVAL;
-        var index = MemoryMarshal.Read<IrqInfo>(payload).Index;
+        replyBytes = IrqInfoPayload.Bytes;
+        if (payload.Length < IrqInfoPayload.Bytes) return Errno.EINVAL;
+        var index = MemoryMarshal.Read<IrqInfoPayload>(payload).Index;
         if (index >= (uint)_device.Irqs.Count) return Errno.EINVAL;
         var irq = _device.Irqs[(int)index];
-        MemoryMarshal.Write(ReplyPayload, new IrqInfo { ArgSize = IrqInfo.Bytes, Flags = irq.Flags, Index = index, Count = irq.Count });
+        MemoryMarshal.Write(ReplyPayload, new IrqInfoPayload { ArgSize = IrqInfoPayload.Bytes, Flags = irq.Flags, Index = index, Count = irq.Count });
         return Errno.None;
     }
 
     private Errno SetIrqs(ReadOnlySpan<byte> payload)
     {
-        if (payload.Length < IrqSet.Bytes) return Errno.EINVAL;
-        var set = MemoryMarshal.Read<IrqSet>(payload);
+        if (payload.Length < IrqSetRequest.Bytes) return Errno.EINVAL;
+        var set = MemoryMarshal.Read<IrqSetRequest>(payload);
         if (set.Index >= (uint)Math.Min(_device.Irqs.Count, VfioPciIrq.Count)) return Errno.EINVAL;
         var vectors = _device.Irqs[(int)set.Index].Count;
         if (set.Start > vectors || set.Count > vectors - set.Start) return Errno.EINVAL;
-        return Apply(set, payload[IrqSet.Bytes..]);
+        return Apply(set, payload[IrqSetRequest.Bytes..]);
     }
 
-    private Errno Apply(in IrqSet set, ReadOnlySpan<byte> data)
+    private Errno Apply(in IrqSetRequest set, ReadOnlySpan<byte> data)
     {
         var index = (int)set.Index;
-        var kind = set.Flags & IrqSetFlags.DataMask;
+        var dataType = set.Flags & IrqSetFlags.DataMask;
         var action = set.Flags & IrqSetFlags.ActionMask;
-        if (set.Flags != (kind | action)) return Errno.EINVAL;
-        if (kind == IrqSetFlags.DataEventFd)
+        if (set.Flags != (dataType | action)) return Errno.EINVAL;
+        if (dataType == IrqSetFlags.DataEventFd)
         {
             if (action != IrqSetFlags.Trigger) return Errno.ENOTSUP;
             if (set.Count == 0) return Errno.EINVAL;
@@ -183,12 +188,12 @@ public sealed class VfioUserSession : IDisposable
             _interrupt.SetEvent(index, eventFd);
             return Errno.None;
         }
-        if (kind is not (IrqSetFlags.DataNone or IrqSetFlags.DataBool)) return Errno.EINVAL;
-        if (kind == IrqSetFlags.DataBool && (uint)data.Length < set.Count) return Errno.EINVAL;
-        var chosen = set.Count > 0 && (kind == IrqSetFlags.DataNone || data[0] != 0);
+        if (dataType is not (IrqSetFlags.DataNone or IrqSetFlags.DataBool)) return Errno.EINVAL;
+        if (dataType == IrqSetFlags.DataBool && (uint)data.Length < set.Count) return Errno.EINVAL;
+        var chosen = set.Count > 0 && (dataType == IrqSetFlags.DataNone || data[0] != 0);
         switch (action)
         {
-            case IrqSetFlags.Trigger when set.Count == 0 && kind == IrqSetFlags.DataNone:
+            case IrqSetFlags.Trigger when set.Count == 0 && dataType == IrqSetFlags.DataNone:
                 _interrupt.SetEvent(index, null);
                 return Errno.None;
             case IrqSetFlags.Trigger:

@@ -5,8 +5,8 @@ using System.Text.Json;
 namespace VmShunt.Trap.VfioUser;
 
 /// <summary>
-/// The payload of VERSION: two numbers and a NUL-terminated JSON text of capabilities. Both ends of ours speak 0.1
-/// and answer a peer that proposes less with what it proposed.
+/// The payload of "VFIO_USER_VERSION": major and minor version, and a NUL-terminated JSON text of capabilities. Both ends
+/// propose 0.1; the server answers a lower proposal with the proposed version.
 /// </summary>
 internal static class VfioUserVersion
 {
@@ -25,7 +25,7 @@ internal static class VfioUserVersion
         s_capabilities.CopyTo(target[4..]);
     }
 
-    /// <summary>Reads a peer's version; its capabilities must be JSON of the right types where they are there at all.</summary>
+    /// <summary>Reads a peer's version. Capabilities are optional, but must be JSON of the specified types.</summary>
     internal static bool TryRead(ReadOnlySpan<byte> payload, out ushort major, out ushort minor, out long maxDataBytes)
     {
         major = minor = 0;
@@ -49,8 +49,9 @@ internal static class VfioUserVersion
             return !capabilities.TryGetProperty("max_data_xfer_size", out var size)
                 || (size.ValueKind == JsonValueKind.Number && size.TryGetInt64(out maxDataBytes) && maxDataBytes > 0);
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
+            // Comparing a name with an invalid escape, such as a lone surrogate, throws InvalidOperationException.
             return false;
         }
     }

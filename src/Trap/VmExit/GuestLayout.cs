@@ -3,21 +3,21 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Trap.VmExit;
 
 /// <summary>
-/// Where things lie in a guest's physical address space. RAM below 3 GiB is low, the rest starts at 4 GiB; between
-/// them are the crash reserve and the devices.
+/// The guest-physical address map: low RAM up to 3 GiB, then the crash reserve and the devices, and the remaining RAM from
+/// 4 GiB.
 /// </summary>
 public static class GuestLayout
 {
-    /// <summary>Memory is given in pages of this many bytes.</summary>
+    /// <summary>The page size; RAM sizes are multiples of it.</summary>
     public const ulong PageBytes = 4096;
 
-    /// <summary>Low RAM ends here at the latest.</summary>
+    /// <summary>The largest end of low RAM.</summary>
     public const ulong LowLimit = 0xC000_0000;
 
     /// <summary>High RAM starts here.</summary>
     public const ulong HighBase = 0x1_0000_0000;
 
-    /// <summary>Memory on top of the guest's RAM, in a file of its own, that its crash path owns from boot; no bus shares it.</summary>
+    /// <summary>The crash reserve: memory in a separate file, owned by the crash path since boot and never shared with a bus channel.</summary>
     public const ulong CrashReserveAddress = 0xD000_0000;
 
     /// <summary>The size of the crash reserve.</summary>
@@ -29,31 +29,31 @@ public static class GuestLayout
     /// <summary>The size of bus 0 in the configuration space: 32 devices of 8 functions.</summary>
     public const ulong EcamBytes = 32 * 8 * 4096;
 
-    /// <summary>Where the ABAR of device 0 lies; each further device 4 KiB higher.</summary>
+    /// <summary>The ABAR of device 0; each further device is <see cref="BarStride"/> higher.</summary>
     public const ulong BarAddress = 0xF000_0000;
 
     /// <summary>The distance of two devices' ABARs.</summary>
     public const ulong BarStride = 0x1000;
 
-    /// <summary>The interrupt vector of device 0; device N has the N-th after it.</summary>
+    /// <summary>The interrupt vector of device 0; device N has this plus N.</summary>
     public const int FirstVector = 32;
 
     /// <summary>
-    /// The interrupt vector that says that bus offers have come or gone; which, <see cref="Hypercall.QueryBus"/> tells. It
-    /// follows those of the devices.
+    /// The interrupt vector of the bus: an offer was made or rescinded; <see cref="Hypercall.QueryBus"/> reports which. It
+    /// follows the vectors of the devices.
     /// </summary>
     public const int BusVector = FirstVector + MaxDevices;
 
-    /// <summary>The most virtual processors of a partition.</summary>
+    /// <summary>The largest number of virtual processors of a partition.</summary>
     public const int MaxProcessors = 64;
 
-    /// <summary>The most devices: as many as bus 0 holds beside the host bridge.</summary>
+    /// <summary>The largest number of devices: all of PCI bus 0 but the host bridge.</summary>
     public const int MaxDevices = 31;
 
     /// <summary>The configuration space of device <paramref name="device"/>, function 00:(N+1).0.</summary>
     public static ulong ConfigurationAddress(int device) => EcamAddress + ((ulong)(device + 1) << 15);
 
-    /// <summary>The parts of the RAM's file: low RAM, high RAM where there is any.</summary>
+    /// <summary>The parts of the RAM's file: low RAM, and high RAM if it exists.</summary>
     public static MemoryPart[] Parts(ulong ramBytes)
     {
         var low = Math.Min(ramBytes, LowLimit);

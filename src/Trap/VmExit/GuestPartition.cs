@@ -5,8 +5,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Trap.VmExit;
 
 /// <summary>
-/// A virtual machine as its own process sees it: the memory that the hypervisor gave it and the processors it may run.
-/// Any thread may start processors. Disposing it ends the processors and unmaps the memory.
+/// The guest's side of a partition: the memory that the hypervisor allocated and the processors that the guest runs. Any
+/// thread may start processors. Disposing it stops the processors and unmaps the memory.
 /// </summary>
 public sealed class GuestPartition : IDisposable
 {
@@ -38,45 +38,45 @@ public sealed class GuestPartition : IDisposable
         _first = connection;
     }
 
-    /// <summary>The number that the hypervisor gave the partition.</summary>
+    /// <summary>The partition's number.</summary>
     public int Id { get; }
 
     /// <summary>The guest's physical memory, crash reserve included; mapped until the partition is disposed.</summary>
     public GuestMemory Memory { get; }
 
     /// <summary>
-    /// The RAM as it was when the guest crashed, at the same guest-physical addresses, which nobody can change any more;
-    /// zeros until the <see cref="Hypercall.Crash"/> hypercall has moved the RAM there.
+    /// The RAM as it was when the guest crashed, at the same guest-physical addresses, read-only and sealed. Reads as zeros
+    /// until the <see cref="Hypercall.Crash"/> hypercall has moved the RAM there.
     /// </summary>
     public GuestMemory DumpMemory { get; }
 
     /// <summary>The file behind the RAM, to pass to a bus peer; owned by the partition.</summary>
     public SafeFileHandle MemoryFile { get; }
 
-    /// <summary>The parts of the RAM's file: low RAM, high RAM where there is any.</summary>
+    /// <summary>The parts of the RAM's file: low RAM, and high RAM if it exists.</summary>
     public IReadOnlyList<MemoryPart> Parts { get; }
 
     /// <summary>The RAM in bytes, without the crash reserve.</summary>
     public ulong RamBytes { get; }
 
-    /// <summary>Where the crash reserve lies.</summary>
+    /// <summary>The address of the crash reserve.</summary>
     public ulong CrashReserveAddress { get; }
 
     /// <summary>The size of the crash reserve in bytes.</summary>
     public int CrashReserveBytes { get; }
 
-    /// <summary>Where the PCI configuration space lies.</summary>
+    /// <summary>The address of the PCI configuration space.</summary>
     public ulong EcamAddress { get; }
 
-    /// <summary>How many emulated devices the partition has; device N is function 00:(N+1).0.</summary>
+    /// <summary>The number of emulated devices; device N is function 00:(N+1).0.</summary>
     public int DeviceCount { get; }
 
-    /// <summary>Has the hypervisor create a partition.</summary>
+    /// <summary>Asks the hypervisor for a new partition.</summary>
     /// <param name="hypervisorSocket">The hypervisor's socket.</param>
     /// <param name="memoryBytes">The RAM, a multiple of 4096 bytes.</param>
-    /// <param name="processors">How many virtual processors, 1 to 64.</param>
-    /// <param name="wait">How long the hypervisor may take to come to be there; by default not at all.</param>
-    /// <exception cref="IOException">Nobody listens there, or the hypervisor refuses; its own words are the message.</exception>
+    /// <param name="processors">The number of virtual processors, 1 to 64.</param>
+    /// <param name="wait">How long to wait for the hypervisor's socket; by default fail at once.</param>
+    /// <exception cref="IOException">No hypervisor listens there, or it refuses; then the message is its reason.</exception>
     public static GuestPartition Create(string hypervisorSocket, ulong memoryBytes, int processors, TimeSpan wait = default)
     {
         var hello = Hello.Of(HelloKind.NewPartition);
@@ -88,7 +88,7 @@ public sealed class GuestPartition : IDisposable
         {
             for (var i = 0; i < files.Length; i++)
             {
-                if (!connection.Descriptors.TryTake(out files[i])) throw new IOException("the hypervisor sent too little memory with its welcome");
+                if (!connection.Descriptors.TryTake(out files[i])) throw new IOException("the hypervisor sent fewer memory files than a partition has");
             }
             return new GuestPartition(hypervisorSocket, connection, welcome, files!, processors);
         }
@@ -97,15 +97,15 @@ public sealed class GuestPartition : IDisposable
             foreach (var file in files) file?.Dispose();
             connection.Dispose();
             if (e is IOException) throw;
-            throw new IOException($"the memory that the hypervisor gave cannot be used: {e.Message}", e);
+            throw new IOException($"the hypervisor's memory files cannot be mapped: {e.Message}", e);
         }
     }
 
     /// <summary>Starts a processor. Each can be started once.</summary>
-    /// <param name="index">0 uses the connection that created the partition; others open one of their own.</param>
+    /// <param name="index">0 uses the connection that created the partition; others open a new one.</param>
     /// <exception cref="ArgumentOutOfRangeException">The partition has no such processor.</exception>
-    /// <exception cref="InvalidOperationException">It was started before.</exception>
-    /// <exception cref="IOException">The hypervisor refuses; its own words are the message.</exception>
+    /// <exception cref="InvalidOperationException">It is already started.</exception>
+    /// <exception cref="IOException">The hypervisor refuses; the message is its reason.</exception>
     public VirtualProcessor StartProcessor(int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
@@ -113,7 +113,7 @@ public sealed class GuestPartition : IDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            if (_processors[index] is not null) throw new InvalidOperationException($"processor {index} was started before");
+            if (_processors[index] is not null) throw new InvalidOperationException($"processor {index} is already started");
             var connection = index == 0 ? _first! : OpenFurther(index);
             if (index == 0) _first = null;
             return _processors[index] = new VirtualProcessor(connection, index);
@@ -162,7 +162,7 @@ public sealed class GuestPartition : IDisposable
         }
         catch (IOException e)
         {
-            throw new IOException($"{socket} is no hypervisor, or one that ended: {e.Message}", e);
+            throw new IOException($"{socket} is no hypervisor, or it has exited: {e.Message}", e);
         }
     }
 
@@ -193,7 +193,7 @@ public sealed class GuestPartition : IDisposable
         }
         finally
         {
-            // The guest memory holds the mappings from here on.
+            // The guest memory keeps the mappings alive.
             foreach (var region in regions) region.Dispose();
         }
     }

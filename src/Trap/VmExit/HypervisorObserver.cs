@@ -3,10 +3,10 @@ using System.Text.Json;
 
 namespace VmShunt.Trap.VmExit;
 
-/// <summary>A connection that asks the hypervisor for its statistics. One thread at a time.</summary>
+/// <summary>A connection that queries the hypervisor's statistics. One thread at a time.</summary>
 public sealed class HypervisorObserver : IDisposable
 {
-    /// <summary>The most bytes of statistics that are taken.</summary>
+    /// <summary>The largest statistics that are accepted.</summary>
     internal const int MaxJsonBytes = 64 << 20;
 
     private readonly FramedConnection _connection;
@@ -15,12 +15,12 @@ public sealed class HypervisorObserver : IDisposable
 
     /// <summary>Connects.</summary>
     /// <param name="socket">The hypervisor's socket.</param>
-    /// <exception cref="IOException">Nobody listens there, or it is no hypervisor.</exception>
+    /// <exception cref="IOException">No hypervisor listens there.</exception>
     public static HypervisorObserver Connect(string socket) =>
         new(GuestPartition.Open(socket, Hello.Of(HelloKind.Observer), out _));
 
-    /// <summary>Asks once.</summary>
-    /// <exception cref="IOException">The hypervisor is gone, or its answer makes no sense.</exception>
+    /// <summary>Queries once.</summary>
+    /// <exception cref="IOException">The hypervisor has disconnected, or its answer is invalid.</exception>
     public HypervisorStatistics Query()
     {
         _connection.Send((byte)'?');

@@ -3,30 +3,30 @@ using System.Text.Json.Serialization;
 
 namespace VmShunt.Trap.VmExit;
 
-/// <summary>What a hypervisor tells about its partitions, living and lately ended ones.</summary>
+/// <summary>The hypervisor's statistics of its partitions: the running ones and the last that stopped.</summary>
 public sealed record HypervisorStatistics(IReadOnlyList<PartitionStatistics> Partitions)
 {
-    /// <summary>Writes it as UTF-8 JSON.</summary>
+    /// <summary>Serializes to UTF-8 JSON.</summary>
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, StatisticsJson.Default.HypervisorStatistics);
 
-    /// <summary>Reads what <see cref="ToJson"/> wrote.</summary>
-    /// <exception cref="JsonException">It is something else.</exception>
+    /// <summary>Deserializes the result of <see cref="ToJson"/>.</summary>
+    /// <exception cref="JsonException">The JSON is invalid.</exception>
     public static HypervisorStatistics FromJson(ReadOnlySpan<byte> json) =>
         JsonSerializer.Deserialize(json, StatisticsJson.Default.HypervisorStatistics) ?? throw new JsonException("no statistics");
 }
 
 /// <summary>One partition.</summary>
 /// <param name="Id">Its number.</param>
-/// <param name="ProcessId">The guest's process, as it said itself.</param>
+/// <param name="ProcessId">The guest's process id, as it reported it.</param>
 /// <param name="MemoryBytes">Its RAM.</param>
-/// <param name="Processors">How many virtual processors it has.</param>
+/// <param name="Processors">Its number of virtual processors.</param>
 /// <param name="Alive">Whether its guest is still connected.</param>
 /// <param name="Exits">Its exits by reason.</param>
 /// <param name="ByAddress">Its exits by address (for hypercalls: by code), most frequent first.</param>
-/// <param name="UnlistedAddresses">Exits at addresses that no longer fitted into the list.</param>
-/// <param name="Unclaimed">Accesses that no device claimed.</param>
+/// <param name="UnlistedAddresses">Exits at addresses beyond the capacity of the list.</param>
+/// <param name="Unclaimed">Accesses to addresses without a device.</param>
 /// <param name="Channels">Its bus channels.</param>
-/// <param name="Crash">What happened when it crashed, or null.</param>
+/// <param name="Crash">The crash, or null.</param>
 public sealed record PartitionStatistics(
     int Id,
     int ProcessId,
@@ -48,21 +48,21 @@ public sealed record AddressCount(ExitReason Reason, ulong Address, long Count);
 
 /// <summary>A bus channel of the disk behind emulated device <paramref name="Device"/>.</summary>
 /// <param name="Device">The index of the device.</param>
-/// <param name="Open">Whether the guest holds it now.</param>
+/// <param name="Open">Whether it is open.</param>
 public sealed record ChannelStatistics(int Device, bool Open);
 
-/// <summary>What the hypervisor did when a guest said that it had crashed.</summary>
-/// <param name="Reason">The guest's own number for it.</param>
+/// <summary>What the hypervisor did when a guest reported a crash.</summary>
+/// <param name="Reason">The guest's reason code.</param>
 /// <param name="MemorySha256">The hash of the RAM in order of addresses, without the crash reserve, in lower-case hex.</param>
-/// <param name="MemoryBytes">How many bytes were hashed.</param>
-/// <param name="ChannelsRevoked">How many bus channels were open and are closed now.</param>
+/// <param name="MemoryBytes">The number of bytes hashed.</param>
+/// <param name="ChannelsRevoked">The number of bus channels that were revoked.</param>
 /// <param name="Events">Each step, in order.</param>
 public sealed record CrashStatistics(ulong Reason, string MemorySha256, ulong MemoryBytes, int ChannelsRevoked, IReadOnlyList<CrashEvent> Events);
 
 /// <summary>One step of a crash.</summary>
-/// <param name="Sequence">Counts from 1.</param>
+/// <param name="Sequence">Its number, from 1.</param>
 /// <param name="What">What was done.</param>
-/// <param name="MonotonicNanoseconds">When it was done, on the clock that all processes of the machine share.</param>
+/// <param name="MonotonicNanoseconds">The time of its completion, on CLOCK_MONOTONIC, which all processes share.</param>
 public sealed record CrashEvent(int Sequence, string What, long MonotonicNanoseconds);
 
 [JsonSourceGenerationOptions(

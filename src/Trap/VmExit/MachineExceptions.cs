@@ -1,7 +1,7 @@
 namespace VmShunt.Trap.VmExit;
 
 /// <summary>
-/// The hypervisor could not carry out an access and raised a machine check. The message is its text.
+/// The hypervisor could not carry out an access and raised a machine check. The message is the hypervisor's text.
 /// </summary>
 public sealed class MachineCheckException : IOException
 {
@@ -22,11 +22,11 @@ public sealed class MachineCheckException : IOException
 
     internal MachineCheckException(string message, FaultCode code) : base(message) => Code = code;
 
-    /// <summary>What kind of fault it is.</summary>
+    /// <summary>The cause.</summary>
     public FaultCode Code { get; }
 }
 
-/// <summary>The hypervisor is gone, or has ended this processor; it will never run again.</summary>
+/// <summary>The hypervisor has disconnected or stopped this processor, which never runs again.</summary>
 public sealed class HypervisorLostException : IOException
 {
     /// <summary>Creates it with no text.</summary>

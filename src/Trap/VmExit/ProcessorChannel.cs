@@ -5,8 +5,8 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Trap.VmExit;
 
 /// <summary>
-/// The hypervisor's end of a guest's connection: takes the hello, answers it, then takes exits and resumes them. One
-/// thread; <see cref="Shutdown"/> is for any. What a guest sends is checked for form here and for sense by the caller.
+/// The hypervisor's end of a guest's connection: receives the hello and answers it, then receives exits and resumes them.
+/// One thread; any may call <see cref="Shutdown"/>. It checks the form of what a guest sends; the caller checks the values.
 /// </summary>
 public sealed class ProcessorChannel : IDisposable
 {
@@ -15,27 +15,27 @@ public sealed class ProcessorChannel : IDisposable
     /// <summary>Takes ownership of a connected socket.</summary>
     public ProcessorChannel(UnixConnection connection) => _connection = new FramedConnection(connection);
 
-    /// <summary>The socket's descriptor, to sleep on; owned by this object.</summary>
+    /// <summary>The socket's descriptor, to wait on; owned by this object.</summary>
     public SafeHandle Handle => _connection.Handle;
 
-    /// <summary>Takes the first frame.</summary>
-    /// <param name="hello">What it says.</param>
-    /// <param name="patience">How long the peer may take over it; by default any time.</param>
-    /// <returns>False when the peer left without one.</returns>
-    /// <exception cref="IOException">The connection failed, or the peer speaks something else, or nothing.</exception>
-    public bool TryReceiveHello(out Hello hello, TimeSpan patience = default)
+    /// <summary>Receives the first frame.</summary>
+    /// <param name="hello">The frame.</param>
+    /// <param name="responseTimeout">How long the peer may take to send it; by default no limit.</param>
+    /// <returns>False when the peer disconnected before the first byte.</returns>
+    /// <exception cref="IOException">The connection failed, the time is over, or the peer speaks another protocol.</exception>
+    public bool TryReceiveHello(out Hello hello, TimeSpan responseTimeout = default)
     {
-        _connection.LimitWaits(patience);
+        _connection.LimitWaits(responseTimeout);
         if (!_connection.Receive(out hello)) return false;
         _connection.LimitWaits(TimeSpan.Zero);
         _connection.Descriptors.CloseAll();
         return hello.Magic == Hello.ExpectedMagic && hello.Version == Hello.ExpectedVersion
             ? true
-            : throw new IOException($"a client of the hypervisor sent magic {hello.Magic:x}, version {hello.Version}: not this contract");
+            : throw new IOException($"a client of the hypervisor sent magic {hello.Magic:x}, version {hello.Version}, not this protocol");
     }
 
-    /// <summary>Lets the peer in; a new partition's memory travels along: the RAM, the crash reserve, the dump memory.</summary>
-    /// <exception cref="IOException">The peer is gone.</exception>
+    /// <summary>Accepts the peer. A new partition also gets its memory: the RAM, the crash reserve, the dump memory.</summary>
+    /// <exception cref="IOException">The peer has disconnected.</exception>
     public void Accept(Welcome welcome, params ReadOnlySpan<SafeHandle> memory)
     {
         welcome.Magic = Hello.ExpectedMagic;
@@ -44,8 +44,8 @@ public sealed class ProcessorChannel : IDisposable
         _connection.Send(in welcome, memory);
     }
 
-    /// <summary>Turns the peer away with a sentence that it shows to people.</summary>
-    /// <exception cref="IOException">The peer is gone.</exception>
+    /// <summary>Refuses the peer, with a reason for its error message.</summary>
+    /// <exception cref="IOException">The peer has disconnected.</exception>
     public void Refuse(string why)
     {
         var text = Utf8(why);
@@ -53,9 +53,9 @@ public sealed class ProcessorChannel : IDisposable
         _connection.Send(text);
     }
 
-    /// <summary>Takes the next exit.</summary>
+    /// <summary>Receives the next exit.</summary>
     /// <returns>False when the guest closed the connection.</returns>
-    /// <exception cref="IOException">The connection failed, or ended inside the record.</exception>
+    /// <exception cref="IOException">The connection failed, or was closed inside the record.</exception>
     public bool TryReceiveExit(out ExitRecord exit)
     {
         if (!_connection.Receive(out exit)) return false;
@@ -63,12 +63,12 @@ public sealed class ProcessorChannel : IDisposable
         return true;
     }
 
-    /// <summary>Restarts the processor with a new state.</summary>
-    /// <param name="exit">The exit that this answers.</param>
-    /// <param name="state">The new state; the instruction is skipped here.</param>
+    /// <summary>Resumes the processor with a new state.</summary>
+    /// <param name="exit">The exit.</param>
+    /// <param name="state">The new state, before the instruction is skipped.</param>
     /// <param name="vector">The interrupt to inject, or 0.</param>
-    /// <param name="descriptor">Travels along; stays the caller's.</param>
-    /// <exception cref="IOException">The guest is gone.</exception>
+    /// <param name="descriptor">Sent with the record; stays the caller's.</param>
+    /// <exception cref="IOException">The guest has disconnected.</exception>
     public void Resume(in ExitRecord exit, in ProcessorState state, uint vector = 0, SafeHandle? descriptor = null)
     {
         var resume = new ResumeRecord
@@ -86,14 +86,14 @@ public sealed class ProcessorChannel : IDisposable
     }
 
     /// <summary>Raises a machine check in the processor, which stays at its instruction.</summary>
-    /// <exception cref="IOException">The guest is gone.</exception>
+    /// <exception cref="IOException">The guest has disconnected.</exception>
     public void Fault(in ExitRecord exit, FaultCode code, string why) => SendText(exit, ResumeAction.Fault, code, why);
 
-    /// <summary>Ends the processor for good.</summary>
-    /// <exception cref="IOException">The guest is gone.</exception>
+    /// <summary>Stops the processor.</summary>
+    /// <exception cref="IOException">The guest has disconnected.</exception>
     public void Stop(in ExitRecord exit, string why) => SendText(exit, ResumeAction.Stop, FaultCode.None, why);
 
-    /// <summary>Takes one byte, the request of an observer.</summary>
+    /// <summary>Receives an observer's query, one byte.</summary>
     /// <returns>False when the observer closed the connection.</returns>
     /// <exception cref="IOException">The connection failed.</exception>
     public bool TryReceiveQuery()
@@ -104,7 +104,7 @@ public sealed class ProcessorChannel : IDisposable
     }
 
     /// <summary>Answers an observer.</summary>
-    /// <exception cref="IOException">The observer is gone.</exception>
+    /// <exception cref="IOException">The observer has disconnected.</exception>
     public void SendStatistics(HypervisorStatistics statistics)
     {
         var json = statistics.ToJson();
@@ -112,7 +112,7 @@ public sealed class ProcessorChannel : IDisposable
         _connection.Send(json);
     }
 
-    /// <summary>Ends the connection; a thread inside a call returns or throws. Any thread.</summary>
+    /// <summary>Shuts the connection down; a call in progress returns or throws. Any thread.</summary>
     public void Shutdown() => _connection.Shutdown();
 
     /// <inheritdoc/>

@@ -3,13 +3,13 @@ using System.Runtime.InteropServices;
 namespace VmShunt.Trap.VmExit;
 
 /// <summary>
-/// What a virtual processor holds when it leaves for the hypervisor and what it goes on with: the general registers,
-/// the instruction pointer and the flags, 18 words of 8 bytes in the order of the fields.
+/// The registers of a virtual processor at an exit and after it: general registers, instruction pointer and flags, 18 words
+/// of 8 bytes in the order of the fields.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct ProcessorState
 {
-    /// <summary>The value read or to be written, the status of a hypercall.</summary>
+    /// <summary>The value read or to be written; the status of a hypercall.</summary>
     public ulong Rax;
 
     /// <summary>First result of a hypercall.</summary>
@@ -57,7 +57,7 @@ public struct ProcessorState
     /// <summary>A general register.</summary>
     public ulong R15;
 
-    /// <summary>The instruction pointer: at the exit that of the instruction itself, after it that of the next.</summary>
+    /// <summary>The instruction pointer: at the exit, of the trapped instruction; after it, of the next.</summary>
     public ulong Rip;
 
     /// <summary>The flags.</summary>

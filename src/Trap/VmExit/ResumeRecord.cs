@@ -2,29 +2,29 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Trap.VmExit;
 
-/// <summary>What a virtual processor is to do after its exit.</summary>
+/// <summary>How a virtual processor continues after an exit.</summary>
 public enum ResumeAction : uint
 {
-    /// <summary>Take the new state and go on.</summary>
+    /// <summary>Continue with the new state.</summary>
     Resume = 1,
 
-    /// <summary>Raise a machine check: the access could not be carried out. A text says why.</summary>
+    /// <summary>Raise a machine check: the access failed. A text says why.</summary>
     Fault = 2,
 
-    /// <summary>Stop for good: the partition was powered off.</summary>
+    /// <summary>Stop: the partition was powered off.</summary>
     Stop = 3,
 }
 
-/// <summary>Why a virtual processor gets a machine check.</summary>
+/// <summary>The cause of a machine check.</summary>
 public enum FaultCode : uint
 {
     /// <summary>No fault.</summary>
     None = 0,
 
-    /// <summary>The exit record itself was wrong.</summary>
+    /// <summary>The exit record was invalid.</summary>
     BadExit = 1,
 
-    /// <summary>The device behind the address did not answer, or refused.</summary>
+    /// <summary>The device at the address did not answer, or refused the access.</summary>
     DeviceFailed = 2,
 }
 
@@ -37,9 +37,9 @@ public enum FaultCode : uint
 /// offset size field
 ///      0    4 Action             ResumeAction
 ///      4    4 Sequence           that of the exit
-///      8    4 InstructionLength  bytes that were skipped: already added to State.Rip
+///      8    4 InstructionLength  bytes of the skipped instruction, already added to State.Rip
 ///     12    4 Vector             injected interrupt, or 0
-///     16    4 DescriptorCount    descriptors that travel with this record: 0 or 1
+///     16    4 DescriptorCount    descriptors sent with this record: 0 or 1
 ///     20    4 FaultCode          FaultCode
 ///     24    4 TextLength         bytes of text after the record, at most 1024
 ///     28    4 (zero)
@@ -49,32 +49,32 @@ public enum FaultCode : uint
 [StructLayout(LayoutKind.Sequential)]
 public struct ResumeRecord
 {
-    /// <summary>The most bytes of text that follow a record.</summary>
+    /// <summary>The largest text that follows a record, in bytes.</summary>
     public const int MaxTextBytes = 1024;
 
-    /// <summary>What the processor is to do.</summary>
+    /// <summary>How the processor continues.</summary>
     public ResumeAction Action;
 
-    /// <summary>The sequence of the exit that this answers.</summary>
+    /// <summary>The sequence number of the exit.</summary>
     public uint Sequence;
 
-    /// <summary>The length in bytes of the instruction that was carried out; <see cref="State"/> points behind it.</summary>
+    /// <summary>The length in bytes of the skipped instruction, already added to the instruction pointer in <see cref="State"/>.</summary>
     public uint InstructionLength;
 
-    /// <summary>The vector of the interrupt that is injected, or 0.</summary>
+    /// <summary>The vector of the injected interrupt, or 0.</summary>
     public uint Vector;
 
-    /// <summary>How many descriptors travel with the record: 0 or 1.</summary>
+    /// <summary>The number of descriptors sent with the record: 0 or 1.</summary>
     public uint DescriptorCount;
 
-    /// <summary>Why a fault is raised.</summary>
+    /// <summary>The cause of a fault.</summary>
     public FaultCode FaultCode;
 
-    /// <summary>How many bytes of UTF-8 text follow the record.</summary>
+    /// <summary>The number of bytes of UTF-8 text after the record.</summary>
     public uint TextLength;
 
     private readonly uint _zero;
 
-    /// <summary>The processor after the instruction.</summary>
+    /// <summary>The registers after the instruction.</summary>
     public ProcessorState State;
 }

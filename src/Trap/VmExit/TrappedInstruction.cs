@@ -1,12 +1,11 @@
 namespace VmShunt.Trap.VmExit;
 
 /// <summary>
-/// The x86-64 instructions that a virtual processor stops at. The hypervisor skips exactly these, so it must know their
-/// lengths without looking into guest memory.
+/// The x86-64 instructions that trap. The hypervisor skips them, so it knows their lengths without reading guest memory.
 /// </summary>
 public static class TrappedInstruction
 {
-    /// <summary>The length in bytes of the instruction behind an exit, 0 for a reason or size that does not exist.</summary>
+    /// <summary>The length in bytes of the instruction that caused an exit; 0 for an invalid reason or size.</summary>
     public static uint Length(ExitReason reason, uint size) => (reason, size) switch
     {
         (ExitReason.MmioRead, 1) => 3,   // movzx eax, byte [rdx]   0F B6 02

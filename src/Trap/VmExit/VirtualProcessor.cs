@@ -4,9 +4,9 @@ using Microsoft.Win32.SafeHandles;
 namespace VmShunt.Trap.VmExit;
 
 /// <summary>
-/// A virtual processor as the guest's code sees it: what would trap on hardware is a call here that stops the calling
-/// thread, sends the processor's state to the hypervisor and goes on with what comes back. One thread at a time;
-/// <see cref="Dispose"/> may come from any thread and ends a call in progress. No call but the failing allocates.
+/// The guest's side of a virtual processor. An instruction that traps is a method call here: it sends the processor's state
+/// to the hypervisor, blocks the calling thread, and continues with the state of the answer. One thread at a time;
+/// <see cref="Dispose"/> may be called from any thread and makes a call in progress throw. Only a failing call allocates.
 /// </summary>
 public sealed class VirtualProcessor : IDisposable
 {
@@ -25,15 +25,15 @@ public sealed class VirtualProcessor : IDisposable
     /// <summary>The number of this processor in its partition.</summary>
     public int Index { get; }
 
-    /// <summary>The registers. What the last exit left is there until the next.</summary>
+    /// <summary>The registers, as the last exit left them.</summary>
     public ref ProcessorState State => ref _state;
 
-    /// <summary>Loads from an address that is no memory.</summary>
+    /// <summary>Loads from a device address.</summary>
     /// <param name="address">The guest-physical address.</param>
     /// <param name="size">1, 2, 4 or 8 bytes.</param>
     /// <returns>The value, zero-extended; also in RAX.</returns>
     /// <exception cref="MachineCheckException">The device behind the address failed.</exception>
-    /// <exception cref="HypervisorLostException">The hypervisor is gone.</exception>
+    /// <exception cref="HypervisorLostException">The hypervisor has disconnected.</exception>
     public ulong ReadMmio(ulong address, int size)
     {
         _state.Rdx = address;
@@ -41,12 +41,12 @@ public sealed class VirtualProcessor : IDisposable
         return _state.Rax;
     }
 
-    /// <summary>Stores to an address that is no memory.</summary>
+    /// <summary>Stores to a device address.</summary>
     /// <param name="address">The guest-physical address.</param>
     /// <param name="size">1, 2, 4 or 8 bytes.</param>
     /// <param name="value">The value; its low bytes are stored.</param>
     /// <exception cref="MachineCheckException">The device behind the address failed.</exception>
-    /// <exception cref="HypervisorLostException">The hypervisor is gone.</exception>
+    /// <exception cref="HypervisorLostException">The hypervisor has disconnected.</exception>
     public void WriteMmio(ulong address, int size, ulong value)
     {
         _state.Rdx = address;
@@ -54,13 +54,13 @@ public sealed class VirtualProcessor : IDisposable
         Exit(ExitReason.MmioWrite, address, size);
     }
 
-    /// <summary>Calls the hypervisor. Results are in RBX, RCX and RDX of <see cref="State"/>.</summary>
+    /// <summary>Makes a hypercall. Results are in RBX, RCX and RDX of <see cref="State"/>.</summary>
     /// <param name="code">One of <see cref="Hypercall"/>.</param>
     /// <param name="p1">The parameter in RDX.</param>
     /// <param name="p2">The parameter in R8.</param>
     /// <param name="p3">The parameter in R9.</param>
     /// <exception cref="MachineCheckException">The hypervisor could not carry it out.</exception>
-    /// <exception cref="HypervisorLostException">The hypervisor is gone.</exception>
+    /// <exception cref="HypervisorLostException">The hypervisor has disconnected.</exception>
     public HypercallStatus Invoke(ulong code, ulong p1 = 0, ulong p2 = 0, ulong p3 = 0)
     {
         var status = Call(code, p1, p2, p3);
@@ -68,12 +68,12 @@ public sealed class VirtualProcessor : IDisposable
         return status;
     }
 
-    /// <summary>Calls the hypervisor for something that comes as a descriptor.</summary>
+    /// <summary>Makes a hypercall that returns a descriptor.</summary>
     /// <param name="code">One of <see cref="Hypercall"/>.</param>
     /// <param name="p1">The parameter in RDX.</param>
-    /// <param name="descriptor">What came, the caller's from now on; null when the call did not succeed.</param>
+    /// <param name="descriptor">The descriptor, owned by the caller; null when the call did not succeed.</param>
     /// <exception cref="MachineCheckException">The hypervisor could not carry it out.</exception>
-    /// <exception cref="HypervisorLostException">The hypervisor is gone.</exception>
+    /// <exception cref="HypervisorLostException">The hypervisor has disconnected.</exception>
     public HypercallStatus Invoke(ulong code, ulong p1, out SafeFileHandle? descriptor)
     {
         descriptor = null;
@@ -84,16 +84,16 @@ public sealed class VirtualProcessor : IDisposable
         return status;
     }
 
-    /// <summary>Sleeps until an interrupt is injected. One that was raised before is injected at once.</summary>
+    /// <summary>Blocks until an interrupt is injected; a pending one is injected at once.</summary>
     /// <returns>The vector.</returns>
-    /// <exception cref="HypervisorLostException">The hypervisor is gone, or has ended this processor.</exception>
+    /// <exception cref="HypervisorLostException">The hypervisor has disconnected or stopped this processor.</exception>
     public int Halt()
     {
         Exit(ExitReason.Halt, 0, 0);
         return (int)_resume.Vector;
     }
 
-    /// <summary>Closes the connection; a thread inside a call gets a <see cref="HypervisorLostException"/>.</summary>
+    /// <summary>Closes the connection; a call in progress throws <see cref="HypervisorLostException"/>.</summary>
     public void Dispose()
     {
         _connection.Shutdown();
@@ -121,22 +121,22 @@ public sealed class VirtualProcessor : IDisposable
         {
             _connection.Send(in _exit);
             if (!_connection.Receive(out _resume)) throw Lost("it closed the connection");
+            if (_resume.Sequence != _exit.Sequence) throw Lost($"it answered exit {_resume.Sequence} instead of {_exit.Sequence}");
+            if (_resume.Action == ResumeAction.Resume) _state = _resume.State;
+            else StopOrFault(reason);
         }
-        catch (Exception e) when (e is ObjectDisposedException or IOException and not HypervisorLostException)
+        catch (Exception e) when (e is ObjectDisposedException or (IOException and not (HypervisorLostException or MachineCheckException)))
         {
             throw Lost(e.Message, e);
         }
-        if (_resume.Sequence != _exit.Sequence) throw Lost($"it answered exit {_resume.Sequence} instead of {_exit.Sequence}");
-        if (_resume.Action == ResumeAction.Resume) _state = _resume.State;
-        else EndOrFault(reason);
     }
 
-    private void EndOrFault(ExitReason reason)
+    private void StopOrFault(ExitReason reason)
     {
         var text = ReceiveText(_connection, _resume.TextLength);
         if (_resume.Action == ResumeAction.Fault) throw new MachineCheckException(text, _resume.FaultCode);
         var poweredOff = reason == ExitReason.Hypercall && _exit.State.Rcx == Hypercall.PowerOff;
-        if (_resume.Action != ResumeAction.Stop || !poweredOff) throw Lost(text.Length == 0 ? "it ended this processor" : text);
+        if (_resume.Action != ResumeAction.Stop || !poweredOff) throw Lost(text.Length == 0 ? "it stopped this processor" : text);
         _state = _resume.State;
     }
 

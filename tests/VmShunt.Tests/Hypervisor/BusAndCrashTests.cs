@@ -28,7 +28,7 @@ public sealed class BusAndCrashTests : IDisposable
     }
 
     [Fact]
-    public void A_channel_connects_guest_and_host_partition_directly_until_it_is_given_up()
+    public void A_bus_channel_connects_guest_and_VM_H_directly_until_it_is_closed()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -43,9 +43,9 @@ public sealed class BusAndCrashTests : IDisposable
         Assert.Equal("hello"u8, text);
         Assert.True(RunningHypervisor.Statistics(_socket, partition.Id).Channels.Single().Open);
 
-        // VM-H answers something that nobody reads, then closes when it sees the end.
+        // VM-H sends a message that stays unread, and closes when it reads end-of-file.
         host.Send("unread"u8);
-        var closing = CloseAtEnd(host);
+        var closing = CloseAtEndOfFile(host);
         Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.CloseBus, 0));
         closing.Join();
         Assert.Equal(HypercallStatus.NotOpen, processor.Invoke(Hypercall.CloseBus, 0));
@@ -53,11 +53,11 @@ public sealed class BusAndCrashTests : IDisposable
 
         using var again = Open(processor);
         using var hostAgain = _bus.Accept();
-        CloseAtEnd(hostAgain);
+        CloseAtEndOfFile(hostAgain);
     }
 
     [Fact]
-    public void A_channel_that_the_host_partition_has_closed_can_be_opened_again()
+    public void A_bus_channel_closed_by_VM_H_can_be_opened_again()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -68,18 +68,18 @@ public sealed class BusAndCrashTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_dies_loses_its_channel()
+    public void A_guest_that_exits_loses_its_bus_channel()
     {
         var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var guest = Open(partition.StartProcessor(0));
         using var host = _bus.Accept();
         partition.Dispose();
-        CloseAtEnd(host).Join();
-        Eventually.True(() => !RunningHypervisor.Statistics(_socket, partition.Id).Alive, "the partition ends although the guest still holds the socket");
+        CloseAtEndOfFile(host).Join();
+        Eventually.True(() => !RunningHypervisor.Statistics(_socket, partition.Id).Alive, "the partition stops although the guest still has the socket");
     }
 
     [Fact]
-    public void A_host_partition_that_does_not_let_go_is_cut_off_by_force()
+    public void A_bus_channel_that_VM_H_does_not_close_is_cut_by_force()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -91,7 +91,7 @@ public sealed class BusAndCrashTests : IDisposable
     }
 
     [Fact]
-    public void After_a_crash_nothing_of_the_dead_guest_can_reach_memory_before_it_is_hashed()
+    public void After_a_crash_memory_is_hashed_only_when_no_ring_or_device_can_write_it()
     {
         using var partition = GuestPartition.Create(_socket, 3 << 20, 3);
         using var processor = partition.StartProcessor(0);
@@ -103,7 +103,7 @@ public sealed class BusAndCrashTests : IDisposable
         var others = new[] { Runs(() => halted.Halt()), Runs(() => { while (true) busy.WriteMmio(GuestLayout.BarAddress + 8, 4, 1); }) };
         Eventually.True(() => RunningHypervisor.Statistics(_socket, partition.Id).Exits is { Halt: 1, MmioWrite: > 100 }, "the others run");
 
-        // The dead driver's ring goes on until VM-H sees the end: it writes into the memory last just before it closes.
+        // The crashed driver's ring is served until VM-H reads end-of-file; its last write comes just before the close.
         var device = _served.Devices.Last();
         var ring = new Thread(() =>
         {
@@ -128,10 +128,10 @@ public sealed class BusAndCrashTests : IDisposable
         Assert.Equal(Enumerable.Range(1, crash.Events.Count), crash.Events.Select(e => e.Sequence));
         Assert.Equal(crash.Events.OrderBy(e => e.MonotonicNanoseconds).Select(e => e.Sequence), crash.Events.Select(e => e.Sequence));
         Assert.Equal(
-            ["the guest crashed", "2 other processor", "bus channel of disk0 revoked", "memory hashed and sealed", "device disk0 started anew", "the crashing processor goes on"],
-            crash.Events.Zip(["the guest crashed", "2 other processor", "bus channel of disk0 revoked", "memory hashed and sealed", "device disk0 started anew", "the crashing processor goes on"], (e, start) => e.What.StartsWith(start, StringComparison.Ordinal) ? start : e.What));
+            ["the guest crashed", "2 other processor", "bus channel of disk0 revoked", "memory hashed and sealed", "device disk0 restarted", "the crashing processor resumes"],
+            crash.Events.Zip(["the guest crashed", "2 other processor", "bus channel of disk0 revoked", "memory hashed and sealed", "device disk0 restarted", "the crashing processor resumes"], (e, start) => e.What.StartsWith(start, StringComparison.Ordinal) ? start : e.What));
 
-        // Only the crashing processor goes on, and only on the slow road.
+        // Only the crashing processor runs, and only on the trap path.
         var writes = statistics.Exits.MmioWrite;
         Assert.Equal(GuestLayout.BarAddress, processor.ReadMmio(GuestLayout.ConfigurationAddress(0) + 0x24, 4));
         processor.WriteMmio(GuestLayout.BarAddress + 12, 4, 7);
@@ -139,8 +139,8 @@ public sealed class BusAndCrashTests : IDisposable
         Assert.Equal(writes + 1, RunningHypervisor.Statistics(_socket, partition.Id).Exits.MmioWrite);
         Assert.Empty(ended);
 
-        // The device of before is gone; the one that serves the dump reads the memory of then and can write the reserve only.
-        Eventually.True(() => device.Events.Contains("disposed"), "the old device goes");
+        // The old device is disposed; the new one may read the dump memory and write the crash reserve only.
+        Eventually.True(() => device.Events.Contains("disposed"), "the old device is disposed");
         var fresh = _served.Devices.Last().Memory!;
         Assert.True(fresh.TryRead(0x5000, out last));
         Assert.Equal(0xDEADul, last);
@@ -167,7 +167,7 @@ public sealed class BusAndCrashTests : IDisposable
         return UnixConnection.FromDescriptor(descriptor!);
     }
 
-    private static Thread CloseAtEnd(UnixConnection host)
+    private static Thread CloseAtEndOfFile(UnixConnection host)
     {
         var thread = new Thread(() =>
         {

@@ -26,7 +26,7 @@ public sealed class BusRescindTests : IDisposable
     }
 
     [Fact]
-    public void A_rescinded_bus_ends_its_channels_and_an_interrupt_tells_the_guest_of_both_ways()
+    public void Rescinding_the_bus_ends_its_channels_and_each_change_raises_the_bus_interrupt()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -39,7 +39,7 @@ public sealed class BusRescindTests : IDisposable
             _hypervisor.Send("USR1");
             Assert.Equal(GuestLayout.BusVector, processor.Halt());
             Assert.Equal((HypercallStatus.Success, 0ul, 1ul), Query(processor));
-            // VM-H is told, and takes its time; until it closes, nothing says to the guest that its memory is free.
+            // VM-H reads end-of-file. Until it closes, the guest sees its channel open, because its memory is still in use.
             Assert.Equal(0, host.Receive(new byte[1]));
             using var end = new WaitSet(guest.Handle);
             Assert.False(end.Wait(0));
@@ -52,11 +52,11 @@ public sealed class BusRescindTests : IDisposable
             Assert.Equal(GuestLayout.BusVector, processor.Halt());
             Assert.Equal((HypercallStatus.Success, 1ul, 0ul), Query(processor));
         }
-        Assert.Contains("bus channel of disk0 taken back", _hypervisor.Errors, StringComparison.Ordinal);
+        Assert.Contains("bus channel of disk0 rescinded", _hypervisor.Errors, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_bus_that_the_host_partition_has_withdrawn_is_offered_again_when_it_listens_again()
+    public void A_withdrawn_bus_is_offered_again_when_VM_H_listens_again()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -73,7 +73,7 @@ public sealed class BusRescindTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_that_comes_while_the_bus_is_rescinded_gets_it_when_it_is_offered()
+    public void A_guest_created_while_the_bus_is_rescinded_gets_it_when_it_is_offered_again()
     {
         _hypervisor.Send("USR1");
         Eventually.True(() => _hypervisor.Errors.Contains("bus of disk0 rescinded", StringComparison.Ordinal), "the bus is rescinded");

@@ -17,18 +17,18 @@ public sealed class CommandLineTests : IDisposable
     {
         using var hypervisor = new RunningHypervisor("--help");
         Assert.Equal(0, hypervisor.WaitForExit());
-        foreach (var option in new[] { "--socket", "--device", "--linger", "vfio-user=" }) Assert.Contains(option, hypervisor.Output, StringComparison.Ordinal);
+        foreach (var option in new[] { "--socket", "--device", "--linger", "--patience", "--wait", "vfio-user=" }) Assert.Contains(option, hypervisor.Output, StringComparison.Ordinal);
     }
 
     [Theory]
     [InlineData("", "begin with a name")]
     [InlineData("vfio-user=/x", "begin with a name")]
-    [InlineData("disk0", "vfio-user=SOCKET is missing")]
-    [InlineData("disk0,vhost-user=/x", "vfio-user=SOCKET is missing")]
-    [InlineData("disk0,vfio-user=", "'vfio-user=' is not understood")]
-    [InlineData("disk0,vfio-user=/x,vfio-user=/y", "'vfio-user=/y' is not understood")]
-    [InlineData("disk0,vfio-user=/x,colour=red", "'colour=red' is not understood")]
-    public void A_wrong_device_is_explained(string device, string expected)
+    [InlineData("disk0", "lacks vfio-user=SOCKET")]
+    [InlineData("disk0,vhost-user=/x", "lacks vfio-user=SOCKET")]
+    [InlineData("disk0,vfio-user=", "contains 'vfio-user='")]
+    [InlineData("disk0,vfio-user=/x,vfio-user=/y", "contains 'vfio-user=/y'")]
+    [InlineData("disk0,vfio-user=/x,colour=red", "contains 'colour=red'")]
+    public void An_invalid_device_option_is_refused_with_a_reason(string device, string expected)
     {
         using var hypervisor = new RunningHypervisor("--socket", _socket, "--device", device);
         Assert.NotEqual(0, hypervisor.WaitForExit());
@@ -37,7 +37,7 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
-    public void Two_devices_of_one_name_no_device_and_a_negative_linger_are_explained()
+    public void Duplicate_names_a_missing_device_and_invalid_seconds_are_refused()
     {
         using var twice = new RunningHypervisor("--socket", _socket, "--device", "d,vfio-user=/x", "--device", "d,vfio-user=/y");
         using var none = new RunningHypervisor("--socket", _socket);
@@ -45,13 +45,13 @@ public sealed class CommandLineTests : IDisposable
         Assert.NotEqual(0, twice.WaitForExit());
         Assert.NotEqual(0, none.WaitForExit());
         Assert.NotEqual(0, linger.WaitForExit());
-        Assert.Contains("--device d: given 2 times", twice.Errors, StringComparison.Ordinal);
+        Assert.Contains("--device takes each name once; d is given 2 times", twice.Errors, StringComparison.Ordinal);
         Assert.Contains("--device", none.Errors, StringComparison.Ordinal);
-        Assert.Contains("--linger -1", linger.Errors, StringComparison.Ordinal);
+        Assert.Contains("--linger takes 0 to 1000000 seconds", linger.Errors, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_host_partition_that_is_not_there_is_named_with_device_socket_and_remedy()
+    public void A_missing_VM_H_is_reported_with_device_socket_and_remedy()
     {
         var missing = RunningHypervisor.NewSocket();
         using var registers = new RunningHypervisor("--socket", _socket, "--device", $"disk7,vfio-user={missing}");
@@ -67,7 +67,7 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
-    public void A_socket_in_use_is_refused_and_one_that_a_dead_process_left_is_taken()
+    public void A_socket_in_use_is_refused_and_a_stale_one_is_replaced()
     {
         using (var first = RunningHypervisor.Ready(_socket, $"d,vfio-user={_served.Path}"))
         {
@@ -80,13 +80,13 @@ public sealed class CommandLineTests : IDisposable
         using var third = RunningHypervisor.Ready(_socket, $"d,vfio-user={_served.Path}");
         third.Terminate();
         Assert.Equal(0, third.WaitForExit());
-        Assert.Contains("ends: SIGTERM was received", third.Errors, StringComparison.Ordinal);
-        Assert.Matches(@"\d{2}:\d{2}:\d{2}\.\d{6} info: .*hypervisor\[102\] ends", third.Errors);
+        Assert.Contains("exiting: SIGTERM was received", third.Errors, StringComparison.Ordinal);
+        Assert.Matches(@"\d{2}:\d{2}:\d{2}\.\d{6} info: .*hypervisor\[102\] exiting", third.Errors);
         Assert.False(File.Exists(_socket));
     }
 
     [Fact]
-    public void It_ends_when_the_host_partition_ends_and_guests_see_it()
+    public void The_hypervisor_exits_when_VM_H_exits_and_guests_are_disconnected()
     {
         using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}");
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
@@ -98,7 +98,7 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
-    public void With_linger_it_ends_after_the_last_guest()
+    public void With_linger_the_hypervisor_exits_after_the_last_guest()
     {
         using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}", "--linger", "1");
         GuestPartition.Create(_socket, 1 << 20, 1).Dispose();
@@ -107,7 +107,7 @@ public sealed class CommandLineTests : IDisposable
     }
 
     [Fact]
-    public void A_stranger_on_the_socket_does_no_harm()
+    public void Random_bytes_on_the_socket_do_no_harm()
     {
         using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}");
         for (var bytes = 0; bytes < 60; bytes += 5)

@@ -16,7 +16,7 @@ public sealed class HostileExitTests : IDisposable
 
     public void Dispose()
     {
-        // Whatever the guest did: the next one is served.
+        // Whatever the guest did, the next one is served.
         using (var partition = GuestPartition.Create(_socket, 1 << 20, 1))
         using (var processor = partition.StartProcessor(0))
             Assert.Equal(0ul, processor.ReadMmio(GuestLayout.BarAddress + 64, 4));
@@ -25,7 +25,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void Exits_of_random_content_are_each_answered()
+    public void Random_exit_records_are_each_answered()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -51,7 +51,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_may_die_at_each_byte_of_its_hello_and_of_an_exit()
+    public void A_guest_may_disconnect_at_any_byte_of_its_hello_or_an_exit()
     {
         var hello = Hello.Of(HelloKind.NewPartition);
         hello.MemoryBytes = 1 << 20;
@@ -63,11 +63,11 @@ public sealed class HostileExitTests : IDisposable
             using var connection = UnixConnection.Connect(_socket);
             connection.Send(talk.AsSpan(0, bytes));
         }
-        Eventually.True(() => _served.SessionCount == 1, "every partition ends");
+        Eventually.True(() => _served.SessionCount == 1, "every partition is removed");
     }
 
     [Fact]
-    public void Exits_that_are_sent_while_the_processor_is_halted_do_not_confuse_it()
+    public void An_exit_sent_while_the_processor_is_halted_is_answered()
     {
         using var guest = NewGuest();
         guest.Send(new ExitRecord { Reason = ExitReason.Halt, Sequence = 1 });
@@ -77,7 +77,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void Descriptors_that_nobody_asked_for_are_closed()
+    public void Unsolicited_descriptors_are_closed_by_the_hypervisor()
     {
         using var guest = NewGuest();
         using var eventFd = EventFd.Create();
@@ -91,7 +91,7 @@ public sealed class HostileExitTests : IDisposable
     }
 
     [Fact]
-    public void More_addresses_than_are_told_apart_are_still_counted()
+    public void Exits_beyond_the_address_limit_are_still_counted()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);

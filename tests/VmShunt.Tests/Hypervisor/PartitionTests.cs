@@ -28,7 +28,7 @@ public sealed class PartitionTests : IDisposable
     [InlineData(1ul << 60, 1, "this machine has")]
     [InlineData(1ul << 20, 0, "1 to 64 processors")]
     [InlineData(1ul << 20, 65, "1 to 64 processors")]
-    public void What_cannot_be_had_is_refused_in_clear_words(ulong memory, int processors, string expected)
+    public void An_impossible_partition_is_refused_with_a_reason(ulong memory, int processors, string expected)
     {
         var error = Assert.Throws<IOException>(() => GuestPartition.Create(_socket, memory, processors));
         Assert.Contains(expected, error.Message, StringComparison.Ordinal);
@@ -37,7 +37,7 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void A_guest_gets_its_memory_shared_with_the_devices_and_nobody_else()
+    public void Guest_memory_is_shared_with_its_own_devices_only()
     {
         using var one = GuestPartition.Create(_socket, 1 << 20, 1);
         using var two = GuestPartition.Create(_socket, 1 << 20, 1);
@@ -51,7 +51,7 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void Devices_are_found_in_configuration_space_with_their_registers_placed_and_switched_on()
+    public void Devices_appear_in_configuration_space_with_BAR_and_memory_space_set()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -63,25 +63,25 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void What_nobody_claims_reads_as_ones_and_is_counted()
+    public void An_unclaimed_address_reads_as_ones_and_is_counted()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
-        ulong[] nobody =
+        ulong[] unclaimed =
         [
             GuestLayout.EcamAddress, Config + 0x1000, Config + (1 << 15), GuestLayout.EcamAddress + GuestLayout.EcamBytes,
             Bar + 0x1000, Bar - 4, Bar + 0xffe, Config + 0xfe, 0, ulong.MaxValue,
         ];
-        foreach (var address in nobody)
+        foreach (var address in unclaimed)
         {
             Assert.Equal(0xffff_fffful, processor.ReadMmio(address, 4));
             processor.WriteMmio(address, 4, 0);
         }
-        Assert.Equal(2 * nobody.Length, RunningHypervisor.Statistics(_socket, partition.Id).Unclaimed);
+        Assert.Equal(2 * unclaimed.Length, RunningHypervisor.Statistics(_socket, partition.Id).Unclaimed);
     }
 
     [Fact]
-    public void The_registers_follow_the_base_address_and_the_switch_in_configuration_space()
+    public void Registers_follow_BAR_5_and_the_memory_space_bit()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -94,7 +94,7 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void Exits_are_counted_by_reason_and_address_and_kept_after_the_end()
+    public void Exits_are_counted_by_reason_and_address_and_kept_after_the_partition_ends()
     {
         int id;
         using (var partition = GuestPartition.Create(_socket, 1 << 20, 1))
@@ -108,7 +108,7 @@ public sealed class PartitionTests : IDisposable
             Assert.Equal(HypercallStatus.BadParameter, processor.Invoke(Hypercall.Counters, 5));
             Assert.True(RunningHypervisor.Statistics(_socket, id).Alive);
         }
-        Eventually.True(() => !RunningHypervisor.Statistics(_socket, id).Alive, "the partition ends");
+        Eventually.True(() => !RunningHypervisor.Statistics(_socket, id).Alive, "the partition stops");
         var statistics = RunningHypervisor.Statistics(_socket, id);
         Assert.Equal(new ExitCounts(5, 3, 2, 0, 10), statistics.Exits);
         Assert.Equal(Environment.ProcessId, statistics.ProcessId);
@@ -117,7 +117,7 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void An_interrupt_wakes_a_halted_processor_and_one_that_came_before_is_not_lost()
+    public void An_interrupt_wakes_a_halted_processor_and_an_earlier_one_is_not_lost()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 2);
         using var processor = partition.StartProcessor(0);
@@ -135,7 +135,7 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void Nobody_can_pose_as_another_guests_processor()
+    public void A_processor_without_the_partition_key_is_refused()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 2);
         var hello = Hello.Of(HelloKind.FurtherProcessor);
@@ -148,7 +148,7 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void The_hypervisor_is_known_by_its_signature_and_refuses_codes_it_has_not()
+    public void The_hypervisor_has_a_signature_and_refuses_unknown_hypercalls()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -163,7 +163,7 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void A_device_that_refuses_is_a_machine_check_and_an_exit_that_makes_no_sense_too()
+    public void A_refused_access_or_an_invalid_exit_is_a_machine_check()
     {
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -175,32 +175,32 @@ public sealed class PartitionTests : IDisposable
     }
 
     [Fact]
-    public void Power_off_ends_the_partition_in_order_and_the_others_go_on()
+    public void Power_off_ends_one_partition_and_leaves_the_others_running()
     {
         using var other = GuestPartition.Create(_socket, 1 << 20, 1);
-        using var goesOn = other.StartProcessor(0);
+        using var running = other.StartProcessor(0);
         using var partition = GuestPartition.Create(_socket, 1 << 20, 2);
         using var processor = partition.StartProcessor(0);
         using var second = partition.StartProcessor(1);
         Assert.Equal(HypercallStatus.Success, second.Invoke(Hypercall.PowerOff));
         Assert.Throws<HypervisorLostException>(() => processor.Halt());
-        Eventually.True(() => _hypervisor.Errors.Contains("ended, the guest powered it off", StringComparison.Ordinal), "the end is logged");
-        Assert.Equal(HypercallStatus.Success, goesOn.Invoke(Hypercall.Identify));
+        Eventually.True(() => _hypervisor.Errors.Contains("stopped: the guest powered it off", StringComparison.Ordinal), "the stop is logged");
+        Assert.Equal(HypercallStatus.Success, running.Invoke(Hypercall.Identify));
     }
 
     [Fact]
-    public void Guests_that_die_leave_nothing_behind_but_their_counters()
+    public void Guests_that_disconnect_leak_no_descriptors_or_threads()
     {
-        LiveAndDie(20);
+        ConnectAndDisconnect(20);
         var (descriptors, threads) = (_hypervisor.DescriptorCount, _hypervisor.ThreadCount);
-        LiveAndDie(200);
+        ConnectAndDisconnect(200);
         Assert.InRange(_hypervisor.DescriptorCount, 1, descriptors + 5);
         Assert.InRange(_hypervisor.ThreadCount, 1, threads + 5);
         using var observer = HypervisorObserver.Connect(_socket);
         Assert.Equal(Enumerable.Range(205, 16), observer.Query().Partitions.Select(p => p.Id).Order());
     }
 
-    private void LiveAndDie(int times)
+    private void ConnectAndDisconnect(int times)
     {
         for (var i = 0; i < times; i++)
         {
@@ -215,6 +215,6 @@ public sealed class PartitionTests : IDisposable
         }
         Eventually.True(() => _served.SessionCount == 1, "only the supervising connection is left");
         using var observer = HypervisorObserver.Connect(_socket);
-        Eventually.True(() => observer.Query().Partitions.All(p => !p.Alive), "all partitions end");
+        Eventually.True(() => observer.Query().Partitions.All(p => !p.Alive), "all partitions stop");
     }
 }

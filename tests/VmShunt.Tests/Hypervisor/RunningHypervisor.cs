@@ -5,7 +5,7 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Hypervisor;
 
-/// <summary>The real executable, with what it says; killed at the end if it has not ended by itself.</summary>
+/// <summary>The real executable and its output; killed on dispose if it still runs.</summary>
 internal sealed class RunningHypervisor : IDisposable
 {
     private readonly Process _process;
@@ -28,14 +28,14 @@ internal sealed class RunningHypervisor : IDisposable
         _process.BeginErrorReadLine();
     }
 
-    /// <summary>Whether the socket that a killed hypervisor leaves behind is removed at the end.</summary>
+    /// <summary>Whether to remove, on dispose, the socket that a killed hypervisor leaves.</summary>
     internal bool RemovesSocket { get; set; } = true;
 
     internal string Output => string.Join('\n', _output);
 
     internal string Errors => string.Join('\n', _errors);
 
-    /// <summary>How many descriptors it has open.</summary>
+    /// <summary>The number of its open descriptors.</summary>
     internal int DescriptorCount => Directory.GetFileSystemEntries($"/proc/{_process.Id}/fd").Length;
 
     internal int ThreadCount => Directory.GetFileSystemEntries($"/proc/{_process.Id}/task").Length;
@@ -51,7 +51,7 @@ internal sealed class RunningHypervisor : IDisposable
 
     internal static string NewSocket() => System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"vmshunt-test-{Guid.NewGuid():N}");
 
-    /// <summary>Waits for its end.</summary>
+    /// <summary>Waits until it exits.</summary>
     /// <returns>The exit code.</returns>
     internal int WaitForExit()
     {

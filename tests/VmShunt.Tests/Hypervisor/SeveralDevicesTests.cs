@@ -16,7 +16,7 @@ public sealed class SeveralDevicesTests : IDisposable
     }
 
     [Fact]
-    public void Each_device_has_its_function_its_registers_and_its_vector()
+    public void Each_device_has_its_own_PCI_function_BAR_and_vector()
     {
         using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_one.Path}", "--device", $"disk1,vfio-user={_two.Path}");
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
@@ -35,7 +35,7 @@ public sealed class SeveralDevicesTests : IDisposable
     }
 
     [Fact]
-    public void Processors_trap_at_the_same_time_and_each_gets_its_own_answers()
+    public void Concurrent_traps_of_several_processors_get_their_own_answers()
     {
         const int processors = 4;
         using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_one.Path}");
@@ -51,7 +51,7 @@ public sealed class SeveralDevicesTests : IDisposable
                 if (processor.ReadMmio(register, 8) != ((i << 8) + (ulong)index)) Interlocked.Increment(ref wrong);
             }
             processor.Invoke(Hypercall.Identify);
-            if (index == 0) Eventually.True(() => RunningHypervisor.Statistics(_socket, partition.Id).Exits.Hypercall == processors, "the others are done");
+            if (index == 0) Eventually.True(() => RunningHypervisor.Statistics(_socket, partition.Id).Exits.Hypercall == processors, "the others have finished");
         })).ToArray();
         foreach (var thread in threads) thread.Start();
         foreach (var thread in threads) thread.Join();
@@ -60,10 +60,10 @@ public sealed class SeveralDevicesTests : IDisposable
     }
 
     [Fact]
-    public void Memory_beyond_three_gibibytes_is_shared_at_four()
+    public void RAM_beyond_3_GiB_is_shared_with_devices_at_4_GiB()
     {
         const ulong ram = GuestLayout.LowLimit + (1 << 20);
-        if ((ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes < ram) return; // such a machine's hypervisor refuses it
+        if ((ulong)GC.GetGCMemoryInfo().TotalAvailableMemoryBytes < ram) return; // the hypervisor refuses it on such a machine
         using var hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_one.Path}");
         using var partition = GuestPartition.Create(_socket, ram, 1);
         Assert.True(partition.Memory.TryWrite(GuestLayout.HighBase + 8, 0x1122ul));
@@ -93,6 +93,6 @@ public sealed class SeveralDevicesTests : IDisposable
             partition.Router.Read(0, 4);
         }
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        partition.End("the test is over");
+        partition.Stop("the test is over");
     }
 }

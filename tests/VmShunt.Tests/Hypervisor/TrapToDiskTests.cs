@@ -7,7 +7,7 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Hypervisor;
 
-/// <summary>The slow road whole: a guest's driver, the real hypervisor, the real VM-H, a disk image.</summary>
+/// <summary>The whole trap path: a guest's driver, the real hypervisor, the real VM-H (host server), a disk image.</summary>
 public sealed class TrapToDiskTests : IDisposable
 {
     private const int SectorBytes = 512, Sectors = 4096;
@@ -64,14 +64,14 @@ public sealed class TrapToDiskTests : IDisposable
     }
 
     [Fact]
-    public void After_a_crash_the_dump_path_still_has_its_disk_and_writes_the_memory_of_the_crash()
+    public void After_a_crash_the_dump_path_writes_the_memory_as_it_was_at_the_crash()
     {
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
         var mmio = new TrappingProcessor(processor);
         partition.Memory.GetSpan(0x5000, SectorBytes).Fill(0xDD);
         Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.Crash, 1));
-        // Whoever still writes to the memory of before writes where nobody looks.
+        // A write to the old memory does not reach the dump memory.
         partition.Memory.GetSpan(0x5000, SectorBytes).Fill(0xEE);
         var disk = new PolledAhciDisk(mmio, AhciHba.FindAll(mmio, partition.EcamAddress).Single(), partition.Memory, partition.CrashReserveAddress, partition.CrashReserveBytes);
         disk.Start();
@@ -81,7 +81,7 @@ public sealed class TrapToDiskTests : IDisposable
     }
 
     [Fact]
-    public void No_interrupt_is_lost_however_completions_and_the_interrupt_routine_overlap()
+    public void No_interrupt_is_lost_when_completions_race_with_the_interrupt_handler()
     {
         const int slots = 8, rounds = 300;
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
@@ -121,7 +121,7 @@ public sealed class TrapToDiskTests : IDisposable
     }
 
     [Fact]
-    public void A_host_partition_that_is_killed_ends_guest_and_hypervisor_with_a_word()
+    public void Killing_VM_H_ends_guest_and_hypervisor_with_an_error_message()
     {
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);

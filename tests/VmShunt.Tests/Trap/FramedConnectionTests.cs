@@ -5,13 +5,13 @@ using VmShunt.Trap;
 
 namespace VmShunt.Tests.Trap;
 
-/// <summary>Frames keep their bytes and messages their descriptors, however the kernel joins what was sent.</summary>
+/// <summary>Frames keep their bytes and messages their descriptors, however the kernel merges what was sent.</summary>
 public sealed class FramedConnectionTests
 {
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Messages_in_any_pieces_keep_their_bytes_and_their_descriptors(bool readAhead)
+    public void Messages_split_anywhere_keep_their_bytes_and_descriptors(bool readAhead)
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -21,7 +21,7 @@ public sealed class FramedConnectionTests
             using var sender = one;
             using var receiver = new FramedConnection(two, readAhead);
             var messages = new (byte[] Bytes, int Descriptors)[random.Next(1, 12)];
-            // All is there before anything is received, so the kernel joins as much as it may.
+            // Everything is sent before the first receive, so the kernel merges as much as it can.
             for (var i = 0; i < messages.Length; i++)
             {
                 messages[i] = (NewMessage(random), random.Next(3) == 0 ? random.Next(1, 4) : 0);
@@ -48,7 +48,7 @@ public sealed class FramedConnectionTests
     }
 
     [Fact]
-    public void What_was_sent_together_is_received_together_where_that_is_asked_for()
+    public void With_read_ahead_one_receive_takes_everything_available()
     {
         var (one, two) = UnixConnection.CreatePair();
         using var sender = one;
@@ -62,7 +62,7 @@ public sealed class FramedConnectionTests
     }
 
     [Fact]
-    public void A_message_in_many_pieces_brings_no_more_descriptors_than_one_may()
+    public void A_message_in_many_pieces_is_limited_to_the_descriptors_of_one()
     {
         var (one, two) = UnixConnection.CreatePair();
         using var sender = one;
@@ -78,7 +78,7 @@ public sealed class FramedConnectionTests
     }
 
     [Fact]
-    public void An_end_inside_a_frame_is_an_error_and_one_between_frames_is_none()
+    public void A_close_inside_a_frame_is_an_error_and_between_frames_is_not()
     {
         var (one, two) = UnixConnection.CreatePair();
         using var receiver = new FramedConnection(two, readAhead: true);
@@ -97,7 +97,7 @@ public sealed class FramedConnectionTests
         return message;
     }
 
-    // The descriptors go with a piece of their own message, whichever; none with more than one message.
+    // The descriptors are sent with any one piece of their own message.
     private static void SendInPieces(UnixConnection sender, Random random, int index, byte[] message, int descriptors)
     {
         var pieces = new List<int> { 0, message.Length };

@@ -4,7 +4,7 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Tests.Trap.Ahci;
 
-/// <summary>The layouts, number by number, as AHCI 1.3.1 §4 and SATA 3 §10.5 print them.</summary>
+/// <summary>The layouts of AHCI 1.3.1 §4 and SATA 3 §10.5, byte by byte.</summary>
 public class AhciLayoutTests
 {
     [Fact]
@@ -20,7 +20,7 @@ public class AhciLayoutTests
     }
 
     [Fact]
-    public void A_command_header_puts_its_fields_where_the_HBA_looks()
+    public void A_command_header_has_the_layout_of_AHCI()
     {
         var header = new CommandHeader
         {
@@ -36,7 +36,7 @@ public class AhciLayoutTests
     }
 
     [Fact]
-    public void A_descriptor_counts_from_zero_and_keeps_the_interrupt_bit_apart()
+    public void A_PRDT_entry_stores_its_byte_count_minus_one_and_keeps_the_interrupt_bit()
     {
         var entry = new PrdtEntry { Address = 0x1_2345_6788, ByteCount = 512, Interrupt = true };
         Assert.Equal("88674523010000000000000" + "0FF010080", Convert.ToHexString(Bytes(ref entry)));
@@ -48,7 +48,7 @@ public class AhciLayoutTests
     }
 
     [Fact]
-    public void A_command_frame_spreads_the_address_as_ATA_does()
+    public void A_command_FIS_splits_the_LBA_as_SATA_defines()
     {
         var fis = new HostToDeviceFis
         {
@@ -65,7 +65,7 @@ public class AhciLayoutTests
     }
 
     [Fact]
-    public void A_PIO_Setup_frame_ends_with_the_status_after_the_data()
+    public void A_PIO_Setup_FIS_carries_the_status_after_the_data()
     {
         var fis = new PioSetupFis
         {

@@ -16,7 +16,7 @@ public class IdentifyDataTests
     }
 
     [Fact]
-    public void Text_that_is_too_long_or_not_ASCII_does_no_harm_to_its_neighbours()
+    public void Text_too_long_or_not_ASCII_leaves_neighbouring_words_alone()
     {
         var bytes = new byte[512];
         var id = new IdentifyData(bytes) { Firmware = "firm", Serial = new string('s', 300) };
@@ -32,11 +32,11 @@ public class IdentifyDataTests
     [InlineData(0x0FFF_FFFFUL, 0x0FFF_FFFFu)]
     [InlineData(0x1000_0000UL, 0x0FFF_FFFFu)]
     [InlineData(0x1_0000_0000_0000UL, 0x0FFF_FFFFu)]
-    public void The_capacity_is_cut_to_what_each_address_size_reaches(ulong sectors, uint small)
+    public void The_capacity_is_limited_by_the_address_size(ulong sectors, uint small)
     {
         var id = new IdentifyData(new byte[512]) { Sectors = sectors };
         Assert.Equal(small, id[60] | (uint)id[61] << 16);
-        Assert.Equal(small, id.Sectors); // nothing says LBA48 yet
+        Assert.Equal(small, id.Sectors); // LBA48 is not set yet
         id[83] = 0x4400;
         Assert.Equal(Math.Min(sectors, IdentifyData.MaxSectors48), id.Sectors);
     }
@@ -44,7 +44,7 @@ public class IdentifyDataTests
     [Theory]
     [InlineData(512)]
     [InlineData(4096)]
-    public void The_physical_sector_size_comes_back(int bytes)
+    public void The_physical_sector_size_round_trips(int bytes)
     {
         var id = new IdentifyData(new byte[512]) { PhysicalSectorBytes = bytes };
         Assert.Equal(bytes, id.PhysicalSectorBytes);
@@ -53,7 +53,7 @@ public class IdentifyDataTests
     }
 
     [Fact]
-    public void A_disk_with_long_logical_sectors_is_understood()
+    public void Long_logical_sectors_are_read()
     {
         var id = new IdentifyData(new byte[512]);
         id[106] = 0x5000;
@@ -62,7 +62,7 @@ public class IdentifyDataTests
     }
 
     [Fact]
-    public void The_seal_breaks_when_a_bit_changes()
+    public void The_checksum_fails_when_a_bit_changes()
     {
         var bytes = new byte[512];
         var id = new IdentifyData(bytes) { Sectors = 12345, Model = "x" };
@@ -73,7 +73,7 @@ public class IdentifyDataTests
     }
 
     [Fact]
-    public void No_bytes_make_the_reader_throw()
+    public void Reading_random_bytes_never_throws()
     {
         var seed = Random.Shared.Next();
         var random = new Random(seed);

@@ -12,7 +12,7 @@ public sealed class ClientAndServerTests : IDisposable
     public void Dispose() => _served.Dispose();
 
     [Fact]
-    public void The_client_learns_what_the_device_is()
+    public void The_client_reads_device_region_and_interrupt_info()
     {
         using var client = VfioUserClient.Connect(_served.Path);
         Assert.Equal(new VfioDeviceInfo(IsPci: true, CanReset: true, RegionCount: 9, IrqCount: 5), client.GetInfo());
@@ -24,7 +24,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void Random_accesses_read_back_what_a_model_says()
+    public void Region_accesses_match_a_model()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -61,7 +61,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void A_refused_access_fails_alone()
+    public void A_refused_access_does_not_affect_later_ones()
     {
         using var client = VfioUserClient.Connect(_served.Path);
         Assert.Equal(5, Assert.Throws<VfioUserException>(() => client.WriteRegion(5, RegisterDevice.RefusedRegister, [1])).Errno);
@@ -74,7 +74,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void Mapped_memory_is_the_same_memory_until_it_is_unmapped()
+    public void Mapped_memory_is_shared_until_it_is_unmapped()
     {
         using var file = SharedMemoryFile.Create("test", 0x4000);
         using var mine = MemoryRegion.Map(file, 0, 0x4000, 0);
@@ -103,7 +103,7 @@ public sealed class ClientAndServerTests : IDisposable
     [InlineData(0x8000ul, 0x1000ul, 0x4000ul, 22)]
     [InlineData(0x8000ul, 0x1000ul, 0xffff_ffff_ffff_f000ul, 22)]
     [InlineData(0xffff_ffff_ffff_f000ul, 0x2000ul, 0ul, 22)]
-    public void A_map_that_cannot_be_is_refused_and_the_rest_stays(ulong address, ulong size, ulong offset, int errno)
+    public void An_invalid_DMA_map_is_refused_and_existing_maps_stay(ulong address, ulong size, ulong offset, int errno)
     {
         using var file = SharedMemoryFile.Create("test", 0x4000);
         using var client = VfioUserClient.Connect(_served.Path);
@@ -117,7 +117,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void The_number_of_maps_is_bounded()
+    public void The_number_of_DMA_maps_is_bounded()
     {
         using var file = SharedMemoryFile.Create("test", 0x1000);
         using var client = VfioUserClient.Connect(_served.Path);
@@ -128,7 +128,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void As_a_message_every_new_cause_fires_also_while_one_is_pending()
+    public void MSI_signals_every_new_cause_even_while_one_is_pending()
     {
         using var client = VfioUserClient.Connect(_served.Path);
         using var fired = EventFd.Create();
@@ -145,7 +145,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void As_a_pin_it_fires_again_on_unmask_while_it_is_asserted_and_not_otherwise()
+    public void INTx_signals_again_on_unmask_only_while_it_is_asserted()
     {
         using var client = VfioUserClient.Connect(_served.Path);
         using var fired = EventFd.Create();
@@ -164,7 +164,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void A_pin_that_the_driver_has_disabled_fires_only_when_it_is_enabled_again()
+    public void INTx_disabled_by_the_driver_signals_when_it_is_enabled_again()
     {
         using var interrupt = new VfioInterrupt();
         using var fired = EventFd.Create();
@@ -177,7 +177,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void An_eventfd_that_comes_while_the_interrupt_is_asserted_fires_at_once()
+    public void An_eventfd_set_while_the_interrupt_is_asserted_is_signalled_at_once()
     {
         using var client = VfioUserClient.Connect(_served.Path);
         using var fired = EventFd.Create();
@@ -187,7 +187,7 @@ public sealed class ClientAndServerTests : IDisposable
     }
 
     [Fact]
-    public void Clients_have_devices_of_their_own_which_end_with_them()
+    public void Each_client_has_its_own_device_which_is_disposed_on_disconnect()
     {
         using var file = SharedMemoryFile.Create("test", 0x1000);
         using (var one = VfioUserClient.Connect(_served.Path))
@@ -202,14 +202,14 @@ public sealed class ClientAndServerTests : IDisposable
             one.Reset();
         }
         Eventually.True(() => _served.Devices.All(d => d.Events.Contains("disposed")), "both devices are disposed");
-        Eventually.True(() => _served.SessionCount == 0, "both sessions end");
+        Eventually.True(() => _served.SessionCount == 0, "both sessions are closed");
         Assert.All(_served.Devices, d => Assert.Null(d.Memory));
         Assert.Contains("reset", _served.Devices.First().Events);
         Assert.DoesNotContain("reset", _served.Devices.Last().Events);
     }
 
     [Fact]
-    public void A_client_whose_server_ends_says_so_and_sees_the_hang_up()
+    public void A_client_reports_a_disconnected_server_and_its_handle_becomes_readable()
     {
         using var client = VfioUserClient.Connect(_served.Path);
         client.GetInfo();

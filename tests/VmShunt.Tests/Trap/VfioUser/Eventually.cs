@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace VmShunt.Tests.Trap.VfioUser;
 
-/// <summary>Waits for what another thread or process will make true.</summary>
+/// <summary>Waits for a condition that another thread or process makes true.</summary>
 internal static class Eventually
 {
     internal static void True(Func<bool> condition, string what)

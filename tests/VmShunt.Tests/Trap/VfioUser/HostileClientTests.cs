@@ -13,9 +13,9 @@ public sealed class HostileClientTests : IDisposable
 
     public void Dispose()
     {
-        // Whatever the test did: the server serves the next client.
+        // Whatever the client did, the server serves the next one.
         using (var client = VfioUserClient.Connect(_served.Path)) Assert.True(client.GetInfo().IsPci);
-        Eventually.True(() => _served.SessionCount == 0, "every session ends");
+        Eventually.True(() => _served.SessionCount == 0, "every session is closed");
         _served.Dispose();
     }
 
@@ -24,7 +24,7 @@ public sealed class HostileClientTests : IDisposable
     [InlineData(15u)]
     [InlineData(65_569u)]
     [InlineData(uint.MaxValue)]
-    public void A_size_that_cannot_be_ends_the_connection(uint size)
+    public void An_invalid_message_size_closes_the_connection(uint size)
     {
         using var client = Agreed();
         client.Send(new VfioUserHeader { Command = VfioUserCommand.DeviceGetInfo, Size = size });
@@ -32,7 +32,7 @@ public sealed class HostileClientTests : IDisposable
     }
 
     [Fact]
-    public void A_reply_that_nobody_asked_for_ends_the_connection()
+    public void An_unsolicited_reply_closes_the_connection()
     {
         using var client = Agreed();
         client.Send(new VfioUserHeader { Command = VfioUserCommand.DmaRead, Size = 16, Flags = VfioUserFlags.Reply });
@@ -40,7 +40,7 @@ public sealed class HostileClientTests : IDisposable
     }
 
     [Fact]
-    public void A_second_version_or_none_ends_the_connection()
+    public void A_second_VERSION_or_a_missing_one_closes_the_connection()
     {
         using (var client = Agreed())
         {
@@ -61,8 +61,9 @@ public sealed class HostileClientTests : IDisposable
     [InlineData("\0\0\u0001\0{\0")]
     [InlineData("\0\0\u0001\0[]\0")]
     [InlineData("\0\0\u0001\0{\"capabilities\":7}\0")]
+    [InlineData("\0\0\u0001\0{\"\\ud800\":1}\0")]
     [InlineData("\0\0\u0001\0{\"capabilities\":{\"max_data_xfer_size\":\"x\"}}\0")]
-    public void A_version_that_makes_no_sense_is_refused(string payload)
+    public void A_malformed_VERSION_is_refused(string payload)
     {
         using var client = new FramedConnection(UnixConnection.Connect(_served.Path));
         client.Send(Message(VfioUserCommand.Version, Encoding.UTF8.GetBytes(payload)));
@@ -88,7 +89,7 @@ public sealed class HostileClientTests : IDisposable
     [InlineData(9, 15)]
     [InlineData(9, 17)]
     [InlineData(10, 15)]
-    public void A_command_that_is_unknown_or_too_short_gets_an_error_and_the_connection_goes_on(int command, int payloadBytes)
+    public void An_unknown_or_truncated_command_gets_an_error_reply_and_the_connection_stays_open(int command, int payloadBytes)
     {
         using var client = Agreed();
         client.Send(Message((VfioUserCommand)command, new byte[payloadBytes], id: 77));
@@ -109,7 +110,7 @@ public sealed class HostileClientTests : IDisposable
     [InlineData(0u, 0u, 1u)]
     [InlineData(8u, 0u, 1u)]
     [InlineData(uint.MaxValue, 0u, 1u)]
-    public void A_region_access_outside_gets_an_error(uint region, uint offset, uint count)
+    public void A_region_access_out_of_bounds_gets_an_error_reply(uint region, uint offset, uint count)
     {
         using var client = Agreed();
         var access = new RegionAccess { Region = region, Offset = offset, Count = count };
@@ -133,18 +134,18 @@ public sealed class HostileClientTests : IDisposable
     [InlineData(57u, 1u, 0u, 1u)]
     [InlineData(64u, 1u, 0u, 1u)]
     [InlineData(12u, 1u, 0u, 1u)]
-    public void Interrupts_that_do_not_exist_cannot_be_set(uint flags, uint index, uint start, uint count)
+    public void Setting_a_nonexistent_interrupt_gets_an_error_reply(uint flags, uint index, uint start, uint count)
     {
         using var client = Agreed();
-        var set = new IrqSet { ArgSize = 20, Flags = (IrqSetFlags)flags, Index = index, Start = start, Count = count };
-        client.Send(Message(VfioUserCommand.DeviceSetIrqs, MemoryMarshal.AsBytes(new ReadOnlySpan<IrqSet>(in set))));
+        var set = new IrqSetRequest { ArgSize = 20, Flags = (IrqSetFlags)flags, Index = index, Start = start, Count = count };
+        client.Send(Message(VfioUserCommand.DeviceSetIrqs, MemoryMarshal.AsBytes(new ReadOnlySpan<IrqSetRequest>(in set))));
         Assert.True(client.Receive(out VfioUserHeader reply));
         Assert.NotEqual(0u, reply.Error);
         Ask(client);
     }
 
     [Fact]
-    public void Pipelined_maps_get_their_own_descriptors_although_one_of_them_brings_none()
+    public void Pipelined_DMA_maps_keep_their_own_descriptors_even_if_one_has_none()
     {
         using var client = Agreed();
         using var file = SharedMemoryFile.Create("test", 0x3000);
@@ -161,7 +162,7 @@ public sealed class HostileClientTests : IDisposable
     }
 
     [Fact]
-    public void A_descriptor_that_is_no_memory_and_one_that_nobody_wants_do_no_harm()
+    public void A_descriptor_of_the_wrong_type_or_without_use_does_no_harm()
     {
         using var client = Agreed();
         using var file = SharedMemoryFile.Create("test", 0x1000);
@@ -179,7 +180,7 @@ public sealed class HostileClientTests : IDisposable
     }
 
     [Fact]
-    public void A_client_may_die_at_each_byte()
+    public void A_client_may_disconnect_at_any_byte()
     {
         var version = new byte[VfioUserVersion.Bytes];
         VfioUserVersion.Write(version, 1);
@@ -192,7 +193,7 @@ public sealed class HostileClientTests : IDisposable
     }
 
     [Fact]
-    public void Noise_of_any_kind_leaves_the_server_standing()
+    public void Random_messages_leave_the_server_working()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -216,7 +217,7 @@ public sealed class HostileClientTests : IDisposable
             }
             catch (IOException)
             {
-                // The server has had enough of this client.
+                // The server has closed the connection, as it may.
             }
         }
     }

@@ -14,7 +14,7 @@ public sealed class HostileServerTests
     [InlineData(1, 4, 15u, 1u)]
     [InlineData(1, 4, uint.MaxValue, 1u)]
     [InlineData(1, 4, 20u, 1u)]
-    public void A_reply_that_does_not_fit_the_request_breaks_the_connection_for_good(int idAhead, int command, uint size, uint flags)
+    public void A_reply_that_does_not_match_its_request_breaks_the_connection(int idAhead, int command, uint size, uint flags)
     {
         using var client = Agreed(out var server);
         using var _ = server;
@@ -34,7 +34,7 @@ public sealed class HostileServerTests
     }
 
     [Fact]
-    public void More_than_the_reply_breaks_the_connection_for_good()
+    public void Bytes_after_the_reply_break_the_connection()
     {
         using var client = Agreed(out var server);
         using var _ = server;
@@ -54,7 +54,7 @@ public sealed class HostileServerTests
     }
 
     [Fact]
-    public void A_server_may_die_at_each_byte_of_a_reply()
+    public void A_server_may_disconnect_at_any_byte_of_a_reply()
     {
         for (var bytes = 0; bytes < 32; bytes++)
         {
@@ -76,7 +76,7 @@ public sealed class HostileServerTests
     }
 
     [Fact]
-    public void A_server_of_another_version_is_refused()
+    public void A_server_of_an_unknown_version_is_refused()
     {
         var (one, two) = UnixConnection.CreatePair();
         using var server = new FramedConnection(two);

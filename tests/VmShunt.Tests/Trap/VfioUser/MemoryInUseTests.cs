@@ -12,8 +12,8 @@ using VmShunt.Trap.VfioUser;
 namespace VmShunt.Tests.Trap.VfioUser;
 
 /// <summary>
-/// A client takes its memory, the device or itself away while a DMA is under way: it has its answer when that is over, and
-/// nothing is written from then on.
+/// A client unmaps its memory, resets the device or disconnects while a DMA is in flight: the reply is sent when the DMA has
+/// completed, and nothing is written afterwards.
 /// </summary>
 public sealed class MemoryInUseTests : IDisposable
 {
@@ -26,7 +26,7 @@ public sealed class MemoryInUseTests : IDisposable
     private readonly Microsoft.Win32.SafeHandles.SafeFileHandle _file;
     private readonly VfioUserClient _client;
     private readonly Thread _server;
-    private readonly SemaphoreSlim _taken = new(0);
+    private readonly SemaphoreSlim _revoking = new(0);
 
     public MemoryInUseTests()
     {
@@ -48,38 +48,38 @@ public sealed class MemoryInUseTests : IDisposable
         _region.Dispose();
         _file.Dispose();
         _disk.Dispose();
-        _taken.Dispose();
+        _revoking.Dispose();
     }
 
     [Theory]
     [InlineData("unmaps")]
     [InlineData("resets the device")]
     [InlineData("clears bus master")]
-    [InlineData("goes")]
-    public void What_is_taken_away_under_a_DMA_is_given_up_when_that_is_over(string what)
+    [InlineData("disconnects")]
+    public void Revoking_memory_during_a_DMA_waits_until_the_DMA_completes(string what)
     {
         _client.MapMemory(0, MemoryBytes, 0, _file);
         IssueRead();
         _port.AwaitOperation();
-        while (_taken.Wait(0))
+        while (_revoking.Wait(0))
         {
-            // What the set-up changed.
+            // Changes made by the set-up.
         }
 
-        var taking = new Thread(() => Take(what)) { IsBackground = true };
-        taking.Start();
-        Assert.True(_taken.Wait(TimeSpan.FromSeconds(60)), "the device was not told");
+        var revokingThread = new Thread(() => Revoke(what)) { IsBackground = true };
+        revokingThread.Start();
+        Assert.True(_revoking.Wait(TimeSpan.FromSeconds(60)), "the device was not notified");
         _port.Open();
-        taking.Join();
-        if (what == "goes") _server.Join();
+        revokingThread.Join();
+        if (what == "disconnects") _server.Join();
 
-        // The answer has come, and what was under way before it is in the memory.
+        // The reply has arrived, and the DMA that was in flight is complete.
         Assert.Equal(-1, _memory.GetSpan(Data, 512).IndexOfAnyExcept((byte)0xAA));
         Assert.True(_memory.TryRead<uint>(CommandList + CommandHeader.PrdbcOffset, out var moved));
         Assert.InRange(moved, 0u, 512u);
-        if (what == "goes") return;
+        if (what == "disconnects") return;
 
-        // And the device is as good as before.
+        // The device still works.
         _client.Reset();
         if (what == "unmaps") _client.MapMemory(0, MemoryBytes, 0, _file);
         _memory.GetSpan(Data, 512).Clear();
@@ -90,7 +90,7 @@ public sealed class MemoryInUseTests : IDisposable
         Assert.Equal(2, _port.Operations);
     }
 
-    private void Take(string what)
+    private void Revoke(string what)
     {
         switch (what)
         {
@@ -138,19 +138,19 @@ public sealed class MemoryInUseTests : IDisposable
 
     private void Serve(UnixConnection connection)
     {
-        using var session = new VfioUserSession(connection, interrupt => new Announced(new AhciVfioDevice(_disk, interrupt), _taken));
+        using var session = new VfioUserSession(connection, interrupt => new Announced(new AhciVfioDevice(_disk, interrupt), _revoking));
         try
         {
             session.Run();
         }
         catch (IOException)
         {
-            // The client went.
+            // The client disconnected.
         }
     }
 
-    /// <summary>Says when something is about to be taken from the device.</summary>
-    private sealed class Announced(AhciVfioDevice device, SemaphoreSlim taken) : IVfioUserDevice
+    /// <summary>Signals each call that revokes something from the device.</summary>
+    private sealed class Announced(AhciVfioDevice device, SemaphoreSlim revoking) : IVfioUserDevice
     {
         public IReadOnlyList<VfioRegionInfo> Regions => device.Regions;
 
@@ -160,25 +160,25 @@ public sealed class MemoryInUseTests : IDisposable
 
         public bool WriteRegion(int region, ulong offset, ReadOnlySpan<byte> data)
         {
-            if (region == VfioPciRegion.Configuration) taken.Release();
+            if (region == VfioPciRegion.Configuration) revoking.Release();
             return device.WriteRegion(region, offset, data);
         }
 
         public void SetMemory(GuestMemory? memory)
         {
-            taken.Release();
+            revoking.Release();
             device.SetMemory(memory);
         }
 
         public void Reset()
         {
-            taken.Release();
+            revoking.Release();
             device.Reset();
         }
 
         public void Dispose()
         {
-            taken.Release();
+            revoking.Release();
             device.Dispose();
         }
     }

@@ -4,7 +4,7 @@ using VmShunt.Trap.VfioUser;
 
 namespace VmShunt.Tests.Trap.VfioUser;
 
-/// <summary>A PCI device double: registers that keep what is written, two that raise and lower the interrupt.</summary>
+/// <summary>A PCI device double: registers that store what is written, and two that raise and lower the interrupt.</summary>
 internal sealed class RegisterDevice(VfioInterrupt interrupt) : IVfioUserDevice
 {
     internal const ulong RaiseRegister = 0x100, LowerRegister = 0x104, RefusedRegister = 0x108;
@@ -16,7 +16,7 @@ internal sealed class RegisterDevice(VfioInterrupt interrupt) : IVfioUserDevice
 
     internal ConcurrentQueue<string> Events { get; } = new();
 
-    /// <summary>What the thread that serves the client had allocated when it last read.</summary>
+    /// <summary>The bytes allocated by the serving thread up to its last read.</summary>
     internal long AllocatedByServer { get; private set; }
 
     internal GuestMemory? Memory { get; private set; }

@@ -1,11 +1,12 @@
 using System.Collections.Concurrent;
 using VmShunt.HostPartition.Services;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VfioUser;
 
 namespace VmShunt.Tests.Trap.VfioUser;
 
-/// <summary>vfio-user sessions on a socket of their own, and the devices that it has made.</summary>
+/// <summary>A vfio-user server on its own socket, and the devices that it has created.</summary>
 internal sealed class ServedDevices : IDisposable
 {
     private readonly SessionListener _listener;
@@ -21,7 +22,7 @@ internal sealed class ServedDevices : IDisposable
 
     internal ConcurrentQueue<RegisterDevice> Devices { get; } = new();
 
-    internal int SessionCount => Interlocked.CompareExchange(ref _sessionCount, 0, 0);
+    internal int SessionCount => Ordered.Load(ref _sessionCount);
 
     public void Dispose()
     {
@@ -37,7 +38,7 @@ internal sealed class ServedDevices : IDisposable
         }
         catch (IOException)
         {
-            // The client does not speak the protocol, as some tests intend.
+            // The client violated the protocol, as some tests intend.
         }
     }
 

@@ -8,7 +8,7 @@ namespace VmShunt.Tests.Trap.VmExit;
 public sealed class RecordTests
 {
     [Fact]
-    public void Records_have_the_sizes_that_the_contract_names()
+    public void Every_record_has_its_documented_size()
     {
         Assert.Equal(144, Unsafe.SizeOf<ProcessorState>());
         Assert.Equal(168, Unsafe.SizeOf<ExitRecord>());
@@ -23,7 +23,7 @@ public sealed class RecordTests
     [InlineData(typeof(ResumeRecord), "Action=0 Sequence=4 InstructionLength=8 Vector=12 DescriptorCount=16 FaultCode=20 TextLength=24 State=32")]
     [InlineData(typeof(Hello), "Magic=0 Version=8 Kind=12 MemoryBytes=16 Processors=24 PartitionId=28 Index=32 ProcessId=36 Key=40")]
     [InlineData(typeof(Welcome), "Magic=0 Version=8 Refused=12 PartitionId=16 DeviceCount=20 Key=24 RamBytes=40 LowBytes=48 HighAddress=56 CrashReserveAddress=64 CrashReserveBytes=72 EcamAddress=80 TextLength=88 DescriptorCount=92")]
-    public void Fields_lie_where_the_tables_say(Type record, string expected)
+    public void Every_field_has_its_documented_offset(Type record, string expected)
     {
         var fields = record.GetFields().Where(f => !f.IsStatic).Select(f => (f.Name, Offset: (int)Marshal.OffsetOf(record, f.Name)));
         Assert.Equal(expected, string.Join(' ', fields.OrderBy(f => f.Offset).Select(f => $"{f.Name}={f.Offset}")));
@@ -40,11 +40,11 @@ public sealed class RecordTests
     [InlineData(4096ul, "0+1000@0")]
     [InlineData(0xC000_0000ul, "0+c0000000@0")]
     [InlineData(0xC000_1000ul, "0+c0000000@0 100000000+1000@c0000000")]
-    public void Memory_beyond_three_gibibytes_lies_above_four(ulong ram, string expected) =>
+    public void RAM_beyond_3_GiB_is_placed_at_4_GiB(ulong ram, string expected) =>
         Assert.Equal(expected, string.Join(' ', GuestLayout.Parts(ram).Select(p => $"{p.GuestAddress:x}+{p.Size:x}@{p.FileOffset:x}")));
 
     [Fact]
-    public void Statistics_survive_json_with_the_names_that_readers_use()
+    public void Statistics_round_trip_through_JSON_with_stable_keys()
     {
         var statistics = new HypervisorStatistics(
         [

@@ -4,13 +4,13 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Trap.VmExit;
 
-/// <summary>A hypervisor's end that lets one guest in and then does what a test says with each exit.</summary>
+/// <summary>A hypervisor's end that accepts one guest and calls the test for each exit.</summary>
 internal sealed class ScriptedHypervisor : IDisposable
 {
     private readonly UnixListener _listener;
     private readonly Thread _thread;
 
-    /// <param name="onExit">Carries an exit out; false closes the connection.</param>
+    /// <param name="onExit">Answers an exit; false closes the connection.</param>
     internal ScriptedHypervisor(Func<ProcessorChannel, ExitRecord, bool> onExit)
     {
         Path = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"vmshunt-hv-{Guid.NewGuid():N}");
@@ -56,7 +56,7 @@ internal sealed class ScriptedHypervisor : IDisposable
         }
         catch (IOException)
         {
-            // The guest left while it was being answered.
+            // The guest disconnected before its answer.
         }
     }
 }

@@ -10,7 +10,7 @@ public sealed class VirtualProcessorTests
     [InlineData(2, 3u)]
     [InlineData(4, 2u)]
     [InlineData(8, 3u)]
-    public void A_read_leaves_with_the_address_and_comes_back_with_the_value_behind_the_instruction(int size, uint length)
+    public void A_read_exits_with_its_address_and_resumes_with_the_value_after_the_instruction(int size, uint length)
     {
         ExitRecord seen = default;
         using var hypervisor = new ScriptedHypervisor((channel, exit) =>
@@ -55,7 +55,7 @@ public sealed class VirtualProcessorTests
     }
 
     [Fact]
-    public void Halt_comes_back_with_the_injected_vector_and_a_descriptor_with_its_hypercall()
+    public void Halt_returns_the_injected_vector_and_a_hypercall_returns_its_descriptor()
     {
         using var passed = EventFd.Create();
         using var hypervisor = new ScriptedHypervisor((channel, exit) =>
@@ -74,11 +74,11 @@ public sealed class VirtualProcessorTests
     }
 
     [Fact]
-    public void A_fault_is_a_machine_check_with_the_hypervisors_words_and_the_processor_can_go_on()
+    public void A_fault_is_a_machine_check_with_the_hypervisors_text_and_the_processor_can_continue()
     {
         using var hypervisor = new ScriptedHypervisor((channel, exit) =>
         {
-            if (exit.Sequence == 1) channel.Fault(exit, FaultCode.DeviceFailed, "the disk has gone home — ü");
+            if (exit.Sequence == 1) channel.Fault(exit, FaultCode.DeviceFailed, "the disk is offline — ü");
             else channel.Resume(exit, exit.State);
             return true;
         });
@@ -86,14 +86,14 @@ public sealed class VirtualProcessorTests
         using var processor = partition.StartProcessor(0);
         processor.State.Rip = 8;
         var fault = Assert.Throws<MachineCheckException>(() => processor.ReadMmio(1, 4));
-        Assert.Equal("the disk has gone home — ü", fault.Message);
+        Assert.Equal("the disk is offline — ü", fault.Message);
         Assert.Equal(FaultCode.DeviceFailed, fault.Code);
         Assert.Equal(8ul, processor.State.Rip);
         processor.ReadMmio(1, 4);
     }
 
     [Fact]
-    public void The_end_of_the_connection_and_a_wrong_sequence_are_a_lost_hypervisor()
+    public void A_closed_connection_or_a_wrong_sequence_number_loses_the_hypervisor()
     {
         using var hypervisor = new ScriptedHypervisor((channel, exit) =>
         {
@@ -110,7 +110,7 @@ public sealed class VirtualProcessorTests
     }
 
     [Fact]
-    public void Disposing_a_processor_ends_a_halt_on_another_thread()
+    public void Disposing_a_processor_interrupts_a_halt_on_another_thread()
     {
         using var halted = new ManualResetEventSlim();
         using var hypervisor = new ScriptedHypervisor((channel, exit) =>

@@ -4,16 +4,16 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Hypervisor;
 
-/// <summary>Carries out what a guest calls the hypervisor for: code in RCX, parameters in RDX, R8, R9.</summary>
-internal static class Hypercalls
+/// <summary>Carries out hypercalls: code in RCX, parameters in RDX, R8 and R9; see <see cref="Hypercall"/>.</summary>
+internal static class HypercallHandler
 {
-    /// <summary>Changes the state to what the processor goes on with.</summary>
+    /// <summary>Carries out one hypercall and writes its results to the registers.</summary>
     /// <param name="partition">The caller's partition.</param>
     /// <param name="processor">The caller.</param>
     /// <param name="state">The processor's registers.</param>
-    /// <param name="descriptor">What travels with the resume, not to be disposed; or null.</param>
-    /// <param name="log">For what people should know.</param>
-    /// <returns>False when the processor does not go on: the partition was powered off.</returns>
+    /// <param name="descriptor">A descriptor to send with the resume record, not to be disposed; or null.</param>
+    /// <param name="log">The log.</param>
+    /// <returns>False when the partition was powered off, so the processor does not resume.</returns>
     /// <exception cref="IOException">VM-H failed.</exception>
     internal static bool TryCarryOut(Partition partition, ProcessorThread processor, ref ProcessorState state, out SafeHandle? descriptor, ILogger log)
     {
