@@ -1,14 +1,14 @@
 namespace VmShunt.Ring.Notification;
 
-/// <summary>How a side of a ring waits for the other.</summary>
+/// <summary>How one side of a ring waits for the other.</summary>
 public enum WaitPolicy
 {
-    /// <summary>Spin a while, then ask for a notification and sleep: near busy under load, near nothing when idle.</summary>
+    /// <summary>Spin for a while, then enable notifications and block: low latency under load, no CPU time when idle.</summary>
     Adaptive,
 
-    /// <summary>Spin for ever: a core for the lowest latency.</summary>
+    /// <summary>Spin without end: the lowest latency, at the cost of a core.</summary>
     Busy,
 
-    /// <summary>Sleep at once.</summary>
+    /// <summary>Block at once.</summary>
     Never,
 }

@@ -5,35 +5,35 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Ring.VhostUser;
 
 /// <summary>
-/// The socket for requests of the back-end's own (SET_BACKEND_REQ_FD). Messages ask for no reply and are never waited for:
-/// a front-end that does not read holds up nobody. Opened and closed by the session's thread; any thread sends.
+/// The socket for the back-end's own requests (vhost-user, "Back-end communication"). They need no reply and never block: a
+/// front-end that does not read it delays nothing. The session's thread opens and closes it; any thread sends.
 /// </summary>
 internal sealed class BackendChannel : IDisposable
 {
     private readonly Lock _lock = new();
     private UnixConnection? _socket;
 
-    /// <summary>Takes the socket, instead of one from before.</summary>
-    /// <returns>Null, or why it cannot be used; it is closed then.</returns>
+    /// <summary>Opens the channel on a socket, which replaces an earlier one.</summary>
+    /// <returns>Null, or why the socket cannot be used; it is closed then.</returns>
     internal string? Open(SafeFileHandle descriptor)
     {
         var socket = UnixConnection.FromDescriptor(descriptor);
-        // Nothing is read from it, so nothing shall pile up in it. A front-end that passed its own end of the session
-        // would keep that open beyond its death; this way it cuts off its answers, which is noticed at once.
+        // Nothing is read from it, so nothing may queue up in it. If the front-end passed its own end of the session, the
+        // shutdown also stops the back-end's replies, which the caller detects.
         if (!socket.TryShutdownReceive())
         {
             socket.Dispose();
-            return "the descriptor is no connected socket";
+            return "the descriptor is not a connected socket";
         }
         Replace(socket);
         return null;
     }
 
-    /// <summary>Says that the configuration space has changed.</summary>
+    /// <summary>Sends VHOST_USER_BACKEND_CONFIG_CHANGE_MSG.</summary>
     internal void NotifyConfigChanged()
     {
         var header = new VhostUserHeader { Request = (VhostUserRequest)VhostUserBackendRequest.ConfigChange, Flags = VhostUserHeader.Version };
-        // Where there is no room, as many such messages wait to be read, and each has the front-end read what is true then.
+        // A full socket holds unread messages of this kind, and the front-end reads the current configuration for each.
         lock (_lock) _socket?.TrySend(MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserHeader>(in header)));
     }
 

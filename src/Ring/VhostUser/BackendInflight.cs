@@ -6,8 +6,8 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Ring.VhostUser;
 
 /// <summary>
-/// The memory in which a session's rings remember what is in flight. The front-end keeps it while the back-end's process
-/// is gone. Used by the session's thread.
+/// The shared memory in which a session's rings record their chains in flight (vhost-user, "Inflight I/O tracking"). The
+/// front-end keeps it while the back-end is restarted. Used by the session's thread.
 /// </summary>
 internal sealed class BackendInflight : IDisposable
 {
@@ -17,21 +17,21 @@ internal sealed class BackendInflight : IDisposable
     private GuestMemory? _memory;
     private int _stride;
 
-    /// <summary>Makes the memory for a front-end that has none yet.</summary>
-    /// <param name="queues">Rings, as the front-end asks.</param>
-    /// <param name="largest">The largest ring that any of them may become: front-ends ask for less than they use.</param>
-    /// <param name="bytes">Its size.</param>
+    /// <summary>Allocates the memory for a front-end that has none yet.</summary>
+    /// <param name="queues">How many rings the front-end asks for.</param>
+    /// <param name="largest">The largest possible ring. Front-ends ask for smaller rings than they set up later.</param>
+    /// <param name="bytes">The size of the memory.</param>
     internal static SafeFileHandle Create(int queues, int largest, out long bytes)
     {
         bytes = (long)queues * Stride(largest);
         return SharedMemoryFile.Create("vmshunt-inflight", bytes);
     }
 
-    /// <summary>Takes the memory into use, new or from before.</summary>
+    /// <summary>Maps the memory, whether it is new or from an earlier session.</summary>
     /// <returns>Null, or why it cannot be used.</returns>
     internal string? Attach(in VhostUserInflight inflight, SafeFileHandle? file, int queues)
     {
-        if (file is null) return "memory for requests in flight came without a descriptor";
+        if (file is null) return "the memory for requests in flight has no descriptor";
         if (inflight.QueueCount == 0 || inflight.QueueCount > queues) return $"requests in flight of {inflight.QueueCount} rings; the device has {queues}";
         var stride = inflight.MmapSize / inflight.QueueCount / Alignment * Alignment;
         if (stride == 0 || stride > int.MaxValue) return $"{inflight.MmapSize:n0} bytes for the requests in flight of {inflight.QueueCount} rings";
@@ -51,8 +51,8 @@ internal sealed class BackendInflight : IDisposable
         return null;
     }
 
-    /// <summary>One ring's part; an empty window when there is no such memory.</summary>
-    /// <returns>Null, or why the ring has no place in it.</returns>
+    /// <summary>Finds the part of one ring; an empty window if no memory is attached.</summary>
+    /// <returns>Null, or why the ring does not fit.</returns>
     internal string? Find(int index, int size, bool packed, out MemoryWindow window)
     {
         window = default;

@@ -3,23 +3,23 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Ring.VhostUser;
 
-/// <summary>The memory regions that a front-end has shared. Every change makes a new <see cref="GuestMemory"/>.</summary>
+/// <summary>The memory regions of a front-end (vhost-user, "Memory access"). Every change makes a new <see cref="GuestMemory"/>.</summary>
 internal sealed class BackendMemory : IDisposable
 {
-    /// <summary>What GET_MAX_MEM_SLOTS answers.</summary>
+    /// <summary>The reply to GET_MAX_MEM_SLOTS.</summary>
     internal const int MaxRegions = 128;
 
     private readonly List<MemoryRegion> _regions = [];
 
-    /// <summary>The memory as it is now; replaced, never changed.</summary>
+    /// <summary>The current memory; replaced, never changed.</summary>
     internal GuestMemory Current { get; private set; } = new();
 
-    /// <summary>Maps a region. The descriptor is closed: the mapping needs it no longer.</summary>
+    /// <summary>Maps a region and closes its descriptor.</summary>
     internal string? Add(in VhostUserMemoryRegion region, SafeFileHandle? descriptor)
     {
-        if (descriptor is null) return "a memory region came without a descriptor";
+        if (descriptor is null) return "the memory region has no descriptor";
         using var file = descriptor;
-        if (_regions.Count == MaxRegions) return $"there are {MaxRegions} memory regions already";
+        if (_regions.Count == MaxRegions) return $"{MaxRegions} memory regions are mapped already";
         MemoryRegion mapped;
         try
         {
@@ -41,7 +41,7 @@ internal sealed class BackendMemory : IDisposable
     {
         var at = _regions.FindIndex(r =>
             r.GuestAddress == region.GuestAddress && r.Size == region.Size && r.UserAddress == region.UserAddress);
-        if (at < 0) return $"there is no memory region at {region.GuestAddress:x} of {region.Size:n0} bytes";
+        if (at < 0) return $"no memory region at {region.GuestAddress:x} has {region.Size:n0} bytes";
         var removed = _regions[at];
         _regions.RemoveAt(at);
         Rebuild();

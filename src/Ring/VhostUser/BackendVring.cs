@@ -5,8 +5,8 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Ring.VhostUser;
 
 /// <summary>
-/// One ring of a back-end session: what the front-end has said about it so far, and the ring being served once it has
-/// said enough. Used by the session's thread.
+/// One ring of a back-end session: its set-up so far and, once the set-up is complete, the ring that the device serves
+/// (vhost-user, "Ring states"). Used by the session's thread.
 /// </summary>
 internal sealed class BackendVring(int index) : IDisposable
 {
@@ -25,7 +25,7 @@ internal sealed class BackendVring(int index) : IDisposable
 
     internal bool IsEnabled { get; set; }
 
-    /// <summary>Where serving starts, or stopped last.</summary>
+    /// <summary>The position at which the ring starts, or at which it stopped.</summary>
     internal uint Position { get; private set; }
 
     internal string? SetSize(uint size, int maximum, ulong features)
@@ -33,7 +33,7 @@ internal sealed class BackendVring(int index) : IDisposable
         if (IsRunning) return $"ring {index} is running; its size cannot change";
         var packed = (features & PackedRing) != 0;
         if (size > maximum || !(packed ? PackedLayout.IsValidSize((int)size) : SplitLayout.IsValidSize((int)size)))
-            return $"ring {index}: a size of {size} is not possible (at most {maximum}{(packed ? "" : ", a power of two")})";
+            return $"ring {index}: a size of {size} is not valid (at most {maximum}{(packed ? "" : ", a power of two")})";
         _size = (int)size;
         return null;
     }
@@ -41,8 +41,8 @@ internal sealed class BackendVring(int index) : IDisposable
     internal string? SetPosition(uint position, ulong features)
     {
         if (IsRunning) return $"ring {index} is running; its base cannot change";
-        // The packed ring's base has two halves (virtio 1.3 §2.8; vhost-user, "packed virtqueues").
-        if ((features & PackedRing) == 0 && position > ushort.MaxValue) return $"ring {index}: a base of {position} is not possible";
+        // A packed ring's base has two halves (vhost-user, "Vring descriptor indices for packed virtqueues").
+        if ((features & PackedRing) == 0 && position > ushort.MaxValue) return $"ring {index}: a base of {position} is not valid";
         Position = position;
         return null;
     }
@@ -66,11 +66,11 @@ internal sealed class BackendVring(int index) : IDisposable
 
     internal void SetError(EventFd? error) => Replace(ref _error, error);
 
-    /// <summary>Tells the front-end that the ring is not served although it should be.</summary>
+    /// <summary>Signals that an enabled ring is not served.</summary>
     internal void SignalError() => _error?.Signal();
 
-    /// <summary>Serves the ring if everything it needs is known and it is not served already.</summary>
-    /// <returns>Null, or why a ring that should run cannot.</returns>
+    /// <summary>Starts the ring if its set-up is complete and it is not running.</summary>
+    /// <returns>Null, or why an enabled ring cannot run.</returns>
     internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, BackendInflight inflight, ulong features)
     {
         if (IsRunning || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
@@ -78,30 +78,30 @@ internal sealed class BackendVring(int index) : IDisposable
         var driverBytes = packed ? PackedLayout.EventBytes : SplitLayout.AvailableBytes(_size);
         var deviceBytes = packed ? PackedLayout.EventBytes : SplitLayout.UsedBytes(_size);
         // The features may have changed since the size was set.
-        if (!packed && !SplitLayout.IsValidSize(_size)) return $"ring {index}: a split ring of {_size} entries is not possible";
+        if (!packed && !SplitLayout.IsValidSize(_size)) return $"ring {index}: a split ring of {_size} entries is not valid";
         if (packed && address.Available % 4 != 0) return $"ring {index}: its driver area is misaligned (virtio 1.3 §2.8)";
         if (!memory.TryGetWindowByUserAddress(address.Descriptors, SplitLayout.DescriptorBytes(_size), out var descriptors)
             || !memory.TryGetWindowByUserAddress(address.Available, driverBytes, out var driver)
             || !memory.TryGetWindowByUserAddress(address.Used, deviceBytes, out var used))
         {
-            return $"ring {index}: a part of it is outside the guest's memory";
+            return $"ring {index}: an area is outside the guest's memory";
         }
         if (inflight.Find(index, _size, packed, out _inflight) is { } fault) return fault;
         _running = device.Start(new VringSetup(index, _size, Position, features, memory, descriptors, driver, used, _kick, _call, _error, _inflight));
         return null;
     }
 
-    /// <summary>Stops serving and remembers where; a later start goes on there.</summary>
+    /// <summary>Stops the ring and keeps its position; a later start continues there.</summary>
     internal void Pause()
     {
         if (_running is null) return;
         Position = _running.Stop();
         _running = null;
-        // Nothing is in flight in a ring that was stopped in order: its next driver starts with a clean record.
+        // A ring that stopped in order has nothing in flight, so its record is cleared.
         _inflight.Span.Clear();
     }
 
-    /// <summary>Stops serving and forgets what started it: the next kick descriptor starts it again.</summary>
+    /// <summary>Stops the ring and drops its eventfds; the next SET_VRING_KICK starts it again.</summary>
     internal void Stop()
     {
         Pause();

@@ -4,58 +4,58 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Ring.VhostUser;
 
 /// <summary>
-/// A device behind a vhost-user socket. The back-end speaks the protocol and owns memory and descriptors; the device
-/// knows features, configuration and how to serve a ring. All calls come from the session's thread.
+/// A device behind a vhost-user socket. The back-end implements the protocol and owns memory and descriptors; the device
+/// defines features and configuration space and serves the rings. The session's thread makes all calls.
 /// </summary>
 public interface IVhostUserDevice
 {
-    /// <summary>The virtio feature bits offered, without the one that vhost-user adds.</summary>
+    /// <summary>The offered virtio features, without VHOST_USER_F_PROTOCOL_FEATURES.</summary>
     ulong Features { get; }
 
-    /// <summary>The driver has chosen its features, of those offered; perhaps again.</summary>
+    /// <summary>The driver has set a subset of the offered features; it may do so again.</summary>
     void FeaturesChosen(ulong features);
 
-    /// <summary>How many rings there may be.</summary>
+    /// <summary>The number of rings.</summary>
     int QueueCount { get; }
 
-    /// <summary>The largest ring.</summary>
+    /// <summary>The most entries of a ring.</summary>
     int MaxQueueSize { get; }
 
-    /// <summary>Copies configuration space.</summary>
+    /// <summary>Reads from the configuration space.</summary>
     /// <returns>False when the range is not inside it.</returns>
     bool TryReadConfig(int offset, Span<byte> target);
 
-    /// <summary>Writes configuration space on the driver's behalf.</summary>
+    /// <summary>Writes to the configuration space for the driver.</summary>
     /// <returns>False when the range is not writable.</returns>
     bool TryWriteConfig(int offset, ReadOnlySpan<byte> source);
 
-    /// <summary>Starts to serve a ring on a thread of its own. Everything in the set-up is checked and stays valid until the ring is stopped.</summary>
+    /// <summary>Starts to serve a ring on another thread. The set-up is checked, and stays valid until the ring is stopped.</summary>
     IRunningVring Start(VringSetup setup);
 }
 
-/// <summary>A ring being served.</summary>
+/// <summary>A ring that the device serves.</summary>
 public interface IRunningVring
 {
     /// <summary>
-    /// Finishes what was taken, returns it, and stops; afterwards nothing touches the guest's memory through this ring.
+    /// Completes and returns all popped chains, then stops. Afterwards this ring does not access the guest's memory.
     /// </summary>
-    /// <returns>Where the next entry would be taken (GET_VRING_BASE), in the form of the ring's layout.</returns>
+    /// <returns>The position of the next chain, in the form of GET_VRING_BASE.</returns>
     uint Stop();
 }
 
-/// <summary>A ring as the front-end configured it.</summary>
-/// <param name="Index">Which ring.</param>
+/// <summary>The set-up of a ring.</summary>
+/// <param name="Index">The ring's index.</param>
 /// <param name="Size">Entries; valid for the ring's layout.</param>
-/// <param name="Position">Where to start (SET_VRING_BASE), in the form of the ring's layout.</param>
+/// <param name="Position">The position of the first chain, in the form of SET_VRING_BASE.</param>
 /// <param name="Features">The negotiated virtio features.</param>
 /// <param name="Memory">The guest's memory; alive until the ring is stopped.</param>
 /// <param name="Descriptors">The descriptor area.</param>
 /// <param name="Driver">The driver area: available ring, or the packed ring's event suppression.</param>
 /// <param name="Device">The device area: used ring, or the packed ring's event suppression.</param>
-/// <param name="Kick">The driver's eventfd, or null: poll.</param>
-/// <param name="Call">The device's eventfd, or null: the driver polls.</param>
-/// <param name="Error">Signalled when the ring breaks, or null.</param>
-/// <param name="Inflight">Where the ring remembers what is in flight, or an empty window.</param>
+/// <param name="Kick">The driver's eventfd; null when the device must poll.</param>
+/// <param name="Call">The device's eventfd; null when the driver polls.</param>
+/// <param name="Error">The eventfd to signal when the ring breaks, or null.</param>
+/// <param name="Inflight">Memory for the record of chains in flight, or an empty window.</param>
 public sealed record VringSetup(
     int Index,
     int Size,

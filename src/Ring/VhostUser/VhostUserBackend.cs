@@ -4,13 +4,14 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Ring.VhostUser;
 
 /// <summary>
-/// The device end of one vhost-user session: takes the front-end's messages on the calling thread until it closes,
-/// keeps its memory and descriptors, and starts and stops the device's rings. When <see cref="Run"/> returns, no ring
-/// runs and no memory is mapped; <see cref="Dispose"/> then closes the socket: whoever waits for the close may rely on it.
+/// The device end of one vhost-user session. It processes the front-end's messages on the calling thread, owns the shared
+/// memory and the descriptors, and starts and stops the device's rings. When <see cref="Run"/> returns, no ring runs and no
+/// memory is mapped; only then does <see cref="Dispose"/> close the socket, so the front-end can rely on the close.
 /// </summary>
+/// <remarks>Quoted titles are those of QEMU's <c>docs/interop/vhost-user.rst</c>; a message is specified under its own name.</remarks>
 /// <param name="connection">The session; owned.</param>
 /// <param name="device">The device; not owned.</param>
-/// <param name="report">Told of refused messages, a line each.</param>
+/// <param name="report">Receives one line per refused message.</param>
 public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserDevice device, Action<string> report) : IDisposable
 {
     private const ulong ProtocolFeaturesBit = 1UL << 30;
@@ -33,7 +34,8 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private bool _featuresRefused;
 
     /// <summary>
-    /// Tells the front-end that configuration space has changed, if it gave a socket for that. Any thread; never waits.
+    /// Notifies the front-end that the configuration space has changed, if it has opened a channel for that. Any thread;
+    /// never blocks.
     /// </summary>
     public void NotifyConfigChanged()
     {
@@ -41,7 +43,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     }
 
     /// <summary>Serves the session until the front-end closes it or breaks the protocol.</summary>
-    /// <returns>Null for an orderly end, or why it ended.</returns>
+    /// <returns>Null when the front-end closed the session between messages, or why it failed.</returns>
     public string? Run()
     {
         try
@@ -59,7 +61,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         }
     }
 
-    /// <summary>Stops the rings and unmaps the memory, as the end of <see cref="Run"/> does; then closes the socket.</summary>
+    /// <summary>Stops the rings, unmaps the memory and closes the socket.</summary>
     public void Dispose()
     {
         Release();
@@ -76,7 +78,8 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
 
     private void Handle(VhostUserHeader header)
     {
-        if ((header.Flags & VhostUserHeader.Reply) != 0) throw new VhostUserException($"{header.Request}: a reply that nobody asked for");
+        if ((header.Flags & VhostUserHeader.Reply) != 0) throw new VhostUserException($"{header.Request}: an unexpected reply");
+        // "Communication": these messages have a reply of their own, with or without NEED_REPLY.
         switch (header.Request)
         {
             case VhostUserRequest.GetFeatures:
@@ -105,6 +108,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
                 return;
         }
 
+        // "VHOST_USER_PROTOCOL_F_REPLY_ACK": zero for success.
         var refusal = Apply(header.Request);
         if (refusal is not null) report($"{header.Request} refused: {refusal}");
         if ((header.Flags & VhostUserHeader.NeedReply) != 0) Reply(refusal is null ? 0UL : 1UL);
@@ -130,9 +134,10 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.SetInflightFd => SetInflight(),
         VhostUserRequest.SetStatus => SetStatus(connection.PayloadAs<ulong>()),
         VhostUserRequest.ResetDevice or VhostUserRequest.ResetOwner => Reset(),
-        _ => "the message is unknown here",
+        _ => "the message is not supported",
     };
 
+    // "VHOST_USER_SET_FEATURES"
     private string? SetFeatures(ulong features)
     {
         var unknown = features & ~(device.Features | ProtocolFeaturesBit);
@@ -143,6 +148,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         return null;
     }
 
+    // "VHOST_USER_SET_PROTOCOL_FEATURES": also before SET_FEATURES.
     private string? SetProtocolFeatures(ulong features)
     {
         var unknown = features & ~(ulong)OfferedProtocol;
@@ -151,18 +157,20 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         return null;
     }
 
+    // "VHOST_USER_SET_BACKEND_REQ_FD"
     private string? SetBackendChannel()
     {
         if ((_protocolFeatures & VhostUserProtocolFeatures.BackendRequests) == 0) return "BACKEND_REQ was not negotiated";
-        if (connection.TakeDescriptor() is not { } socket) return "no descriptor came along";
+        if (connection.TakeDescriptor() is not { } socket) return "the message has no descriptor";
         if (_channel.Open(socket) is { } fault) return fault;
-        return connection.Socket.CanSend ? null : throw new VhostUserException("SET_BACKEND_REQ_FD gave an end of this very session");
+        return connection.Socket.CanSend ? null : throw new VhostUserException("SET_BACKEND_REQ_FD passed an end of this session");
     }
 
+    // "VHOST_USER_SET_STATUS"
     private string? SetStatus(ulong status)
     {
         if ((status & StatusMask) == 0) return Reset();
-        // A driver that asks for more than was offered finds out here (virtio 1.3 §2.2.2).
+        // A driver that sets features that were not offered must not see FEATURES_OK (virtio 1.3 §2.2.2).
         _status = status & StatusMask & ~(_featuresRefused ? FeaturesOk : 0);
         return StartAll();
     }
@@ -170,6 +178,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     /// <summary>With STATUS, no ring is served before the driver is ready (virtio 1.3 §2.1.2).</summary>
     private bool IsDriverReady => (_protocolFeatures & VhostUserProtocolFeatures.Status) == 0 || (_status & DriverOk) != 0;
 
+    // "VHOST_USER_RESET_DEVICE"; "VHOST_USER_RESET_OWNER" is deprecated and may disable all rings.
     private string? Reset()
     {
         foreach (var vring in _vrings)
@@ -182,24 +191,24 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         return null;
     }
 
+    // "Single memory region description": eight bytes of padding, then the region.
     private VhostUserMemoryRegion MemoryPayload()
     {
-        // ADD_MEM_REG and REM_MEM_REG put eight bytes of padding before the region.
         var payload = connection.Payload;
         return payload.Length == sizeof(ulong) + VhostUserMemoryRegion.Bytes
             ? MemoryMarshal.Read<VhostUserMemoryRegion>(payload[sizeof(ulong)..])
             : throw new VhostUserException($"{connection.Header.Request} carries {payload.Length} bytes, not 40");
     }
 
+    // "VHOST_USER_SET_MEM_TABLE"; "Memory regions description": a count, padding, then up to eight regions.
     private string? SetMemTable()
     {
-        // u32 count, u32 padding, then the regions.
         var payload = connection.Payload.ToArray();
         if (payload.Length < 8) throw new VhostUserException("SET_MEM_TABLE is too short");
         var count = MemoryMarshal.Read<uint>(payload);
-        if (count is 0 or > 8) return $"{count} regions in one table; 1 to 8 are possible";
+        if (count is 0 or > 8) return $"{count} regions in one table; 1 to 8 are valid";
         if (payload.Length < 8 + count * VhostUserMemoryRegion.Bytes || connection.DescriptorCount != count)
-            return $"a table of {count} regions came with {payload.Length} bytes and {connection.DescriptorCount} descriptors";
+            return $"a table of {count} regions has {payload.Length} bytes and {connection.DescriptorCount} descriptors";
         return ChangeMemory(() =>
         {
             _memory.Clear();
@@ -217,8 +226,8 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     }
 
     /// <summary>
-    /// Memory changes between requests, never under one: rings pause, and go on where they stopped. The answer is about
-    /// the memory; a ring that is no longer inside it waits for memory that is.
+    /// Pauses all rings while the memory changes, so it never changes during a request. The reply is about the memory; a ring
+    /// whose areas are no longer inside stays stopped until they are.
     /// </summary>
     private string? ChangeMemory(Func<string?> change)
     {
@@ -228,7 +237,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         return fault;
     }
 
-    /// <returns>Null, or why a ring that should run cannot.</returns>
+    /// <returns>Null, or why an enabled ring cannot run.</returns>
     private string? StartAll()
     {
         string? fault = null;
@@ -241,12 +250,14 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         return fault;
     }
 
+    // "A vring state description"
     private string? OnState(Func<BackendVring, uint, string?> action)
     {
         var state = connection.PayloadAs<VringState>();
         return state.Index < _vrings.Length ? action(_vrings[state.Index], state.Value) : NoSuchRing(state.Index);
     }
 
+    // "VHOST_USER_SET_VRING_KICK", "_CALL" and "_ERR": bits 0 to 7 are the index, bit 8 is the invalid FD flag.
     private string? OnDescriptor(Action<BackendVring, EventFd?> action)
     {
         var word = connection.PayloadAs<ulong>();
@@ -254,22 +265,24 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         if (index >= (ulong)_vrings.Length) return NoSuchRing(index);
         var without = (word & VringDescriptorWord.NoDescriptor) != 0;
         var handle = without ? null : connection.TakeDescriptor();
-        if (!without && handle is null) return $"ring {index}: no descriptor came along and the no-descriptor bit is not set";
+        if (!without && handle is null) return $"ring {index}: the message has neither a descriptor nor the invalid FD flag";
         EventFd? eventFd = null;
-        if (handle is not null && !EventFd.TryFromPeer(handle, out eventFd)) return $"ring {index}: the descriptor is no eventfd";
+        if (handle is not null && !EventFd.TryFromPeer(handle, out eventFd)) return $"ring {index}: the descriptor is not an eventfd";
         var vring = _vrings[index];
-        // A ring being served holds its descriptors: it pauses for the exchange.
+        // "Ring states": a running ring accepts new eventfds. It pauses for the exchange.
         vring.Pause();
         action(vring, eventFd);
         return Start(vring);
     }
 
+    // "VHOST_USER_SET_VRING_ADDR"
     private string? SetVringAddress(VringAddress address)
     {
         if (address.Index >= _vrings.Length) return NoSuchRing(address.Index);
         return _vrings[address.Index].SetAddress(address) ?? Start(_vrings[address.Index]);
     }
 
+    // "VHOST_USER_SET_VRING_ENABLE"
     private string? Enable(BackendVring vring, uint value)
     {
         if (value > 1) return $"enable is 0 or 1, not {value}";
@@ -281,11 +294,12 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
 
     private string? Start(BackendVring vring)
     {
-        // Without the protocol-features bit there is no SET_VRING_ENABLE: a ring with a kick is on.
+        // "Ring states": without the protocol-features bit, a ring starts enabled.
         if ((_features & ProtocolFeaturesBit) == 0) vring.IsEnabled = true;
         return !IsDriverReady ? null : vring.StartIfReady(device, _memory.Current, _inflight, _features);
     }
 
+    // "VHOST_USER_SET_CONFIG"
     private string? SetConfig()
     {
         var payload = connection.Payload;
@@ -293,10 +307,11 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         var header = MemoryMarshal.Read<VhostUserConfigHeader>(payload);
         var bytes = payload[VhostUserConfigHeader.Bytes..];
         if (header.Size != bytes.Length || header.Offset > VhostUserConfigHeader.MaxSpace)
-            return $"configuration of {header.Size} bytes at {header.Offset} came with {bytes.Length} bytes";
-        return device.TryWriteConfig((int)header.Offset, bytes) ? null : $"configuration at {header.Offset} is not writable";
+            return $"the configuration of {header.Size} bytes at {header.Offset} has {bytes.Length} bytes";
+        return device.TryWriteConfig((int)header.Offset, bytes) ? null : $"the configuration at {header.Offset} is not writable";
     }
 
+    // "VHOST_USER_GET_CONFIG": an empty payload reports an error.
     private void ReplyConfig()
     {
         var payload = connection.Payload;
@@ -308,10 +323,10 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         var known = header.Size <= VhostUserConfigHeader.MaxSpace && header.Offset <= VhostUserConfigHeader.MaxSpace - header.Size
             && device.TryReadConfig((int)header.Offset, reply.Slice(VhostUserConfigHeader.Bytes, (int)header.Size));
         if (!known) report($"GetConfig refused: {header.Size} bytes at {header.Offset} are not in the configuration space");
-        // An empty reply says that there is no such configuration.
         connection.Send(VhostUserRequest.GetConfig, VhostUserHeader.Reply, known ? reply[..(VhostUserConfigHeader.Bytes + (int)header.Size)] : default);
     }
 
+    // "VHOST_USER_GET_VRING_BASE": stops the ring, after its popped chains are returned.
     private void ReplyVringBase()
     {
         var state = connection.PayloadAs<VringState>();
@@ -321,6 +336,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         connection.Send(VhostUserRequest.GetVringBase, VhostUserHeader.Reply, new VringState { Index = state.Index, Value = vring.Position });
     }
 
+    // "Inflight description"
     private VhostUserInflight InflightPayload()
     {
         var payload = connection.Payload;
@@ -329,6 +345,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
             : throw new VhostUserException($"{connection.Header.Request} carries {payload.Length} bytes, not {VhostUserInflight.Bytes}");
     }
 
+    // "VHOST_USER_SET_INFLIGHT_FD"
     private string? SetInflight()
     {
         var inflight = InflightPayload();
@@ -336,6 +353,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         return ChangeMemory(() => _inflight.Attach(inflight, file, _vrings.Length));
     }
 
+    // "VHOST_USER_GET_INFLIGHT_FD"
     private void ReplyInflight()
     {
         var inflight = InflightPayload();
@@ -354,5 +372,5 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
 
     private void Reply(ulong value) => connection.Send(connection.Header.Request, VhostUserHeader.Reply, value);
 
-    private string NoSuchRing(ulong index) => $"there is no ring {index}; the device has {_vrings.Length}";
+    private string NoSuchRing(ulong index) => $"ring {index} does not exist; the device has {_vrings.Length}";
 }

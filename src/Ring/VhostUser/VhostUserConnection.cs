@@ -5,16 +5,16 @@ using VmShunt.Ring.Interop;
 
 namespace VmShunt.Ring.VhostUser;
 
-/// <summary>A peer broke the vhost-user protocol in a way that leaves the stream's meaning in doubt; the session ends.</summary>
+/// <summary>The peer broke the vhost-user protocol, and the rest of the stream cannot be interpreted. The session ends.</summary>
 public sealed class VhostUserException(string message) : IOException(message);
 
 /// <summary>
-/// vhost-user messages over one socket: exactly a header, then exactly its payload, with descriptors in order. Both ends
-/// use it; one thread at a time. The payload of the last message lives in the connection until the next receive.
+/// vhost-user messages over one socket: a header, its payload and the descriptors, in order (vhost-user, "Message
+/// Specification"). For both ends; one thread at a time. The payload of a message is valid until the next receive.
 /// </summary>
 public sealed class VhostUserConnection(UnixConnection socket) : IDisposable
 {
-    /// <summary>The largest payload accepted; no message of the protocol that we speak is larger.</summary>
+    /// <summary>The largest payload accepted; no supported message has a larger one.</summary>
     public const int MaxPayload = 4096;
 
     private readonly byte[] _payload = new byte[MaxPayload];
@@ -30,10 +30,10 @@ public sealed class VhostUserConnection(UnixConnection socket) : IDisposable
     /// <summary>The payload of the last message received.</summary>
     public ReadOnlySpan<byte> Payload => _payload.AsSpan(0, (int)Header.Size);
 
-    /// <summary>How many descriptors came with the last message.</summary>
+    /// <summary>How many descriptors of the last message are not yet taken.</summary>
     public int DescriptorCount => _descriptors.Count;
 
-    /// <summary>Takes the next descriptor of the last message; the caller owns it. Null when there is none.</summary>
+    /// <summary>Takes the next descriptor of the last message, which the caller then owns; null if none is left.</summary>
     public SafeFileHandle? TakeDescriptor() => _descriptors.TryTake(out var handle) ? handle : null;
 
     /// <summary>Reads the payload as a structure.</summary>
@@ -45,9 +45,9 @@ public sealed class VhostUserConnection(UnixConnection socket) : IDisposable
             : throw new VhostUserException($"{Header.Request} carries {Payload.Length} bytes, not {Unsafe.SizeOf<T>()}");
     }
 
-    /// <summary>Waits for one message. Descriptors that the last one left are closed.</summary>
+    /// <summary>Blocks for one message. Untaken descriptors of the last one are closed.</summary>
     /// <returns>False when the peer closed the connection between messages.</returns>
-    /// <exception cref="VhostUserException">The header cannot be right.</exception>
+    /// <exception cref="VhostUserException">The header is invalid.</exception>
     /// <exception cref="IOException">The connection failed.</exception>
     public bool Receive()
     {
@@ -66,7 +66,7 @@ public sealed class VhostUserConnection(UnixConnection socket) : IDisposable
     }
 
     /// <summary>Sends one message. Descriptors stay the caller's.</summary>
-    /// <exception cref="IOException">The peer is gone.</exception>
+    /// <exception cref="IOException">The peer has closed the connection.</exception>
     public void Send(VhostUserRequest request, uint flags, ReadOnlySpan<byte> payload, ReadOnlySpan<SafeHandle> descriptors = default)
     {
         var header = new VhostUserHeader { Request = request, Flags = VhostUserHeader.Version | flags, Size = (uint)payload.Length };

@@ -5,9 +5,9 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Ring.VhostUser;
 
 /// <summary>
-/// The driver end of a vhost-user session: negotiates with any back-end, shares memory, reads configuration, starts and
-/// stops rings. Blocking calls from one thread. Addresses that it names are guest-physical: this front-end gives each
-/// region a user address equal to its guest-physical one.
+/// The driver end of a vhost-user session with any back-end: negotiates features, shares memory, reads the configuration
+/// space, starts and stops rings. Calls block, and come from one thread. All addresses are guest-physical: this front-end
+/// makes the user address of each region equal to its guest-physical one.
 /// </summary>
 public sealed class VhostUserFrontend : IDisposable
 {
@@ -18,26 +18,27 @@ public sealed class VhostUserFrontend : IDisposable
         | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.BackendRequests;
 
     private readonly VhostUserConnection _connection;
+    private bool _hasProtocolFeatures;
 
     private VhostUserFrontend(VhostUserConnection connection) => _connection = connection;
 
-    /// <summary>The virtio features in use, without vhost-user's own bit.</summary>
+    /// <summary>The negotiated virtio features, without VHOST_USER_F_PROTOCOL_FEATURES.</summary>
     public ulong Features { get; private set; }
 
-    /// <summary>The protocol features in use.</summary>
+    /// <summary>The negotiated protocol features.</summary>
     public VhostUserProtocolFeatures ProtocolFeatures { get; private set; }
 
-    /// <summary>How many rings the back-end serves.</summary>
+    /// <summary>How many rings the back-end supports.</summary>
     public int QueueCount { get; private set; } = 1;
 
-    /// <summary>The socket; readable when the back-end has closed the session.</summary>
+    /// <summary>The socket. It becomes readable when the back-end closes the session.</summary>
     public SafeHandle Handle => _connection.Socket.Handle;
 
-    /// <summary>Opens a session and agrees on features.</summary>
-    /// <param name="socket">Connected; owned from now on, also when this fails.</param>
+    /// <summary>Opens a session and negotiates features.</summary>
+    /// <param name="socket">A connected socket, which the session owns, even if this call fails.</param>
     /// <param name="wanted">The virtio features that the driver can use.</param>
-    /// <param name="required">Those it cannot do without.</param>
-    /// <exception cref="IOException">The back-end is gone, breaks the protocol, or lacks a required feature.</exception>
+    /// <param name="required">The virtio features that the driver needs.</param>
+    /// <exception cref="IOException">The back-end closes the session, breaks the protocol, or lacks a required feature.</exception>
     public static VhostUserFrontend Open(UnixConnection socket, ulong wanted, ulong required)
     {
         var frontend = new VhostUserFrontend(new VhostUserConnection(socket));
@@ -54,8 +55,8 @@ public sealed class VhostUserFrontend : IDisposable
     }
 
     /// <summary>Shares the guest's memory. Regions must not overlap; at most eight.</summary>
-    /// <param name="regions">Where the regions are, in guest-physical addresses and in the file.</param>
-    /// <param name="file">The file behind all of them.</param>
+    /// <param name="regions">Guest-physical address, size and file offset of each region.</param>
+    /// <param name="file">The file that all regions map.</param>
     public void ShareMemory(ReadOnlySpan<(ulong GuestAddress, ulong Size, ulong FileOffset)> regions, SafeFileHandle file)
     {
         if ((ProtocolFeatures & VhostUserProtocolFeatures.ConfigureMemSlots) != 0)
@@ -82,10 +83,10 @@ public sealed class VhostUserFrontend : IDisposable
         Command(VhostUserRequest.SetMemTable, table[..(8 + regions.Length * VhostUserMemoryRegion.Bytes)], handles);
     }
 
-    /// <summary>Reads device configuration space.</summary>
-    /// <param name="target">What is read.</param>
-    /// <param name="offset">Where it starts.</param>
-    /// <returns>False when the back-end has no configuration to give.</returns>
+    /// <summary>Reads from the configuration space.</summary>
+    /// <param name="target">Receives the bytes.</param>
+    /// <param name="offset">The offset of the first byte.</param>
+    /// <returns>False when the back-end has no such configuration.</returns>
     public bool TryReadConfig(Span<byte> target, int offset = 0)
     {
         if ((ProtocolFeatures & VhostUserProtocolFeatures.Config) == 0) return false;
@@ -100,8 +101,8 @@ public sealed class VhostUserFrontend : IDisposable
         return true;
     }
 
-    /// <summary>Writes device configuration space.</summary>
-    /// <returns>False when the back-end refused it; one that cannot acknowledge is believed to have taken it.</returns>
+    /// <summary>Writes to the configuration space.</summary>
+    /// <returns>False when the back-end refused the write. Without REPLY_ACK the write counts as accepted.</returns>
     public bool TryWriteConfig(ReadOnlySpan<byte> source, int offset)
     {
         if ((ProtocolFeatures & VhostUserProtocolFeatures.Config) == 0) return false;
@@ -111,8 +112,8 @@ public sealed class VhostUserFrontend : IDisposable
         return TryCommand(VhostUserRequest.SetConfig, payload);
     }
 
-    /// <summary>Gives the back-end a socket for requests of its own (<see cref="VhostUserBackendRequest"/>).</summary>
-    /// <returns>The socket to read them from, the caller's; null when the back-end makes none.</returns>
+    /// <summary>Opens a channel for the back-end's own requests (<see cref="VhostUserBackendRequest"/>).</summary>
+    /// <returns>The channel, which the caller owns; null when the back-end does not support it.</returns>
     public VhostUserConnection? OpenBackendRequests()
     {
         if ((ProtocolFeatures & VhostUserProtocolFeatures.BackendRequests) == 0) return null;
@@ -132,15 +133,15 @@ public sealed class VhostUserFrontend : IDisposable
         }
     }
 
-    /// <summary>Hands a ring to the back-end and switches it on.</summary>
-    /// <param name="index">Which ring.</param>
+    /// <summary>Sets a ring up and enables it.</summary>
+    /// <param name="index">The ring's index.</param>
     /// <param name="size">Entries.</param>
-    /// <param name="position">Where to start.</param>
+    /// <param name="position">The position of the first chain.</param>
     /// <param name="descriptors">Guest-physical address of the descriptor area.</param>
     /// <param name="driver">Guest-physical address of the driver area (available ring).</param>
     /// <param name="device">Guest-physical address of the device area (used ring).</param>
-    /// <param name="kick">The driver's eventfd; stays the caller's.</param>
-    /// <param name="call">The device's eventfd; stays the caller's.</param>
+    /// <param name="kick">The driver's eventfd, which the caller keeps.</param>
+    /// <param name="call">The device's eventfd, which the caller keeps.</param>
     public void StartRing(int index, int size, uint position, ulong descriptors, ulong driver, ulong device, EventFd kick, EventFd call)
     {
         ArgumentNullException.ThrowIfNull(kick);
@@ -150,26 +151,27 @@ public sealed class VhostUserFrontend : IDisposable
         Command(VhostUserRequest.SetVringAddr, new VringAddress { Index = (uint)index, Descriptors = descriptors, Available = driver, Used = device });
         Command(VhostUserRequest.SetVringCall, (ulong)index, call.Handle);
         Command(VhostUserRequest.SetVringKick, (ulong)index, kick.Handle);
-        Command(VhostUserRequest.SetVringEnable, new VringState { Index = (uint)index, Value = 1 });
+        // Without the protocol-features bit there is no SET_VRING_ENABLE, and the kick starts the ring enabled ("Ring states").
+        if (_hasProtocolFeatures) Command(VhostUserRequest.SetVringEnable, new VringState { Index = (uint)index, Value = 1 });
     }
 
-    /// <summary>Stops a ring; when it returns, the back-end has returned all that it took.</summary>
-    /// <returns>Where it would have gone on, in the form of the ring's layout.</returns>
+    /// <summary>Stops a ring. When the call returns, the back-end has returned all popped chains.</summary>
+    /// <returns>The position of the next chain, in the form of the ring's layout.</returns>
     public uint StopRing(int index)
     {
         _connection.Send(VhostUserRequest.GetVringBase, 0, new VringState { Index = (uint)index });
         ReceiveReply(VhostUserRequest.GetVringBase);
         var state = _connection.PayloadAs<VringState>();
-        // A packed ring's place has two halves, each with a wrap counter.
+        // "Vring descriptor indices for packed virtqueues": two halves, each with a wrap counter.
         if (state.Index != (uint)index || (state.Value > ushort.MaxValue && (Features & PackedRing) == 0))
-            throw new VhostUserException($"the back-end says that ring {index} stopped with ring {state.Index} at {state.Value}");
+            throw new VhostUserException($"the back-end reports ring {state.Index} at {state.Value} for the stop of ring {index}");
         return state.Value;
     }
 
     /// <summary>
-    /// Ends the session and waits for the back-end to close its end, which it does once it has let go of the memory.
+    /// Ends the session and waits until the back-end closes its end, which it does after it has unmapped the memory.
     /// </summary>
-    /// <returns>False when it did not within the time.</returns>
+    /// <returns>False when the timeout expired.</returns>
     public bool Close(int timeoutMilliseconds)
     {
         using var wait = new WaitSet(_connection.Socket.Handle);
@@ -187,14 +189,14 @@ public sealed class VhostUserFrontend : IDisposable
         {
             for (long left = timeoutMilliseconds; left >= 0 && wait.Wait((int)left); left = deadline - Environment.TickCount64)
             {
-                // A late answer is no close: the memory may still be in use.
+                // A late reply is not a close: the back-end may still access the memory.
                 if (_connection.Socket.Receive(late) == 0) return true;
             }
             return false;
         }
         catch (IOException)
         {
-            // It closed without reading all that we had sent.
+            // The back-end closed before it read everything.
             return true;
         }
     }
@@ -208,7 +210,8 @@ public sealed class VhostUserFrontend : IDisposable
         var offered = Query(VhostUserRequest.GetFeatures);
         if ((required & ~offered) != 0) throw new IOException($"the back-end does not offer required features {required & ~offered:x}");
         Features = offered & wanted;
-        if ((offered & ProtocolFeaturesBit) != 0)
+        _hasProtocolFeatures = (offered & ProtocolFeaturesBit) != 0;
+        if (_hasProtocolFeatures)
         {
             ProtocolFeatures = (VhostUserProtocolFeatures)Query(VhostUserRequest.GetProtocolFeatures) & WantedProtocol;
             _connection.Send(VhostUserRequest.SetProtocolFeatures, 0, (ulong)ProtocolFeatures);
@@ -252,9 +255,9 @@ public sealed class VhostUserFrontend : IDisposable
 
     private void ReceiveReply(VhostUserRequest request)
     {
-        if (!_connection.Receive()) throw new IOException($"the back-end closed the session instead of answering {request}");
+        if (!_connection.Receive()) throw new IOException($"the back-end closed the session instead of replying to {request}");
         var header = _connection.Header;
         if (header.Request != request || (header.Flags & VhostUserHeader.Reply) == 0)
-            throw new VhostUserException($"the back-end answered {request} with {header.Request}");
+            throw new VhostUserException($"the back-end replied to {request} with {header.Request}");
     }
 }

@@ -6,16 +6,16 @@ public enum VhostUserRequest : uint
     /// <summary>The device's feature bits.</summary>
     GetFeatures = 1,
 
-    /// <summary>The driver's choice of them.</summary>
+    /// <summary>The features that the driver accepts.</summary>
     SetFeatures = 2,
 
-    /// <summary>The front-end takes the session.</summary>
+    /// <summary>Marks the sender as the owner of the session.</summary>
     SetOwner = 3,
 
-    /// <summary>Deprecated; stops everything.</summary>
+    /// <summary>Deprecated; disables all rings.</summary>
     ResetOwner = 4,
 
-    /// <summary>All memory regions at once, a descriptor each.</summary>
+    /// <summary>All memory regions at once, with one descriptor each.</summary>
     SetMemTable = 5,
 
     /// <summary>Dirty log memory.</summary>
@@ -30,10 +30,10 @@ public enum VhostUserRequest : uint
     /// <summary>A ring's three addresses.</summary>
     SetVringAddr = 9,
 
-    /// <summary>Where in the ring to start.</summary>
+    /// <summary>A ring's position.</summary>
     SetVringBase = 10,
 
-    /// <summary>Stops a ring and asks where it is.</summary>
+    /// <summary>Stops a ring and returns its position.</summary>
     GetVringBase = 11,
 
     /// <summary>The driver's eventfd.</summary>
@@ -48,34 +48,34 @@ public enum VhostUserRequest : uint
     /// <summary>The back-end's protocol features.</summary>
     GetProtocolFeatures = 15,
 
-    /// <summary>The front-end's choice of them.</summary>
+    /// <summary>The protocol features that the front-end accepts.</summary>
     SetProtocolFeatures = 16,
 
-    /// <summary>How many queues there may be.</summary>
+    /// <summary>The number of queues that the back-end supports.</summary>
     GetQueueNum = 17,
 
-    /// <summary>Switches a ring on or off.</summary>
+    /// <summary>Enables or disables a ring.</summary>
     SetVringEnable = 18,
 
     /// <summary>A socket for the back-end's own requests.</summary>
     SetBackendReqFd = 21,
 
-    /// <summary>Reads device configuration space.</summary>
+    /// <summary>Reads from the configuration space.</summary>
     GetConfig = 24,
 
-    /// <summary>Writes device configuration space.</summary>
+    /// <summary>Writes to the configuration space.</summary>
     SetConfig = 25,
 
-    /// <summary>Memory for requests in flight.</summary>
+    /// <summary>Allocates memory for requests in flight.</summary>
     GetInflightFd = 31,
 
-    /// <summary>Gives that memory back after a reconnect.</summary>
+    /// <summary>Passes that memory to the back-end, also after a reconnect.</summary>
     SetInflightFd = 32,
 
     /// <summary>Resets the device.</summary>
     ResetDevice = 34,
 
-    /// <summary>How many memory regions the back-end can hold.</summary>
+    /// <summary>The number of memory regions that the back-end supports.</summary>
     GetMaxMemSlots = 36,
 
     /// <summary>Adds one memory region.</summary>
@@ -84,21 +84,21 @@ public enum VhostUserRequest : uint
     /// <summary>Removes one memory region.</summary>
     RemMemReg = 38,
 
-    /// <summary>The virtio device status.</summary>
+    /// <summary>Writes the virtio device status.</summary>
     SetStatus = 39,
 
-    /// <summary>The virtio device status.</summary>
+    /// <summary>Reads the virtio device status.</summary>
     GetStatus = 40,
 }
 
-/// <summary>Requests of the back-end, on the socket that SET_BACKEND_REQ_FD gave it.</summary>
+/// <summary>Requests of the back-end, on the socket of SET_BACKEND_REQ_FD.</summary>
 public enum VhostUserBackendRequest : uint
 {
-    /// <summary>Device configuration space has changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG).</summary>
+    /// <summary>The configuration space has changed (VHOST_USER_BACKEND_CONFIG_CHANGE_MSG).</summary>
     ConfigChange = 2,
 }
 
-/// <summary>Protocol features: what the two ends may say to each other.</summary>
+/// <summary>Protocol features: which messages the two ends may send.</summary>
 [Flags]
 public enum VhostUserProtocolFeatures : ulong
 {
@@ -108,10 +108,10 @@ public enum VhostUserProtocolFeatures : ulong
     /// <summary>GET_QUEUE_NUM, several rings.</summary>
     MultiQueue = 1UL << 0,
 
-    /// <summary>Any message may ask for an acknowledgement.</summary>
+    /// <summary>Any message may request a reply.</summary>
     ReplyAck = 1UL << 3,
 
-    /// <summary>SET_BACKEND_REQ_FD: the back-end may make requests of its own.</summary>
+    /// <summary>SET_BACKEND_REQ_FD: the back-end may send requests.</summary>
     BackendRequests = 1UL << 5,
 
     /// <summary>GET_CONFIG and SET_CONFIG.</summary>

@@ -2,14 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Ring.VhostUser;
 
-/// <summary>The header of every message; native byte order, as the protocol wants it.</summary>
+/// <summary>The header of every message, in native byte order.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct VhostUserHeader
 {
     /// <summary>The request's number; a reply repeats it.</summary>
     public VhostUserRequest Request;
 
-    /// <summary>Version and the flags below.</summary>
+    /// <summary>The version and the flags below.</summary>
     public uint Flags;
 
     /// <summary>Bytes of payload that follow.</summary>
@@ -27,25 +27,25 @@ public struct VhostUserHeader
     /// <summary>The message is a reply.</summary>
     public const uint Reply = 1 << 2;
 
-    /// <summary>The sender wants an acknowledgement (REPLY_ACK).</summary>
+    /// <summary>The sender requests a reply (REPLY_ACK).</summary>
     public const uint NeedReply = 1 << 3;
 }
 
-/// <summary>Payload of the ring messages that carry an index and a number.</summary>
+/// <summary>The payload of ring messages with an index and a number.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct VringState
 {
     /// <summary>The ring.</summary>
     public uint Index;
 
-    /// <summary>Size, base or enable, by message.</summary>
+    /// <summary>Size, base or enable, depending on the message.</summary>
     public uint Value;
 
     /// <summary>The size on the wire.</summary>
     public const int Bytes = 8;
 }
 
-/// <summary>Payload of SET_VRING_ADDR. The addresses are the front-end's own (user addresses of its memory regions).</summary>
+/// <summary>The payload of SET_VRING_ADDR. The addresses are user addresses.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct VringAddress
 {
@@ -64,7 +64,7 @@ public struct VringAddress
     /// <summary>The available ring (packed: the driver event area).</summary>
     public ulong Available;
 
-    /// <summary>Where to log, unused here.</summary>
+    /// <summary>The guest address for logging; unused.</summary>
     public ulong Log;
 
     /// <summary>The size on the wire.</summary>
@@ -81,57 +81,57 @@ public struct VhostUserMemoryRegion
     /// <summary>Bytes.</summary>
     public ulong Size;
 
-    /// <summary>The front-end's own address of it.</summary>
+    /// <summary>The address in the front-end's process.</summary>
     public ulong UserAddress;
 
-    /// <summary>Where in the descriptor's file it starts.</summary>
+    /// <summary>The offset in the descriptor's file.</summary>
     public ulong FileOffset;
 
     /// <summary>The size on the wire.</summary>
     public const int Bytes = 32;
 }
 
-/// <summary>Payload of GET_INFLIGHT_FD and SET_INFLIGHT_FD; some front-ends send four bytes of padding after it.</summary>
+/// <summary>The payload of GET_INFLIGHT_FD and SET_INFLIGHT_FD. Some front-ends append four bytes of padding.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct VhostUserInflight
 {
     /// <summary>Bytes of the memory.</summary>
     public ulong MmapSize;
 
-    /// <summary>Where in the descriptor's file it starts.</summary>
+    /// <summary>The offset in the descriptor's file.</summary>
     public ulong MmapOffset;
 
-    /// <summary>How many rings.</summary>
+    /// <summary>The number of rings.</summary>
     public ushort QueueCount;
 
-    /// <summary>Their size.</summary>
+    /// <summary>The size of the rings.</summary>
     public ushort QueueSize;
 
     /// <summary>The size on the wire, without padding.</summary>
     public const int Bytes = 20;
 }
 
-/// <summary>Payload of SET_VRING_KICK, CALL and ERR: the ring's index and whether no descriptor comes along.</summary>
+/// <summary>The payload of SET_VRING_KICK, CALL and ERR: the ring's index and the invalid FD flag.</summary>
 public static class VringDescriptorWord
 {
     /// <summary>The bits that hold the ring's index.</summary>
     public const ulong IndexMask = 0xff;
 
-    /// <summary>No descriptor: poll instead.</summary>
+    /// <summary>The invalid FD flag: the message has no descriptor, and the peer polls.</summary>
     public const ulong NoDescriptor = 1 << 8;
 }
 
-/// <summary>Header of the GET_CONFIG and SET_CONFIG payload; the bytes of the configuration space follow.</summary>
+/// <summary>The start of the payload of GET_CONFIG and SET_CONFIG; the bytes of the configuration space follow.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct VhostUserConfigHeader
 {
-    /// <summary>Where in the configuration space.</summary>
+    /// <summary>The offset in the configuration space.</summary>
     public uint Offset;
 
-    /// <summary>How many bytes.</summary>
+    /// <summary>The number of bytes.</summary>
     public uint Size;
 
-    /// <summary>0: writable fields only, by the driver; 1: live migration.</summary>
+    /// <summary>0: a write of writable fields; 1: live migration.</summary>
     public uint Flags;
 
     /// <summary>The size on the wire.</summary>

@@ -1,6 +1,6 @@
 namespace VmShunt.Ring.VirtioBlk;
 
-/// <summary>Classes of requests, as a shunt and VM-H sort them into primary and secondary. The bits are the wire's.</summary>
+/// <summary>A set of request types, by which a shunt and VM-H separate primary from secondary requests. The bits are those of <see cref="ShuntAgreement"/>.</summary>
 [Flags]
 public enum RequestTypes : uint
 {
@@ -22,43 +22,44 @@ public enum RequestTypes : uint
     /// <summary>VIRTIO_BLK_T_WRITE_ZEROES.</summary>
     WriteZeroes = 1 << 4,
 
-    /// <summary>Reads and writes: what moves data.</summary>
+    /// <summary>Reads and writes.</summary>
     Data = Read | Write,
 
-    /// <summary>All there are.</summary>
+    /// <summary>All types.</summary>
     All = Read | Write | Flush | Discard | WriteZeroes,
 }
 
-/// <summary>Classes as text, the same on both ends' command lines: <c>read,write,flush,discard,write-zeroes</c>, or <c>all</c>.</summary>
+/// <summary>Request types as text, in the command lines of both ends: <c>read,write,flush,discard,write-zeroes</c>, or <c>all</c>.</summary>
 public static class RequestTypeList
 {
-    private static readonly (string Name, RequestTypes Class)[] s_names =
+    private static readonly (string Name, RequestTypes Type)[] s_names =
     [
         ("read", RequestTypes.Read), ("write", RequestTypes.Write), ("flush", RequestTypes.Flush),
         ("discard", RequestTypes.Discard), ("write-zeroes", RequestTypes.WriteZeroes),
     ];
 
-    /// <summary>Reads a list; empty lists and unknown names are none.</summary>
-    public static bool TryParse(string text, out RequestTypes classes)
+    /// <summary>Parses a list.</summary>
+    /// <returns>False when a name is empty or unknown.</returns>
+    public static bool TryParse(string text, out RequestTypes types)
     {
         ArgumentNullException.ThrowIfNull(text);
-        classes = RequestTypes.None;
+        types = RequestTypes.None;
         if (text == "all")
         {
-            classes = RequestTypes.All;
+            types = RequestTypes.All;
             return true;
         }
         foreach (var word in text.Split(','))
         {
             var found = Array.Find(s_names, n => n.Name == word.Trim());
             if (found.Name is null) return false;
-            classes |= found.Class;
+            types |= found.Type;
         }
         return true;
     }
 
-    /// <summary>Writes a list.</summary>
-    public static string Format(RequestTypes classes) => classes == RequestTypes.All
+    /// <summary>Formats a list.</summary>
+    public static string Format(RequestTypes types) => types == RequestTypes.All
         ? "all"
-        : string.Join(',', s_names.Where(n => (classes & n.Class) != 0).Select(n => n.Name)) is { Length: > 0 } text ? text : "none";
+        : string.Join(',', s_names.Where(n => (types & n.Type) != 0).Select(n => n.Name)) is { Length: > 0 } text ? text : "none";
 }

@@ -3,14 +3,14 @@ using System.Runtime.InteropServices;
 namespace VmShunt.Ring.VirtioBlk;
 
 /// <summary>
-/// What a shunt and VM-H agree on about primary requests: a VmShunt area at the end of the vhost-user configuration
-/// space, far behind <c>struct virtio_blk_config</c>, which other drivers and devices neither read nor have. VM-H says what it
-/// does on the ring; the shunt declares what it will send there.
+/// The agreement of a shunt and VM-H on primary requests: an area of VmShunt at the end of the vhost-user configuration
+/// space, far behind <c>struct virtio_blk_config</c>. Other drivers do not read it, other devices do not have it. VM-H reports
+/// the request types that it implements on the ring; the shunt declares those that it will send there.
 /// </summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct ShuntAgreement
 {
-    /// <summary>"VMSHUNT" and a zero, little-endian; anything else: no such area.</summary>
+    /// <summary>"VMSHUNT" and a zero byte. With any other value, the area does not exist.</summary>
     public ulong Magic;
 
     /// <summary><see cref="CurrentVersion"/>.</summary>
@@ -19,16 +19,16 @@ public struct ShuntAgreement
     /// <summary>Zero.</summary>
     public ushort Reserved;
 
-    /// <summary>What VM-H does on the ring. Read-only.</summary>
+    /// <summary>The request types that VM-H implements on the ring. Read-only.</summary>
     public RequestTypes Implemented;
 
-    /// <summary>What the shunt declares.</summary>
+    /// <summary>The shunt's declaration.</summary>
     public ShuntDeclaration Declared;
 
-    /// <summary>The area's place in configuration space: its last 32 bytes (vhost-user allows 256).</summary>
+    /// <summary>The offset of the area: the last 32 bytes of the 256 that vhost-user allows.</summary>
     public const int Offset = 224;
 
-    /// <summary>The place of <see cref="Declared"/>, the part that the driver writes.</summary>
+    /// <summary>The offset of <see cref="Declared"/>, which the driver writes.</summary>
     public const int DeclaredOffset = Offset + 16;
 
     /// <summary>The size on the wire.</summary>
@@ -37,24 +37,24 @@ public struct ShuntAgreement
     /// <summary>The value of <see cref="Magic"/>.</summary>
     public const ulong ExpectedMagic = 0x0054_4E55_4853_4D56;
 
-    /// <summary>The only version so far.</summary>
+    /// <summary>The current version.</summary>
     public const ushort CurrentVersion = 1;
 }
 
-/// <summary>What a shunt declares: written by the driver in one piece of 16 bytes.</summary>
+/// <summary>The shunt's declaration, which the driver writes in one piece of 16 bytes.</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct ShuntDeclaration
 {
-    /// <summary>The version that the shunt speaks.</summary>
+    /// <summary>The version that the shunt uses.</summary>
     public ushort Version;
 
     /// <summary>Zero.</summary>
     public ushort Reserved;
 
-    /// <summary>Why these are primary; for the log.</summary>
+    /// <summary>Why these request types are primary; for the log.</summary>
     public PrimaryCriterion Criterion;
 
-    /// <summary>Every class that the shunt may send over the ring.</summary>
+    /// <summary>Every request type that the shunt may send over the ring.</summary>
     public RequestTypes Primary;
 
     /// <summary>Zero.</summary>
@@ -64,18 +64,18 @@ public struct ShuntDeclaration
     public const int Bytes = 16;
 }
 
-/// <summary>Why a shunt holds requests to be primary.</summary>
+/// <summary>The criterion by which a shunt separates primary from secondary requests.</summary>
 public enum PrimaryCriterion : uint
 {
-    /// <summary>All requests are.</summary>
+    /// <summary>All requests are primary.</summary>
     All = 0,
 
-    /// <summary>A list of classes.</summary>
+    /// <summary>A list of request types.</summary>
     Importance = 1,
 
-    /// <summary>The classes that come most often.</summary>
+    /// <summary>The most frequent request types.</summary>
     Frequency = 2,
 
-    /// <summary>The requests that cost most.</summary>
+    /// <summary>The most expensive requests.</summary>
     Effort = 3,
 }

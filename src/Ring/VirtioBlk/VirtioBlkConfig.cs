@@ -9,10 +9,10 @@ public struct VirtioBlkConfig
     /// <summary>Sectors of 512 bytes, whatever the block size.</summary>
     public ulong Capacity;
 
-    /// <summary>The largest segment, in bytes.</summary>
+    /// <summary>The largest segment in bytes.</summary>
     public uint SizeMax;
 
-    /// <summary>The most data segments a request.</summary>
+    /// <summary>The most data segments per request.</summary>
     public uint SegMax;
 
     /// <summary>Unused by modern drivers.</summary>
@@ -27,16 +27,16 @@ public struct VirtioBlkConfig
     /// <summary>The preferred block size, in bytes.</summary>
     public uint BlockSize;
 
-    /// <summary>log2 of logical blocks a physical block.</summary>
+    /// <summary>log2 of the logical blocks per physical block.</summary>
     public byte PhysicalBlockExponent;
 
     /// <summary>Offset of the first aligned logical block.</summary>
     public byte AlignmentOffset;
 
-    /// <summary>The smallest good I/O, in logical blocks.</summary>
+    /// <summary>The suggested minimum I/O size in logical blocks.</summary>
     public ushort MinIoSize;
 
-    /// <summary>The best I/O, in logical blocks.</summary>
+    /// <summary>The optimal I/O size in logical blocks.</summary>
     public uint OptIoSize;
 
     /// <summary>1 in writeback mode: the driver must flush.</summary>
@@ -45,25 +45,25 @@ public struct VirtioBlkConfig
     /// <summary>Padding.</summary>
     public byte Unused0;
 
-    /// <summary>How many request queues.</summary>
+    /// <summary>The number of request queues.</summary>
     public ushort NumQueues;
 
-    /// <summary>The most sectors of one discard range.</summary>
+    /// <summary>The most sectors per discard range.</summary>
     public uint MaxDiscardSectors;
 
-    /// <summary>The most ranges of one discard.</summary>
+    /// <summary>The most ranges per discard.</summary>
     public uint MaxDiscardSeg;
 
-    /// <summary>The alignment of good discards, in sectors.</summary>
+    /// <summary>The alignment of discards in sectors.</summary>
     public uint DiscardSectorAlignment;
 
-    /// <summary>The most sectors of one write-zeroes range.</summary>
+    /// <summary>The most sectors per write-zeroes range.</summary>
     public uint MaxWriteZeroesSectors;
 
-    /// <summary>The most ranges of one write-zeroes.</summary>
+    /// <summary>The most ranges per write-zeroes.</summary>
     public uint MaxWriteZeroesSeg;
 
-    /// <summary>1 when write-zeroes may unmap.</summary>
+    /// <summary>1 when write-zeroes may deallocate sectors.</summary>
     public byte WriteZeroesMayUnmap;
 
     /// <summary>Padding.</summary>
@@ -72,15 +72,15 @@ public struct VirtioBlkConfig
     /// <summary>Padding.</summary>
     public ushort Unused2;
 
-    /// <summary>Where <see cref="WriteCache"/> is: the only field that a driver may write.</summary>
+    /// <summary>The offset of <see cref="WriteCache"/>, the only field that a driver may write.</summary>
     public const int WriteCacheOffset = 32;
 
     /// <summary>The size on the wire.</summary>
     public const int Bytes = 60;
 
     /// <summary>
-    /// How much of it a driver of these features needs. A device of fewer features may have a shorter one (virtio 1.3
-    /// §2.5.1: drivers only check that it is large enough).
+    /// How many bytes a driver with these features needs. A device with fewer features may have a shorter space; a driver checks
+    /// only that it is large enough (virtio 1.3 §2.5.1).
     /// </summary>
     public static int BytesFor(VirtioBlkFeatures features) =>
         (features & VirtioBlkFeatures.WriteZeroes) != 0 ? 57

@@ -1,6 +1,6 @@
 namespace VmShunt.Ring.VirtioBlk;
 
-/// <summary>Feature bits of a virtio block device: its own (virtio 1.3 §5.2.3) and the reserved ones it uses (§6).</summary>
+/// <summary>Feature bits of a virtio block device: its own (virtio 1.3 §5.2.3) and the reserved ones that it uses (§6).</summary>
 [Flags]
 public enum VirtioBlkFeatures : ulong
 {
@@ -10,16 +10,16 @@ public enum VirtioBlkFeatures : ulong
     /// <summary>size_max holds the largest segment.</summary>
     SizeMax = 1UL << 1,
 
-    /// <summary>seg_max holds the most segments a request.</summary>
+    /// <summary>seg_max holds the most segments per request.</summary>
     SegMax = 1UL << 2,
 
-    /// <summary>The disk cannot be written.</summary>
+    /// <summary>The disk is read-only.</summary>
     ReadOnly = 1UL << 5,
 
     /// <summary>blk_size holds the preferred block size.</summary>
     BlockSize = 1UL << 6,
 
-    /// <summary>FLUSH is understood.</summary>
+    /// <summary>FLUSH is supported.</summary>
     Flush = 1UL << 9,
 
     /// <summary>The topology fields hold the disk's I/O geometry.</summary>
@@ -31,10 +31,10 @@ public enum VirtioBlkFeatures : ulong
     /// <summary>num_queues holds the number of queues.</summary>
     MultiQueue = 1UL << 12,
 
-    /// <summary>DISCARD is understood.</summary>
+    /// <summary>DISCARD is supported.</summary>
     Discard = 1UL << 13,
 
-    /// <summary>WRITE_ZEROES is understood.</summary>
+    /// <summary>WRITE_ZEROES is supported.</summary>
     WriteZeroes = 1UL << 14,
 
     /// <summary>VIRTIO_F_INDIRECT_DESC.</summary>
@@ -43,7 +43,7 @@ public enum VirtioBlkFeatures : ulong
     /// <summary>VIRTIO_F_EVENT_IDX.</summary>
     EventIndex = 1UL << 29,
 
-    /// <summary>VHOST_USER_F_PROTOCOL_FEATURES: not virtio's, spoken between vhost-user peers only.</summary>
+    /// <summary>VHOST_USER_F_PROTOCOL_FEATURES: used between vhost-user peers, never by a driver.</summary>
     ProtocolFeatures = 1UL << 30,
 
     /// <summary>VIRTIO_F_VERSION_1: no legacy layout.</summary>

@@ -2,13 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace VmShunt.Ring.VirtioBlk;
 
-/// <summary>What a request asks for (virtio 1.3 §5.2.6).</summary>
+/// <summary>Request types (virtio 1.3 §5.2.6).</summary>
 public enum VirtioBlkRequestType : uint
 {
-    /// <summary>VIRTIO_BLK_T_IN: read.</summary>
+    /// <summary>VIRTIO_BLK_T_IN: a read.</summary>
     In = 0,
 
-    /// <summary>VIRTIO_BLK_T_OUT: write.</summary>
+    /// <summary>VIRTIO_BLK_T_OUT: a write.</summary>
     Out = 1,
 
     /// <summary>VIRTIO_BLK_T_FLUSH.</summary>
@@ -24,7 +24,7 @@ public enum VirtioBlkRequestType : uint
     WriteZeroes = 13,
 }
 
-/// <summary>The last byte of every request, written by the device (virtio 1.3 §5.2.6).</summary>
+/// <summary>The last byte of every request, which the device writes (virtio 1.3 §5.2.6).</summary>
 public enum VirtioBlkStatus : byte
 {
     /// <summary>VIRTIO_BLK_S_OK.</summary>
@@ -37,11 +37,11 @@ public enum VirtioBlkStatus : byte
     Unsupported = 2,
 }
 
-/// <summary>The first 16 bytes of every request, read by the device (<c>struct virtio_blk_req</c>).</summary>
+/// <summary>The first 16 bytes of every request, which the device reads (<c>struct virtio_blk_req</c>).</summary>
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 public struct VirtioBlkRequestHeader
 {
-    /// <summary>What is asked.</summary>
+    /// <summary>The request type.</summary>
     public VirtioBlkRequestType Type;
 
     /// <summary>Zero.</summary>
@@ -61,7 +61,7 @@ public struct VirtioBlkRange
     /// <summary>The first sector.</summary>
     public ulong Sector;
 
-    /// <summary>How many sectors.</summary>
+    /// <summary>The number of sectors.</summary>
     public uint SectorCount;
 
     /// <summary>Bit 0: unmap (WRITE_ZEROES only).</summary>
@@ -70,6 +70,6 @@ public struct VirtioBlkRange
     /// <summary>The size on the wire.</summary>
     public const int Bytes = 16;
 
-    /// <summary>The only flag there is.</summary>
+    /// <summary>The only defined flag.</summary>
     public const uint Unmap = 1;
 }

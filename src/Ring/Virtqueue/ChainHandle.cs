@@ -1,6 +1,6 @@
 namespace VmShunt.Ring.Virtqueue;
 
-/// <summary>What a device must give back to return a chain: its id, and how many ring slots it occupied.</summary>
+/// <summary>Identifies a popped chain when the device returns it.</summary>
 /// <param name="Id">Split: the head's index. Packed: the buffer id.</param>
-/// <param name="Slots">Ring slots occupied (the packed ring advances by them; 1 for indirect chains).</param>
+/// <param name="Slots">Ring slots that the chain occupies. The packed ring advances by them; an indirect chain occupies one.</param>
 public readonly record struct ChainHandle(ushort Id, ushort Slots);

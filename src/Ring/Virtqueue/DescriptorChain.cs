@@ -1,12 +1,12 @@
 namespace VmShunt.Ring.Virtqueue;
 
 /// <summary>
-/// One request's buffers as the device read them out of the ring: a private copy, so nothing in it changes any more.
-/// Addresses are still the guest's and unchecked. Reused for every request of a queue; one thread.
+/// The buffers of one request as the device popped them: a private copy that the driver cannot change. The addresses are
+/// guest-physical and not yet checked. A queue reuses one chain for all requests, on one thread.
 /// </summary>
 public sealed class DescriptorChain
 {
-    /// <summary>The longest chain taken, with or without an indirect table; no device or driver in use makes longer ones.</summary>
+    /// <summary>The most buffers in a chain, with or without an indirect table. Longer chains break the queue.</summary>
     public const int MaxSegments = 1024;
 
     private readonly Segment[] _segments = new Segment[MaxSegments];
@@ -14,19 +14,19 @@ public sealed class DescriptorChain
     /// <summary>One buffer: guest-physical address and length in bytes.</summary>
     public readonly record struct Segment(ulong Address, uint Length);
 
-    /// <summary>What returns the chain to its queue.</summary>
+    /// <summary>Returns the chain to its queue.</summary>
     public ChainHandle Handle { get; private set; }
 
-    /// <summary>All segments.</summary>
+    /// <summary>How many segments the chain has.</summary>
     public int Count { get; private set; }
 
-    /// <summary>How many come first that the device only reads.</summary>
+    /// <summary>How many of them are device-readable; these come first.</summary>
     public int ReadableCount { get; private set; }
 
-    /// <summary>The segments that the device reads, in order.</summary>
+    /// <summary>The device-readable segments, in order.</summary>
     public ReadOnlySpan<Segment> Readable => _segments.AsSpan(0, ReadableCount);
 
-    /// <summary>The segments that the device writes, in order.</summary>
+    /// <summary>The device-writable segments, in order.</summary>
     public ReadOnlySpan<Segment> Writable => _segments.AsSpan(ReadableCount, Count - ReadableCount);
 
     internal void Begin(ChainHandle handle)

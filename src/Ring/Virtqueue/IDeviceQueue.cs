@@ -1,50 +1,50 @@
 namespace VmShunt.Ring.Virtqueue;
 
 /// <summary>
-/// The device's side of a virtqueue, the same for every ring layout. Implemented by structs, so that a loop that is
-/// generic over the layout is compiled for it with no dispatch. One thread owns a queue.
+/// The device's side of a virtqueue, the same for both ring layouts. The implementations are structs: a generic loop is
+/// compiled per layout, without virtual calls. One thread owns a queue.
 /// </summary>
 /// <remarks>
-/// The queue only reads and writes the ring; it never signals and never sleeps. It says when the peer must be called,
-/// and whether work arrived while notifications were being switched on.
+/// The queue reads and writes the ring; it never signals and never blocks. It reports whether the driver must be called,
+/// and whether chains arrived while kicks were being enabled.
 /// </remarks>
 public interface IDeviceQueue
 {
-    /// <summary>Takes the next available chain, copying every descriptor exactly once.</summary>
+    /// <summary>Pops the next available chain. Every descriptor is read exactly once.</summary>
     PopResult TryTake(DescriptorChain chain);
 
-    /// <summary>Puts a finished chain into the ring; the driver sees it after <see cref="Publish"/> at the latest.</summary>
+    /// <summary>Returns a chain to the ring. The driver sees it after <see cref="Publish"/> at the latest.</summary>
     /// <param name="handle">From <see cref="DescriptorChain.Handle"/>.</param>
-    /// <param name="written">Bytes that the device wrote into the chain's writable buffers, from their start.</param>
+    /// <param name="written">Bytes written into the device-writable buffers, from their start.</param>
     void Return(ChainHandle handle, uint written);
 
-    /// <summary>Makes returned chains visible to the driver.</summary>
-    /// <returns>Whether the driver asked to be called for them.</returns>
+    /// <summary>Publishes the returned chains.</summary>
+    /// <returns>Whether the driver must be called for them.</returns>
     bool Publish();
 
-    /// <summary>Asks the driver for a kick at the next chain. Call before sleeping.</summary>
-    /// <returns>True when chains arrived meanwhile: do not sleep.</returns>
+    /// <summary>Enables the kick for the next chain. Call this before blocking.</summary>
+    /// <returns>True when chains are available already: do not block.</returns>
     bool Arm();
 
-    /// <summary>Tells the driver that kicks are not needed now.</summary>
+    /// <summary>Suppresses kicks.</summary>
     void Disarm();
 
     /// <summary>
-    /// Gives the chain that was taken last back to the ring as if it had not been taken. Possible when every chain taken
-    /// before it was returned, in the order of the ring.
+    /// Un-pops the chain that was popped last: it is available again. Possible only when every chain popped before it is
+    /// returned.
     /// </summary>
-    /// <returns>False when it is not possible: the chain must be returned.</returns>
+    /// <returns>False when it is not possible; the chain must be returned.</returns>
     bool TryUntake(ChainHandle handle);
 
-    /// <summary>Whether chains that a process before this one took are yet to be taken again.</summary>
+    /// <summary>Whether in-flight chains of a previous back-end process are still to be popped again.</summary>
     bool HasPending { get; }
 
     /// <summary>
-    /// Where the next chain will be taken, as GET_VRING_BASE reports it: split, the available index; packed, the available
-    /// index and wrap counter in the low half, the used ones in the high half.
+    /// The position of the next chain, as GET_VRING_BASE reports it. Split: the available index. Packed: the available index
+    /// and wrap counter in the low half, the used ones in the high half.
     /// </summary>
     uint Position { get; }
 
-    /// <summary>Why the queue is broken, or null.</summary>
+    /// <summary>Why the queue is broken; null while it works.</summary>
     string? Fault { get; }
 }

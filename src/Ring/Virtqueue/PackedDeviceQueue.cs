@@ -5,7 +5,7 @@ namespace VmShunt.Ring.Virtqueue;
 /// <summary>The device's side of a packed virtqueue (virtio 1.3 §2.8).</summary>
 public struct PackedDeviceQueue : IDeviceQueue
 {
-    private const int NothingHeld = -1;
+    private const int NoEntry = -1;
 
     private readonly GuestMemory _memory;
     private readonly PackedAreas _areas;
@@ -15,20 +15,20 @@ public struct PackedDeviceQueue : IDeviceQueue
     private readonly PackedInflight? _inflight;
     private PackedPosition _available;
     private PackedPosition _used;
-    private int _heldOffset = NothingHeld;
+    private int _heldOffset = NoEntry;
     private ulong _heldRest;
     private int _unsignalled;
 
     /// <summary>Attaches to a ring.</summary>
-    /// <param name="memory">Where indirect tables are found; must outlive the queue.</param>
-    /// <param name="areas">The ring's areas: the descriptors, and four bytes for each side's event suppression.</param>
+    /// <param name="memory">The guest memory that contains the indirect tables; must outlive the queue.</param>
+    /// <param name="areas">The ring's areas.</param>
     /// <param name="size">A valid packed queue size.</param>
-    /// <param name="position">Where to go on: SET_VRING_BASE; <see cref="PackedLayout.StartPosition"/> for a new ring.</param>
+    /// <param name="position">Where to start: the value of SET_VRING_BASE; <see cref="PackedLayout.StartPosition"/> for a new ring.</param>
     /// <param name="indirect">VIRTIO_F_INDIRECT_DESC was negotiated.</param>
     /// <param name="eventIndex">VIRTIO_F_EVENT_IDX was negotiated.</param>
     /// <param name="inflight">
-    /// Memory that remembers what is in flight, of <see cref="InflightBytes"/>, or an empty window. What a process before
-    /// this one took and did not return is taken first.
+    /// Memory of <see cref="InflightBytes"/> for the record of chains in flight, or an empty window. The in-flight chains of a
+    /// previous back-end process are popped first.
     /// </param>
     public PackedDeviceQueue(
         GuestMemory memory, PackedAreas areas, int size, uint position, bool indirect, bool eventIndex, MemoryWindow inflight = default)
@@ -43,12 +43,12 @@ public struct PackedDeviceQueue : IDeviceQueue
         _used = new PackedPosition(size, (ushort)(position >> 16));
         if (inflight.Length == 0) return;
         _inflight = new PackedInflight(inflight, areas.Descriptors, size, _used.Word);
-        // The front-end only knows what was used; what is in flight was available before.
+        // The front-end knows only the used position. The chains in flight were popped from there on.
         _available = _used = new PackedPosition(size, _inflight.Used);
         _available.Advance(Math.Min(_inflight.PendingSlots, size));
     }
 
-    /// <summary>The memory that remembers what is in flight in a ring of this size.</summary>
+    /// <summary>Bytes of the record of chains in flight, for a ring of this size.</summary>
     public static int InflightBytes(int size) => PackedInflight.RequiredBytes(size);
 
     /// <inheritdoc/>
@@ -64,8 +64,8 @@ public struct PackedDeviceQueue : IDeviceQueue
     public PopResult TryTake(DescriptorChain chain)
     {
         if (Fault is not null) return PopResult.Broken;
-        if (HasPending) return TakeAgain(chain, _inflight!);
-        // Acquire: the descriptors are read after the flags of the first, which the driver writes last.
+        if (HasPending) return PopPending(chain, _inflight!);
+        // Acquire: the descriptors are read after the flags of the first one, which the driver writes last.
         if (!IsAvailable()) return PopResult.Empty;
         var next = _available;
         chain.Begin(default);
@@ -78,7 +78,7 @@ public struct PackedDeviceQueue : IDeviceQueue
             if (AddTo(chain, descriptor) is { } fault) return Break(fault);
             if ((descriptor.Flags & DescriptorFlags.Next) != 0) continue;
             chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
-            _inflight?.Taken(descriptor.Id);
+            _inflight?.Popped(descriptor.Id);
             _available = next;
             return PopResult.Taken;
         }
@@ -94,14 +94,14 @@ public struct PackedDeviceQueue : IDeviceQueue
         _unsignalled += handle.Slots;
         if (_inflight is not null)
         {
-            // Recorded one by one: a batch that is half written when the process dies would be taken for finished later.
+            // Recorded one by one: the next process would take a batch that is half written for a complete one.
             _inflight.Returning(handle.Id, _used.Word);
             _areas.Descriptors.WriteUInt64Release(offset + PackedLayout.Rest, rest);
             _inflight.Returned();
         }
-        else if (_heldOffset == NothingHeld)
+        else if (_heldOffset == NoEntry)
         {
-            // The driver stops at the first entry that is not used: while that one is held back, it sees none of the rest.
+            // The driver stops at the first entry that is not used, so it sees none of the batch until this entry is written.
             _heldOffset = offset;
             _heldRest = rest;
         }
@@ -118,10 +118,10 @@ public struct PackedDeviceQueue : IDeviceQueue
         last.Advance(handle.Slots - 1);
         var after = _used;
         after.Advance(handle.Slots);
-        // What was returned out of order has overwritten entries: the chain's id must still be where it was.
+        // Chains returned out of order have overwritten entries. The chain's id must still be in its own entry.
         if (after.Word != _available.Word || _areas.Descriptors.Read<PackedDescriptor>(last.Offset).Id != handle.Id) return false;
         _available = _used;
-        _inflight?.Untaken(handle.Id);
+        _inflight?.Unpopped(handle.Id);
         return true;
     }
 
@@ -129,13 +129,13 @@ public struct PackedDeviceQueue : IDeviceQueue
     public bool Publish()
     {
         if (_unsignalled == 0) return false;
-        if (_heldOffset != NothingHeld)
+        if (_heldOffset != NoEntry)
         {
             // Release: the entries, and the data and status that they announce, are visible before the flags.
             _areas.Descriptors.WriteUInt64Release(_heldOffset + PackedLayout.Rest, _heldRest);
-            _heldOffset = NothingHeld;
+            _heldOffset = NoEntry;
         }
-        // The flags must be visible before the driver's suppression word is read, or a driver that arms now is missed.
+        // The flags must be visible before the suppression word is read; otherwise a driver that arms now is not called.
         Fence.StoreBeforeLoad();
         var slots = _unsignalled;
         _unsignalled = 0;
@@ -146,7 +146,7 @@ public struct PackedDeviceQueue : IDeviceQueue
     public readonly bool Arm()
     {
         PackedEvent.Arm(_areas.Device, _available, _eventIndex);
-        // The wish must be visible before the ring is looked at again, or both sides sleep.
+        // The event must be visible before the ring is read again; otherwise both sides block.
         Fence.StoreBeforeLoad();
         return IsAvailable();
     }
@@ -154,9 +154,9 @@ public struct PackedDeviceQueue : IDeviceQueue
     /// <inheritdoc/>
     public readonly void Disarm() => PackedEvent.Disarm(_areas.Device);
 
-    private PopResult TakeAgain(DescriptorChain chain, PackedInflight inflight)
+    private PopResult PopPending(DescriptorChain chain, PackedInflight inflight)
     {
-        var (entry, count) = inflight.TakePending();
+        var (entry, count) = inflight.PopPending();
         var head = entry;
         chain.Begin(default);
         for (var slots = 1; slots <= count; slots++)
@@ -165,7 +165,7 @@ public struct PackedDeviceQueue : IDeviceQueue
             if (AddTo(chain, descriptor) is { } fault) return Break(fault);
             if ((descriptor.Flags & DescriptorFlags.Next) != 0) continue;
             chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
-            inflight.Named(head, descriptor.Id);
+            inflight.Assign(head, descriptor.Id);
             return PopResult.Taken;
         }
         return Break("a request in flight without its last descriptor");

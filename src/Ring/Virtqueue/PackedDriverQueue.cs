@@ -14,7 +14,7 @@ public struct PackedDriverQueue : IDriverQueue
     private readonly ulong _tablesAddress;
     private readonly int _tableBytes;
 
-    // What the device may not change under us is kept here, not in the ring: which ids are free, their slots and their names.
+    // The driver's own state, which the device cannot change: free ids, and the slots and token of each id.
     private readonly ushort[] _freeIds;
     private readonly ushort[] _slots;
     private readonly ushort[] _tokens;
@@ -26,11 +26,11 @@ public struct PackedDriverQueue : IDriverQueue
     private PackedPosition _published;
     private int _unpublished;
 
-    /// <summary>Takes a ring into use and clears it.</summary>
+    /// <summary>Initializes a ring.</summary>
     /// <param name="areas">The ring's areas.</param>
     /// <param name="size">A valid packed queue size.</param>
     /// <param name="eventIndex">VIRTIO_F_EVENT_IDX was negotiated.</param>
-    /// <param name="tables">Memory for indirect tables, or an empty window for none: one table an id.</param>
+    /// <param name="tables">Memory for one indirect table per id, or an empty window.</param>
     /// <param name="tablesAddress">The guest-physical address of <paramref name="tables"/>.</param>
     public PackedDriverQueue(PackedAreas areas, int size, bool eventIndex, MemoryWindow tables = default, ulong tablesAddress = 0)
     {
@@ -78,7 +78,7 @@ public struct PackedDriverQueue : IDriverQueue
         var slots = indirect ? 1 : buffers.Length;
         if (slots > _freeSlots) return false;
 
-        // An id is in flight with at least one slot, so a free slot means a free id.
+        // Each id in flight occupies at least one slot, so a free slot implies a free id.
         var id = _freeIds[_size - 1 - InFlight];
         if (indirect) AddIndirect(id, buffers, readable);
         else AddDirect(id, buffers, readable);
@@ -94,8 +94,8 @@ public struct PackedDriverQueue : IDriverQueue
     public bool Publish()
     {
         if (_unpublished == 0) return false;
-        // All at once: the device looks at the first one's line all the time, and would take it away in between. It stops at
-        // the first that is not available, so that one comes last.
+        // All entries are written together: the device polls the cache line of the first one, and would steal it in between.
+        // The first entry is written last, because the device stops at an entry that is not available.
         var next = _published;
         for (var i = 1; i < _unpublished; i++)
         {
@@ -103,7 +103,7 @@ public struct PackedDriverQueue : IDriverQueue
             Write(next.Index);
         }
         Write(_published.Index);
-        // The flags must be visible before the device's suppression word is read, or a device that arms now is missed.
+        // The flags must be visible before the suppression word is read; otherwise a device that arms now is not kicked.
         Fence.StoreBeforeLoad();
         var slots = _unpublished;
         _unpublished = 0;
@@ -117,7 +117,7 @@ public struct PackedDriverQueue : IDriverQueue
         token = 0;
         written = 0;
         if (Fault is not null) return PopResult.Broken;
-        // Nothing of the driver's own may be taken for the device's: with nothing in flight there is nothing to take.
+        // With nothing in flight, entries that look used are the driver's own.
         if (InFlight == 0 || !IsUsed()) return PopResult.Empty;
         var descriptor = _areas.Descriptors.Read<PackedDescriptor>(_used.Offset);
         var id = descriptor.Id;
@@ -136,7 +136,7 @@ public struct PackedDriverQueue : IDriverQueue
     public readonly bool Arm()
     {
         PackedEvent.Arm(_areas.Driver, _used, _eventIndex);
-        // The wish must be visible before the ring is looked at again, or both sides sleep.
+        // The event must be visible before the ring is read again; otherwise both sides block.
         Fence.StoreBeforeLoad();
         return InFlight > 0 && IsUsed();
     }
@@ -163,7 +163,7 @@ public struct PackedDriverQueue : IDriverQueue
         for (var i = 0; i < buffers.Length; i++)
         {
             var rest = PackedLayout.RestOf(buffers[i].Length, 0, i < readable ? 0 : DescriptorFlags.Write);
-            // What is there already is not written: its line stays with the device, which has read it before.
+            // An equal entry is not written again, so its cache line stays with the device.
             var wanted = new UInt128(rest, buffers[i].Address);
             var entry = table + PackedDescriptor.Bytes * i;
             if (_tables.Read<UInt128>(entry) != wanted) _tables.Write(entry, wanted);
@@ -177,7 +177,7 @@ public struct PackedDriverQueue : IDriverQueue
         _available.Advance(1);
     }
 
-    // Release: the address, and all that was written before, is visible before the flags.
+    // Release: the address and all earlier writes are visible before the flags.
     private readonly void Write(int index)
     {
         var entry = _entries[index];
@@ -192,6 +192,6 @@ public struct PackedDriverQueue : IDriverQueue
         return PopResult.Broken;
     }
 
-    // A descriptor that waits for the next publication.
+    // A descriptor that the next publish writes to the ring.
     private readonly record struct Entry(ulong Address, ulong Rest);
 }

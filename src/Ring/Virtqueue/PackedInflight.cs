@@ -3,9 +3,9 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Ring.Virtqueue;
 
 /// <summary>
-/// Which requests of a packed ring a device holds, with their descriptors, which the ring itself does not keep
-/// (vhost-user, "Inflight I/O tracking", <c>QueueRegionPacked</c>). Memory that outlives the device's process; its content
-/// is not trusted. The thread that owns the queue.
+/// The record of a packed ring's chains in flight (vhost-user, "Inflight I/O tracking", <c>QueueRegionPacked</c>). It keeps
+/// their descriptors too, because used entries overwrite them in the ring. The memory outlives the back-end process; its
+/// content is not trusted. Only the thread that owns the queue uses it.
 /// </summary>
 internal sealed class PackedInflight
 {
@@ -15,7 +15,7 @@ internal sealed class PackedInflight
     private const int IdOffset = 16, FlagsOffset = 18, LengthOffset = 20, AddressOffset = 24;
     private const ushort Version = 1;
 
-    // Stands for no entry where one is expected; as a list's end it is any number past the last entry.
+    // No entry. Any number past the last entry ends the free list.
     private const ushort None = ushort.MaxValue;
 
     private readonly MemoryWindow _region;
@@ -30,7 +30,7 @@ internal sealed class PackedInflight
     /// <param name="region">At least <see cref="RequiredBytes"/>; zeros for a new ring.</param>
     /// <param name="ring">The descriptor ring.</param>
     /// <param name="size">The ring's size.</param>
-    /// <param name="used">Where the device returns next, if the region is new.</param>
+    /// <param name="used">The used position, if the region is new.</param>
     internal PackedInflight(MemoryWindow region, MemoryWindow ring, int size, ushort used)
     {
         _region = region;
@@ -46,25 +46,25 @@ internal sealed class PackedInflight
         foreach (var head in _resubmit) PendingSlots += Math.Min((int)_region.Read<ushort>(Entry(head) + CountOffset), size);
     }
 
-    /// <summary>Where the device returns next: index and wrap counter.</summary>
+    /// <summary>The used position: index and wrap counter.</summary>
     internal ushort Used { get; }
 
-    /// <summary>Ring entries of all requests that the last process took.</summary>
+    /// <summary>Ring slots of all chains in flight that the previous process left.</summary>
     internal int PendingSlots { get; }
 
-    /// <summary>Requests that the last process took and this one has not yet taken again.</summary>
+    /// <summary>Chains of the previous process that this one has not yet popped again.</summary>
     internal int Pending => _resubmit.Length - _resubmitted;
 
     internal static int RequiredBytes(int size) => HeaderBytes + EntryBytes * size;
 
-    /// <summary>The oldest of <see cref="Pending"/>: its first entry here, and how many there are.</summary>
-    internal (ushort Entry, int Count) TakePending()
+    /// <summary>The oldest of <see cref="Pending"/>: its first entry, and how many entries it has.</summary>
+    internal (ushort Entry, int Count) PopPending()
     {
         var head = _resubmit[_resubmitted++];
         return (head, Math.Min((int)_region.Read<ushort>(Entry(head) + CountOffset), _size));
     }
 
-    /// <summary>A descriptor as it was taken, and the entry after it.</summary>
+    /// <summary>A recorded descriptor, and the entry that follows it.</summary>
     internal PackedDescriptor Read(ushort entry, out ushort next)
     {
         var at = Entry(entry < _size ? entry : 0);
@@ -78,18 +78,18 @@ internal sealed class PackedInflight
         };
     }
 
-    /// <summary>A request of <see cref="TakePending"/> goes by this id.</summary>
-    internal void Named(ushort head, ushort id) => _headOfId[id] = head;
+    /// <summary>Assigns the id of a chain from <see cref="PopPending"/>.</summary>
+    internal void Assign(ushort head, ushort id) => _headOfId[id] = head;
 
-    /// <summary>Begins to note a chain.</summary>
+    /// <summary>Starts the record of a chain.</summary>
     internal void Begin()
     {
-        // A driver that gives more at a time than the ring holds is served, but not remembered.
+        // A driver that makes more chains available than the ring holds is served, but its chains are not recorded.
         _head = FreeEntry();
         if (_head != None) _region.Write(Entry(_head) + CountOffset, (ushort)0);
     }
 
-    /// <summary>Notes one descriptor of it.</summary>
+    /// <summary>Records one of its descriptors.</summary>
     internal void Add(in PackedDescriptor descriptor)
     {
         var free = FreeEntry();
@@ -104,8 +104,8 @@ internal sealed class PackedInflight
         _region.WriteUInt16Release(FreeOffset, _region.Read<ushort>(at + NextOffset));
     }
 
-    /// <summary>The chain is taken, before anything is done with it.</summary>
-    internal void Taken(ushort id)
+    /// <summary>The chain is in flight. Called before it is processed.</summary>
+    internal void Popped(ushort id)
     {
         _headOfId[id] = _head;
         if (_head == None) return;
@@ -114,21 +114,21 @@ internal sealed class PackedInflight
         _region.WriteUInt16Release(OldFreeOffset, _region.Read<ushort>(FreeOffset));
     }
 
-    /// <summary>Nothing was done with the chain: it is available, not in flight.</summary>
-    internal void Untaken(ushort id)
+    /// <summary>The chain was not processed: it is available, not in flight.</summary>
+    internal void Unpopped(ushort id)
     {
         Unlist(id);
         Returned();
     }
 
-    /// <summary>The chain will be returned next; the driver does not yet see it.</summary>
+    /// <summary>The chain is about to be written to the used ring.</summary>
     internal void Returning(ushort id, ushort usedAfter)
     {
         Unlist(id);
         _region.WriteUInt16Release(UsedOffset, usedAfter);
     }
 
-    /// <summary>The driver sees it.</summary>
+    /// <summary>The driver sees the chain as used.</summary>
     internal void Returned()
     {
         if (_returning != None) _region.Write(Entry(_returning), (byte)0);
@@ -159,7 +159,7 @@ internal sealed class PackedInflight
     private void Recover(MemoryWindow ring)
     {
         var old = new PackedPosition(_size, _region.Read<ushort>(OldUsedOffset));
-        // A chain was being returned. If its entry is no longer available, the driver could see it.
+        // The previous process was returning a chain. If the entry is no longer available, the driver has seen it as used.
         var published = _region.Read<ushort>(UsedOffset) != _region.Read<ushort>(OldUsedOffset)
             && !old.IsAvailable(ring.Read<DescriptorFlags>(old.Offset + PackedLayout.Flags));
         if (published)
@@ -169,7 +169,7 @@ internal sealed class PackedInflight
         }
         _region.Write(FreeOffset, _region.Read<ushort>(OldFreeOffset));
         _region.Write(UsedOffset, _region.Read<ushort>(OldUsedOffset));
-        // What is free is not in flight; a hostile list is walked no longer than a true one can be.
+        // Free entries are not in flight. The bound protects against a hostile list.
         var entry = FreeEntry();
         for (var steps = 0; steps < _size && entry < _size; steps++)
         {

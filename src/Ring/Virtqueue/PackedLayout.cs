@@ -10,13 +10,13 @@ public struct PackedDescriptor
     /// <summary>Guest-physical address.</summary>
     public ulong Address;
 
-    /// <summary>Bytes; in a used descriptor, bytes written.</summary>
+    /// <summary>Bytes; in a used descriptor, the bytes written.</summary>
     public uint Length;
 
-    /// <summary>The buffer's name, in its last descriptor and in the used one.</summary>
+    /// <summary>The buffer id, in the last descriptor of a chain and in the used descriptor.</summary>
     public ushort Id;
 
-    /// <summary>Direction, chaining, indirection, and whose turn it is.</summary>
+    /// <summary>Direction, chaining, indirection, and the AVAIL and USED bits.</summary>
     public DescriptorFlags Flags;
 
     /// <summary>The size in memory.</summary>
@@ -32,25 +32,25 @@ public static class PackedLayout
     /// <summary>Offset of a descriptor's flags.</summary>
     public const int Flags = 14;
 
-    /// <summary>Offset of what comes after a descriptor's address: length, id and flags, which are written with one store.</summary>
+    /// <summary>Offset of length, id and flags, which are written with one store.</summary>
     internal const int Rest = 8;
 
     /// <summary>Bytes of an event suppression area (<c>struct pvirtq_event_suppress</c>, virtio 1.3 §2.8.14).</summary>
     public const int EventBytes = 4;
 
-    /// <summary>Where both ends of a new ring stand: entry 0, wrap counters 1 (vhost-user, vring base of a packed ring).</summary>
+    /// <summary>The position of a new ring: entry 0, wrap counters 1 (vhost-user, "Vring descriptor indices for packed virtqueues").</summary>
     public const uint StartPosition = (uint)FirstLap << 16 | FirstLap;
 
     /// <summary>The bit beside an index that holds its wrap counter.</summary>
     internal const ushort WrapBit = 1 << 15;
 
-    /// <summary>The flags by which available and used descriptors are told apart (virtio 1.3 §2.8.1).</summary>
+    /// <summary>The flags that mark available and used descriptors (virtio 1.3 §2.8.1).</summary>
     internal const DescriptorFlags Available = (DescriptorFlags)(1 << 7), Used = (DescriptorFlags)(1 << 15);
 
     /// <summary>Entry 0, wrap counter 1.</summary>
     internal const ushort FirstLap = WrapBit;
 
-    /// <summary>A descriptor's second half.</summary>
+    /// <summary>The second half of a descriptor.</summary>
     internal static ulong RestOf(uint length, ushort id, DescriptorFlags flags) => length | (ulong)id << 32 | (ulong)flags << 48;
 
     /// <summary>Bytes of the descriptor ring.</summary>

@@ -1,12 +1,12 @@
 namespace VmShunt.Ring.Virtqueue;
 
-/// <summary>A place in a packed ring: an entry, and the wrap counter that says which lap it is (virtio 1.3 §2.8.1).</summary>
+/// <summary>A position in a packed ring: an entry and the wrap counter (virtio 1.3 §2.8.1).</summary>
 internal struct PackedPosition
 {
     private readonly int _size;
 
     /// <param name="size">Entries of the ring.</param>
-    /// <param name="word">The index in bits 0 to 14, the wrap counter in bit 15; an index outside the ring is taken as its start.</param>
+    /// <param name="word">The index in bits 0 to 14, the wrap counter in bit 15; an index outside the ring becomes 0.</param>
     internal PackedPosition(int size, ushort word)
     {
         _size = size;
@@ -23,10 +23,10 @@ internal struct PackedPosition
 
     internal readonly int Offset => PackedDescriptor.Bytes * Index;
 
-    /// <summary>What the driver writes to make an entry of this lap available.</summary>
+    /// <summary>The flags that make an entry of this lap available.</summary>
     internal readonly DescriptorFlags AvailableFlags => Wrap ? PackedLayout.Available : PackedLayout.Used;
 
-    /// <summary>What the device writes to make an entry of this lap used.</summary>
+    /// <summary>The flags that make an entry of this lap used.</summary>
     internal readonly DescriptorFlags UsedFlags => Wrap ? PackedLayout.Available | PackedLayout.Used : 0;
 
     internal readonly bool IsAvailable(DescriptorFlags flags) => (flags & (PackedLayout.Available | PackedLayout.Used)) == AvailableFlags;

@@ -1,14 +1,14 @@
 namespace VmShunt.Ring.Virtqueue;
 
-/// <summary>What looking into a ring found. An empty ring is no error; a broken one stays broken until it is set up anew.</summary>
+/// <summary>The result of a pop. A broken queue stays broken until the ring is set up again.</summary>
 public enum PopResult
 {
-    /// <summary>Nothing new.</summary>
+    /// <summary>The ring has no new entry.</summary>
     Empty,
 
-    /// <summary>One entry was taken.</summary>
+    /// <summary>One entry was popped.</summary>
     Taken,
 
-    /// <summary>The peer has written something that no correct peer writes. Nothing more will be taken.</summary>
+    /// <summary>The peer has written what no correct peer writes. Nothing more is popped.</summary>
     Broken,
 }

@@ -17,15 +17,15 @@ public struct SplitDeviceQueue : IDeviceQueue
     private ushort _calledUsed;
 
     /// <summary>Attaches to a ring.</summary>
-    /// <param name="memory">Where indirect tables are found; must outlive the queue.</param>
-    /// <param name="areas">The ring's areas, of the lengths that <see cref="SplitLayout"/> gives.</param>
+    /// <param name="memory">The guest memory that contains the indirect tables; must outlive the queue.</param>
+    /// <param name="areas">The ring's areas, with the lengths of <see cref="SplitLayout"/>.</param>
     /// <param name="size">A valid split queue size.</param>
-    /// <param name="position">The index at which to go on: SET_VRING_BASE; 0 for a new ring.</param>
+    /// <param name="position">The available index to start at: the value of SET_VRING_BASE; 0 for a new ring.</param>
     /// <param name="indirect">VIRTIO_F_INDIRECT_DESC was negotiated.</param>
     /// <param name="eventIndex">VIRTIO_F_EVENT_IDX was negotiated.</param>
     /// <param name="inflight">
-    /// Memory that remembers what is in flight, of <see cref="InflightBytes"/>, or an empty window. What a process before
-    /// this one took and did not return is taken first.
+    /// Memory of <see cref="InflightBytes"/> for the record of chains in flight, or an empty window. The in-flight chains of a
+    /// previous back-end process are popped first.
     /// </param>
     public SplitDeviceQueue(
         GuestMemory memory, SplitAreas areas, int size, ushort position, bool indirect, bool eventIndex, MemoryWindow inflight = default)
@@ -37,15 +37,15 @@ public struct SplitDeviceQueue : IDeviceQueue
         _indirect = indirect;
         _eventIndex = eventIndex;
         _nextAvailable = _knownAvailable = position;
-        // The used index in memory is where the last device stopped; it equals position unless requests were in flight.
+        // The previous device stopped at the used index in memory. It equals the position unless requests were in flight.
         _nextUsed = _calledUsed = areas.Used.ReadUInt16Acquire(SplitLayout.Index);
         if (inflight.Length == 0) return;
         _inflight = new SplitInflight(inflight, size, _nextUsed);
-        // The front-end only knows what was used; what is in flight was available before.
+        // The front-end knows only the used index. The chains in flight were popped from there on.
         _nextAvailable = _knownAvailable = (ushort)(_nextUsed + _inflight.Pending);
     }
 
-    /// <summary>The memory that remembers what is in flight in a ring of this size.</summary>
+    /// <summary>Bytes of the record of chains in flight, for a ring of this size.</summary>
     public static int InflightBytes(int size) => SplitInflight.RequiredBytes(size);
 
     /// <inheritdoc/>
@@ -60,7 +60,7 @@ public struct SplitDeviceQueue : IDeviceQueue
     /// <inheritdoc/>
     public PopResult TryTake(DescriptorChain chain)
     {
-        if (HasPending) return TakeAgain(_inflight!.TakePending(), chain);
+        if (HasPending) return PopPending(_inflight!.PopPending(), chain);
         if (_nextAvailable == _knownAvailable)
         {
             if (Fault is not null) return PopResult.Broken;
@@ -69,7 +69,7 @@ public struct SplitDeviceQueue : IDeviceQueue
             var ahead = (ushort)(_knownAvailable - _nextAvailable);
             if (ahead == 0)
             {
-                // Comes along with the index, where it is on another line.
+                // The next entry may be on another cache line than the index.
                 _areas.Available.Prefetch(SplitLayout.Ring + sizeof(ushort) * (_nextAvailable & (_size - 1)));
                 return PopResult.Empty;
             }
@@ -81,7 +81,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         var fault = ReadChain(head, chain);
         if (fault is not null) return Break(fault);
         _nextAvailable++;
-        _inflight?.Taken(head);
+        _inflight?.Popped(head);
         return PopResult.Taken;
     }
 
@@ -100,7 +100,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         var entry = SplitLayout.Ring + sizeof(ushort) * (_nextUsed & (_size - 1));
         if (_nextAvailable != (ushort)(_nextUsed + 1) || _areas.Available.Read<ushort>(entry) != handle.Id) return false;
         _nextAvailable = _knownAvailable = _nextUsed;
-        _inflight?.Untaken(handle.Id);
+        _inflight?.Unpopped(handle.Id);
         return true;
     }
 
@@ -110,7 +110,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         // Release: the entries, and the data and status that they announce, are visible before the index.
         _areas.Used.WriteUInt16Release(SplitLayout.Index, _nextUsed);
         _inflight?.Published(_nextUsed);
-        // The index must be visible before the driver's suppression word is read, or a driver that arms now is missed.
+        // The index must be visible before the suppression word is read; otherwise a driver that arms now is not called.
         Fence.StoreBeforeLoad();
         var before = _calledUsed;
         _calledUsed = _nextUsed;
@@ -124,7 +124,7 @@ public struct SplitDeviceQueue : IDeviceQueue
     {
         if (_eventIndex) _areas.Used.WriteUInt16Release(SplitLayout.AvailableEvent(_size), _nextAvailable);
         else _areas.Used.WriteUInt16Release(0, 0);
-        // The wish must be visible before the index is read again, or both sides sleep.
+        // The event must be visible before the index is read again; otherwise both sides block.
         Fence.StoreBeforeLoad();
         return _areas.Available.ReadUInt16Acquire(SplitLayout.Index) != _nextAvailable;
     }
@@ -132,11 +132,11 @@ public struct SplitDeviceQueue : IDeviceQueue
     /// <inheritdoc/>
     public readonly void Disarm()
     {
-        // With EVENT_IDX the old avail_event is behind the driver already: nothing to write.
+        // With EVENT_IDX the driver has already passed the old avail_event: nothing to write.
         if (!_eventIndex) _areas.Used.WriteUInt16Release(0, SplitLayout.NoNotify);
     }
 
-    private PopResult TakeAgain(ushort head, DescriptorChain chain) => ReadChain(head, chain) is { } fault ? Break(fault) : PopResult.Taken;
+    private PopResult PopPending(ushort head, DescriptorChain chain) => ReadChain(head, chain) is { } fault ? Break(fault) : PopResult.Taken;
 
     private readonly string? ReadChain(ushort head, DescriptorChain chain)
     {

@@ -8,7 +8,7 @@ public struct SplitDriverQueue : IDriverQueue
 {
     private const ushort NotInFlight = ushort.MaxValue;
 
-    // A request of three buffers, in a ring that is large enough to describe some without an indirect table.
+    // Rings of at least LeastSize entries describe the first ShallowRequests requests without an indirect table.
     private const int SlotsPerRequest = 3, ShallowRequests = 8, LeastSize = 64;
 
     private readonly SplitAreas _areas;
@@ -19,7 +19,7 @@ public struct SplitDriverQueue : IDriverQueue
     private readonly int _tableBytes;
     private readonly int _shallow;
 
-    // What the device may not change under us is kept here, not in the ring: chains, their lengths and their names.
+    // The driver's own state, which the device cannot change: the free list, and the slots and token of each chain.
     private readonly ushort[] _next;
     private readonly ushort[] _slots;
     private readonly ushort[] _tokens;
@@ -32,11 +32,11 @@ public struct SplitDriverQueue : IDriverQueue
     private ushort _nextUsed;
     private ushort _knownUsed;
 
-    /// <summary>Takes a ring into use and clears it.</summary>
+    /// <summary>Initializes a ring.</summary>
     /// <param name="areas">The ring's areas.</param>
     /// <param name="size">A valid split queue size.</param>
     /// <param name="eventIndex">VIRTIO_F_EVENT_IDX was negotiated.</param>
-    /// <param name="tables">Memory for indirect tables, or an empty window for none: one table a slot.</param>
+    /// <param name="tables">Memory for one indirect table per slot, or an empty window.</param>
     /// <param name="tablesAddress">The guest-physical address of <paramref name="tables"/>.</param>
     public SplitDriverQueue(SplitAreas areas, int size, bool eventIndex, MemoryWindow tables = default, ulong tablesAddress = 0)
     {
@@ -80,7 +80,7 @@ public struct SplitDriverQueue : IDriverQueue
         ArgumentOutOfRangeException.ThrowIfEqual(token, NotInFlight);
         ArgumentOutOfRangeException.ThrowIfZero(buffers.Length);
         if (Fault is not null) return false;
-        // A table is one more cache line that goes to the device. It saves slots, which are scarce only at depth.
+        // A table costs the device one more cache line. It saves slots, which are scarce only at depth.
         var indirect = buffers.Length > 1 && InFlight >= _shallow && buffers.Length * SplitDescriptor.Bytes <= _tableBytes;
         var slots = indirect ? 1 : buffers.Length;
         if (slots > _freeSlots) return false;
@@ -91,7 +91,7 @@ public struct SplitDriverQueue : IDriverQueue
         _slots[head] = (ushort)slots;
         _tokens[head] = token;
         InFlight++;
-        // Written with the index: the device looks at its line all the time, and would take it away in between.
+        // Written to the ring on publish: the device polls that cache line, and would steal it in between.
         _heads[_nextAvailable & (_size - 1)] = head;
         _nextAvailable++;
         return true;
@@ -107,7 +107,7 @@ public struct SplitDriverQueue : IDriverQueue
         }
         // Release: descriptors and ring entries are visible before the index that announces them.
         _areas.Available.WriteUInt16Release(SplitLayout.Index, _nextAvailable);
-        // The index must be visible before the device's suppression word is read, or a device that arms now is missed.
+        // The index must be visible before the suppression word is read; otherwise a device that arms now is not kicked.
         Fence.StoreBeforeLoad();
         var before = _kickedAvailable;
         _kickedAvailable = _nextAvailable;
@@ -129,7 +129,7 @@ public struct SplitDriverQueue : IDriverQueue
             var ahead = (ushort)(_knownUsed - _nextUsed);
             if (ahead == 0)
             {
-                // Comes along with the index, where it is on another line.
+                // The next entry may be on another cache line than the index.
                 _areas.Used.Prefetch(SplitLayout.Ring + 8 * (_nextUsed & (_size - 1)));
                 return PopResult.Empty;
             }
@@ -152,7 +152,7 @@ public struct SplitDriverQueue : IDriverQueue
     {
         if (_eventIndex) _areas.Available.WriteUInt16Release(SplitLayout.UsedEvent(_size), _nextUsed);
         else _areas.Available.WriteUInt16Release(0, 0);
-        // The wish must be visible before the index is read again, or both sides sleep.
+        // The event must be visible before the index is read again; otherwise both sides block.
         Fence.StoreBeforeLoad();
         return _areas.Used.ReadUInt16Acquire(SplitLayout.Index) != _nextUsed;
     }
@@ -160,7 +160,7 @@ public struct SplitDriverQueue : IDriverQueue
     /// <inheritdoc/>
     public readonly void Disarm()
     {
-        // With EVENT_IDX the old used_event is behind the device already: nothing to write.
+        // With EVENT_IDX the device has already passed the old used_event: nothing to write.
         if (!_eventIndex) _areas.Available.WriteUInt16Release(0, SplitLayout.NoInterrupt);
     }
 
@@ -205,7 +205,7 @@ public struct SplitDriverQueue : IDriverQueue
         return _next[head];
     }
 
-    // What is there already is not written: its line stays with the device, which has read it before.
+    // An equal descriptor is not written again, so its cache line stays with the device.
     private static void Describe(MemoryWindow area, int offset, SplitDescriptor descriptor)
     {
         var wanted = Unsafe.BitCast<SplitDescriptor, UInt128>(descriptor);

@@ -3,9 +3,9 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Ring.Virtqueue;
 
 /// <summary>
-/// Which requests of a split ring a device holds, kept in memory that outlives the device's process (vhost-user,
-/// "Inflight I/O tracking", <c>QueueRegionSplit</c>): the next process does what this one took and did not return. The
-/// content is not trusted. The thread that owns the queue.
+/// The record of a split ring's chains in flight (vhost-user, "Inflight I/O tracking", <c>QueueRegionSplit</c>). The memory
+/// outlives the back-end process: the next one processes the chains again. Its content is not trusted. Only the thread that
+/// owns the queue uses it.
 /// </summary>
 internal sealed class SplitInflight
 {
@@ -43,35 +43,35 @@ internal sealed class SplitInflight
         _counter = _resubmit.Length == 0 ? 0 : region.Read<ulong>(Entry(_resubmit[^1]) + CounterOffset) + 1;
     }
 
-    /// <summary>Requests that the last process took and this one has not yet taken again.</summary>
+    /// <summary>Chains of the previous process that this one has not yet popped again.</summary>
     internal int Pending => _resubmit.Length - _resubmitted;
 
     internal static int RequiredBytes(int size) => HeaderBytes + EntryBytes * size;
 
-    /// <summary>The oldest of <see cref="Pending"/>. It is in flight already.</summary>
-    internal ushort TakePending() => _resubmit[_resubmitted++];
+    /// <summary>The oldest of <see cref="Pending"/>, which is recorded as in flight already.</summary>
+    internal ushort PopPending() => _resubmit[_resubmitted++];
 
-    /// <summary>A chain is taken, before anything is done with it.</summary>
-    internal void Taken(ushort head)
+    /// <summary>A chain is in flight. Called before it is processed.</summary>
+    internal void Popped(ushort head)
     {
         _region.Write(Entry(head) + CounterOffset, _counter++);
         _region.WriteUInt16Release(Entry(head), 1);
     }
 
-    /// <summary>Nothing was done with a chain: it is available, not in flight.</summary>
-    internal void Untaken(ushort head) => _region.WriteUInt16Release(Entry(head), 0);
+    /// <summary>A chain was not processed: it is available, not in flight.</summary>
+    internal void Unpopped(ushort head) => _region.WriteUInt16Release(Entry(head), 0);
 
-    /// <summary>A chain is in the used ring, whose index does not yet say so.</summary>
+    /// <summary>A chain is written to the used ring and not yet published.</summary>
     internal void Returned(ushort head)
     {
-        // A driver that returns one head twice fills no list here: at most a ring of them is open at a time.
+        // A driver that offers one head twice could exceed the batch; the rest is not recorded.
         if (_batchCount == _batch.Length) return;
         _batch[_batchCount++] = head;
         _region.Write(Entry(head) + NextOffset, _region.Read<ushort>(LastBatchOffset));
         _region.WriteUInt16Release(LastBatchOffset, head);
     }
 
-    /// <summary>The used index says so.</summary>
+    /// <summary>The returned chains are published.</summary>
     internal void Published(ushort used)
     {
         for (var i = 0; i < _batchCount; i++) _region.WriteUInt16Release(Entry(_batch[i]), 0);
@@ -79,7 +79,7 @@ internal sealed class SplitInflight
         _region.WriteUInt16Release(UsedOffset, used);
     }
 
-    // The last process may have published a batch and died before it noted so.
+    // The previous process may have died between the publish of a batch and its record.
     private void FinishLastBatch(int size, ushort used)
     {
         var count = Math.Min((ushort)(used - _region.Read<ushort>(UsedOffset)), size);

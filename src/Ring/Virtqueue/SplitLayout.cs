@@ -7,10 +7,10 @@ namespace VmShunt.Ring.Virtqueue;
 [Flags]
 public enum DescriptorFlags : ushort
 {
-    /// <summary>The chain goes on.</summary>
+    /// <summary>The chain continues.</summary>
     Next = 1,
 
-    /// <summary>The device writes this buffer.</summary>
+    /// <summary>The buffer is device-writable.</summary>
     Write = 2,
 
     /// <summary>The buffer is a table of descriptors.</summary>
@@ -43,10 +43,10 @@ public static class SplitLayout
     /// <summary>The largest queue of the specification.</summary>
     public const int MaxSize = 32768;
 
-    /// <summary>avail.flags: the driver needs no calls.</summary>
+    /// <summary>avail.flags: calls are suppressed (VIRTQ_AVAIL_F_NO_INTERRUPT).</summary>
     public const ushort NoInterrupt = 1;
 
-    /// <summary>used.flags: the device needs no kicks.</summary>
+    /// <summary>used.flags: kicks are suppressed (VIRTQ_USED_F_NO_NOTIFY).</summary>
     public const ushort NoNotify = 1;
 
     /// <summary>Offset of <c>idx</c> in the available and the used ring; <c>flags</c> is at 0.</summary>
@@ -74,9 +74,9 @@ public static class SplitLayout
     public static bool IsValidSize(int size) => size is > 0 and <= MaxSize && (size & (size - 1)) == 0;
 
     /// <summary>
-    /// Whether a peer that announced <paramref name="eventIndex"/> wants to hear of the step from
-    /// <paramref name="oldIndex"/> to <paramref name="newIndex"/> (virtio 1.3 §2.7.7.2, §2.7.10): a window, not an equality,
-    /// since an index advances by more than one.
+    /// Whether the step from <paramref name="oldIndex"/> to <paramref name="newIndex"/> passes the peer's
+    /// <paramref name="eventIndex"/>, so that it must be notified (virtio 1.3 §2.7.7.2, §2.7.10). A batch advances the index by
+    /// more than one, so equality is not enough.
     /// </summary>
     public static bool NeedsEvent(ushort eventIndex, ushort newIndex, ushort oldIndex) =>
         (ushort)(newIndex - eventIndex - 1) < (ushort)(newIndex - oldIndex);

@@ -8,23 +8,23 @@ using VmShunt.Tests.Doubles;
 namespace VmShunt.Tests.Hostile;
 
 /// <summary>
-/// A front-end and driver of VM-H's virtio-blk device that does what a test says, well or badly: one ring, in memory of
-/// two neighbouring regions, a hole, and another region.
+/// A front-end and driver of VM-H's virtio-blk device that does what a test says, valid or not. It has one ring, in a memory
+/// of two adjacent regions, a hole, and a third region.
 /// </summary>
 internal sealed class HandDriver : IDisposable
 {
     private const ulong ProtocolFeatures = 1UL << 30;
 
-    /// <summary>Bytes of a region; the hole is one region long.</summary>
+    /// <summary>The size of a region, and of the hole.</summary>
     internal const int RegionBytes = 1 << 23;
 
-    /// <summary>The places of the regions and of the hole between them.</summary>
+    /// <summary>The addresses of the regions and of the hole between them.</summary>
     internal const ulong First = TestMemory.Start, Second = First + RegionBytes, Hole = Second + RegionBytes, Last = Hole + RegionBytes, End = Last + RegionBytes;
 
-    /// <summary>Where a request's parts are.</summary>
+    /// <summary>The addresses of a request's parts.</summary>
     internal const ulong Header = First + 0x4000, Status = First + 0x5000, Ranges = First + 0x6000, Data = First + 0x10_0000;
 
-    /// <summary>What a status holds before the device writes it.</summary>
+    /// <summary>The status byte before the device writes it.</summary>
     internal const byte NoStatus = 0xfe;
 
     private readonly VhostUserConnection _raw;
@@ -57,7 +57,7 @@ internal sealed class HandDriver : IDisposable
 
     internal ulong Sectors { get; private set; }
 
-    /// <summary>Hands a clean ring to the device.</summary>
+    /// <summary>Starts a new ring.</summary>
     internal HandDriver Start()
     {
         Ring.Clear();
@@ -72,15 +72,15 @@ internal sealed class HandDriver : IDisposable
         return this;
     }
 
-    /// <summary>The reset that a broken queue needs: stopped, and set up anew.</summary>
+    /// <summary>Stops the ring and sets it up again, as a broken queue needs it.</summary>
     internal void Restart()
     {
         Frontend.StopRing(0);
         Start();
     }
 
-    /// <summary>Sends any message that wants an acknowledgement.</summary>
-    /// <returns>Whether it was granted.</returns>
+    /// <summary>Sends a message with NEED_REPLY.</summary>
+    /// <returns>Whether the back-end accepted it.</returns>
     internal bool Ask<T>(VhostUserRequest request, T payload, params ReadOnlySpan<SafeHandle> descriptors) where T : unmanaged =>
         Ask(request, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), descriptors);
 
@@ -113,20 +113,20 @@ internal sealed class HandDriver : IDisposable
         Kick.Signal();
     }
 
-    /// <summary>As <see cref="Request"/>, all in an indirect table.</summary>
+    /// <summary>As <see cref="Request"/>, in an indirect table.</summary>
     internal void RequestIndirect(VirtioBlkRequestType type, ulong sector, params ReadOnlySpan<Piece> pieces)
     {
         Prepare(type, sector);
         Offer(Ring.Indirect([new(Header, VirtioBlkRequestHeader.Bytes), .. pieces, new(Status, 1, DescriptorFlags.Write)]));
     }
 
-    /// <summary>Waits for the next completion; null when the device says that the ring is broken.</summary>
+    /// <summary>Waits for the next completion; null when the device signals a broken ring.</summary>
     internal uint? Complete()
     {
         while (true)
         {
             if (Ring.TryTakeUsed(out _, out var written)) return written;
-            Assert.True(_events.Wait(60_000), "the device neither completes nor complains");
+            Assert.True(_events.Wait(60_000), "the device neither completes nor signals an error");
             Call.TryDrain();
             if (Error.TryDrain()) return Ring.TryTakeUsed(out _, out written) ? written : null;
         }

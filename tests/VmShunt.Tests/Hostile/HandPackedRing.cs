@@ -34,7 +34,7 @@ internal sealed class HandPackedRing(TestMemory ram) : HandRing(ram)
         var lap = Lap;
         for (var i = 0; i < chain.Length; i++)
         {
-            // The first one's turn comes last.
+            // The first descriptor becomes available last.
             Write(_next, chain[i] with { Flags = chain[i].Flags | (i < chain.Length - 1 ? DescriptorFlags.Next : 0) | (i == 0 ? 0 : Lap) }, id);
             if (++_next < Size) continue;
             _next = 0;
@@ -44,7 +44,7 @@ internal sealed class HandPackedRing(TestMemory ram) : HandRing(ram)
         Area(Descriptors).WriteUInt16Release(16 * first + PackedLayout.Flags, (ushort)flags);
     }
 
-    /// <summary>Writes one descriptor, whatever it says.</summary>
+    /// <summary>Writes one descriptor, valid or not.</summary>
     internal void Write(int index, Piece piece, ushort id)
     {
         var at = 16 * index;

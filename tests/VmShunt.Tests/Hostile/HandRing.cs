@@ -4,12 +4,12 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 
-/// <summary>One descriptor as a hand writes it; NEXT comes by itself, unless it is set here.</summary>
+/// <summary>One descriptor. The ring adds NEXT where a chain continues.</summary>
 public readonly record struct Piece(ulong Address, uint Length, DescriptorFlags Flags = 0);
 
 /// <summary>
-/// The driver's end of a ring of sixteen that a test writes by hand, well or badly, in either layout. Every chain lies
-/// behind the one before.
+/// The driver's end of a ring of sixteen entries that a test writes by hand, valid or not, in either layout. Chains occupy
+/// consecutive entries.
 /// </summary>
 internal abstract class HandRing(TestMemory ram)
 {
@@ -18,27 +18,27 @@ internal abstract class HandRing(TestMemory ram)
     /// <summary>The ring's areas.</summary>
     internal const ulong Descriptors = TestMemory.Start, Driver = Descriptors + 0x1000, Device = Descriptors + 0x2000;
 
-    /// <summary>Where indirect tables go; room for more than a table may hold.</summary>
+    /// <summary>The address of indirect tables, with room for more entries than a table may have.</summary>
     internal const ulong Table = TestMemory.Start + 0x1_0000;
 
     internal static HandRing Create(TestMemory ram, bool packed) => packed ? new HandPackedRing(ram) : new HandSplitRing(ram);
 
-    /// <summary>Where a device starts.</summary>
+    /// <summary>The position at which a device starts.</summary>
     internal abstract uint Start { get; }
 
-    /// <summary>A new ring.</summary>
+    /// <summary>Clears the ring.</summary>
     internal virtual void Clear() => Ram.Span(Descriptors, 0x3000).Clear();
 
     /// <summary>Makes a chain available.</summary>
     internal abstract void Offer(params ReadOnlySpan<Piece> chain);
 
-    /// <summary>Takes what the device returned, in its order.</summary>
+    /// <summary>Pops the next returned chain.</summary>
     internal abstract bool TryTakeUsed(out ushort id, out uint written);
 
     /// <summary>Writes one entry of an indirect table.</summary>
     internal abstract void Entry(int index, Piece piece, ushort next = 0);
 
-    /// <summary>Writes a table of entries that follow one another.</summary>
+    /// <summary>Writes a table of consecutive entries.</summary>
     internal Piece Indirect(params ReadOnlySpan<Piece> chain)
     {
         for (var i = 0; i < chain.Length; i++) Entry(i, chain[i] with { Flags = chain[i].Flags | (i < chain.Length - 1 ? DescriptorFlags.Next : 0) }, (ushort)(i + 1));

@@ -16,8 +16,8 @@ internal sealed class HandSplitRing(TestMemory ram) : HandRing(ram)
         _slot = _available = _used = 0;
     }
 
-    /// <summary>Stands where this many requests have gone through a ring.</summary>
-    internal void StandAt(ushort index)
+    /// <summary>Sets both indices, as if this many requests had completed.</summary>
+    internal void StartAt(ushort index)
     {
         SetAvailable(_used = index);
         Area(Device).WriteUInt16Release(SplitLayout.Index, index);
@@ -35,11 +35,11 @@ internal sealed class HandSplitRing(TestMemory ram) : HandRing(ram)
         OfferHead(head);
     }
 
-    /// <summary>Writes one descriptor, whatever it says.</summary>
+    /// <summary>Writes one descriptor, valid or not.</summary>
     internal void Write(int index, Piece piece, ushort next) => Ram.Window(Descriptors + 16 * (ulong)index, 16)
         .Write(0, new SplitDescriptor { Address = piece.Address, Length = piece.Length, Flags = piece.Flags, Next = next });
 
-    /// <summary>Makes a head available, whatever it is.</summary>
+    /// <summary>Makes a head available, valid or not.</summary>
     internal void OfferHead(ushort head)
     {
         Area(Driver).Write(SplitLayout.Ring + 2 * (_available % Size), head);

@@ -2,29 +2,29 @@ using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Tests.Hostile;
 
-/// <summary>What must come of a hostile input.</summary>
+/// <summary>The expected outcome of a hostile input.</summary>
 internal enum Outcome
 {
-    /// <summary>A status and a used length.</summary>
+    /// <summary>The request completes with a status and a used length.</summary>
     Status,
 
-    /// <summary>The chain comes back with nothing written: there is no place for a status.</summary>
+    /// <summary>The chain is returned with nothing written, because it has no place for a status.</summary>
     Returned,
 
-    /// <summary>The queue is broken: the error descriptor says so, nothing more is done.</summary>
+    /// <summary>The queue breaks: the error eventfd is signalled, and nothing more is popped.</summary>
     Broken,
 
-    /// <summary>Nothing is there for the device to take.</summary>
+    /// <summary>No chain is available to the device.</summary>
     Nothing,
 
-    /// <summary>The guest hurts its own ring: anything, but only to itself.</summary>
+    /// <summary>The guest damages its own ring. Anything may happen to it, and nothing to others.</summary>
     Anything,
 }
 
-/// <summary>One hostile input, and what must come of it. The name is the test's data.</summary>
+/// <summary>One hostile input and its expected outcome. The name is the test's data.</summary>
 /// <param name="Name">What the guest does.</param>
-/// <param name="Layouts">"sp", "s" or "p": in which ring layouts there is such an input.</param>
-/// <param name="Act">Does it.</param>
+/// <param name="Layouts">The ring layouts in which the input exists: "sp", "s" or "p".</param>
+/// <param name="Act">Sends the input.</param>
 internal sealed record HostileCase(string Name, string Layouts, Action<HandDriver> Act)
 {
     internal Outcome Outcome { get; init; } = Outcome.Status;
@@ -33,7 +33,7 @@ internal sealed record HostileCase(string Name, string Layouts, Action<HandDrive
 
     internal uint Written { get; init; } = 1;
 
-    /// <summary>Does it, sees what comes of it, and that a well-formed request then succeeds.</summary>
+    /// <summary>Sends the input, checks the outcome, and checks that a well-formed request then succeeds.</summary>
     internal void Run(HandDriver driver)
     {
         Act(driver);
@@ -51,7 +51,7 @@ internal sealed record HostileCase(string Name, string Layouts, Action<HandDrive
                 Assert.Null(driver.Complete());
                 break;
             case Outcome.Nothing:
-                // Stopping drains: what could be taken would have been.
+                // A stop drains the ring, so an available chain would have been popped.
                 driver.Frontend.StopRing(0);
                 Assert.False(driver.Ring.TryTakeUsed(out _, out _));
                 break;

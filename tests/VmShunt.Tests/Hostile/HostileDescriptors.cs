@@ -4,7 +4,7 @@ using static VmShunt.Ring.VirtioBlk.VirtioBlkRequestType;
 
 namespace VmShunt.Tests.Hostile;
 
-/// <summary>Hostile inputs C and D: descriptors and indirect tables that a guest may write.</summary>
+/// <summary>Hostile inputs C and D: descriptors and indirect tables.</summary>
 internal static class HostileDescriptors
 {
     private const DescriptorFlags Write = DescriptorFlags.Write, Next = DescriptorFlags.Next, Indirect = DescriptorFlags.Indirect;
@@ -17,11 +17,11 @@ internal static class HostileDescriptors
     [
         // Chains.
         Broken("a descriptor that is its own next", "s", static d => Loop(d, 0)),
-        Broken("two descriptors in a circle", "s", static d => Loop(d, 1)),
-        Broken("a circle behind good descriptors", "s", static d => Loop(d, 7)),
+        Broken("two descriptors in a loop", "s", static d => Loop(d, 1)),
+        Broken("a loop after valid descriptors", "s", static d => Loop(d, 7)),
         Broken("a next beyond the ring", "s", static d => { Split(d).Write(0, new Piece(Header, 16, Next), HandRing.Size); Kick(d); }),
         Broken("a next of 65535", "s", static d => { Split(d).Write(0, new Piece(Header, 16, Next), ushort.MaxValue); Kick(d); }),
-        Broken("a chain that does not end", "p", static d =>
+        Broken("a chain without an end", "p", static d =>
         {
             var ring = (HandPackedRing)d.Ring;
             for (var i = HandRing.Size - 1; i >= 0; i--) ring.Write(i, new Piece(Header, 1, Next | ring.Lap), 0);
@@ -38,13 +38,13 @@ internal static class HostileDescriptors
         Is("data across a hole", IoError, 0, static d => d.Request(In, 0, new Piece(HandDriver.Hole - 512, HandDriver.RegionBytes + 1024, Write))),
         Is("data of a write in a hole", IoError, 0, static d => d.Request(Out, 4, new Piece(HandDriver.Hole, 512))),
         Is("data across two regions that touch", Ok, 1025, static d => d.Request(In, 0, new Piece(HandDriver.Second - 512, 1024, Write))),
-        Is("data where a device's registers are", IoError, 0, static d => d.Request(In, 0, new Piece(0xfebf_0000, 512, Write))),
+        Is("data at the address of device registers", IoError, 0, static d => d.Request(In, 0, new Piece(0xfebf_0000, 512, Write))),
         Broken("an address and length beyond 2^64", "sp", static d => d.Request(In, 0, new Piece(ulong.MaxValue - 100, 512, Write))),
         Is("2^32 - 1 bytes", IoError, 0, static d => d.Request(In, 0, new Piece(Data, uint.MaxValue, Write))),
         Is("a total beyond 2^32", IoError, 0, static d => d.Request(In, 0, [.. Enumerable.Repeat(new Piece(Data, uint.MaxValue - 511, Write), 4)])),
-        Is("memory named again and again, beyond 2^32 in all", IoError, 0, static d => d.RequestIndirect(In, 0, [.. Enumerable.Repeat(new Piece(Data, 6 << 20, Write), 1000)])),
+        Is("the same memory many times, beyond 2^32 in total", IoError, 0, static d => d.RequestIndirect(In, 0, [.. Enumerable.Repeat(new Piece(Data, 6 << 20, Write), 1000)])),
 
-        // What is not the guest's to name.
+        // Addresses of the ring itself.
         new HostileCase("data on the ring itself", "sp", static d => d.Request(In, 0, new Piece(HandRing.Descriptors, 512, Write))) { Outcome = Outcome.Anything },
         new HostileCase("data on the device's area", "sp", static d => d.Request(In, 0, new Piece(HandRing.Device, 512, Write))) { Outcome = Outcome.Anything },
         new HostileCase("data on the available ring", "sp", static d => d.Request(In, 0, new Piece(HandRing.Driver, 512, Write))) { Outcome = Outcome.Anything },
@@ -52,14 +52,14 @@ internal static class HostileDescriptors
 
         // Directions.
         Broken("a readable descriptor after a writable one", "sp", static d => d.Request(In, 0, new Piece(Data, 512, Write), new Piece(Data, 512))),
-        Broken("a status that is readable behind data that is not", "sp", static d => { d.Prepare(In, 0); d.Offer(s_header, new(Data, 512, Write), new(Status, 1)); }),
+        Broken("a readable status after writable data", "sp", static d => { d.Prepare(In, 0); d.Offer(s_header, new(Data, 512, Write), new(Status, 1)); }),
     ];
 
     internal static IEnumerable<HostileCase> Tables =>
     [
-        Is("a good table", Ok, 513, static d => d.RequestIndirect(In, 0, new Piece(Data, 512, Write))),
+        Is("a valid table", Ok, 513, static d => d.RequestIndirect(In, 0, new Piece(Data, 512, Write))),
         Is("a table with WRITE", Ok, 513, static d => OfferTable(d, table => table with { Flags = Indirect | Write })),
-        Is("a table behind a direct descriptor", Ok, 513, static d =>
+        Is("a table after a direct descriptor", Ok, 513, static d =>
         {
             d.Prepare(In, 0);
             d.Offer(s_header, d.Ring.Indirect(new Piece(Data, 512, Write), s_status));
@@ -74,16 +74,16 @@ internal static class HostileDescriptors
         Broken("a table across two regions", "sp", static d => OfferTable(d, table => table with { Address = HandDriver.Second - 16 })),
         Broken("a table that overflows", "sp", static d => OfferTable(d, table => table with { Address = ulong.MaxValue - 15 })),
         Broken("a table in a table", "sp", static d => { d.Prepare(In, 0); d.Offer(d.Ring.Indirect(s_header, new Piece(HandRing.Table, 16, Indirect))); }),
-        Broken("a table that also goes on", "sp", static d => { d.Prepare(In, 0); d.Offer(d.Ring.Indirect(s_header, new Piece(Data, 512, Write), s_status), s_status); }),
+        Broken("a table with NEXT", "sp", static d => { d.Prepare(In, 0); d.Offer(d.Ring.Indirect(s_header, new Piece(Data, 512, Write), s_status), s_status); }),
         Broken("two tables in one chain", "sp", static d => { d.Prepare(In, 0); d.Offer(d.Ring.Indirect(s_header, s_status), d.Ring.Indirect(s_header, s_status)); }),
         Broken("a loop in a table", "s", static d => { OfferLoop(d, 0); }),
-        Broken("a circle in a table", "s", static d => { OfferLoop(d, 1); }),
+        Broken("a loop of two in a table", "s", static d => { OfferLoop(d, 1); }),
         Broken("a next beyond the table", "s", static d => { OfferLoop(d, 3); }),
         Broken("an overflow in a table", "sp", static d => { d.Prepare(In, 0); d.Offer(d.Ring.Indirect(s_header, new Piece(ulong.MaxValue, 512, Write), s_status)); }),
         Broken("a readable entry after a writable one", "sp", static d => { d.Prepare(In, 0); d.Offer(d.Ring.Indirect(s_header, s_status, s_header)); }),
     ];
 
-    /// <summary>For a device that was not asked for indirect tables.</summary>
+    /// <summary>For a session without INDIRECT_DESC.</summary>
     internal static HostileCase NotNegotiated => Broken("a table that was not negotiated", "sp", static d => d.RequestIndirect(In, 0, new Piece(Data, 512, Write)));
 
     private static HostileCase Is(string name, VirtioBlkStatus status, uint written, Action<HandDriver> act) =>
@@ -99,7 +99,7 @@ internal static class HostileDescriptors
         driver.Kick.Signal();
     }
 
-    // Descriptors 0 to last, of which the last goes on with the one before, or itself.
+    // Descriptors 0 to last; the next of the last one is the one before it, or itself.
     private static void Loop(HandDriver driver, int last)
     {
         for (var i = 0; i <= last; i++) Split(driver).Write(i, new Piece(Header, 1, Next), (ushort)(i < last ? i + 1 : Math.Max(0, last - 1)));
@@ -112,7 +112,7 @@ internal static class HostileDescriptors
         driver.Offer(change(driver.Ring.Indirect(s_header, new Piece(Data, 512, Write), s_status)));
     }
 
-    // A table of three whose second entry goes on with this one.
+    // A table of three entries; the second one has this next.
     private static void OfferLoop(HandDriver driver, ushort next)
     {
         driver.Prepare(In, 0);

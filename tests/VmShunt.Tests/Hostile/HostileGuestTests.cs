@@ -3,7 +3,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 
-/// <summary>What a guest may do to VM-H's device over its ring, in both layouts, and what must come of it.</summary>
+/// <summary>Hostile inputs of a guest to VM-H's virtio-blk device, in both ring layouts.</summary>
 public class HostileGuestTests : IDisposable
 {
     private static readonly Dictionary<string, IEnumerable<HostileCase>> s_sections = new()
@@ -43,19 +43,19 @@ public class HostileGuestTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Of), "A")]
-    public void A_ring_set_up_badly_is_refused_or_hurts_its_guest_alone(string section, string name, string layout) => Run(section, name, layout);
+    public void An_invalid_ring_set_up_is_refused_or_harms_only_its_guest(string section, string name, string layout) => Run(section, name, layout);
 
     [Theory]
     [MemberData(nameof(Of), "B")]
-    public void An_available_side_of_ill_will_breaks_its_queue_or_nothing(string section, string name, string layout) => Run(section, name, layout);
+    public void A_hostile_available_ring_breaks_at_most_its_queue(string section, string name, string layout) => Run(section, name, layout);
 
     [Theory]
     [MemberData(nameof(Of), "C")]
-    public void Descriptors_of_ill_will_fail_their_request_or_break_their_queue(string section, string name, string layout) => Run(section, name, layout);
+    public void Hostile_descriptors_fail_their_request_or_break_their_queue(string section, string name, string layout) => Run(section, name, layout);
 
     [Theory]
     [MemberData(nameof(Of), "D")]
-    public void Indirect_tables_of_ill_will_break_their_queue(string section, string name, string layout) => Run(section, name, layout);
+    public void Hostile_indirect_tables_break_their_queue(string section, string name, string layout) => Run(section, name, layout);
 
     [Theory]
     [MemberData(nameof(Of), "E")]
@@ -79,5 +79,5 @@ public class HostileGuestTests : IDisposable
     }
 }
 
-/// <summary>The same on a poller.</summary>
+/// <summary>The same inputs to a device that a poll group serves.</summary>
 public sealed class PolledHostileGuestTests() : HostileGuestTests(pollers: 1);

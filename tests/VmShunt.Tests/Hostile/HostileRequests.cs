@@ -5,7 +5,7 @@ using static VmShunt.Ring.VirtioBlk.VirtioBlkRequestType;
 
 namespace VmShunt.Tests.Hostile;
 
-/// <summary>Hostile inputs E: what a guest may ask of a virtio-blk device in chains that are sound.</summary>
+/// <summary>Hostile inputs E: virtio-blk requests in valid chains.</summary>
 internal static class HostileRequests
 {
     private const DescriptorFlags Write = DescriptorFlags.Write;
@@ -34,7 +34,7 @@ internal static class HostileRequests
         Is("a header outside memory", IoError, 0, static d => { d.Prepare(In, 0); d.Offer(s_header with { Address = HandDriver.Hole }, s_status); }),
         Is("header and data in one piece", Ok, 1, static d => { d.Prepare(Out, 4); d.Offer(new(Header, 16 + 512), s_status); }),
 
-        // Data and places.
+        // Data and sectors.
         Is("a read of 511 bytes", IoError, 0, static d => d.Request(In, 0, new Piece(Data, 511, Write))),
         Is("a read of 513 bytes", IoError, 0, static d => d.Request(In, 0, new Piece(Data, 513, Write))),
         Is("a write of 511 bytes", IoError, 1, static d => d.Request(Out, 4, new Piece(Data, 511))),
@@ -88,7 +88,7 @@ internal static class HostileRequests
         Is($"{type} that overflows", IoError, 1, d => Ask(d, type, new VirtioBlkRange { Sector = ulong.MaxValue, SectorCount = 2 })),
         Is($"{type} of one odd sector", Ok, 1, d => Ask(d, type, new VirtioBlkRange { Sector = 3, SectorCount = 1 })),
         Is($"{type} with unknown flags", Unsupported, 1, d => Ask(d, type, new VirtioBlkRange { SectorCount = 8, Flags = 2 })),
-        Is($"{type} with unknown flags behind a range that cannot be", Unsupported, 1, d => Ask(d, type, new VirtioBlkRange(), new VirtioBlkRange { SectorCount = 8, Flags = 0x8000_0000 })),
+        Is($"{type} with unknown flags after an invalid range", Unsupported, 1, d => Ask(d, type, new VirtioBlkRange(), new VirtioBlkRange { SectorCount = 8, Flags = 0x8000_0000 })),
         Is($"{type} whose ranges are in pieces", Ok, 1, d =>
         {
             Write16(d, new VirtioBlkRange { Sector = 8, SectorCount = 8 });

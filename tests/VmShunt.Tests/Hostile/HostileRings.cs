@@ -5,7 +5,7 @@ using static VmShunt.Ring.VirtioBlk.VirtioBlkRequestType;
 
 namespace VmShunt.Tests.Hostile;
 
-/// <summary>Hostile inputs A and B: how a guest may set a ring up, and what it may write into its available side.</summary>
+/// <summary>Hostile inputs A and B: ring set-ups and available rings.</summary>
 internal static class HostileRings
 {
     private const DescriptorFlags Write = DescriptorFlags.Write, Next = DescriptorFlags.Next;
@@ -23,8 +23,8 @@ internal static class HostileRings
         Broken("a head of 65535", "s", static d => { Split(d).OfferHead(ushort.MaxValue); d.Kick.Signal(); }),
         Is("the same head twice", "s", 2, static d => { Offer(d); Split(d).OfferHead(0); d.Kick.Signal(); }),
         Is("one head in every slot", "s", HandRing.Size, static d => { Offer(d); for (var i = 1; i < HandRing.Size; i++) Split(d).OfferHead(0); d.Kick.Signal(); }),
-        Is("flags of noise", "s", 1, static d => { d.Ram.Span(HandRing.Driver, 2).Fill(0xfe); Offer(d); }),
-        Is("poisoned suppression words", "s", 1, static d =>
+        Is("random flags", "s", 1, static d => { d.Ram.Span(HandRing.Driver, 2).Fill(0xfe); Offer(d); }),
+        Is("garbage in the suppression words", "s", 1, static d =>
         {
             d.Ram.Span(HandRing.Driver + (ulong)SplitLayout.UsedEvent(HandRing.Size), 2).Fill(0xff);
             d.Ram.Span(HandRing.Device + (ulong)SplitLayout.AvailableEvent(HandRing.Size), 2).Fill(0xff);
@@ -33,9 +33,9 @@ internal static class HostileRings
         Is("an index that wraps", "s", 4, static d =>
         {
             d.Frontend.StopRing(0);
-            Split(d).StandAt(65_534);
+            Split(d).StartAt(65_534);
             StartAgain(d, 65_534);
-            // One status for all of them: it is not touched again while the device may write it.
+            // All requests share one status, so it is not reset while the device may write it.
             d.Prepare(In, 0);
             for (var i = 0; i < 4; i++) d.Offer(s_good);
         }),
@@ -48,7 +48,7 @@ internal static class HostileRings
             Packed(d).Write(0, s_good[0] with { Flags = HandPackedRing.AvailableBit | HandPackedRing.UsedBit }, 0);
             d.Kick.Signal();
             d.Frontend.StopRing(0);
-            // Which reads as used, to a driver too: that nothing was done shows in the status alone.
+            // The driver sees the descriptor as used, so only the status shows that nothing was processed.
             Assert.Equal(HandDriver.NoStatus, (byte)d.StatusByte);
         }) { Outcome = Outcome.Anything },
         Nothing("a descriptor neither available nor used", "p", static d => { Packed(d).Write(0, s_good[0], 0); d.Kick.Signal(); }),
@@ -56,16 +56,16 @@ internal static class HostileRings
         Broken("an id of 65535", "p", static d => { d.Prepare(In, 0); Packed(d).Offer(ushort.MaxValue, s_good); d.Kick.Signal(); }),
         Is("the same id twice", "p", 2, static d => { d.Prepare(In, 0); Packed(d).Offer(3, s_good); Packed(d).Offer(3, s_good); d.Kick.Signal(); }),
         Is("the same id in every chain", "p", 5, static d => { d.Prepare(In, 0); for (var i = 0; i < 5; i++) Packed(d).Offer(3, s_good); d.Kick.Signal(); }),
-        Is("poisoned suppression words", "p", 1, static d => { d.Ram.Span(HandRing.Driver, 2).Fill(0xff); d.Ram.Span(HandRing.Device, 4).Fill(0xff); Offer(d); }),
+        Is("garbage in the suppression words", "p", 1, static d => { d.Ram.Span(HandRing.Driver, 2).Fill(0xff); d.Ram.Span(HandRing.Device, 4).Fill(0xff); Offer(d); }),
         Is("unknown flags", "p", 1, static d => { d.Prepare(In, 0); d.Offer([.. s_good.Select(static piece => piece with { Flags = piece.Flags | (DescriptorFlags)0x3f78 })]); }),
         Is("more than two laps", "p", 1, static d => { for (var i = 0; i < 12; i++) Good(d); Offer(d); }),
     ];
 
     internal static IEnumerable<HostileCase> SetUp =>
     [
-        Nothing("kicks without work", "sp", static d => { for (var i = 0; i < 1000; i++) d.Kick.Signal(); }),
-        Is("kicks upon kicks under a request", "sp", 1, static d => { for (var i = 0; i < 10_000; i++) d.Kick.Signal(); Offer(d); for (var i = 0; i < 10_000; i++) d.Kick.Signal(); }),
-        Nothing("a kick after the ring was switched off", "sp", static d => { Assert.True(d.AskRing(VhostUserRequest.SetVringEnable, 0)); Offer(d); }),
+        Nothing("kicks without a request", "sp", static d => { for (var i = 0; i < 1000; i++) d.Kick.Signal(); }),
+        Is("kicks before and after a request", "sp", 1, static d => { for (var i = 0; i < 10_000; i++) d.Kick.Signal(); Offer(d); for (var i = 0; i < 10_000; i++) d.Kick.Signal(); }),
+        Nothing("a kick after the ring was disabled", "sp", static d => { Assert.True(d.AskRing(VhostUserRequest.SetVringEnable, 0)); Offer(d); }),
         Nothing("a kick after the ring was stopped", "sp", static d => { d.Frontend.StopRing(0); Offer(d); }),
         Nothing("a kick after the device was reset", "sp", static d => { Assert.True(d.Ask(VhostUserRequest.ResetDevice, [])); Offer(d); }),
         Is("a request offered before the ring was started", "sp", 1, static d =>
@@ -79,7 +79,7 @@ internal static class HostileRings
         {
             d.Frontend.StopRing(0);
             Offer(d);
-            // An index that is none is the start.
+            // An index outside the ring means its start.
             StartAgain(d, 0x8000_8000 | 100);
         }),
         Nothing("a base of the other lap", "p", static d => { d.Frontend.StopRing(0); Offer(d); StartAgain(d, 0); }),
@@ -89,7 +89,7 @@ internal static class HostileRings
             d.Ring.Clear();
             d.RequestIndirect(In, 0, s_good[1]);
             StartAgain(d, d.Ring.Start, size: 1);
-            // This driver's next request would be in a second entry.
+            // The driver's next request would need a second entry.
             Assert.Equal((513u, VirtioBlkStatus.Ok), (d.Complete(), d.StatusByte));
         }) { Outcome = Outcome.Anything },
         Refused("a size of 0", "sp", static d => d.AskRing(VhostUserRequest.SetVringNum, 0)),
@@ -120,7 +120,7 @@ internal static class HostileRings
 
     private static HostileCase Nothing(string name, string layouts, Action<HandDriver> act) => new(name, layouts, act) { Outcome = Outcome.Nothing };
 
-    // All but the last completion are taken here.
+    // Pops all completions except the last.
     private static HostileCase Is(string name, string layouts, int completions, Action<HandDriver> act) => new(name, layouts, driver =>
     {
         act(driver);

@@ -9,7 +9,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Hostile;
 
-/// <summary>VM-H's device on a disk, for any number of sessions at a time.</summary>
+/// <summary>VM-H's virtio-blk device on a disk, for any number of concurrent sessions.</summary>
 internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int pollers = 0) : IDisposable
 {
     internal const int Queues = 2, MaxQueueSize = 1024;
@@ -20,9 +20,9 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int poll
 
     internal PollGroups Pollers { get; } = new(pollers, WaitPolicy.Never);
 
-    /// <summary>A disk of 16 MiB of ABh.</summary>
+    /// <summary>A disk of 16 MiB, filled with ABh.</summary>
     /// <param name="blockBytes">512 or 4096.</param>
-    /// <param name="pollers">How many serve its rings together; none means that each has a thread of its own.</param>
+    /// <param name="pollers">The number of poll groups; with 0, each ring has its own thread.</param>
     internal static ServedDisk InMemory(int blockBytes = 512, int pollers = 0)
     {
         var served = new ServedDisk(new MemoryPortDriver(Bytes), blockBytes, pollers);
@@ -53,7 +53,7 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int poll
 
     public void Dispose()
     {
-        foreach (var session in _sessions) Assert.True(session.Join(60_000), "a session does not end");
+        foreach (var session in _sessions) Assert.True(session.Join(60_000), "a session does not complete");
         Pollers.Dispose();
         Disk.Dispose();
     }

@@ -5,7 +5,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>The socket for the back-end's own requests (SET_BACKEND_REQ_FD), in honest hands and others.</summary>
+/// <summary>The socket for the back-end's own requests (SET_BACKEND_REQ_FD).</summary>
 public sealed class BackendChannelTests : IDisposable
 {
     private readonly ServedBackend _backend = new();
@@ -22,28 +22,28 @@ public sealed class BackendChannelTests : IDisposable
     private void Negotiate(VhostUserProtocolFeatures features = VhostUserProtocolFeatures.BackendRequests | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ReplyAck) =>
         Assert.True(_frontend.Ask(VhostUserRequest.SetProtocolFeatures, (ulong)features));
 
-    private bool Give(params ReadOnlySpan<SafeHandle> descriptors) => _frontend.Ask(VhostUserRequest.SetBackendReqFd, [], descriptors);
+    private bool SetChannel(params ReadOnlySpan<SafeHandle> descriptors) => _frontend.Ask(VhostUserRequest.SetBackendReqFd, [], descriptors);
 
-    private static void AssertTold(VhostUserConnection channel)
+    private static void AssertConfigChange(VhostUserConnection channel)
     {
         Assert.True(channel.Receive());
         Assert.Equal(VhostUserBackendRequest.ConfigChange, (VhostUserBackendRequest)channel.Header.Request);
-        // No reply is asked for, so none has to be waited for.
+        // The message requests no reply.
         Assert.Equal((VhostUserHeader.Version, 0u), (channel.Header.Flags, channel.Header.Size));
     }
 
     [Fact]
-    public void It_is_refused_where_it_was_not_negotiated_or_is_no_socket()
+    public void A_channel_is_refused_without_negotiation_or_without_a_socket()
     {
         var (mine, its) = UnixConnection.CreatePair();
         using (mine)
         using (its)
         using (var eventFd = EventFd.Create())
         {
-            Assert.False(Give(its.Handle));
+            Assert.False(SetChannel(its.Handle));
             Negotiate();
-            Assert.False(Give());
-            Assert.False(Give(eventFd.Handle));
+            Assert.False(SetChannel());
+            Assert.False(SetChannel(eventFd.Handle));
             Assert.Equal(1, Descriptors.Of(eventFd.Handle));
             Assert.Equal(1, Descriptors.Of(its.Handle));
             _backend.Backend.NotifyConfigChanged();
@@ -52,25 +52,25 @@ public sealed class BackendChannelTests : IDisposable
     }
 
     [Fact]
-    public void The_last_one_given_is_told_and_the_one_before_is_closed()
+    public void A_new_channel_replaces_and_closes_the_old_one()
     {
         Negotiate();
         var (first, its) = UnixConnection.CreatePair();
-        Assert.True(Give(its.Handle));
+        Assert.True(SetChannel(its.Handle));
         its.Dispose();
         using var firstChannel = new VhostUserConnection(first);
         _backend.Backend.NotifyConfigChanged();
-        AssertTold(firstChannel);
+        AssertConfigChange(firstChannel);
 
         (var second, its) = UnixConnection.CreatePair();
-        Assert.True(Give(its.Handle));
+        Assert.True(SetChannel(its.Handle));
         its.Dispose();
         using var secondChannel = new VhostUserConnection(second);
         Assert.False(firstChannel.Receive());
         _backend.Backend.NotifyConfigChanged();
-        AssertTold(secondChannel);
+        AssertConfigChange(secondChannel);
 
-        // It is gone with the session.
+        // The channel is closed with the session.
         _frontend.ShutdownSend();
         Assert.Null(_backend.WaitForEnd());
         Assert.False(secondChannel.Receive());
@@ -78,11 +78,11 @@ public sealed class BackendChannelTests : IDisposable
     }
 
     [Fact]
-    public void Without_CONFIG_there_is_nothing_to_tell()
+    public void Without_CONFIG_a_configuration_change_is_not_notified()
     {
         Negotiate(VhostUserProtocolFeatures.BackendRequests | VhostUserProtocolFeatures.ReplyAck);
         var (mine, its) = UnixConnection.CreatePair();
-        Assert.True(Give(its.Handle));
+        Assert.True(SetChannel(its.Handle));
         its.Dispose();
         _backend.Backend.NotifyConfigChanged();
         _frontend.ShutdownSend();
@@ -92,24 +92,24 @@ public sealed class BackendChannelTests : IDisposable
     }
 
     [Fact]
-    public void A_front_end_that_does_not_read_or_has_closed_holds_nobody_up()
+    public void A_channel_that_is_full_or_closed_never_blocks_the_back_end()
     {
         Negotiate();
         var (mine, its) = UnixConnection.CreatePair();
-        Assert.True(Give(its.Handle));
+        Assert.True(SetChannel(its.Handle));
         its.Dispose();
         for (var i = 0; i < 10_000; i++) _backend.Backend.NotifyConfigChanged();
-        using (var channel = new VhostUserConnection(mine)) AssertTold(channel);
+        using (var channel = new VhostUserConnection(mine)) AssertConfigChange(channel);
         for (var i = 0; i < 10; i++) _backend.Backend.NotifyConfigChanged();
         _frontend.AssertAlive();
     }
 
     [Fact]
-    public void A_front_end_that_gives_its_own_end_of_the_session_loses_the_session()
+    public void Passing_the_session_socket_as_channel_ends_the_session()
     {
-        // Held by the back-end, it would keep the session from ending with the front-end.
+        // If the back-end kept it, the session would stay open after the front-end exits.
         Negotiate();
         _frontend.Say(VhostUserRequest.SetBackendReqFd, [], _backend.Socket.Handle);
-        _frontend.AssertEnded("an end of this very session");
+        _frontend.AssertEnded("an end of this session");
     }
 }

@@ -5,12 +5,12 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>The driver of one ring of an <see cref="EchoDevice"/>, in memory that it shares with others.</summary>
+/// <summary>The driver of one ring of an <see cref="EchoDevice"/>. Several share one memory.</summary>
 internal sealed class EchoClient : IDisposable
 {
     internal const int Size = 16;
 
-    // Each ring with its data in 64 KiB of its own.
+    // Each ring and its data have their own 64 KiB.
     private const ulong Stride = 0x1_0000, Available = 0x1000, Used = 0x2000, Data = 0x8000;
 
     private readonly TestMemory _ram;
@@ -40,7 +40,7 @@ internal sealed class EchoClient : IDisposable
     internal void Start(VhostUserFrontend frontend, uint position) =>
         frontend.StartRing(_index, Size, position, Base, Base + Available, Base + Used, Kick, Call);
 
-    /// <summary>Sends a text through the ring and waits for it to come back.</summary>
+    /// <summary>Sends a text through the ring and waits for the copy.</summary>
     internal void Echo(string text)
     {
         Submit(text);
@@ -64,7 +64,7 @@ internal sealed class EchoClient : IDisposable
         while (_queue.TryTakeUsed(out token, out written) == PopResult.Empty)
         {
             if (_queue.Arm()) continue;
-            Assert.True(sleep.Wait(60_000), $"no answer to {text}");
+            Assert.True(sleep.Wait(60_000), $"{text} does not complete");
             Call.TryDrain();
         }
         var bytes = System.Text.Encoding.UTF8.GetByteCount(text);

@@ -7,7 +7,7 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>A device of two rings that writes back what it reads, and remembers how it was set up.</summary>
+/// <summary>A device of two rings that copies the readable buffers into the writable ones, and records how it was set up.</summary>
 internal sealed class EchoDevice : IVhostUserDevice
 {
     internal const int ConfigBytes = 60, WritableByte = 32;
@@ -19,17 +19,25 @@ internal sealed class EchoDevice : IVhostUserDevice
     public ulong Features { get; init; } =
         (ulong)(VirtioBlkFeatures.Version1 | VirtioBlkFeatures.EventIndex | VirtioBlkFeatures.IndirectDescriptors);
 
-    /// <summary>What the front-end chose last.</summary>
+    /// <summary>The features that the front-end set last.</summary>
     internal ulong Chosen { get; private set; }
 
     public int QueueCount => 2;
 
     public int MaxQueueSize => 256;
 
-    /// <summary>Rings being served.</summary>
-    internal int Running => Volatile.Read(ref _running);
+    /// <summary>Runs on the ring's thread between the pop and the return of a chain.</summary>
+    internal Action? Processing
+    {
+        get => Ordered.Load(ref _processing);
+        set => Ordered.Store(ref _processing, value);
+    }
+
+    /// <summary>How many rings are served.</summary>
+    internal int Running => Ordered.Load(ref _running);
 
     private int _running;
+    private Action? _processing;
 
     public void FeaturesChosen(ulong features) => Chosen = features;
 
@@ -51,11 +59,12 @@ internal sealed class EchoDevice : IVhostUserDevice
     {
         Setups.Enqueue(setup);
         Interlocked.Increment(ref _running);
-        return new EchoRing(setup, () => Interlocked.Decrement(ref _running));
+        return new EchoRing(this, setup, () => Interlocked.Decrement(ref _running));
     }
 
     private sealed class EchoRing : IRunningVring
     {
+        private readonly EchoDevice _device;
         private readonly VringSetup _setup;
         private readonly Action _stopped;
         private readonly SharedFlag _stopping = new();
@@ -63,8 +72,9 @@ internal sealed class EchoDevice : IVhostUserDevice
         private readonly Thread _thread;
         private SplitDeviceQueue _queue;
 
-        internal EchoRing(VringSetup setup, Action stopped)
+        internal EchoRing(EchoDevice device, VringSetup setup, Action stopped)
         {
+            _device = device;
             _setup = setup;
             _stopped = stopped;
             var features = (VirtioBlkFeatures)setup.Features;
@@ -97,9 +107,10 @@ internal sealed class EchoDevice : IVhostUserDevice
             var bytes = new byte[4096];
             while (!_stopping.IsRaised)
             {
-                var take = _queue.TryTake(chain);
-                if (take == PopResult.Taken)
+                var found = _queue.TryTake(chain);
+                if (found == PopResult.Taken)
                 {
+                    _device.Processing?.Invoke();
                     source.Clear();
                     target.Clear();
                     var mapped = true;
@@ -109,14 +120,14 @@ internal sealed class EchoDevice : IVhostUserDevice
                     _queue.Return(chain.Handle, (uint)written);
                     if (_queue.Publish()) _setup.Call?.Signal();
                 }
-                else if (take == PopResult.Broken)
+                else if (found == PopResult.Broken)
                 {
                     _setup.Error?.Signal();
                     sleep.Wait(20);
                 }
                 else if (!_queue.Arm())
                 {
-                    // Without a kick the ring is polled.
+                    // Without a kick eventfd the ring is polled.
                     sleep.Wait(_setup.Kick is null ? 1 : -1);
                     _setup.Kick?.TryDrain();
                 }

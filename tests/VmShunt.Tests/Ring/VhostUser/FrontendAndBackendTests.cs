@@ -4,7 +4,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>Our front-end and our back-end over a real socket.</summary>
+/// <summary>The front-end and the back-end over a real socket.</summary>
 public sealed class FrontendAndBackendTests : IDisposable
 {
     private const VirtioBlkFeatures Wanted = VirtioBlkFeatures.Version1 | VirtioBlkFeatures.EventIndex;
@@ -20,7 +20,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     }
 
     [Fact]
-    public void Both_agree_on_what_both_can()
+    public void Both_ends_use_the_features_that_both_support()
     {
         using var frontend = Open(Wanted | VirtioBlkFeatures.Flush);
         Assert.Equal((ulong)Wanted, frontend.Features);
@@ -38,7 +38,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     }
 
     [Fact]
-    public void A_back_end_without_a_required_feature_is_left()
+    public void A_back_end_without_a_required_feature_is_refused()
     {
         var refused = Assert.Throws<IOException>(() => VhostUserFrontend.Open(_backend.Socket, ulong.MaxValue, (ulong)(Wanted | VirtioBlkFeatures.Flush)));
         Assert.Contains("200", refused.Message, StringComparison.Ordinal);
@@ -46,7 +46,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     }
 
     [Fact]
-    public void The_configuration_is_read()
+    public void The_configuration_space_is_read()
     {
         using var frontend = Open();
         var config = new byte[EchoDevice.ConfigBytes];
@@ -62,7 +62,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     [Theory]
     [InlineData(VirtioBlkFeatures.Version1)]
     [InlineData(Wanted)]
-    public void A_ring_serves_stops_and_goes_on_where_it_stopped(VirtioBlkFeatures wanted)
+    public void A_stopped_ring_continues_where_it_stopped(VirtioBlkFeatures wanted)
     {
         using var frontend = Open(wanted);
         Share(frontend);
@@ -76,14 +76,14 @@ public sealed class FrontendAndBackendTests : IDisposable
             Assert.Equal((uint)((round + 1) * 20), position);
             Assert.Equal(0, _backend.Device.Running);
         }
-        // What is submitted while the ring is stopped is served once it runs again.
+        // A request submitted to a stopped ring is served after the next start.
         client.Submit("waiting");
         client.Start(frontend, position);
         client.Complete("waiting");
     }
 
     [Fact]
-    public void A_change_of_the_configuration_is_told_to_who_asked_for_it_and_holds_nobody_up()
+    public void A_configuration_change_is_notified_and_never_blocks_the_back_end()
     {
         using var frontend = Open();
         using var requests = frontend.OpenBackendRequests();
@@ -92,7 +92,7 @@ public sealed class FrontendAndBackendTests : IDisposable
         Assert.True(requests.Receive());
         Assert.Equal((uint)VhostUserBackendRequest.ConfigChange, (uint)requests.Header.Request);
         Assert.Equal((VhostUserHeader.Version, 0u), (requests.Header.Flags, requests.Header.Size));
-        // Nobody reads any more: the back-end goes on all the same, also once the socket is full or closed.
+        // The channel is no longer read. The back-end is not blocked when it is full, or closed.
         for (var i = 0; i < 10_000; i++) _backend.Backend.NotifyConfigChanged();
         requests.Dispose();
         _backend.Backend.NotifyConfigChanged();
@@ -100,7 +100,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     }
 
     [Fact]
-    public void Two_rings_run_side_by_side()
+    public void Two_rings_are_served_in_parallel()
     {
         using var frontend = Open();
         Share(frontend);
@@ -114,12 +114,12 @@ public sealed class FrontendAndBackendTests : IDisposable
             first.Complete($"first {i}");
         }
         Assert.Equal(50u, frontend.StopRing(1));
-        first.Echo("the other ring goes on");
+        first.Echo("the other ring is still served");
         Assert.Equal(51u, frontend.StopRing(0));
     }
 
     [Fact]
-    public void Memory_that_is_added_while_a_ring_runs_is_seen_by_it()
+    public void A_running_ring_accesses_memory_that_is_added()
     {
         using var frontend = Open();
         frontend.ShareMemory([(TestMemory.Start, 0x9000, 0)], _ram.File);
@@ -131,7 +131,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     }
 
     [Fact]
-    public void Several_regions_of_one_file_are_shared_in_one_go()
+    public void Several_regions_of_one_file_are_shared()
     {
         using var frontend = Open();
         frontend.ShareMemory([(TestMemory.Start, 0x1000, 0), (TestMemory.Start + 0x1000, 0x8000, 0x1000), (TestMemory.Start + 0x9000, 0x1000, 0x9000)], _ram.File);
@@ -141,7 +141,7 @@ public sealed class FrontendAndBackendTests : IDisposable
     }
 
     [Fact]
-    public void What_the_back_end_refuses_is_said()
+    public void A_refusal_of_the_back_end_is_an_error_that_names_the_message()
     {
         using var frontend = Open();
         Refused("AddMemReg", () => frontend.ShareMemory([(TestMemory.Start, 0x2_0001, 0)], _ram.File));
@@ -154,13 +154,13 @@ public sealed class FrontendAndBackendTests : IDisposable
         Refused("SetVringAddr", () => frontend.StartRing(0, 16, 0, client.Base + 8, client.Base, client.Base, client.Kick, client.Call));
         Refused("SetVringEnable", () => frontend.StartRing(0, 16, 0, _ram.End, client.Base, client.Base, client.Kick, client.Call));
         Assert.Equal(7, _backend.Reports.Count);
-        // None of it keeps a good start from working.
+        // A valid start still works.
         client.Start(frontend, 0);
         client.Echo("all is well");
     }
 
     [Fact]
-    public void Closing_waits_until_the_back_end_has_let_go()
+    public void Close_returns_after_the_back_end_has_released_everything()
     {
         var frontend = Open();
         Share(frontend);
@@ -168,7 +168,7 @@ public sealed class FrontendAndBackendTests : IDisposable
         client.Start(frontend, 0);
         client.Echo("hello");
         Assert.True(frontend.Close(60_000));
-        // The close is the promise: nothing needs to be waited for any more.
+        // After the close, everything is released.
         Assert.Equal(0, _backend.Device.Running);
         Assert.Equal(1, Descriptors.Of(_ram.File));
         Assert.Equal(1, Descriptors.Of(client.Kick.Handle));

@@ -4,7 +4,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>What a back-end may answer, and what the front-end makes of it.</summary>
+/// <summary>Replies that no correct back-end sends, and what the front-end does with them.</summary>
 public class HostileBackendTests
 {
     [Theory]
@@ -13,7 +13,7 @@ public class HostileBackendTests
     [InlineData(VhostUserRequest.GetProtocolFeatures)]
     [InlineData(VhostUserRequest.SetFeatures)]
     [InlineData(VhostUserRequest.GetQueueNum)]
-    public void One_that_closes_is_an_error_that_says_so(VhostUserRequest at)
+    public void A_back_end_that_closes_during_negotiation_is_an_error(VhostUserRequest at)
     {
         using var backend = new ScriptedBackend((_, header) => header.Request == at ? throw new IOException() : false);
         Assert.Throws<IOException>(() => backend.Open().Dispose());
@@ -26,7 +26,7 @@ public class HostileBackendTests
     [InlineData(VhostUserRequest.GetProtocolFeatures, 12)]
     [InlineData(VhostUserRequest.SetFeatures, 0)]
     [InlineData(VhostUserRequest.GetQueueNum, 7)]
-    public void An_answer_of_the_wrong_size_ends_the_session(VhostUserRequest at, int size)
+    public void A_reply_of_the_wrong_size_ends_the_session(VhostUserRequest at, int size)
     {
         using var backend = new ScriptedBackend((connection, header) =>
         {
@@ -44,7 +44,7 @@ public class HostileBackendTests
     [InlineData(VhostUserRequest.SetFeatures, VhostUserRequest.SetOwner, 4u)]
     [InlineData(VhostUserRequest.SetFeatures, (VhostUserRequest)uint.MaxValue, 4u)]
     [InlineData(VhostUserRequest.SetFeatures, VhostUserRequest.SetFeatures, 7u)]
-    public void An_answer_to_something_else_ends_the_session(VhostUserRequest at, VhostUserRequest with, uint flags)
+    public void A_reply_to_another_request_ends_the_session(VhostUserRequest at, VhostUserRequest with, uint flags)
     {
         using var backend = new ScriptedBackend((connection, header) =>
         {
@@ -62,7 +62,7 @@ public class HostileBackendTests
     [InlineData("010000000500000008000000ffff")]
     [InlineData("010000000500000001100000")]
     [InlineData("0100000005000000ffffffff")]
-    public void An_answer_that_breaks_off_or_is_too_long_ends_the_session(string hex)
+    public void A_truncated_or_oversized_reply_ends_the_session(string hex)
     {
         using var backend = new ScriptedBackend((connection, header) =>
         {
@@ -79,20 +79,20 @@ public class HostileBackendTests
     [InlineData(256ul, 256)]
     [InlineData(257ul, 256)]
     [InlineData(ulong.MaxValue, 256)]
-    public void The_number_of_queues_stays_within_what_the_protocol_can_name(ulong says, int taken)
+    public void The_queue_count_is_clamped_to_what_the_protocol_can_address(ulong reported, int expected)
     {
         using var backend = new ScriptedBackend((connection, header) =>
         {
             if (header.Request != VhostUserRequest.GetQueueNum) return false;
-            ScriptedBackend.Reply(connection, says);
+            ScriptedBackend.Reply(connection, reported);
             return true;
         });
         using var frontend = backend.Open();
-        Assert.Equal(taken, frontend.QueueCount);
+        Assert.Equal(expected, frontend.QueueCount);
     }
 
     [Fact]
-    public void Features_that_nobody_asked_for_are_not_used()
+    public void Features_that_the_driver_does_not_want_are_not_used()
     {
         using var backend = new ScriptedBackend((connection, header) =>
         {
@@ -115,7 +115,7 @@ public class HostileBackendTests
     [InlineData(71)]
     [InlineData(73)]
     [InlineData(4096)]
-    public void A_configuration_of_another_length_is_none(int bytes)
+    public void A_configuration_reply_of_another_length_is_refused(int bytes)
     {
         using var backend = new ScriptedBackend((connection, header) =>
         {
@@ -131,7 +131,7 @@ public class HostileBackendTests
     [InlineData(0u, 65_536u)]
     [InlineData(0u, uint.MaxValue)]
     [InlineData(1u, 0u)]
-    public void A_ring_base_that_cannot_be_ends_the_session(uint index, uint value)
+    public void An_invalid_ring_base_in_a_reply_ends_the_session(uint index, uint value)
     {
         using var backend = new ScriptedBackend((connection, header) =>
         {
@@ -144,7 +144,7 @@ public class HostileBackendTests
     }
 
     [Fact]
-    public void Descriptors_that_come_with_answers_are_let_go()
+    public void Descriptors_in_replies_are_closed()
     {
         using var eventFd = EventFd.Create();
         using var backend = new ScriptedBackend((connection, header) =>
@@ -162,14 +162,14 @@ public class HostileBackendTests
     }
 
     [Fact]
-    public void One_that_talks_has_not_closed()
+    public void A_late_reply_is_not_taken_for_a_close()
     {
         using var go = new ManualResetEventSlim();
         using var backend = new ScriptedBackend((connection, header) =>
         {
             if (header.Request != VhostUserRequest.GetConfig) return false;
             connection.Send(header.Request, VhostUserHeader.Reply, connection.Payload);
-            // An answer that nobody asked for, and then the session is held open.
+            // An unexpected reply; then the session is held open.
             connection.Send(header.Request, VhostUserHeader.Reply, new byte[4000]);
             go.Wait(60_000);
             return true;

@@ -1,22 +1,21 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.VhostUser;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>The front-end's end of a session for tests that say what no front-end of ours would say.</summary>
+/// <summary>A front-end that sends any message, also those that <see cref="VhostUserFrontend"/> never sends.</summary>
 internal sealed class RawFrontend(ServedBackend backend) : IDisposable
 {
     private readonly VhostUserConnection _connection = new(backend.Socket);
 
-    /// <summary>Sends a message that wants an acknowledgement.</summary>
-    /// <returns>Whether it was granted.</returns>
+    /// <summary>Sends a message with NEED_REPLY.</summary>
+    /// <returns>Whether the back-end accepted it.</returns>
     internal bool Ask(VhostUserRequest request, ReadOnlySpan<byte> payload, params ReadOnlySpan<SafeHandle> descriptors)
     {
         _connection.Send(request, VhostUserHeader.NeedReply, payload, descriptors);
-        Assert.True(_connection.Receive(), $"the session ended at {request}: {backend.End}");
-        Assert.Equal(request, _connection.Header.Request);
-        Assert.Equal(VhostUserHeader.Version | VhostUserHeader.Reply, _connection.Header.Flags);
+        AssertReply(request);
         var answer = _connection.PayloadAs<ulong>();
         Assert.InRange(answer, 0ul, 1ul);
         return answer == 0;
@@ -51,13 +50,22 @@ internal sealed class RawFrontend(ServedBackend backend) : IDisposable
     /// <summary>Asks for a number.</summary>
     internal ulong Query(VhostUserRequest request) => MemoryMarshal.Read<ulong>(Query(request, []));
 
-    internal byte[] Query(VhostUserRequest request, ReadOnlySpan<byte> payload)
+    internal byte[] Query(VhostUserRequest request, ReadOnlySpan<byte> payload, uint flags = 0)
     {
-        _connection.Send(request, 0, payload);
-        Assert.True(_connection.Receive(), $"the session ended at {request}: {backend.End}");
-        Assert.Equal(request, _connection.Header.Request);
+        _connection.Send(request, flags, payload);
+        AssertReply(request);
         return _connection.Payload.ToArray();
     }
+
+    internal void AssertReply(VhostUserRequest request)
+    {
+        Assert.True(_connection.Receive(), $"the session ended at {request}: {backend.End}");
+        Assert.Equal(request, _connection.Header.Request);
+        Assert.Equal(VhostUserHeader.Version | VhostUserHeader.Reply, _connection.Header.Flags);
+    }
+
+    /// <summary>The descriptor that came with the last reply.</summary>
+    internal SafeFileHandle? TakeDescriptor() => _connection.TakeDescriptor();
 
     internal VringState GetVringBase(uint index)
     {
@@ -65,7 +73,7 @@ internal sealed class RawFrontend(ServedBackend backend) : IDisposable
         return MemoryMarshal.Read<VringState>(Query(VhostUserRequest.GetVringBase, MemoryMarshal.AsBytes(new ReadOnlySpan<VringState>(in state))));
     }
 
-    /// <summary>Sends a message that nobody answers.</summary>
+    /// <summary>Sends a message without NEED_REPLY.</summary>
     internal void Say(VhostUserRequest request, ReadOnlySpan<byte> payload, params ReadOnlySpan<SafeHandle> descriptors) =>
         _connection.Send(request, 0, payload, descriptors);
 
@@ -75,10 +83,10 @@ internal sealed class RawFrontend(ServedBackend backend) : IDisposable
 
     internal void ShutdownSend() => _connection.Socket.ShutdownSend();
 
-    /// <summary>The session still takes good messages.</summary>
+    /// <summary>The session still accepts messages.</summary>
     internal void AssertAlive() => Assert.Equal(backend.Device.Features | 1ul << 30, Query(VhostUserRequest.GetFeatures));
 
-    /// <summary>The back-end ends the session and says why.</summary>
+    /// <summary>The back-end ends the session and reports why.</summary>
     internal void AssertEnded(string why)
     {
         try
@@ -87,7 +95,7 @@ internal sealed class RawFrontend(ServedBackend backend) : IDisposable
         }
         catch (IOException)
         {
-            // It closed with our bytes unread.
+            // The back-end closed with bytes unread.
         }
         Assert.Contains(why, backend.WaitForEnd(), StringComparison.Ordinal);
     }

@@ -4,21 +4,21 @@ using VmShunt.Ring.VhostUser;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>A back-end that answers well until the test says otherwise.</summary>
+/// <summary>A back-end that replies correctly, except to the messages that the test replies to itself.</summary>
 internal sealed class ScriptedBackend : IDisposable
 {
     internal const ulong Features = 1ul << 32 | 1ul << 30;
 
     private readonly VhostUserConnection _connection;
     private readonly Thread _thread;
-    private readonly Func<VhostUserConnection, VhostUserHeader, bool> _odd;
+    private readonly Func<VhostUserConnection, VhostUserHeader, bool> _script;
     private Exception? _fault;
 
-    /// <param name="odd">Called at each message; returns true when it has dealt with it.</param>
-    internal ScriptedBackend(Func<VhostUserConnection, VhostUserHeader, bool> odd)
+    /// <param name="script">Sees each message first; returns true when it has replied itself.</param>
+    internal ScriptedBackend(Func<VhostUserConnection, VhostUserHeader, bool> script)
     {
         (Socket, var mine) = UnixConnection.CreatePair();
-        _odd = odd;
+        _script = script;
         _connection = new VhostUserConnection(mine);
         _thread = new Thread(Run);
         _thread.Start();
@@ -37,12 +37,12 @@ internal sealed class ScriptedBackend : IDisposable
         {
             while (_connection.Receive())
             {
-                if (!_odd(_connection, _connection.Header)) Answer(_connection.Header);
+                if (!_script(_connection, _connection.Header)) Answer(_connection.Header);
             }
         }
         catch (IOException)
         {
-            // The front-end has had enough, or the script ended the session.
+            // The front-end or the script closed the session.
         }
         catch (Exception e)
         {

@@ -4,7 +4,7 @@ using VmShunt.Ring.VhostUser;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>A back-end session on a thread of its own, and the other end of its socket.</summary>
+/// <summary>A back-end session on its own thread, and the front-end's end of its socket.</summary>
 internal sealed class ServedBackend : IDisposable
 {
     private readonly Thread _thread;
@@ -36,16 +36,16 @@ internal sealed class ServedBackend : IDisposable
     /// <summary>The front-end's end of the socket.</summary>
     internal UnixConnection Socket { get; }
 
-    /// <summary>What the back-end had to say about refused messages.</summary>
+    /// <summary>The reports about refused messages.</summary>
     internal ConcurrentQueue<string> Reports { get; } = new();
 
-    /// <summary>Why the session ended; null for an orderly end.</summary>
+    /// <summary>Why the session failed; null when the front-end closed it.</summary>
     internal string? End { get; private set; }
 
-    /// <summary>Waits for the session's end, which leaves nothing running.</summary>
+    /// <summary>Waits until the session completes; no ring runs then.</summary>
     internal string? WaitForEnd()
     {
-        Assert.True(_thread.Join(60_000), "the session goes on");
+        Assert.True(_thread.Join(60_000), "the session does not complete");
         Assert.Null(_fault);
         Assert.Equal(0, Device.Running);
         return End;

@@ -5,11 +5,11 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.VhostUser;
 
-/// <summary>Messages as bytes on the socket, against QEMU's <c>docs/interop/vhost-user.rst</c>.</summary>
+/// <summary>Messages as bytes on the socket (QEMU's <c>docs/interop/vhost-user.rst</c>).</summary>
 public sealed class VhostUserWireTests
 {
     [Fact]
-    public void A_session_of_our_front_end_byte_by_byte()
+    public void The_front_end_sends_the_bytes_of_the_specification()
     {
         using var ram = new TestMemory(0x1_0000);
         using EventFd kick = EventFd.Create(), call = EventFd.Create();
@@ -33,7 +33,7 @@ public sealed class VhostUserWireTests
             "010000000100000000000000  0",
             "0F0000000100000000000000  0",
             "100000000100000008000000 2982000000000000 0",
-            // From here on every message wants an answer.
+            // From here on every message has NEED_REPLY.
             "020000000900000008000000 0000004001000000 0",
             "110000000100000000000000  0",
             "250000000900000028000000 0000000000000000" + "0000004000000000" + "0000010000000000" + "0000004000000000" + "0000000000000000 1",

@@ -30,25 +30,25 @@ public class VirtioBlkWireTests
     [InlineData(nameof(VirtioBlkConfig.WriteZeroesMayUnmap), 56, 1)]
     [InlineData(nameof(VirtioBlkConfig.Unused1), 57, 1)]
     [InlineData(nameof(VirtioBlkConfig.Unused2), 58, 2)]
-    public void A_field_of_the_configuration_is_where_drivers_look_for_it(string field, int offset, int bytes) =>
+    public void A_configuration_field_has_the_offset_of_the_specification(string field, int offset, int bytes) =>
         AssertField<VirtioBlkConfig>(field, offset, bytes, VirtioBlkConfig.Bytes);
 
     [Theory]
     [InlineData(nameof(VirtioBlkRequestHeader.Type), 0, 4)]
     [InlineData(nameof(VirtioBlkRequestHeader.Reserved), 4, 4)]
     [InlineData(nameof(VirtioBlkRequestHeader.Sector), 8, 8)]
-    public void A_field_of_the_request_header_is_where_drivers_put_it(string field, int offset, int bytes) =>
+    public void A_request_header_field_has_the_offset_of_the_specification(string field, int offset, int bytes) =>
         AssertField<VirtioBlkRequestHeader>(field, offset, bytes, 16);
 
     [Theory]
     [InlineData(nameof(VirtioBlkRange.Sector), 0, 8)]
     [InlineData(nameof(VirtioBlkRange.SectorCount), 8, 4)]
     [InlineData(nameof(VirtioBlkRange.Flags), 12, 4)]
-    public void A_field_of_a_range_is_where_drivers_put_it(string field, int offset, int bytes) =>
+    public void A_range_field_has_the_offset_of_the_specification(string field, int offset, int bytes) =>
         AssertField<VirtioBlkRange>(field, offset, bytes, 16);
 
     [Fact]
-    public void A_request_in_bytes()
+    public void A_request_header_and_a_range_have_the_bytes_of_the_specification()
     {
         var header = new VirtioBlkRequestHeader { Type = VirtioBlkRequestType.WriteZeroes, Sector = 0x0102_0304_0506_0708 };
         Assert.Equal("0D000000000000000807060504030201", Convert.ToHexString(MemoryMarshal.AsBytes(new ReadOnlySpan<VirtioBlkRequestHeader>(in header))));
@@ -86,7 +86,7 @@ public class VirtioBlkWireTests
     [InlineData(VirtioBlkFeatures.Version1, 32)]
     [InlineData(VirtioBlkFeatures.PackedRing, 34)]
     [InlineData(VirtioBlkFeatures.InOrder, 35)]
-    public void A_feature_is_its_bit(VirtioBlkFeatures feature, int bit) => Assert.Equal(1ul << bit, (ulong)feature);
+    public void A_feature_has_the_bit_of_the_specification(VirtioBlkFeatures feature, int bit) => Assert.Equal(1ul << bit, (ulong)feature);
 
     private static void AssertField<T>(string field, int offset, int bytes, int all) where T : unmanaged
     {

@@ -4,7 +4,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
-/// <summary>What a device may write into a split ring, and what the driver's end makes of it.</summary>
+/// <summary>What a device may write into a split ring, and what the driver does with it.</summary>
 public sealed class HostileSplitDeviceTests : IDisposable
 {
     private const int Size = 8;
@@ -34,7 +34,7 @@ public sealed class HostileSplitDeviceTests : IDisposable
         Add(1, 11);
         Add(1, 12);
         Answer(0);
-        Assert.Equal(10, Taken());
+        Assert.Equal(10, Popped());
         _used.WriteUInt16Release(SplitLayout.Index, (ushort)(1 + ahead));
         AssertBroken("ahead");
         Assert.Equal(2, _driver.InFlight);
@@ -53,7 +53,7 @@ public sealed class HostileSplitDeviceTests : IDisposable
     [InlineData(0xffffu)]
     [InlineData(0x1_0000u)]
     [InlineData(uint.MaxValue)]
-    public void A_chain_that_is_not_in_flight_cannot_come_back(uint id)
+    public void A_used_entry_that_is_not_in_flight_breaks_the_ring(uint id)
     {
         Add(1, 10);
         Answer(id);
@@ -61,19 +61,19 @@ public sealed class HostileSplitDeviceTests : IDisposable
     }
 
     [Fact]
-    public void A_chain_cannot_come_back_twice()
+    public void A_chain_that_is_returned_twice_breaks_the_ring()
     {
         Add(1, 10);
         Add(1, 11);
         Answer(0);
         Answer(0);
-        Assert.Equal(10, Taken());
+        Assert.Equal(10, Popped());
         AssertBroken("not in flight");
         Assert.Equal(1, _driver.InFlight);
     }
 
     [Fact]
-    public void A_chain_cannot_come_back_by_its_middle()
+    public void A_used_entry_that_names_the_middle_of_a_chain_breaks_the_ring()
     {
         Add(3, 10);
         Answer(1);
@@ -84,16 +84,16 @@ public sealed class HostileSplitDeviceTests : IDisposable
     [InlineData(0u)]
     [InlineData(5u)]
     [InlineData(uint.MaxValue)]
-    public void The_written_length_is_handed_on_as_the_device_says_it(uint written)
+    public void The_written_length_is_reported_as_the_device_wrote_it(uint written)
     {
         Add(1, 10);
         Answer(0, written);
-        Assert.Equal(PopResult.Taken, _driver.TryTakeUsed(out var token, out var says));
-        Assert.Equal((10, written), (token, says));
+        Assert.Equal(PopResult.Taken, _driver.TryTakeUsed(out var token, out var reported));
+        Assert.Equal((10, written), (token, reported));
     }
 
     [Fact]
-    public void A_descriptor_table_that_the_device_scribbles_over_does_not_confuse_the_free_slots()
+    public void The_free_list_survives_a_device_that_overwrites_the_descriptor_table()
     {
         var descriptors = _ram.Span(TestMemory.Start, SplitLayout.DescriptorBytes(Size));
         for (var round = 0; round < 50; round++)
@@ -106,14 +106,14 @@ public sealed class HostileSplitDeviceTests : IDisposable
             foreach (var i in (int[])[1, 2, 0])
             {
                 Answer(heads[i]);
-                Assert.Equal(i, Taken());
+                Assert.Equal(i, Popped());
             }
         }
         Assert.Equal(0, _driver.InFlight);
     }
 
     [Fact]
-    public void A_scribbled_available_ring_is_written_over()
+    public void An_available_ring_that_the_device_overwrote_is_written_again()
     {
         for (ushort i = 0; i < 20; i++)
         {
@@ -122,41 +122,8 @@ public sealed class HostileSplitDeviceTests : IDisposable
             var available = SplitRing.Areas(_ram, Size).Available;
             Assert.Equal(i + 1, available.Read<ushort>(SplitLayout.Index));
             Answer(available.Read<ushort>(SplitLayout.Ring + 2 * (i % Size)));
-            Assert.Equal(i, Taken());
+            Assert.Equal(i, Popped());
         }
-    }
-
-    [Fact]
-    public void Used_rings_of_noise_break_and_never_give_a_request_back_twice()
-    {
-        var seed = Environment.TickCount;
-        var random = new Random(seed);
-        var areas = SplitRing.Areas(_ram, Size);
-        int taken = 0, broken = 0;
-        for (var round = 0; round < 50_000; round++)
-        {
-            var driver = new SplitDriverQueue(areas, Size, random.Next(2) == 0);
-            var inFlight = new HashSet<ushort>();
-            for (ushort i = 0; i < 4; i++)
-            {
-                if (driver.TryAdd([new(1, 1), new(2, 2)], 1, i)) inFlight.Add(i);
-            }
-            driver.Publish();
-            for (var i = 0; i < Size; i++)
-            {
-                var id = random.Next(8) == 0 ? random.NextInt64() : 2 * random.Next(4);
-                _used.Write(SplitLayout.Ring + 8 * i, id);
-            }
-            _used.WriteUInt16Release(SplitLayout.Index, (ushort)random.Next(random.Next(8) == 0 ? 65_536 : 5));
-            while (driver.TryTakeUsed(out var token, out _) == PopResult.Taken)
-            {
-                taken++;
-                if (!inFlight.Remove(token)) Assert.Fail($"seed {seed}, round {round}: request {token} came back twice");
-            }
-            if (driver.Fault is not null) broken++;
-            Assert.Equal(inFlight.Count, driver.InFlight);
-        }
-        Assert.True(taken > 0 && broken > 0, $"seed {seed}: {taken} taken, {broken} broken");
     }
 
     private void Add(int buffers, ushort token)
@@ -178,7 +145,7 @@ public sealed class HostileSplitDeviceTests : IDisposable
         _used.WriteUInt16Release(SplitLayout.Index, ++_usedIndex);
     }
 
-    private int Taken()
+    private int Popped()
     {
         Assert.Equal(PopResult.Taken, _driver.TryTakeUsed(out var token, out _));
         return token;

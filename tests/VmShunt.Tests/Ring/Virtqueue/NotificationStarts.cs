@@ -1,6 +1,6 @@
 namespace VmShunt.Tests.Ring.Virtqueue;
 
-/// <summary>Both kinds of suppression (flags, EVENT_IDX), and how many requests have passed before.</summary>
+/// <summary>Both kinds of suppression (flags, EVENT_IDX), and how many requests completed before.</summary>
 public sealed class NotificationStarts : TheoryData<bool, int>
 {
     public NotificationStarts()

@@ -11,6 +11,8 @@ public sealed class PackedRing : IRingKind<PackedDriverQueue, PackedDeviceQueue>
     {
     }
 
+    public static int[] Sizes => [1, 2, 3, 5, 8, 16, 64, 100, 256];
+
     public static uint StartPosition => PackedLayout.StartPosition;
 
     public static int DirectRequests(int size) => 0;

@@ -1,9 +1,10 @@
+using CsCheck;
 using VmShunt.Ring.Virtqueue;
 using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
-/// <summary>What both ends of a queue promise, whatever the ring's layout.</summary>
+/// <summary>The contract of both ends of a queue, in both ring layouts.</summary>
 public abstract class QueueContractTests<TKind, TDriver, TDevice>
     where TKind : IRingKind<TDriver, TDevice>
     where TDriver : struct, IDriverQueue
@@ -12,7 +13,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_chain_arrives_as_it_was_described_and_comes_back_under_its_name(bool indirect)
+    public void The_device_pops_the_buffers_that_were_added_and_the_completion_carries_their_token(bool indirect)
     {
         using var pair = Pair(16, indirect);
         var data = pair.Data;
@@ -31,7 +32,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
                 Assert.Equal((buffers, readable), (pair.Chain.Count, pair.Chain.ReadableCount));
                 pair.Device.Return(pair.Chain.Handle, uint.MaxValue - token);
                 pair.Device.Publish();
-                pair.TakeUsed(token, uint.MaxValue - token);
+                pair.PopUsed(token, uint.MaxValue - token);
             }
         }
     }
@@ -40,7 +41,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     [InlineData(false, 1)]
     [InlineData(false, 3)]
     [InlineData(true, 3)]
-    public void A_chain_that_is_given_back_untaken_is_the_next_one_also_for_another_device(bool indirect, int buffers)
+    public void An_unpopped_chain_is_popped_next_also_by_another_device(bool indirect, int buffers)
     {
         using var pair = Pair(8, indirect);
         var described = Enumerable.Range(0, buffers).Select(i => new QueueBuffer(pair.Data + (ulong)i * 8, 4)).ToArray();
@@ -64,49 +65,49 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             Assert.Equal(described.Select(b => new DescriptorChain.Segment(b.Address, b.Length)), pair.Chain.Writable.ToArray());
             pair.Device.Return(pair.Chain.Handle, 4);
             pair.Device.Publish();
-            pair.TakeUsed(5, 4);
+            pair.PopUsed(5, 4);
         }
     }
 
     [Fact]
-    public void A_chain_cannot_be_untaken_while_another_is_out()
+    public void A_chain_cannot_be_unpopped_while_an_earlier_one_is_in_flight()
     {
         using var pair = Pair(8);
         for (ushort token = 1; token <= 3; token++) Assert.True(pair.Add(token));
         pair.Driver.Publish();
-        var first = pair.Take(1);
-        var second = pair.Take(2);
+        var first = pair.Pop(1);
+        var second = pair.Pop(2);
         Assert.False(pair.Device.TryUntake(second));
         pair.Device.Return(second, 1);
-        // Out of order: what lies between the two ends of the ring is not the chain.
+        // Returned out of order: the entry at the used position is another chain's.
         Assert.False(pair.Device.TryUntake(first));
         pair.Device.Return(first, 1);
         pair.Device.Publish();
-        var third = pair.Take(3);
+        var third = pair.Pop(3);
         Assert.True(pair.Device.TryUntake(third));
-        pair.Device.Return(pair.Take(3), 1);
+        pair.Device.Return(pair.Pop(3), 1);
         pair.Device.Publish();
-        pair.TakeUsed(2, 1);
-        pair.TakeUsed(1, 1);
-        pair.TakeUsed(3, 1);
+        pair.PopUsed(2, 1);
+        pair.PopUsed(1, 1);
+        pair.PopUsed(3, 1);
     }
 
     [Fact]
-    public void Nothing_is_seen_before_it_is_published()
+    public void Chains_and_completions_are_visible_only_after_their_publish()
     {
         using var pair = Pair(8);
         Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
         Assert.True(pair.Add(1));
         Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
         pair.Driver.Publish();
-        var handle = pair.Take(1);
+        var handle = pair.Pop(1);
         Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
         Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
         pair.Device.Return(handle, 1);
         Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
         Assert.Equal(1, pair.Driver.InFlight);
         pair.Device.Publish();
-        pair.TakeUsed(1, 1);
+        pair.PopUsed(1, 1);
         Assert.Equal(0, pair.Driver.InFlight);
         Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
         Assert.Null(pair.Driver.Fault);
@@ -118,28 +119,28 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     [InlineData(4, false)]
     [InlineData(256, true)]
     [InlineData(1024, false)]
-    public void A_full_ring_takes_no_more_until_one_comes_back(int size, bool indirect)
+    public void A_full_ring_accepts_no_request_until_one_completes(int size, bool indirect)
     {
         using var pair = Pair(size, indirect);
-        // Twice round, so that the second time the slots are in another order.
+        // Two rounds: in the second, the free slots are in another order.
         for (var round = 0; round < 2; round++)
         {
             for (var i = 0; i < size; i++) Assert.True(pair.Add((ushort)i));
             Assert.False(pair.Add(60_000));
             Assert.Equal(size, pair.Driver.InFlight);
             pair.Driver.Publish();
-            var handles = Enumerable.Range(0, size).Select(i => pair.Take((ushort)i)).ToArray();
+            var handles = Enumerable.Range(0, size).Select(i => pair.Pop((ushort)i)).ToArray();
             Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
             Assert.False(pair.Add(60_000));
 
             var first = size / 2;
             pair.Device.Return(handles[first], 0);
             pair.Device.Publish();
-            pair.TakeUsed((ushort)first, 0);
+            pair.PopUsed((ushort)first, 0);
             Assert.True(pair.Add(50_000));
             Assert.False(pair.Add(60_000));
             pair.Driver.Publish();
-            var last = pair.Take(50_000);
+            var last = pair.Pop(50_000);
             for (var i = size - 1; i >= 0; i--)
             {
                 if (i != first) pair.Device.Return(handles[i], (uint)i);
@@ -148,9 +149,9 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             pair.Device.Publish();
             for (var i = size - 1; i >= 0; i--)
             {
-                if (i != first) pair.TakeUsed((ushort)i, (uint)i);
+                if (i != first) pair.PopUsed((ushort)i, (uint)i);
             }
-            pair.TakeUsed(50_000, 7);
+            pair.PopUsed(50_000, 7);
             Assert.Equal(0, pair.Driver.InFlight);
         }
     }
@@ -159,7 +160,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     [InlineData(4, false)]
     [InlineData(64, false)]
     [InlineData(64, true)]
-    public void As_many_requests_of_three_buffers_as_the_capacity_says_fit(int size, bool indirect)
+    public void The_capacity_is_how_many_requests_of_three_buffers_fit(int size, bool indirect)
     {
         using var pair = Pair(size, indirect);
         QueueBuffer[] request = [new(pair.Data, 16), new(pair.Data + 512, 512), new(pair.Data + 1024, 1)];
@@ -176,7 +177,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     }
 
     [Fact]
-    public void A_chain_longer_than_the_ring_is_refused_and_leaves_no_trace()
+    public void A_chain_longer_than_the_ring_is_refused_and_changes_nothing()
     {
         using var pair = Pair(4);
         var buffers = Enumerable.Repeat(new QueueBuffer(pair.Data, 1), 5).ToArray();
@@ -191,20 +192,20 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     [Fact]
     public void Requests_may_complete_in_any_order()
     {
-        var seed = Environment.TickCount;
-        var random = new Random(seed);
         using var pair = Pair(32);
-        for (var round = 0; round < 200; round++)
-        {
-            for (var i = 0; i < 32; i++) Assert.True(pair.Add((ushort)i), $"seed {seed}, round {round}");
-            pair.Driver.Publish();
-            var handles = Enumerable.Range(0, 32).Select(i => pair.Take((ushort)i)).ToArray();
-            var order = Enumerable.Range(0, 32).ToArray();
-            random.Shuffle(order);
-            foreach (var i in order) pair.Device.Return(handles[i], (uint)i * 3);
-            pair.Device.Publish();
-            foreach (var i in order) pair.TakeUsed((ushort)i, (uint)i * 3);
-        }
+        var tokens = Enumerable.Range(0, 32).ToArray();
+        Gen.Shuffle(tokens).Sample(
+            order =>
+            {
+                foreach (var token in tokens) Assert.True(pair.Add((ushort)token));
+                pair.Driver.Publish();
+                var handles = Array.ConvertAll(tokens, token => pair.Pop((ushort)token));
+                foreach (var token in order) pair.Device.Return(handles[token], (uint)token * 3);
+                pair.Device.Publish();
+                foreach (var token in order) pair.PopUsed((ushort)token, (uint)token * 3);
+            },
+            iter: 200,
+            threads: 1);
     }
 
     [Theory]
@@ -212,7 +213,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     [InlineData(8, false)]
     [InlineData(8, true)]
     [InlineData(512, false)]
-    public void The_indices_wrap_unnoticed(int size, bool indirect)
+    public void Requests_complete_across_the_wrap_of_the_indices(int size, bool indirect)
     {
         using var pair = Pair(size, indirect);
         pair.Advance(65_536 - 3);
@@ -221,9 +222,9 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         {
             for (var i = 0; i < batch; i++) Assert.True(pair.Add((ushort)(round * 10 + i)));
             pair.Driver.Publish();
-            for (var i = 0; i < batch; i++) pair.Device.Return(pair.Take((ushort)(round * 10 + i)), (uint)i);
+            for (var i = 0; i < batch; i++) pair.Device.Return(pair.Pop((ushort)(round * 10 + i)), (uint)i);
             pair.Device.Publish();
-            for (var i = 0; i < batch; i++) pair.TakeUsed((ushort)(round * 10 + i), (uint)i);
+            for (var i = 0; i < batch; i++) pair.PopUsed((ushort)(round * 10 + i), (uint)i);
             Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
             Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
         }
@@ -233,25 +234,25 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     [InlineData(0)]
     [InlineData(5)]
     [InlineData(65_535)]
-    public void A_new_device_goes_on_where_the_old_one_stopped(int advance)
+    public void A_new_device_continues_where_the_old_one_stopped(int advance)
     {
         using var pair = Pair(8);
         pair.Advance(advance);
         for (ushort i = 0; i < 4; i++) Assert.True(pair.Add(i));
         pair.Driver.Publish();
-        pair.Device.Return(pair.Take(0), 10);
-        pair.Device.Return(pair.Take(1), 11);
+        pair.Device.Return(pair.Pop(0), 10);
+        pair.Device.Return(pair.Pop(1), 11);
         pair.Device.Publish();
         pair.ReplaceDevice();
-        pair.Device.Return(pair.Take(2), 12);
-        pair.Device.Return(pair.Take(3), 13);
+        pair.Device.Return(pair.Pop(2), 12);
+        pair.Device.Return(pair.Pop(3), 13);
         pair.Device.Publish();
         Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
-        for (ushort i = 0; i < 4; i++) pair.TakeUsed(i, 10u + i);
+        for (ushort i = 0; i < 4; i++) pair.PopUsed(i, 10u + i);
     }
 
     [Fact]
-    public void A_taken_chain_is_a_copy_that_the_driver_can_no_longer_change()
+    public void A_popped_chain_is_a_copy_that_the_driver_cannot_change()
     {
         using var pair = Pair(8, indirect: true);
         for (ushort i = 0; i < 2; i++) Assert.True(pair.Driver.TryAdd([new QueueBuffer(pair.Data, 16), new QueueBuffer(pair.Data + 64, 8)], 1, i));
@@ -260,7 +261,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         pair.Ram.Span(TestMemory.Start, pair.Ram.Bytes).Fill(0xff);
         Assert.Equal([new DescriptorChain.Segment(pair.Data, 16)], pair.Chain.Readable);
         Assert.Equal([new DescriptorChain.Segment(pair.Data + 64, 8)], pair.Chain.Writable);
-        // A split ring is broken now; in a packed one these flags say that nothing is available.
+        // A split ring is broken now. In a packed ring, these flags mean that nothing is available.
         Assert.Equal(typeof(TKind) == typeof(SplitRing) ? PopResult.Broken : PopResult.Empty, pair.Device.TryTake(pair.Chain));
     }
 

@@ -3,7 +3,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
-/// <summary>Both ends of one queue, in memory of its own with room for data.</summary>
+/// <summary>Both ends of one queue, in its own memory with room for data.</summary>
 public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
     where TKind : IRingKind<TDriver, TDevice>
     where TDriver : struct, IDriverQueue
@@ -12,7 +12,7 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
     /// <summary>The longest chain that still fits a slot's indirect table.</summary>
     public const int TableEntries = 8;
 
-    // Fields: the ends are structs that change in place.
+    // Fields, because the ends are structs that change in place.
     public TDriver Driver;
     public TDevice Device;
 
@@ -32,36 +32,36 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
 
     public TestMemory Ram { get; }
 
-    /// <summary>Where data may lie.</summary>
+    /// <summary>Where data buffers go.</summary>
     public ulong Data { get; }
 
     public DescriptorChain Chain { get; } = new();
 
-    /// <summary>The slots that the next chain takes.</summary>
+    /// <summary>How many ring slots the next chain occupies.</summary>
     public int Slots(int buffers) =>
         _options.Indirect && buffers <= TableEntries && Driver.InFlight >= TKind.DirectRequests(_options.Size) ? 1 : buffers;
 
-    /// <summary>A new device end goes on where the old one stopped.</summary>
+    /// <summary>A new device continues where the old one stopped.</summary>
     public void ReplaceDevice() => Device = TKind.CreateDevice(Ram, _options, Device.Position);
 
-    /// <summary>Adds a request whose one buffer is at an address that tells its token.</summary>
+    /// <summary>Adds a request of one buffer, whose address contains the token.</summary>
     public bool Add(ushort token) => Driver.TryAdd([new QueueBuffer(Data + token, 1)], 0, token);
 
-    /// <summary>Takes a chain of <see cref="Add"/>.</summary>
-    public ChainHandle Take(ushort token)
+    /// <summary>Pops a chain of <see cref="Add"/>.</summary>
+    public ChainHandle Pop(ushort token)
     {
         Assert.Equal(PopResult.Taken, Device.TryTake(Chain));
         Assert.Equal([new DescriptorChain.Segment(Data + token, 1)], Chain.Writable);
         return Chain.Handle;
     }
 
-    public void TakeUsed(ushort token, uint written)
+    public void PopUsed(ushort token, uint written)
     {
         Assert.Equal(PopResult.Taken, Driver.TryTakeUsed(out var usedToken, out var usedWritten));
         Assert.Equal((token, written), (usedToken, usedWritten));
     }
 
-    /// <summary>Sends requests there and back one by one, so that the ring's indices stand at a place of interest.</summary>
+    /// <summary>Completes requests one by one, to bring the ring's indices to a position of interest.</summary>
     public void Advance(int requests)
     {
         ReadOnlySpan<QueueBuffer> buffers = [new QueueBuffer(Data, 1)];

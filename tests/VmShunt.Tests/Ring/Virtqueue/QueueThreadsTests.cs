@@ -6,7 +6,7 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
-/// <summary>Two threads at the two ends, with data that tells which request it belongs to, and sleeping by the book.</summary>
+/// <summary>A driver and a device on two threads that block between notifications. The data of each request identifies it.</summary>
 public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
     where TKind : IRingKind<TDriver, TDevice>
     where TDriver : struct, IDriverQueue
@@ -20,7 +20,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
     [InlineData(WaitPolicy.Busy, 200_000, false, true)]
     [InlineData(WaitPolicy.Never, 100_000, false, false)]
     [InlineData(WaitPolicy.Never, 100_000, true, true)]
-    public void Every_request_is_answered_once_with_its_own_data(WaitPolicy policy, int requests, bool indirect, bool eventIndex)
+    public void Every_request_completes_once_with_its_own_data(WaitPolicy policy, int requests, bool indirect, bool eventIndex)
     {
         using var pair = new QueuePair<TKind, TDriver, TDevice>(new QueueOptions(64, indirect, eventIndex), Depth * SlotBytes);
         using EventFd kick = EventFd.Create(), call = EventFd.Create();
@@ -56,7 +56,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Who_arms_and_who_publishes_at_the_same_moment_never_miss_each_other(bool eventIndex)
+    public void A_concurrent_arm_and_publish_never_miss_each_other(bool eventIndex)
     {
         const int rounds = 100_000;
         using var pair = new QueuePair<TKind, TDriver, TDevice>(new QueueOptions(8, Indirect: false, eventIndex));
@@ -83,7 +83,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
             driverAt.Meet(deviceAt, 3 * round);
             var kick = pair.Driver.Publish();
             driverAt.Meet(deviceAt, 3 * round + 1);
-            // Neither a kick nor a second look: the device would sleep on a chain.
+            // Without a kick and without a chain found by the arm, the device would block with a chain available.
             if (!added || (!kick && !noticed)) missed++;
             driverAt.Meet(deviceAt, 3 * round + 2);
             if (pair.Driver.TryTakeUsed(out _, out _) != PopResult.Taken) missed++;
@@ -109,8 +109,8 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
             }
             if (pair.Driver.Publish()) kick.Signal();
             var worked = false;
-            PopResult take;
-            while ((take = pair.Driver.TryTakeUsed(out var slot, out var written)) == PopResult.Taken)
+            PopResult found;
+            while ((found = pair.Driver.TryTakeUsed(out var slot, out var written)) == PopResult.Taken)
             {
                 var question = questions[slot];
                 var answer = pair.Ram.Span(Slot(pair, slot) + 256, AnswerBytes);
@@ -124,7 +124,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
                 answered++;
                 worked = true;
             }
-            if (take == PopResult.Broken || stop.IsRaised) Assert.Fail($"after {answered} answers: {pair.Driver.Fault ?? "the device failed"}");
+            if (found == PopResult.Broken || stop.IsRaised) Assert.Fail($"after {answered} completions: {pair.Driver.Fault ?? "the device failed"}");
             if (worked || answered == requests) spin.Refill();
             else if (!spin.TrySpin()) Sleep(ref pair.Driver);
         }
@@ -134,7 +134,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
         {
             if (!driver.Arm())
             {
-                Assert.True(sleep.Wait(60_000), $"a wake-up was lost after {answered} answers");
+                Assert.True(sleep.Wait(60_000), $"a wake-up was lost after {answered} completions");
                 call.TryDrain();
             }
             driver.Disarm();
@@ -168,8 +168,8 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
         pair.Device.Disarm();
         while (!stop.IsRaised)
         {
-            var taken = 0;
-            while (taken < handles.Length && pair.Device.TryTake(pair.Chain) == PopResult.Taken)
+            var popped = 0;
+            while (popped < handles.Length && pair.Device.TryTake(pair.Chain) == PopResult.Taken)
             {
                 question.Clear();
                 answer.Clear();
@@ -181,13 +181,13 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
                 data.AsSpan(0, AnswerBytes).Fill((byte)(number * 7));
                 BinaryPrimitives.WriteUInt64LittleEndian(data, ~number);
                 Assert.Equal(AnswerBytes, answer.CopyFrom(data.AsSpan(0, AnswerBytes)));
-                handles[taken++] = pair.Chain.Handle;
+                handles[popped++] = pair.Chain.Handle;
             }
             Assert.Null(pair.Device.Fault);
-            // The last first.
-            for (var i = taken - 1; i >= 0; i--) pair.Device.Return(handles[i], AnswerBytes);
+            // In reverse order.
+            for (var i = popped - 1; i >= 0; i--) pair.Device.Return(handles[i], AnswerBytes);
             if (pair.Device.Publish()) call.Signal();
-            if (taken > 0) spin.Refill();
+            if (popped > 0) spin.Refill();
             else if (!spin.TrySpin()) Sleep(ref pair.Device);
         }
 

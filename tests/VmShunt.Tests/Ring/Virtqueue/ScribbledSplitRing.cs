@@ -4,13 +4,16 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
-/// <summary>A split ring of eight that a test writes by hand, as a driver of ill will would, and the device's end of it.</summary>
+/// <summary>A split ring of eight entries that a test writes by hand, as a hostile driver would, and the device on it.</summary>
 internal sealed class ScribbledSplitRing : IDisposable
 {
     internal const int Size = 8;
 
     /// <summary>Where indirect tables go.</summary>
     internal const ulong Table = TestMemory.Start + 0x1_0000;
+
+    /// <summary>Where data buffers go.</summary>
+    internal const ulong Data = TestMemory.Start + 0x1_8000;
 
     internal SplitDeviceQueue Device;
 
@@ -48,16 +51,16 @@ internal sealed class ScribbledSplitRing : IDisposable
 
     internal void SetAvailable(ushort index) => _areas.Available.WriteUInt16Release(SplitLayout.Index, index);
 
-    internal PopResult Take() => Device.TryTake(Chain);
+    internal PopResult Pop() => Device.TryTake(Chain);
 
-    /// <summary>The ring is broken now, says why, and stays so; where it stood does not change.</summary>
+    /// <summary>The ring is broken, reports why, and stays broken; its position does not change.</summary>
     internal void AssertBroken(string why)
     {
         var position = Device.Position;
-        Assert.Equal(PopResult.Broken, Take());
+        Assert.Equal(PopResult.Broken, Pop());
         Assert.Contains(why, Device.Fault, StringComparison.Ordinal);
         SetAvailable(++_available);
-        Assert.Equal(PopResult.Broken, Take());
+        Assert.Equal(PopResult.Broken, Pop());
         Assert.Contains(why, Device.Fault, StringComparison.Ordinal);
         Assert.Equal(position, Device.Position);
     }

@@ -4,7 +4,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Ring.Virtqueue;
 
-/// <summary>A split ring's bytes in memory (virtio 1.3 §2.7), worked out by hand.</summary>
+/// <summary>The bytes of a split ring in memory (virtio 1.3 §2.7), derived by hand.</summary>
 public sealed class SplitLayoutTests : IDisposable
 {
     private const int Size = 4;
@@ -40,7 +40,7 @@ public sealed class SplitLayoutTests : IDisposable
     [InlineData(65_536)]
     [InlineData(int.MinValue)]
     [InlineData(int.MaxValue)]
-    public void Other_sizes_are_no_split_queue(int size)
+    public void A_size_that_is_not_a_power_of_two_up_to_32768_is_refused(int size)
     {
         Assert.False(SplitLayout.IsValidSize(size));
         Assert.Throws<ArgumentOutOfRangeException>(() => new SplitDriverQueue(default, size, false));
@@ -60,11 +60,11 @@ public sealed class SplitLayoutTests : IDisposable
     [InlineData(2, 3, 65_533, true)]
     [InlineData(3, 3, 65_533, false)]
     [InlineData(65_532, 3, 65_533, false)]
-    public void An_event_index_is_awaited_as_a_window(ushort eventIndex, ushort newIndex, ushort oldIndex, bool expected) =>
+    public void An_event_index_matches_every_step_that_passes_it(ushort eventIndex, ushort newIndex, ushort oldIndex, bool expected) =>
         Assert.Equal(expected, SplitLayout.NeedsEvent(eventIndex, newIndex, oldIndex));
 
     [Fact]
-    public void A_new_ring_is_all_zeros_whatever_lay_there()
+    public void A_new_ring_is_zeroed()
     {
         _ram.Span(TestMemory.Start, 8192).Fill(0xee);
         _ = Driver();
@@ -76,7 +76,7 @@ public sealed class SplitLayoutTests : IDisposable
     }
 
     [Fact]
-    public void A_direct_chain_in_memory()
+    public void A_direct_chain_has_the_layout_of_the_specification()
     {
         var driver = Driver();
         Assert.True(driver.TryAdd([new(0x1122334455667788, 0x10), new(0xabcd, 0x01020304), new(1, 1)], 1, 77));
@@ -84,7 +84,7 @@ public sealed class SplitLayoutTests : IDisposable
         Bytes(Descriptors + 16, "cdab000000000000 04030201 0300 0200");
         Bytes(Descriptors + 32, "0100000000000000 01000000 0200 0000");
         Bytes(Descriptors + 48, "0000000000000000 00000000 0000 0000");
-        // The entry is there, the index not yet.
+        // The entry is added, the index is not published.
         Bytes(Available, "0000 0000 0000 0000 0000 0000 0000");
         driver.Publish();
         Bytes(Available, "0000 0100 0000 0000 0000 0000 0000");
@@ -95,9 +95,9 @@ public sealed class SplitLayoutTests : IDisposable
     }
 
     [Fact]
-    public void An_indirect_chain_in_memory()
+    public void An_indirect_chain_has_the_layout_of_the_specification()
     {
-        // Two entries a slot and a bit that stays unused.
+        // Tables of two entries; the rest of the memory is unused.
         var driver = new SplitDriverQueue(Areas(), Size, false, _ram.Window(Tables, 40 * Size), Tables);
         Assert.True(driver.TryAdd([new(0xa, 1), new(0xb, 2)], 2, 0));
         Assert.True(driver.TryAdd([new(0xc, 3), new(0xd, 4)], 0, 1));
@@ -109,12 +109,12 @@ public sealed class SplitLayoutTests : IDisposable
         Bytes(Tables, "0a00000000000000 01000000 0100 0100 0b00000000000000 02000000 0000 0000");
         Bytes(Tables + 32, "0c00000000000000 03000000 0300 0100 0d00000000000000 04000000 0200 0000");
         Bytes(Available, "0000 0300 0000 0100 0200 0000 0000");
-        // Three do not fit a table: they take three slots, which are not there.
+        // Three buffers do not fit a table; they need three slots, and one is free.
         Assert.False(driver.TryAdd([new(0xa, 1), new(0xb, 2), new(0xc, 3)], 3, 3));
     }
 
     [Fact]
-    public void Returned_chains_in_memory()
+    public void Returned_chains_have_the_layout_of_the_specification()
     {
         var driver = Driver();
         var device = Device();
@@ -133,7 +133,7 @@ public sealed class SplitLayoutTests : IDisposable
     }
 
     [Fact]
-    public void Suppression_by_flags_in_memory()
+    public void Suppression_by_flags_has_the_layout_of_the_specification()
     {
         var driver = Driver();
         var device = Device();
@@ -148,7 +148,7 @@ public sealed class SplitLayoutTests : IDisposable
     }
 
     [Fact]
-    public void Suppression_by_event_index_in_memory()
+    public void Suppression_by_event_index_has_the_layout_of_the_specification()
     {
         var driver = Driver(eventIndex: true);
         var device = Device(eventIndex: true);
@@ -178,10 +178,10 @@ public sealed class SplitLayoutTests : IDisposable
     }
 
     [Fact]
-    public void The_index_is_65535_and_then_0_and_entries_go_by_its_remainder()
+    public void The_index_wraps_from_65535_to_0_and_selects_entries_modulo_the_size()
     {
         var driver = Driver();
-        // The device end may stand anywhere; the used index in memory says where it goes on returning.
+        // A device may start at any index; it returns chains from the used index in memory on.
         _ram.Window(Used, 38).Write<ushort>(2, 65_535);
         _ram.Window(Available, 14).Write<ushort>(2, 65_535);
         var device = new SplitDeviceQueue(_ram.Memory, Areas(), Size, 65_535, false, false);
@@ -206,7 +206,7 @@ public sealed class SplitLayoutTests : IDisposable
     }
 
     [Fact]
-    public void A_device_set_up_anew_returns_where_the_used_index_stands()
+    public void A_new_device_returns_chains_from_the_used_index_on()
     {
         var driver = Driver();
         var old = Device();
@@ -216,12 +216,12 @@ public sealed class SplitLayoutTests : IDisposable
         for (var i = 0; i < 3; i++) Assert.Equal(PopResult.Taken, old.TryTake(chain));
         old.Return(new ChainHandle(0, 1), 10);
         old.Publish();
-        // Two requests are in flight still: what comes next is the fourth available and the second used entry.
-        var anew = new SplitDeviceQueue(_ram.Memory, Areas(), Size, (ushort)old.Position, false, false);
-        anew.Return(new ChainHandle(2, 1), 12);
-        anew.Return(new ChainHandle(1, 1), 11);
-        Assert.True(anew.Publish());
-        Assert.Equal(3u, anew.Position);
+        // Two requests are still in flight: the next entries are the fourth available and the second used one.
+        var next = new SplitDeviceQueue(_ram.Memory, Areas(), Size, (ushort)old.Position, false, false);
+        next.Return(new ChainHandle(2, 1), 12);
+        next.Return(new ChainHandle(1, 1), 11);
+        Assert.True(next.Publish());
+        Assert.Equal(3u, next.Position);
         foreach (var (expected, bytes) in ((ushort, uint)[])[(0, 10), (2, 12), (1, 11)])
         {
             Assert.Equal(PopResult.Taken, driver.TryTakeUsed(out var token, out var written));

@@ -11,6 +11,8 @@ public sealed class SplitRing : IRingKind<SplitDriverQueue, SplitDeviceQueue>
     {
     }
 
+    public static int[] Sizes => [1, 2, 4, 8, 16, 64, 256];
+
     public static uint StartPosition => 0;
 
     public static int DirectRequests(int size) => size < 64 ? 0 : 8;
