@@ -19,7 +19,7 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
     private readonly Lock _lock = new();
     private readonly ManualResetEventSlim _disposing = new();
     private BlockRequestList _held;
-    private Connection _connection;
+    private Connection? _connection;
     private int _reconnects;
     private Thread? _reconnecting;
 
@@ -31,7 +31,12 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
         _open = open;
         _log = log;
         _hold = new HoldingDriver(this);
-        _connection = Connect();
+        var first = Connect();
+        lock (_lock)
+        {
+            _connection = first;
+            if (first.LossReason is { } why) StartReconnecting(why);
+        }
     }
 
     public DiskGeometry Geometry => Channel.Geometry;
@@ -40,7 +45,7 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
     internal BusChannel Channel => Current.Channel;
 
     // Acquire: a submitter sees a new connection's channel complete.
-    private Connection Current => Ordered.Load(ref _connection);
+    private Connection Current => Ordered.Load(ref _connection)!;
 
     /// <summary>The number of reconnects.</summary>
     internal int Reconnects => Ordered.Load(ref _reconnects);
@@ -75,12 +80,18 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
     {
         lock (_lock)
         {
-            connection.IsLost = true;
-            if (_connection != connection || _reconnecting is not null || _disposing.IsSet) return;
-            _log($"the bus is lost: {why}; requests are held until the back-end reconnects");
-            _reconnecting = new Thread(Reconnect) { IsBackground = true, Name = "reconnect" };
-            _reconnecting.Start();
+            connection.LossReason = why;
+            if (_connection == connection) StartReconnecting(why);
         }
+    }
+
+    // Under the lock.
+    private void StartReconnecting(string why)
+    {
+        if (_reconnecting is not null || _disposing.IsSet) return;
+        _log($"the bus is lost: {why}; requests are held until the back-end reconnects");
+        _reconnecting = new Thread(Reconnect) { IsBackground = true, Name = "reconnect" };
+        _reconnecting.Start();
     }
 
     private void Reconnect()
@@ -90,20 +101,28 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
         while (!_disposing.Wait(s_retryInterval))
         {
             if (TryConnect() is not { } next) continue;
-            lock (_lock)
+            if (!TryUse(next))
             {
-                if (next.IsLost)
-                {
-                    next.Channel.Abandon();
-                    continue;
-                }
-                Ordered.Store(ref _connection, next);
-                _reconnecting = null;
-                _reconnects++;
+                // Outside the lock, which the channel's threads need on their way out.
+                next.Channel.Abandon();
+                continue;
             }
             _log("the back-end is connected again");
             while (TakeHeld() is { } request) Submit(request);
             return;
+        }
+    }
+
+    /// <returns>False: the connection was lost during set-up.</returns>
+    private bool TryUse(Connection next)
+    {
+        lock (_lock)
+        {
+            if (next.LossReason is not null) return false;
+            Ordered.Store(ref _connection, next);
+            _reconnecting = null;
+            _reconnects++;
+            return true;
         }
     }
 
@@ -143,7 +162,8 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
     {
         internal BusChannel Channel { get; set; } = null!;
 
-        internal bool IsLost { get; set; }
+        /// <summary>Null while the channel is open. Under the driver's lock.</summary>
+        internal string? LossReason { get; set; }
     }
 
     private sealed class HoldingDriver(ReconnectingPortDriver driver) : IBlockDriver
