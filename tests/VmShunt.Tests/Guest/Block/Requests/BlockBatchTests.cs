@@ -31,7 +31,7 @@ public class BlockBatchTests
             _lower.Requests[1].Complete(BlockStatus.Ok);
             await all;
             Assert.Equal(round == 1 ? BlockStatus.IoError : BlockStatus.Ok, batch[0]);
-            Assert.Equal(round != 1, batch.AllDone);
+            Assert.Equal(round != 1, batch.AllSucceeded);
         }
         batch.Clear();
         await batch.SubmitAsync();
@@ -97,7 +97,7 @@ public class BlockBatchTests
         {
             var before = QueueCounters.Sum(ring.Counters);
             await Task.Run(() => batch.SubmitAsync().AsTask()).WaitAsync(TimeSpan.FromSeconds(60));
-            Assert.True(batch.AllDone);
+            Assert.True(batch.AllSucceeded);
             var after = QueueCounters.Sum(ring.Counters);
             Assert.Equal(requests, after.Requests - before.Requests);
             if (rounds == 1) Assert.InRange(after.Kicks - before.Kicks, 0, 1);

@@ -146,7 +146,7 @@ public class CancellationTests
             await all;
         }
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.True(batch.AllDone);
+        Assert.True(batch.AllSucceeded);
     }
 
     [Theory]

@@ -71,7 +71,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
         var disk = new DiskClassDriver(ring, _crash);
         ring.Start(WaitPolicy.Adaptive, 1);
         var trace = new RequestTrace();
-        trace.Follow();
+        trace.TraceNextRequest();
         disk.Read(0, ring.Buffer(0, 512));
         Assert.Equal([Hop.Entered, Hop.Described, Hop.Issued, Hop.Noticed, Hop.Completed], trace.Hops.ToArray().Select(static hop => hop.Hop));
         Assert.Equal((RequestPath.Ring, BlockStatus.Ok), (trace.RequestPath, trace.Status));

@@ -19,8 +19,8 @@ public class CrashReportTests
         bytes += report.Answer("a reason", s_done, json: true).Length;
         bytes += report.Answer("a reason", s_done, json: false).Length;
         bytes += report.Answer("a reason", s_failed, json: true).Length;
-        bytes += report.Obituary("a reason", s_done).Length;
-        bytes += report.Obituary("a reason", s_failed).Length;
+        bytes += report.FailureLine("a reason", s_done).Length;
+        bytes += report.FailureLine("a reason", s_failed).Length;
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
         Assert.InRange(bytes, 100, 1000);
     }
@@ -34,9 +34,9 @@ public class CrashReportTests
             Text(report.Answer("on purpose", s_done, json: true)));
         Assert.Equal("reason: on purpose\ninFlight: 64\ndump: 9223372036854775807 bytes through the trap\n", Text(report.Answer("on purpose", s_done, json: false)));
         Assert.Equal("{\"command\":\"crash\",\"ok\":false,\"error\":\"no dump was written: the disk 'x' is gone \"}\n", Text(report.Answer("on purpose", s_failed, json: true)));
-        Assert.Equal("vmshunt-guest: on purpose; a dump of 9223372036854775807 bytes was written\n", Text(report.Obituary("on purpose", s_done)));
-        Assert.Equal("vmshunt-guest: on purpose; no dump was written: the disk 'x' is gone ; 64 requests in flight are lost\n", Text(report.Obituary("on purpose", s_failed)));
-        Assert.Equal("vmshunt-guest: dead; no dump was written; 0 requests in flight are lost\n", Text(report.Obituary("dead", new CrashOutcome(0, 0, 0, "dead"))));
+        Assert.Equal("vmshunt-guest: on purpose; a dump of 9223372036854775807 bytes was written\n", Text(report.FailureLine("on purpose", s_done)));
+        Assert.Equal("vmshunt-guest: on purpose; no dump was written: the disk 'x' is gone ; 64 requests in flight are lost\n", Text(report.FailureLine("on purpose", s_failed)));
+        Assert.Equal("vmshunt-guest: dead; no dump was written; 0 requests in flight are lost\n", Text(report.FailureLine("dead", new CrashOutcome(0, 0, 0, "dead"))));
     }
 
     private static string Text(ReadOnlySpan<byte> utf8) => Encoding.UTF8.GetString(utf8);
