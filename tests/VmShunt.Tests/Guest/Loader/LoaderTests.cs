@@ -41,13 +41,13 @@ public sealed class LoaderTests : IDisposable
     [Fact]
     public void An_assembly_without_an_entry_point_is_not_a_kernel()
     {
-        var failure = Assert.Throws<BootException>(() => Run(static _ => { }, entryType: "Some.Type"));
+        var failure = Assert.Throws<BootException>(() => RunKernel(static _ => { }, "Some.Type"));
         Assert.Equal($"{KernelName} is not a kernel: it has no {BootParameters.EntryType}.{BootParameters.EntryMethod}", failure.Message);
     }
 
-    private int Run(Action<byte[]> damage, params string[] arguments) => Run(damage, BootParameters.EntryType, arguments);
+    private int Run(Action<byte[]> damage, params string[] arguments) => RunKernel(damage, BootParameters.EntryType, arguments);
 
-    private int Run(Action<byte[]> damage, string entryType, params string[] arguments)
+    private int RunKernel(Action<byte[]> damage, string entryType, params string[] arguments)
     {
         var content = BootDisk(entryType);
         damage(content);

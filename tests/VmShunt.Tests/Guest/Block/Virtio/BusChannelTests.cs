@@ -114,7 +114,7 @@ public class BusChannelTests
             }
             catch (InvalidOperationException)
             {
-                // Smaller.
+                // Try a smaller size.
             }
         }
     }
