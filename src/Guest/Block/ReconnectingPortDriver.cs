@@ -1,50 +1,60 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.BlockDriver;
 
 /// <summary>
-/// Port driver-en of a guest that has nothing but the bus: while its back-end is away, requests wait, and those that were
-/// with it are given to the next one. A back-end that is gone touches nothing any more, and what it had finished is in the
-/// used ring, so no request is lost and none completes twice. Any thread.
+/// The port driver of a guest that has only the bus. While the back-end is lost, requests are held; the held ones and those
+/// that were in flight are submitted to the next back-end. A lost back-end no longer touches the ring, and what it completed
+/// is in the used ring, so no request is lost or completes twice. Any thread.
 /// </summary>
 internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
 {
-    private static readonly TimeSpan s_pause = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_retryInterval = TimeSpan.FromMilliseconds(50);
 
     private readonly Func<Action<string>, BusChannel> _open;
-    private readonly Action<string> _say;
-    private readonly Waiting _waiting;
+    private readonly Action<string> _log;
+    private readonly HoldingDriver _hold;
     private readonly Lock _lock = new();
     private readonly ManualResetEventSlim _disposing = new();
     private BlockRequestList _held;
     private Connection? _connection;
+    private int _reconnects;
     private Thread? _reconnecting;
 
-    /// <param name="open">Connects to the back-end; is given whom to tell when it is lost.</param>
-    /// <param name="say">Told, a line each, when the back-end goes and comes.</param>
-    /// <exception cref="IOException">There is no back-end now.</exception>
-    internal ReconnectingPortDriver(Func<Action<string>, BusChannel> open, Action<string> say)
+    /// <param name="open">Connects to the back-end; its argument is the callback for the channel's loss.</param>
+    /// <param name="log">Receives a line when the back-end is lost, and when it is connected again.</param>
+    /// <exception cref="IOException">No back-end is available.</exception>
+    internal ReconnectingPortDriver(Func<Action<string>, BusChannel> open, Action<string> log)
     {
         _open = open;
-        _say = say;
-        _waiting = new Waiting(this);
-        _connection = Connect();
+        _log = log;
+        _hold = new HoldingDriver(this);
+        var first = Connect();
+        lock (_lock)
+        {
+            _connection = first;
+            if (first.LossReason is { } why) StartReconnecting(why);
+        }
     }
 
     public DiskGeometry Geometry => Channel.Geometry;
 
-    /// <summary>The channel to the back-end, or to the last one while there is none.</summary>
-    internal BusChannel Channel => _connection!.Channel;
+    /// <summary>The channel to the back-end; while it is lost, the last channel.</summary>
+    internal BusChannel Channel => Current.Channel;
 
-    /// <summary>How often the back-end came back.</summary>
-    internal int Reconnects { get; private set; }
+    // Acquire: a submitter sees a new connection's channel complete.
+    private Connection Current => Ordered.Load(ref _connection)!;
+
+    /// <summary>The number of reconnects.</summary>
+    internal int Reconnects => Ordered.Load(ref _reconnects);
 
     public void Submit(BlockRequest request)
     {
         request.Trace?.Pass(Hop.PortDriverEn);
-        request.Fallback = _waiting;
-        _connection!.Channel.Submit(request);
+        request.Fallback = _hold;
+        Current.Channel.Submit(request);
     }
 
     public void Dispose()
@@ -53,7 +63,7 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
         Thread? reconnecting;
         lock (_lock) reconnecting = _reconnecting;
         reconnecting?.Join();
-        _connection!.Channel.Dispose();
+        Current.Channel.Dispose();
         while (TakeHeld() is { } request) request.Complete(BlockStatus.IoError);
         _disposing.Dispose();
     }
@@ -65,40 +75,54 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
         return connection;
     }
 
-    /// <summary>Comes before the requests of a lost channel are rejected, on one of its threads.</summary>
+    /// <summary>Called on one of the channel's threads, before the channel's requests are rejected.</summary>
     private void OnLost(Connection connection, string why)
     {
         lock (_lock)
         {
-            connection.IsLost = true;
-            if (_connection != connection || _reconnecting is not null || _disposing.IsSet) return;
-            _say($"the bus is lost: {why}; requests wait until the back-end is back");
-            _reconnecting = new Thread(Reconnect) { IsBackground = true, Name = "reconnect" };
-            _reconnecting.Start();
+            connection.LossReason = why;
+            if (_connection == connection) StartReconnecting(why);
         }
+    }
+
+    // Under the lock.
+    private void StartReconnecting(string why)
+    {
+        if (_reconnecting is not null || _disposing.IsSet) return;
+        _log($"the bus is lost: {why}; requests are held until the back-end reconnects");
+        _reconnecting = new Thread(Reconnect) { IsBackground = true, Name = "reconnect" };
+        _reconnecting.Start();
     }
 
     private void Reconnect()
     {
-        // Its threads end, and with them the last requests that it rejects.
-        _connection!.Channel.Abandon();
-        while (!_disposing.Wait(s_pause))
+        // Its threads exit, after they have rejected their last requests.
+        Current.Channel.Abandon();
+        while (!_disposing.Wait(s_retryInterval))
         {
             if (TryConnect() is not { } next) continue;
-            lock (_lock)
+            if (!TryUse(next))
             {
-                if (next.IsLost)
-                {
-                    next.Channel.Abandon();
-                    continue;
-                }
-                _connection = next;
-                _reconnecting = null;
-                Reconnects++;
+                // Outside the lock, which the channel's threads need on their way out.
+                next.Channel.Abandon();
+                continue;
             }
-            _say("the back-end is back");
+            _log("the back-end is connected again");
             while (TakeHeld() is { } request) Submit(request);
             return;
+        }
+    }
+
+    /// <returns>False: the connection was lost during set-up.</returns>
+    private bool TryUse(Connection next)
+    {
+        lock (_lock)
+        {
+            if (next.LossReason is not null) return false;
+            Ordered.Store(ref _connection, next);
+            _reconnecting = null;
+            _reconnects++;
+            return true;
         }
     }
 
@@ -110,7 +134,7 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
         }
         catch (IOException)
         {
-            // Not there yet, or gone again in the middle.
+            // No back-end listens yet, or it exited during set-up.
             return null;
         }
     }
@@ -138,10 +162,11 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
     {
         internal BusChannel Channel { get; set; } = null!;
 
-        internal bool IsLost { get; set; }
+        /// <summary>Null while the channel is open. Under the driver's lock.</summary>
+        internal string? LossReason { get; set; }
     }
 
-    private sealed class Waiting(ReconnectingPortDriver driver) : IBlockDriver
+    private sealed class HoldingDriver(ReconnectingPortDriver driver) : IBlockDriver
     {
         public DiskGeometry Geometry => driver.Geometry;
 

@@ -4,7 +4,7 @@ using VmShunt.Ring.Interop;
 
 namespace VmShunt.BlockDriver;
 
-/// <summary>The disk of a guest that has nothing but the bus: an enlightened stack whose port driver-en outlives its back-end.</summary>
+/// <summary>The disk of a guest without a hypervisor: an enlightened stack whose port driver reconnects to its back-end.</summary>
 internal sealed class RemoteDisk : IDisposable
 {
     private RemoteDisk(ReconnectingPortDriver port, CrashGate crash)
@@ -19,10 +19,10 @@ internal sealed class RemoteDisk : IDisposable
 
     /// <summary>Connects to the back-end that listens on a socket.</summary>
     /// <param name="socket">The socket.</param>
-    /// <param name="wait">How long the back-end may take to come to be there, the first time.</param>
-    /// <param name="openChannel">Makes a channel of a connection; is given whom to tell when it is lost.</param>
-    /// <param name="crash">Ends requests when the guest crashes.</param>
-    /// <exception cref="IOException">There is none, or it is no disk.</exception>
+    /// <param name="wait">How long to wait for the socket at the first connect.</param>
+    /// <param name="openChannel">Opens a channel over a connection; the second argument is the callback for its loss.</param>
+    /// <param name="crash">Stops requests when the guest crashes.</param>
+    /// <exception cref="IOException">No back-end listens, or it is not a block device.</exception>
     internal static RemoteDisk Start(string socket, TimeSpan wait, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashGate crash)
     {
         var port = new ReconnectingPortDriver(
@@ -32,7 +32,7 @@ internal sealed class RemoteDisk : IDisposable
                 wait = default;
                 return openChannel(connection, lost);
             },
-            static what => Console.Error.WriteLine($"vmshunt-guest: {what}"));
+            static message => Console.Error.WriteLine($"vmshunt-guest: {message}"));
         return new RemoteDisk(port, crash);
     }
 

@@ -18,12 +18,12 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest;
 
-/// <summary>The running kernel of VM-C: its parts are made and joined here. Its methods are one thread's; requests run on any.</summary>
+/// <summary>The running kernel of VM-C: creates its parts and connects them. One thread calls its methods; requests run on any thread.</summary>
 internal sealed class Kernel : IDisposable
 {
     private const ulong DiskNumber = 0;
 
-    // What the hypervisor is told; a crash on purpose has another number.
+    // The crash code for the hypervisor; a crash on purpose has another one.
     private const ulong UnhandledFault = 2;
 
     private readonly KernelOptions _options;
@@ -77,51 +77,51 @@ internal sealed class Kernel : IDisposable
 
     internal GuestMode Mode => _remote is null ? _mode?.Mode ?? GuestMode.Emulating : GuestMode.Enlightened;
 
-    /// <summary>The class driver of the emulating stack, or null without a machine, or after it was removed.</summary>
+    /// <summary>The class driver of the emulating stack; null without a machine, or once removed.</summary>
     internal DiskClassDriver? EmulatingDisk => _emulated is { IsRemoved: false } ? _emulated.Disk : null;
 
-    /// <summary>Whether there was an emulating stack that is removed.</summary>
+    /// <summary>Whether the emulating stack was removed.</summary>
     internal bool IsEmulatingRemoved => _emulated?.IsRemoved == true;
 
-    /// <summary>The devices as applications find them, or null without a machine.</summary>
+    /// <summary>The devices that applications can find, or null without a machine.</summary>
     internal DeviceTree? Devices { get; }
 
-    /// <summary>What may be done to the stacks, or null without a machine.</summary>
+    /// <summary>Controls the stacks; null without a machine.</summary>
     internal StackControl? Stacks { get; }
 
-    /// <summary>The class driver of the enlightened stack, or null while there is none.</summary>
+    /// <summary>The class driver of the enlightened stack, or null.</summary>
     internal DiskClassDriver? EnlightenedDisk => _remote?.Disk ?? _mode?.Enlightened?.Disk;
 
     /// <summary>The machine's processors, or null without an emulated disk.</summary>
     internal MachineProcessors? Processors => _emulated?.Processors;
 
-    /// <summary>The shunt of the emulating stack, or null without one.</summary>
+    /// <summary>The shunt of the emulating stack, or null.</summary>
     internal ShuntInstallation? Shunt => _mode?.Shunt;
 
-    /// <summary>The channel to VM-H, whoever uses it, or null.</summary>
+    /// <summary>The channel to VM-H, or null.</summary>
     internal BusChannel? Channel => _remote?.Port.Channel ?? _mode?.Channel;
 
     /// <summary>The partitions of the emulated disk.</summary>
     internal IReadOnlyList<GptPartition> Partitions => _emulated?.Partitions ?? [];
 
-    /// <summary>The way to dump, or null without an emulated disk.</summary>
+    /// <summary>The crash path, or null without an emulated disk.</summary>
     internal CrashPath? CrashPath => _emulated?.CrashPath;
 
     internal GptPartition? DumpPartition => Partitions.FirstOrDefault(p => p.Type == PartitionTypes.Dump);
 
-    /// <summary>How often the bus, or without a hypervisor its back-end, went and came back.</summary>
+    /// <summary>Reconnects of the bus or, without a hypervisor, of its back-end.</summary>
     internal int Reconnects => _remote?.Port.Reconnects ?? _mode?.Returns ?? 0;
 
-    /// <summary>Requests in flight on either stack.</summary>
+    /// <summary>Requests in flight on both stacks.</summary>
     internal int InFlight => _mode?.InFlight ?? (int)(_remote?.Disk.Counters.InFlight ?? 0);
 
     /// <summary>Accesses to device registers so far.</summary>
     internal long RegisterAccesses => _emulated?.Processors.Accesses ?? 0;
 
-    /// <summary>Where the emulated controller's registers begin; 0 without one.</summary>
+    /// <summary>The address of the emulated controller's registers; 0 without one.</summary>
     internal ulong Abar => _emulated?.Hba.Abar ?? 0;
 
-    /// <summary>Starts the kernel and enters the mode asked for.</summary>
+    /// <summary>Starts the kernel in the requested mode.</summary>
     /// <exception cref="IOException">The disk or the bus does not work.</exception>
     internal static Kernel Start(BootParameters boot, KernelOptions options)
     {
@@ -143,23 +143,23 @@ internal sealed class Kernel : IDisposable
         return kernel;
     }
 
-    /// <summary>Exchanges the shunt for one of another kind, live.</summary>
-    /// <exception cref="ShuntMismatchException">VM-H does not agree; the mode is emulating then.</exception>
+    /// <summary>Replaces the shunt at run time.</summary>
+    /// <exception cref="ShuntMismatchException">VM-H does not agree; the mode is emulating now.</exception>
     internal void Configure(ShuntOptions options)
     {
-        if (_mode is null) throw new InvalidOperationException("this guest has no emulating stack, and so no shunt");
+        if (_mode is null) throw new InvalidOperationException("this guest has no emulating stack, so it has no shunt");
         _mode.Configure(options);
     }
 
-    /// <summary>Whether the hypervisor, if there is one, offers the bus.</summary>
+    /// <summary>Whether a hypervisor exists and offers the bus.</summary>
     internal bool IsBusOffered() => _bus?.IsOffered() == true;
 
-    /// <summary>Has accesses to device registers recorded, or with null no more.</summary>
+    /// <summary>Starts recording accesses to device registers; null stops it.</summary>
     internal void Watch(RegisterWatch? watch) => _emulated?.Processors.Watch(watch);
 
-    /// <summary>Changes the mode, live.</summary>
-    /// <returns>Requests in flight at the moment of the switch.</returns>
-    /// <exception cref="IOException">The bus is not there; the mode is emulating then.</exception>
+    /// <summary>Changes the mode at run time.</summary>
+    /// <returns>Requests in flight at the switch.</returns>
+    /// <exception cref="IOException">The bus is not available; the mode is emulating now.</exception>
     internal int ChangeMode(GuestMode mode)
     {
         if (_mode is not null) return _mode.Change(mode);
@@ -167,13 +167,13 @@ internal sealed class Kernel : IDisposable
         throw new IOException("this guest has no emulated disk, so its mode cannot change");
     }
 
-    /// <summary>The processors that applications run on; they start when they are first asked for.</summary>
+    /// <summary>The processors for applications; started at first use.</summary>
     internal ApplicationProcessors Applications =>
         _applications ??= new ApplicationProcessors(_options.Processors, _emulated?.Processors, _machine?.EcamAddress ?? 0, Crash, Die);
 
     /// <summary>
-    /// The end of the machine after a fault that nobody can handle: it is dumped, or says why not, and is switched off. Of
-    /// several at a time only the first is heard. Does not return.
+    /// Crashes the machine after an unhandled fault: writes a dump or reports why not, and ends the process. Only the first of
+    /// several concurrent crashes runs. Does not return.
     /// </summary>
     internal void Die(Exception cause)
     {
@@ -185,12 +185,12 @@ internal sealed class Kernel : IDisposable
         Crash.Park();
     }
 
-    /// <summary>As <see cref="Die"/>, on purpose: the answer is a command's.</summary>
-    /// <param name="reason">Why, for people.</param>
-    /// <param name="code">Why, for the hypervisor.</param>
+    /// <summary>As <see cref="Die"/>, on purpose: reports the outcome as a command's answer.</summary>
+    /// <param name="reason">The reason, as text.</param>
+    /// <param name="code">The hypervisor's crash code.</param>
     /// <param name="inFlight">Requests in flight at the decision to crash.</param>
-    /// <param name="asJson">The form of the answer.</param>
-    /// <param name="damage">What the crash itself does to the memory, or null.</param>
+    /// <param name="asJson">Whether the answer is JSON.</param>
+    /// <param name="damage">Damage to memory that the crash causes, or null.</param>
     internal void CrashOnPurpose(string reason, ulong code, int inFlight, bool asJson, Action? damage)
     {
         if (Crash.TryRaise()) _report.AnswerAndPowerOff(reason, RunCrash(reason, code, inFlight, damage), asJson);
@@ -201,7 +201,7 @@ internal sealed class Kernel : IDisposable
         ? path.Run(Crash, reason, code, inFlight, damage)
         : new CrashOutcome(0, 0, 0, "there is no emulated disk");
 
-    /// <summary>Ends in order: requests drained, stacks down, machine powered off.</summary>
+    /// <summary>Shuts down: drains requests, removes the stacks, powers the machine off.</summary>
     public void Dispose()
     {
         AppDomain.CurrentDomain.UnhandledException -= OnUnhandledException;
@@ -212,7 +212,7 @@ internal sealed class Kernel : IDisposable
         Stacks?.Dispose();
         Devices?.Dispose();
         _emulated?.Dispose();
-        // From here on the other processors' threads see the machine go; that is no fault.
+        // Threads of other processors now lose the machine, which is not a fault.
         Crash.TryRaise();
         _machine?.PowerOff();
     }

@@ -1,4 +1,4 @@
 namespace VmShunt.Guest.Loader;
 
-/// <summary>The disk says that it can be booted, and what it holds cannot.</summary>
+/// <summary>The disk has a boot partition, but it cannot be booted; or an option of the machine is invalid.</summary>
 internal sealed class BootException(string message) : Exception(message);

@@ -4,8 +4,8 @@ using System.Runtime.Loader;
 namespace VmShunt.Guest.Loader;
 
 /// <summary>
-/// The kernel's assemblies as they came from the disk. What the machine's firmware is made of (Ring, Trap, Firmware) stays
-/// the loader's own, since loader and kernel meet in it; everything else that the image holds is taken from the image.
+/// Loads the kernel's assemblies from the OS image. Ring, Trap and Firmware resolve to the loader's own copies, because
+/// loader and kernel share their types.
 /// </summary>
 internal sealed class KernelImage(IReadOnlyDictionary<string, byte[]> assemblies) : AssemblyLoadContext("kernel")
 {

@@ -4,8 +4,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Guest.Loader;
 
 /// <summary>
-/// The few options that make the machine; the kernel parses the whole command line again and judges it. A loader that
-/// parsed more would have to be changed with every kernel.
+/// The options that create the machine. The kernel parses and validates the whole command line; the loader reads as little
+/// as possible, so that it does not change with every kernel.
 /// </summary>
 internal sealed record LoaderOptions(string HypervisorSocket, long MemoryBytes, int Processors, TimeSpan Wait)
 {
@@ -13,12 +13,12 @@ internal sealed record LoaderOptions(string HypervisorSocket, long MemoryBytes, 
     private const int DefaultProcessors = 1;
     private const int LongestWait = 3600;
 
-    // The kernel's own: boot, interrupts, crash, whoever has none, the queues of a bus. One that is not started costs nothing.
+    // For boot, interrupts, crash, threads without their own, and the queues of a bus. A processor that never starts is free.
     private const int KernelProcessors = 24;
 
     /// <summary>Finds the options.</summary>
-    /// <returns>Null when no machine is asked for: the kernel's own parser will say what is missing, or help.</returns>
-    /// <exception cref="BootException">A value cannot be right.</exception>
+    /// <returns>Null without a machine: the kernel's parser then prints the help or an error.</returns>
+    /// <exception cref="BootException">A value is invalid.</exception>
     internal static LoaderOptions? Scan(string[] args)
     {
         if (args.Any(a => a is "--help" or "-h" or "-?" or "/h" or "/?" or "--version")) return null;
@@ -32,7 +32,7 @@ internal sealed record LoaderOptions(string HypervisorSocket, long MemoryBytes, 
             throw new BootException($"--processors {count}: a number is expected");
         double wait = 0;
         if (ValueOf(args, "--wait") is { } seconds && !(double.TryParse(seconds, CultureInfo.InvariantCulture, out wait) && wait is >= 0 and <= LongestWait))
-            throw new BootException($"--wait {seconds}: give 0 to {LongestWait} seconds");
+            throw new BootException($"--wait {seconds}: 0 to {LongestWait} seconds are expected");
         return new LoaderOptions(socket, memory, processors + KernelProcessors, TimeSpan.FromSeconds(wait));
     }
 

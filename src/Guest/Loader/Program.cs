@@ -11,5 +11,5 @@ catch (Exception e) when (Cause(e) is IOException or HypervisorLostException or 
     return 1;
 }
 
-// Many requests at a time fail as many exceptions.
+// Concurrent requests that fail throw an AggregateException.
 static Exception Cause(Exception e) => e is AggregateException { InnerException: { } inner } ? inner : e;

@@ -3,8 +3,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.BlockDriver.Memory;
 
 /// <summary>
-/// A stretch of guest memory that devices can reach: what block requests read into and write from. A value; it stays
-/// allocated until <see cref="GuestPages.Free"/>. While a request on it is in flight its bytes belong to the device.
+/// A range of guest memory that devices can access, used as the data of block requests. A value type; the memory stays
+/// allocated until <see cref="GuestPages.Free"/>. While a request on it is in flight, its bytes belong to the device.
 /// </summary>
 public readonly struct GuestBuffer
 {
@@ -17,17 +17,17 @@ public readonly struct GuestBuffer
         Length = length;
     }
 
-    /// <summary>The first byte's guest-physical address.</summary>
+    /// <summary>The guest-physical address.</summary>
     public ulong Address { get; }
 
-    /// <summary>Bytes.</summary>
+    /// <summary>The length in bytes.</summary>
     public int Length { get; }
 
-    /// <summary>The bytes, as the processor sees them.</summary>
+    /// <summary>The bytes.</summary>
     public Span<byte> Span => _memory.GetSpan(Address, Length);
 
-    /// <summary>A part of it.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The part is not inside.</exception>
+    /// <summary>A part of the buffer.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The part is not inside the buffer.</exception>
     public GuestBuffer Slice(int start, int length)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(start);

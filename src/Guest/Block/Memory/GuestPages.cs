@@ -1,13 +1,13 @@
 namespace VmShunt.BlockDriver.Memory;
 
 /// <summary>
-/// Hands out pages of guest memory. For set-up, not for the request path: buffers are allocated once and reused. Any thread.
+/// Allocates pages of guest memory. For set-up, not for the request path: allocate buffers once and reuse them. Any thread.
 /// </summary>
 public sealed class GuestPages
 {
     private const ulong PageBytes = 4096;
 
-    // Below are the loader's structures.
+    // The loader uses the memory below.
     private const ulong FirstAddress = 0x20_0000;
 
     private readonly GuestRam _ram;
@@ -18,13 +18,13 @@ public sealed class GuestPages
     {
         _ram = ram;
         var low = ram.Parts[0];
-        if (low.Size <= FirstAddress) throw new InvalidOperationException($"a guest of {low.Size:n0} bytes is too small for a kernel; give it 8M or more");
+        if (low.Size <= FirstAddress) throw new InvalidOperationException($"{low.Size:n0} bytes of memory are too few for a kernel; start the guest with --memory 8M or more");
         _free.Add(FirstAddress, low.Size - FirstAddress);
         foreach (var part in ram.Parts.Skip(1)) _free.Add(part.GuestAddress, part.Size);
     }
 
     /// <summary>Allocates contiguous, page-aligned, zeroed memory.</summary>
-    /// <exception cref="InvalidOperationException">No stretch of that length is free.</exception>
+    /// <exception cref="InvalidOperationException">No contiguous range of that length is free.</exception>
     public GuestBuffer Allocate(int bytes)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
@@ -44,7 +44,7 @@ public sealed class GuestPages
         throw new InvalidOperationException($"no {bytes:n0} contiguous bytes of guest memory are free; start the guest with a larger --memory");
     }
 
-    /// <summary>Gives a buffer back; it must be one that <see cref="Allocate"/> gave, whole, with no request in flight.</summary>
+    /// <summary>Frees a buffer. It must be a whole one from <see cref="Allocate"/>, without a request in flight.</summary>
     public void Free(GuestBuffer buffer)
     {
         var (address, size) = (buffer.Address, RoundUp(buffer.Length));

@@ -1,15 +1,15 @@
 namespace VmShunt.BlockDriver.Requests;
 
-/// <summary>What takes requests at the bottom of a stack, and several at once where that is cheaper.</summary>
+/// <summary>A driver at the bottom of a stack that accepts several requests in one operation.</summary>
 internal interface IBatchSubmitter
 {
-    /// <summary>Takes requests that it has kept back until now, linked from the newest to the oldest.</summary>
+    /// <summary>Accepts requests that the submitting thread deferred, linked from the newest to the oldest.</summary>
     void TakeKept(BlockRequest newest, BlockRequest oldest);
 }
 
 /// <summary>
-/// A batch on its way down, on the thread that submits it: each request passes the stack by itself, and the driver at the
-/// bottom keeps it back until the batch has been handed over. Whatever else the thread submits meanwhile comes along.
+/// A batch while its thread submits it. Each request passes the stack on its own; the driver at the bottom defers it until
+/// the whole batch has arrived. Other requests that the thread submits meanwhile join the batch.
 /// </summary>
 internal sealed class BatchSubmission
 {
@@ -17,20 +17,20 @@ internal sealed class BatchSubmission
     private static BatchSubmission? t_current;
 
     private BatchSubmission? _outer;
-    private IBatchSubmitter? _taker;
+    private IBatchSubmitter? _target;
     private BlockRequest? _newest, _oldest;
 
-    /// <summary>Keeps a request back, if the calling thread is handing a batch over.</summary>
-    /// <returns>False: the request is still the caller's.</returns>
-    internal static bool TryKeep(IBatchSubmitter taker, BlockRequest request)
+    /// <summary>Defers a request if the calling thread is submitting a batch.</summary>
+    /// <returns>False: no batch is being submitted; the request is still the caller's.</returns>
+    internal static bool TryKeep(IBatchSubmitter target, BlockRequest request)
     {
-        if (t_current is not { } handover) return false;
-        handover.Keep(taker, request);
+        if (t_current is not { } batch) return false;
+        batch.Defer(target, request);
         return true;
     }
 
-    /// <summary>The calling thread has what the runtime keeps for it here from now on, and not from its first request that is kept or not.</summary>
-    internal static void Meet()
+    /// <summary>Allocates the calling thread's thread-static state, off the hot path.</summary>
+    internal static void AllocateThreadState()
     {
         var current = t_current;
         t_current = current;
@@ -42,12 +42,13 @@ internal sealed class BatchSubmission
         t_current = this;
     }
 
-    internal void End()
+    /// <summary>Submits what was deferred.</summary>
+    internal void Complete()
     {
         t_current = null;
         try
         {
-            Release();
+            SubmitDeferred();
         }
         finally
         {
@@ -56,21 +57,21 @@ internal sealed class BatchSubmission
         }
     }
 
-    private void Keep(IBatchSubmitter taker, BlockRequest request)
+    private void Defer(IBatchSubmitter target, BlockRequest request)
     {
-        if (_taker is not null && !ReferenceEquals(_taker, taker)) Release();
-        _taker = taker;
+        if (_target is not null && !ReferenceEquals(_target, target)) SubmitDeferred();
+        _target = target;
         request.Next = _newest;
         _newest = request;
         _oldest ??= request;
     }
 
-    private void Release()
+    private void SubmitDeferred()
     {
         if (_newest is not { } newest) return;
-        var (taker, oldest) = (_taker!, _oldest!);
-        _taker = null;
+        var (target, oldest) = (_target!, _oldest!);
+        _target = null;
         _newest = _oldest = null;
-        taker.TakeKept(newest, oldest);
+        target.TakeKept(newest, oldest);
     }
 }

@@ -1,6 +1,6 @@
 namespace VmShunt.BlockDriver.Requests;
 
-/// <summary>What a request asks of a disk.</summary>
+/// <summary>The request types of a block device.</summary>
 public enum BlockOperation : byte
 {
     /// <summary>Disk to memory.</summary>
@@ -12,33 +12,33 @@ public enum BlockOperation : byte
     /// <summary>Makes completed writes durable.</summary>
     Flush,
 
-    /// <summary>Gives a range back to the device.</summary>
+    /// <summary>Deallocates a range.</summary>
     Discard,
 
     /// <summary>Makes a range read as zeros.</summary>
     WriteZeroes,
 }
 
-/// <summary>How a request ended.</summary>
+/// <summary>The completion status of a request.</summary>
 public enum BlockStatus : byte
 {
-    /// <summary>Done.</summary>
+    /// <summary>Success.</summary>
     Ok,
 
-    /// <summary>The device failed or refused; the range is in doubt after a write.</summary>
+    /// <summary>The device failed or rejected the request. After a write, the content of the range is undefined.</summary>
     IoError,
 
-    /// <summary>The device cannot do that.</summary>
+    /// <summary>The device does not implement the request type.</summary>
     Unsupported,
 
-    /// <summary>It was called back before any device had it: nothing was done, and nothing will be.</summary>
+    /// <summary>Cancelled before a device had it: the request has no effect, now or later.</summary>
     Cancelled,
 }
 
-/// <summary>A block request failed; the same exception whichever road the request took.</summary>
+/// <summary>A block request failed. The exception is the same on the trap path and the ring path.</summary>
 public sealed class BlockIoException(BlockOperation operation, ulong sector, int bytes, BlockStatus status)
     : IOException($"{operation} of {bytes:n0} bytes at sector {sector:n0} failed: {status}")
 {
-    /// <summary>How it ended.</summary>
+    /// <summary>The completion status.</summary>
     public BlockStatus Status { get; } = status;
 }

@@ -1,13 +1,13 @@
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// Calling a request back. Until a driver takes it for a device it waits, and may be cancelled: it ends at once, on the
-/// thread that cancels, and whoever holds it drops it when it comes to it. A device that has had it may have done it, so
-/// from then on it ends as it ends, also when that device is lost.
+/// Cancellation. Until a driver claims the request for a device, a token may cancel it: it completes at once on the
+/// cancelling thread, and the driver that queues it drops it on dequeue. Once claimed it completes with the device's
+/// status, also if that device is lost, because the device may have executed it.
 /// </summary>
 /// <remarks>
-/// Who changes <see cref="Stage"/> from waiting owns what follows. A cancelled request has two holders, the one who asked and
-/// the driver in whose list it is; the last of them gives the object back.
+/// The thread that moves <see cref="Stage"/> on from pending owns the next step. Two parties hold a cancelled request: its
+/// awaiter and the driver that queues it. The last to release it recycles the object.
 /// </remarks>
 internal partial class BlockRequest
 {
@@ -16,17 +16,17 @@ internal partial class BlockRequest
     private CancellationTokenRegistration _cancellation;
     private bool _isCancellable;
     private Stage _stage;
-    private int _letGo;
+    private int _released;
 
     private enum Stage
     {
-        Ended,
-        Waiting,
-        Taken,
+        Completed,
+        Pending,
+        Claimed,
         Cancelled,
     }
 
-    /// <summary>Lets a token call the request back. Before it is submitted.</summary>
+    /// <summary>Lets a token cancel the request. Called before it is submitted.</summary>
     internal void CancelOn(CancellationToken cancel)
     {
         if (!cancel.CanBeCanceled) return;
@@ -34,40 +34,40 @@ internal partial class BlockRequest
         _cancellation = cancel.UnsafeRegister(static request => ((BlockRequest)request!).Cancel(), this);
     }
 
-    /// <summary>A driver's claim on the request, right before it describes it to a device.</summary>
-    /// <returns>False when it was cancelled: it is gone, and must not be touched.</returns>
+    /// <summary>Claims the request for a device. A driver calls it right before it describes the request.</summary>
+    /// <returns>False: the request was cancelled and must not be touched any more.</returns>
     internal bool TryTake() =>
-        !_isCancellable || Interlocked.CompareExchange(ref _stage, Stage.Taken, Stage.Waiting) != Stage.Cancelled || !TryDrop();
+        !_isCancellable || Interlocked.CompareExchange(ref _stage, Stage.Claimed, Stage.Pending) != Stage.Cancelled || !TryDrop();
 
-    /// <summary>Lets the request go if it was cancelled. For the thread in whose list it was.</summary>
-    /// <returns>False when it was not, and still is the caller's.</returns>
+    /// <summary>Releases the request if it was cancelled. Called by the thread that owns the list it is in.</summary>
+    /// <returns>False: the request is not cancelled, and still the caller's.</returns>
     internal bool TryDrop()
     {
-        if (!_isCancellable || Interlocked.CompareExchange(ref _stage, Stage.Ended, Stage.Cancelled) != Stage.Cancelled) return false;
+        if (!_isCancellable || Interlocked.CompareExchange(ref _stage, Stage.Completed, Stage.Cancelled) != Stage.Cancelled) return false;
         Drop();
         return true;
     }
 
     private void Cancel()
     {
-        if (Interlocked.CompareExchange(ref _stage, Stage.Cancelled, Stage.Waiting) == Stage.Waiting) End(BlockStatus.Cancelled);
+        if (Interlocked.CompareExchange(ref _stage, Stage.Cancelled, Stage.Pending) == Stage.Pending) End(BlockStatus.Cancelled);
     }
 
     private void Drop()
     {
-        if (Trace is not null) EndTrace(BlockStatus.Cancelled);
-        LetGo(BlockStatus.Cancelled);
+        if (Trace is not null) CompleteTrace(BlockStatus.Cancelled);
+        Release(BlockStatus.Cancelled);
     }
 
-    private void LetGo(BlockStatus status)
+    private void Release(BlockStatus status)
     {
-        if (status != BlockStatus.Cancelled || Interlocked.Increment(ref _letGo) == Holders) _owner!.Recycle(this);
+        if (status != BlockStatus.Cancelled || Interlocked.Increment(ref _released) == Holders) _owner!.Recycle(this);
     }
 
-    private void ForgetCancellation()
+    private void ResetCancellation()
     {
         _cancellation = default;
         _isCancellable = false;
-        _letGo = 0;
+        _released = 0;
     }
 }

@@ -3,21 +3,21 @@ using Microsoft.Extensions.ObjectPool;
 
 namespace VmShunt.BlockDriver.Requests;
 
-/// <summary>Which road a request took.</summary>
+/// <summary>The path that a request took to VM-H.</summary>
 internal enum RequestPath : byte
 {
     None,
 
-    /// <summary>Through registers of the emulated controller.</summary>
+    /// <summary>The registers of the emulated controller.</summary>
     Trap,
 
-    /// <summary>Through a virtqueue.</summary>
+    /// <summary>A virtqueue.</summary>
     Ring,
 }
 
 /// <summary>
-/// One request on its way through a stack (an SRB, a bio). Pooled: whoever awaits the task gives it back by doing so. It
-/// is on exactly one road at a time and completes exactly once.
+/// A block request (an SRB, a bio). Pooled: awaiting its task returns it to the pool. It is on one path at a time and
+/// completes exactly once.
 /// </summary>
 internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockStatus>, IResettable
 {
@@ -36,53 +36,53 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
     /// <summary>Guest-physical address of the data.</summary>
     internal ulong Address { get; private set; }
 
-    /// <summary>Links the request into whichever list holds it; a request is in at most one.</summary>
+    /// <summary>The next request in its list; a request is in at most one list.</summary>
     internal BlockRequest? Next { get; set; }
 
-    /// <summary>Who takes the request if the driver that has it cannot go on; null: it fails.</summary>
+    /// <summary>Receives the request if its driver rejects it; null: it fails.</summary>
     internal IBlockDriver? Fallback { get; set; }
 
     internal RequestPath RequestPath { get; set; }
 
-    /// <summary>Where its way is written down; null when nobody wants to know.</summary>
+    /// <summary>Its trace; null unless tracing is on.</summary>
     internal RequestTrace? Trace { get; private set; }
 
-    /// <summary>Its end, for the one who awaits it; throws what went wrong.</summary>
+    /// <summary>Its completion; throws on error.</summary>
     internal ValueTask Task => new(this, _completion.Version);
 
-    /// <summary>Its end, for the one who awaits it; says what went wrong.</summary>
+    /// <summary>Its completion; returns the status.</summary>
     internal ValueTask<BlockStatus> Outcome => new(this, _completion.Version);
 
     internal void Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
     {
         _owner = owner;
         Begin(operation, sector, bytes, address);
-        if (RequestTrace.IsWanted) BeginTrace(owner.StackName);
+        if (RequestTrace.IsEnabled) BeginTrace(owner.StackName);
     }
 
-    /// <summary>Its end is told to a batch, and nobody awaits it.</summary>
-    internal void BelongTo(BlockBatch batch, int index) => (_batch, _index) = (batch, index);
+    /// <summary>Makes its completion part of a batch.</summary>
+    internal void AttachTo(BlockBatch batch, int index) => (_batch, _index) = (batch, index);
 
-    /// <summary>Ends the request. What awaits it goes on at once, on this thread.</summary>
+    /// <summary>Completes the request. Its continuation runs inline, on this thread.</summary>
     internal void Complete(BlockStatus status)
     {
-        switch (Interlocked.Exchange(ref _stage, Stage.Ended))
+        switch (Interlocked.Exchange(ref _stage, Stage.Completed))
         {
-            case Stage.Ended:
+            case Stage.Completed:
                 NoteRepeatedCompletion();
                 break;
             case Stage.Cancelled:
                 Drop();
                 break;
             default:
-                // Waits for a cancellation that is just losing, so that none reaches the object's next request.
+                // Waits for a cancellation callback that has lost the race, or it would cancel the object's next request.
                 if (_isCancellable) _cancellation.Dispose();
                 End(status);
                 break;
         }
     }
 
-    /// <summary>Hands the request to its fallback, or fails it.</summary>
+    /// <summary>Submits the request to its fallback, or fails it.</summary>
     internal void Reject()
     {
         var fallback = Fallback;
@@ -101,14 +101,14 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
             BlockStatus.Cancelled => new OperationCanceledException(_cancellation.Token),
             _ => new BlockIoException(Operation, Sector, Bytes, status),
         };
-        LetGo(status);
+        Release(status);
         if (failure is not null) throw failure;
     }
 
     BlockStatus IValueTaskSource<BlockStatus>.GetResult(short token)
     {
         var status = _completion.GetResult(token);
-        LetGo(status);
+        Release(status);
         return status;
     }
 
@@ -117,27 +117,27 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _completion.OnCompleted(continuation, state, token, flags);
 
-    /// <summary>Says what is asked for, and that it has not ended.</summary>
+    /// <summary>Sets the operation and makes the request pending. No other thread has it yet.</summary>
     protected void Begin(BlockOperation operation, ulong sector, int bytes, ulong address)
     {
         Operation = operation;
         Sector = sector;
         Bytes = bytes;
         Address = address;
-        _stage = Stage.Waiting;
+        _stage = Stage.Pending;
     }
 
-    /// <summary>Tells whoever asked. Called once a request.</summary>
+    /// <summary>Counts and traces the completion, then signals it. Called once per request.</summary>
     protected virtual void End(BlockStatus status)
     {
         _owner!.NoteCompletion(RequestPath, status);
-        // The trace goes with the request, which a driver may still hold.
-        if (Trace is not null && status != BlockStatus.Cancelled) EndTrace(status);
-        Tell(status);
+        // A driver may still queue a cancelled request; its trace completes when the driver drops it.
+        if (Trace is not null && status != BlockStatus.Cancelled) CompleteTrace(status);
+        Signal(status);
     }
 
-    /// <summary>Has whoever waits for the end go on. From then on the request is theirs.</summary>
-    protected virtual void Tell(BlockStatus status)
+    /// <summary>Runs the continuation. The request belongs to its awaiter from here on.</summary>
+    protected virtual void Signal(BlockStatus status)
     {
         if (_batch is null)
         {
@@ -145,11 +145,11 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
             return;
         }
         var (batch, index) = (_batch, _index);
-        LetGo(status);
-        batch.NoteEnd(index, status);
+        Release(status);
+        batch.NoteCompletion(index, status);
     }
 
-    /// <summary>A driver has completed the request once more: it is wrong.</summary>
+    /// <summary>A driver completed the request again, which is a bug in that driver.</summary>
     protected virtual void NoteRepeatedCompletion() => _owner!.NoteRepeatedCompletion();
 
     public bool TryReset()
@@ -160,19 +160,19 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
         RequestPath = RequestPath.None;
         Trace = null;
         _batch = null;
-        if (_isCancellable) ForgetCancellation();
+        if (_isCancellable) ResetCancellation();
         return true;
     }
 
     private void BeginTrace(string stack)
     {
-        Trace = RequestTrace.TakeFollower() ?? new RequestTrace();
+        Trace = RequestTrace.TakeRequested() ?? new RequestTrace();
         Trace.Begin(stack);
     }
 
-    private void EndTrace(BlockStatus status)
+    private void CompleteTrace(BlockStatus status)
     {
-        Trace!.End(RequestPath, status);
-        GuestEvents.Log.Tell(this, Trace);
+        Trace!.Complete(RequestPath, status);
+        GuestEvents.Log.WriteCompletion(this, Trace);
     }
 }

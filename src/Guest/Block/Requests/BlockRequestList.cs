@@ -1,8 +1,10 @@
+using VmShunt.Ring.Memory;
+
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// A first-in, first-out list of requests, linked through themselves. One thread, or under its user's lock. However long
-/// it waits, at most about half of it are requests that were cancelled: so many it drops when it has grown.
+/// A FIFO of requests, linked intrusively. One thread, or under the user's lock. It drops cancelled requests whenever it
+/// has doubled, so they are at most about half of a list that is not being drained.
 /// </summary>
 internal struct BlockRequestList
 {
@@ -12,7 +14,8 @@ internal struct BlockRequestList
     private BlockRequest? _last;
     private int _count, _sweepAt;
 
-    internal readonly bool IsEmpty => _first is null;
+    /// <summary>Any thread may ask; for a thread other than the owner the answer is a hint.</summary>
+    internal readonly bool IsEmpty => Ordered.Load(in _first) is null;
 
     internal void Add(BlockRequest request)
     {
@@ -39,7 +42,7 @@ internal struct BlockRequestList
         _count++;
     }
 
-    /// <summary>Links requests that are in no list the other way round.</summary>
+    /// <summary>Reverses a chain of requests that are in no list.</summary>
     internal static BlockRequest? Reverse(BlockRequest? top)
     {
         BlockRequest? reversed = null;

@@ -3,8 +3,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// Stops the kernel's threads when the machine crashes, as a non-maskable interrupt stops processors: each looks at its
-/// next step, and none goes on. Looking costs a load. Of several threads that crash only the first is heard.
+/// Stops the kernel's threads when the machine crashes, as an NMI stops processors. Each thread checks the gate between two
+/// steps, at the cost of one load, and parks. Only the first thread that crashes runs the crash path.
 /// </summary>
 internal sealed class CrashGate
 {
@@ -12,16 +12,16 @@ internal sealed class CrashGate
     private static bool t_running;
 
     private readonly SharedFlag _crashed = new();
-    private int _first;
+    private int _raised;
     private int _running;
     private int _parked;
 
     internal bool IsCrashed => _crashed.IsRaised;
 
-    /// <summary>How many threads have stopped.</summary>
-    internal int Parked => Interlocked.CompareExchange(ref _parked, 0, 0);
+    /// <summary>The number of threads that have parked.</summary>
+    internal int Parked => Ordered.Load(ref _parked);
 
-    /// <summary>The calling thread runs the kernel from now on, and will look; until <see cref="Leave"/>, as before it sleeps.</summary>
+    /// <summary>Marks the calling thread as running kernel code, which a crash waits for, until <see cref="Leave"/>.</summary>
     internal void Enter()
     {
         if (t_running) return;
@@ -29,8 +29,8 @@ internal sealed class CrashGate
         Interlocked.Increment(ref _running);
     }
 
-    /// <summary>The calling thread runs nothing for now.</summary>
-    /// <returns>Whether it did.</returns>
+    /// <summary>Marks the calling thread as idle, for example before it blocks: a crash does not wait for it.</summary>
+    /// <returns>Whether it was running.</returns>
     internal bool Leave()
     {
         if (!t_running) return false;
@@ -39,20 +39,21 @@ internal sealed class CrashGate
         return true;
     }
 
-    /// <summary>The machine is dead from here on. The thread that says so first runs the crash, outside of the kernel.</summary>
-    /// <returns>False when it was dead already.</returns>
+    /// <summary>Crashes the machine. The thread that gets true runs the crash path.</summary>
+    /// <returns>False: the machine has crashed already.</returns>
     internal bool TryRaise()
     {
-        if (Interlocked.Exchange(ref _first, 1) != 0) return false;
+        if (Interlocked.Exchange(ref _raised, 1) != 0) return false;
         Leave();
         _crashed.Raise();
         return true;
     }
 
-    /// <summary>Waits until every thread that runs has stopped, though not for one that hangs. Allocates nothing.</summary>
+    /// <summary>Waits until every running thread has parked, or the time is over because one hangs. Allocates nothing.</summary>
     internal void WaitForParked(int milliseconds)
     {
-        for (var waited = 0; waited < milliseconds && Parked < Interlocked.CompareExchange(ref _running, 0, 0); waited++) Thread.Sleep(1);
+        // Acquire: what a thread wrote before it parked is in the dump.
+        for (var waited = 0; waited < milliseconds && Parked < Ordered.Load(ref _running); waited++) Thread.Sleep(1);
     }
 
     /// <summary>Called by every kernel thread between two steps. Does not return after a crash.</summary>

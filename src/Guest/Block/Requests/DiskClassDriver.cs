@@ -1,19 +1,20 @@
 using Microsoft.Extensions.ObjectPool;
 using VmShunt.BlockDriver.Memory;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// The class driver at the top of a stack, and the block API of applications: asynchronous requests on guest-memory
-/// buffers, in sectors of 512 bytes, and calls that poll. Any thread; any number in flight; nothing is allocated per request.
+/// The class driver at the top of a stack, and the block API of applications: asynchronous and polled requests on
+/// guest-memory buffers, in sectors of 512 bytes. Any thread, any number in flight; no allocation per request.
 /// </summary>
 /// <remarks>
-/// What awaits a request goes on where the driver noticed its completion: on the ring's or the interrupt's thread. It may
-/// submit more from there, which is the fast way, but must not block.
+/// A continuation runs inline on the thread that saw the completion: the queue's or the interrupt's. It may submit more
+/// requests, which is the fastest way, but must not block.
 /// <para>
-/// A token calls a request back as long as no device has it: it ends at once, as cancelled and without any effect. What a
-/// device has ends as it ends, and keeps its buffer until then. A request that a token may cancel allocates nothing either,
-/// but the exception of one that was does; the methods that begin with Try have none.
+/// A token cancels a request until a device has it. The request then completes at once as cancelled, without any effect. A
+/// request that a device has completes with the device's status and keeps its buffer until then. Cancellable requests
+/// allocate nothing either, except for the exception of a cancelled one; the methods named Try return a status instead.
 /// </para>
 /// </remarks>
 public sealed class DiskClassDriver : IBlockDriver
@@ -21,10 +22,10 @@ public sealed class DiskClassDriver : IBlockDriver
     /// <summary>The unit of sector numbers.</summary>
     public const int SectorBytes = 512;
 
-    /// <summary>The most bytes of one read or write; what every road can do in one request.</summary>
+    /// <summary>The most bytes of one read or write; a limit that every path supports.</summary>
     internal const int MaxTransferBytes = 4 << 20;
 
-    /// <summary>The most bytes of one <see cref="WriteZeroesAsync"/>; what every road can do in one request.</summary>
+    /// <summary>The most bytes of one <see cref="WriteZeroesAsync"/>; a limit that every path supports.</summary>
     public const int MaxWriteZeroesBytes = 1 << 20;
 
     private readonly StackLayers _layers;
@@ -44,77 +45,77 @@ public sealed class DiskClassDriver : IBlockDriver
     {
     }
 
-    /// <summary>What the disk is.</summary>
+    /// <summary>The disk's geometry.</summary>
     public DiskGeometry Geometry => _layers.Lower.Geometry;
 
-    /// <summary>What people call the stack that it is the top of.</summary>
+    /// <summary>The name of its stack in traces and events.</summary>
     internal string StackName { get; init; } = "emulating";
 
-    /// <summary>What its requests came to so far.</summary>
+    /// <summary>The request counters so far.</summary>
     public BlockCounters Counters => new(
-        Interlocked.Read(ref _submitted),
-        Interlocked.Read(ref _completed),
-        Interlocked.Read(ref _failed),
-        Interlocked.Read(ref _trapped),
-        Interlocked.Read(ref _ringed),
-        Interlocked.Read(ref _repeated),
-        Interlocked.Read(ref _cancelled));
+        Ordered.Load(ref _submitted),
+        Ordered.Load(ref _completed),
+        Ordered.Load(ref _failed),
+        Ordered.Load(ref _trapped),
+        Ordered.Load(ref _ringed),
+        Ordered.Load(ref _repeated),
+        Ordered.Load(ref _cancelled));
 
-    /// <summary>Reads sectors into a buffer, whose length is a multiple of 512.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <summary>Reads sectors into a buffer whose length is a multiple of 512.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
     /// <exception cref="BlockIoException">When awaited: the device failed.</exception>
-    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    /// <exception cref="OperationCanceledException">When awaited: the request was cancelled before a device had it.</exception>
     public ValueTask ReadAsync(ulong sector, GuestBuffer buffer, CancellationToken cancel = default) =>
         Ask(BlockOperation.Read, sector, buffer.Length, buffer.Address, cancel);
 
-    /// <summary>Writes a buffer, whose length is a multiple of 512. The buffer must not change until the task is done.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <summary>Writes a buffer whose length is a multiple of 512. The buffer must not change until the task completes.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
     /// <exception cref="BlockIoException">When awaited: the device failed, or the disk is read-only.</exception>
-    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    /// <exception cref="OperationCanceledException">When awaited: the request was cancelled before a device had it.</exception>
     public ValueTask WriteAsync(ulong sector, GuestBuffer buffer, CancellationToken cancel = default) =>
         Ask(BlockOperation.Write, sector, buffer.Length, buffer.Address, cancel);
 
-    /// <summary>Completes when every write that was completed before is durable, whichever road it took.</summary>
+    /// <summary>Completes when every write that completed before is durable, whichever path it took.</summary>
     /// <exception cref="BlockIoException">When awaited: the device failed.</exception>
-    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    /// <exception cref="OperationCanceledException">When awaited: the request was cancelled before a device had it.</exception>
     public ValueTask FlushAsync(CancellationToken cancel = default) => Ask(BlockOperation.Flush, 0, 0, 0, cancel);
 
-    /// <summary>Gives a range back to the device; at most 1 GiB at once. What it reads as afterwards is the device's choice.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <summary>Deallocates a range of at most 1 GiB. What it reads as afterwards is the device's choice.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
     /// <exception cref="BlockIoException">When awaited: the device failed, or the disk is read-only.</exception>
-    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    /// <exception cref="OperationCanceledException">When awaited: the request was cancelled before a device had it.</exception>
     public ValueTask DiscardAsync(ulong sector, int bytes, CancellationToken cancel = default) => Ask(BlockOperation.Discard, sector, bytes, 0, cancel);
 
-    /// <summary>Makes a range read as zeros and keeps its space; at most 1 MiB at once.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
-    /// <exception cref="BlockIoException">When awaited: the device failed or cannot do it, or the disk is read-only.</exception>
-    /// <exception cref="OperationCanceledException">When awaited: it was cancelled before a device had it.</exception>
+    /// <summary>Makes a range of at most 1 MiB read as zeros. It stays allocated.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
+    /// <exception cref="BlockIoException">When awaited: the device failed or does not implement it, or the disk is read-only.</exception>
+    /// <exception cref="OperationCanceledException">When awaited: the request was cancelled before a device had it.</exception>
     public ValueTask WriteZeroesAsync(ulong sector, int bytes, CancellationToken cancel = default) => Ask(BlockOperation.WriteZeroes, sector, bytes, 0, cancel);
 
-    /// <summary><see cref="ReadAsync"/> that says how it ended instead of throwing, and so allocates nothing however it ends.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <summary><see cref="ReadAsync"/> that returns a status instead of throwing, so it never allocates.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
     public ValueTask<BlockStatus> TryReadAsync(ulong sector, GuestBuffer buffer, CancellationToken cancel = default) =>
         TryAsk(BlockOperation.Read, sector, buffer.Length, buffer.Address, cancel);
 
-    /// <summary><see cref="WriteAsync"/> that says how it ended instead of throwing, and so allocates nothing however it ends.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <summary><see cref="WriteAsync"/> that returns a status instead of throwing, so it never allocates.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
     public ValueTask<BlockStatus> TryWriteAsync(ulong sector, GuestBuffer buffer, CancellationToken cancel = default) =>
         TryAsk(BlockOperation.Write, sector, buffer.Length, buffer.Address, cancel);
 
-    /// <summary><see cref="FlushAsync"/> that says how it ended instead of throwing, and so allocates nothing however it ends.</summary>
+    /// <summary><see cref="FlushAsync"/> that returns a status instead of throwing, so it never allocates.</summary>
     public ValueTask<BlockStatus> TryFlushAsync(CancellationToken cancel = default) => TryAsk(BlockOperation.Flush, 0, 0, 0, cancel);
 
     /// <summary>
-    /// As <see cref="ReadAsync"/>, for the lowest latency at depth 1: the calling thread itself owns a virtqueue for the
-    /// length of the call and polls it (<c>--poll-queues</c>). Where none is free, or the request takes another road, the
-    /// thread sleeps until it has ended. Any thread that no completion runs on.
+    /// As <see cref="ReadAsync"/>, for the lowest latency at depth 1: the calling thread owns a virtqueue for the duration
+    /// of the call and polls it (<c>--poll-queues</c>). If no queue is free, or the request takes another path, the thread
+    /// blocks until completion. Not from a continuation.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
     /// <exception cref="BlockIoException">The device failed.</exception>
     public void Read(ulong sector, GuestBuffer buffer) => Call(BlockOperation.Read, sector, buffer.Length, buffer.Address);
 
     /// <summary>As <see cref="WriteAsync"/>, polled as <see cref="Read"/>.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is not possible.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
     /// <exception cref="BlockIoException">The device failed, or the disk is read-only.</exception>
     public void Write(ulong sector, GuestBuffer buffer) => Call(BlockOperation.Write, sector, buffer.Length, buffer.Address);
 
@@ -122,17 +123,18 @@ public sealed class DiskClassDriver : IBlockDriver
     /// <exception cref="BlockIoException">The device failed.</exception>
     public void Flush() => Call(BlockOperation.Flush, 0, 0, 0);
 
-    /// <summary>Refuses requests from now on, and returns when those inside have ended. Not from a completion's thread.</summary>
+    /// <summary>Rejects further requests and returns when those in flight have completed. Not from a continuation.</summary>
     internal void Close()
     {
+        // A full barrier before the counters are read, as a submitter counts before it reads the flag.
         Interlocked.Exchange(ref _isClosed, true);
         SpinWait.SpinUntil(() => Counters.InFlight == 0);
     }
 
-    internal void NoteCompletion(RequestPath road, BlockStatus status)
+    internal void NoteCompletion(RequestPath path, BlockStatus status)
     {
         if (status == BlockStatus.Cancelled) Interlocked.Increment(ref _cancelled);
-        else if (road == RequestPath.Ring) Interlocked.Increment(ref _ringed);
+        else if (path == RequestPath.Ring) Interlocked.Increment(ref _ringed);
         else Interlocked.Increment(ref _trapped);
         if (status is not (BlockStatus.Ok or BlockStatus.Cancelled)) Interlocked.Increment(ref _failed);
         Interlocked.Increment(ref _completed);
@@ -142,24 +144,24 @@ public sealed class DiskClassDriver : IBlockDriver
 
     internal void Recycle(BlockRequest request) => _pool.Return(request);
 
-    /// <summary>Takes a request from what is above.</summary>
+    /// <summary>A request from the layer above, which has checked and counted it.</summary>
     void IBlockDriver.Submit(BlockRequest request) => _layers.Lower.Submit(request);
 
-    /// <summary>Throws where a request cannot be.</summary>
+    /// <summary>Throws if a request is invalid.</summary>
     internal void Check(BlockOperation operation, ulong sector, int bytes) => Check((_layers.Above ?? _layers.Lower).Geometry, operation, sector, bytes);
 
-    /// <summary>Hands a batch's requests over, each by itself; what is at the bottom of the stack takes them as one.</summary>
+    /// <summary>Submits a batch's requests one by one; the driver at the bottom of the stack coalesces them.</summary>
     internal void Submit(BlockBatch batch, ReadOnlySpan<BlockBatch.Entry> entries, CancellationToken cancel)
     {
         _crash.ParkIfCrashed();
         var next = _layers.Above ?? _layers.Lower;
         Interlocked.Add(ref _submitted, entries.Length);
-        if (_isClosed) Refuse(entries.Length);
+        if (Ordered.Load(ref _isClosed)) Reject(entries.Length);
         for (var i = 0; i < entries.Length; i++)
         {
             var request = _pool.Get();
             request.Begin(this, entries[i].Operation, entries[i].Sector, entries[i].Bytes, entries[i].Address);
-            request.BelongTo(batch, i);
+            request.AttachTo(batch, i);
             request.CancelOn(cancel);
             next.Submit(request);
         }
@@ -190,20 +192,20 @@ public sealed class DiskClassDriver : IBlockDriver
         if (status != BlockStatus.Ok) throw new BlockIoException(operation, sector, bytes, status);
     }
 
-    /// <summary>Checks a request and counts it.</summary>
-    /// <returns>Who takes it.</returns>
+    /// <summary>Checks and counts a request.</summary>
+    /// <returns>The driver to submit it to.</returns>
     private IBlockDriver Admit(BlockOperation operation, ulong sector, int bytes)
     {
         _crash.ParkIfCrashed();
         var next = _layers.Above ?? _layers.Lower;
         Check(next.Geometry, operation, sector, bytes);
-        // Counted before it looks, so that whoever closes the driver waits for it, or it sees the driver closed.
+        // Counted before the flag is read: Close either waits for this request, or this thread sees the flag.
         Interlocked.Increment(ref _submitted);
-        if (_isClosed) Refuse(1);
+        if (Ordered.Load(ref _isClosed)) Reject(1);
         return next;
     }
 
-    private void Refuse(int requests)
+    private void Reject(int requests)
     {
         Interlocked.Add(ref _submitted, -requests);
         throw new StackRemovedException("this stack was removed; use another one on the same disk");
@@ -219,9 +221,9 @@ public sealed class DiskClassDriver : IBlockDriver
             _ => geometry.MaxTransferBytes,
         };
         if (bytes <= 0 || bytes % SectorBytes != 0 || bytes > most)
-            throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"a {operation} takes a multiple of 512 bytes up to {most:n0}");
+            throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"a {operation} must be a multiple of 512 bytes, at most {most:n0}");
         var sectors = (ulong)(bytes / SectorBytes);
         if (sectors > geometry.SectorCount || sector > geometry.SectorCount - sectors)
-            throw new ArgumentOutOfRangeException(nameof(sector), sector, $"{sectors} sectors from there are not on a disk of {geometry.SectorCount:n0}");
+            throw new ArgumentOutOfRangeException(nameof(sector), sector, $"{sectors} sectors from there are not on a disk of {geometry.SectorCount:n0} sectors");
     }
 }

@@ -6,8 +6,8 @@ using System.Text;
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// What VM-C tells the tools of .NET, such as <c>dotnet-trace collect --providers VmShunt-Guest</c>: the way of each
-/// request, and changes of mode.
+/// VM-C's events for .NET tools, such as <c>dotnet-trace collect --providers VmShunt-Guest</c>: one per completed request,
+/// with its trace, and one per mode change.
 /// </summary>
 [EventSource(Name = "VmShunt-Guest")]
 internal sealed class GuestEvents : EventSource
@@ -18,9 +18,9 @@ internal sealed class GuestEvents : EventSource
     {
     }
 
-    /// <summary>Tells of a request that has ended.</summary>
+    /// <summary>Writes the event of a completed request, if there is a listener.</summary>
     [NonEvent]
-    internal void Tell(BlockRequest request, RequestTrace trace)
+    internal void WriteCompletion(BlockRequest request, RequestTrace trace)
     {
         if (!IsEnabled()) return;
         RequestCompleted(
@@ -37,24 +37,24 @@ internal sealed class GuestEvents : EventSource
     }
 
     /// <summary>The mode has changed.</summary>
-    /// <param name="mode">The new one.</param>
+    /// <param name="mode">The new mode.</param>
     [Event(2, Level = EventLevel.Informational)]
     internal void ModeChanged(string mode)
     {
         if (IsEnabled()) WriteEvent(2, mode);
     }
 
-    /// <summary>The way of one request.</summary>
-    /// <param name="operation">What it asked for.</param>
+    /// <summary>A request has completed.</summary>
+    /// <param name="operation">Its type.</param>
     /// <param name="sector">Its first sector.</param>
     /// <param name="bytes">Its length.</param>
-    /// <param name="stack">The stack that the application handed it to.</param>
-    /// <param name="decision">What the shunt made of it, and on which ground.</param>
-    /// <param name="shunt">Which shunt that was: its position, mode source and policy.</param>
-    /// <param name="road">The road on which it was done.</param>
-    /// <param name="status">How it ended.</param>
-    /// <param name="microseconds">From the application's call to its end.</param>
-    /// <param name="hops">Each station with the microseconds since the first.</param>
+    /// <param name="stack">The stack that the application submitted it to.</param>
+    /// <param name="decision">The shunt's decision and its reason.</param>
+    /// <param name="shunt">The position, mode source and policy of that shunt.</param>
+    /// <param name="road">The path that it took; the payload's name is part of the contract.</param>
+    /// <param name="status">Its status.</param>
+    /// <param name="microseconds">The time from submission to completion.</param>
+    /// <param name="hops">Each hop with the microseconds since the first.</param>
     [Event(1, Level = EventLevel.Informational)]
     private void RequestCompleted(
         string operation, ulong sector, int bytes, string stack, string decision, string shunt, string road, string status, double microseconds, string hops) =>

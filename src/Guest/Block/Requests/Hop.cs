@@ -1,35 +1,35 @@
 namespace VmShunt.BlockDriver.Requests;
 
-/// <summary>A station on a request's way through the two stacks, from the top down and up again.</summary>
+/// <summary>A point that a request passes on its path through the two stacks, down and up again.</summary>
 internal enum Hop : byte
 {
-    /// <summary>The application handed it to a class driver.</summary>
+    /// <summary>The application submitted it to a class driver.</summary>
     Entered,
 
-    /// <summary>It met the shunt.</summary>
+    /// <summary>The shunt received it.</summary>
     Shunt,
 
-    /// <summary>It met the shunt of the enlightened stack.</summary>
+    /// <summary>The shunt of the enlightened stack received it.</summary>
     ReverseShunt,
 
-    /// <summary>Port driver-em has it.</summary>
+    /// <summary>The port driver of the emulating stack (port driver-em) received it.</summary>
     PortDriverEm,
 
-    /// <summary>Port driver-en has it.</summary>
+    /// <summary>The port driver of the enlightened stack (port driver-en) received it.</summary>
     PortDriverEn,
 
-    /// <summary>It is described in memory: descriptors in the ring, or a command in the command list.</summary>
+    /// <summary>It is described in memory: in a descriptor chain, or in the command list.</summary>
     Described,
 
-    /// <summary>The device can see it: the ring's index was published and, where needed, the device kicked; or PxCI was written.</summary>
+    /// <summary>It is visible to the device: the ring was published and kicked if needed, or PxCI was written.</summary>
     Issued,
 
-    /// <summary>The device was found to have done it: a used element, or a cleared bit of PxCI.</summary>
+    /// <summary>The driver saw its completion: a used element, or a cleared bit of PxCI.</summary>
     Noticed,
 
-    /// <summary>Who had it could not go on with it, and it takes another way.</summary>
+    /// <summary>Its driver rejected it, and it takes its fallback.</summary>
     GivenBack,
 
-    /// <summary>The application's task ended.</summary>
+    /// <summary>The application's task completed.</summary>
     Completed,
 }

@@ -1,7 +1,7 @@
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// The bottom of a stack: it brings requests to a road, never to the top of a stack. All that a shunt or a reverse shunt
-/// may divert to, so that a request which was diverted once meets no shunt again.
+/// The bottom of a stack. It puts requests on a path and never submits them to the top of a stack. Shunts divert only to
+/// port drivers, so a diverted request meets no second shunt.
 /// </summary>
 internal interface IPortDriver : IBlockDriver;

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// A request whose caller waits for it: a thread has one, since it makes one call at a time. On a polled queue the caller
-/// finds the end itself, before <see cref="IBlockDriver.Submit"/> returns; wherever else the request ends, it is woken.
+/// A request whose caller waits for it. Each thread has one, since it makes one call at a time. On a polled queue the
+/// caller finds the completion itself, before <see cref="IBlockDriver.Submit"/> returns; on another path it is woken.
 /// </summary>
 internal sealed class PolledRequest : BlockRequest
 {
@@ -13,18 +13,17 @@ internal sealed class PolledRequest : BlockRequest
 
     private readonly int _caller = Environment.CurrentManagedThreadId;
     private readonly object _gate = new();
-    private BlockStatus? _endedHere, _endedElsewhere;
+    private BlockStatus? _polledStatus, _signaledStatus;
 
     private PolledRequest()
     {
-        // What the runtime takes for a thread's first wait, first system call and first request elsewhere it takes here, and not in
-        // the middle of requests.
+        // Allocates the thread's wait, system call and batch state now, off the hot path.
         lock (_gate) Monitor.Wait(_gate, 0);
         Marshal.SetLastPInvokeError(0);
-        BatchSubmission.Meet();
+        BatchSubmission.AllocateThreadState();
     }
 
-    /// <summary>Whether the calling thread is the one that waits for it: then it may poll.</summary>
+    /// <summary>Whether the calling thread is the one that waits for the request, and so may poll.</summary>
     internal bool IsCallers => _caller == Environment.CurrentManagedThreadId;
 
     /// <summary>Begins the calling thread's request.</summary>
@@ -32,36 +31,36 @@ internal sealed class PolledRequest : BlockRequest
     {
         var request = t_own ??= new PolledRequest();
         request.TryReset();
-        request._endedHere = request._endedElsewhere = null;
+        request._polledStatus = request._signaledStatus = null;
         request.Begin(owner, operation, sector, bytes, address);
         return request;
     }
 
-    /// <summary>The caller: waits for the end. One that sleeps runs nothing, so a crash does not wait for it.</summary>
-    internal BlockStatus Wait(CrashGate crash) => _endedHere ?? Sleep(crash);
+    /// <summary>Waits for the completion, on the caller's thread. A crash does not wait for a blocked caller.</summary>
+    internal BlockStatus Wait(CrashGate crash) => _polledStatus ?? Block(crash);
 
-    protected override void Tell(BlockStatus status)
+    protected override void Signal(BlockStatus status)
     {
         if (IsCallers)
         {
-            _endedHere = status;
+            _polledStatus = status;
             return;
         }
         lock (_gate)
         {
-            _endedElsewhere = status;
+            _signaledStatus = status;
             Monitor.Pulse(_gate);
         }
     }
 
-    private BlockStatus Sleep(CrashGate crash)
+    private BlockStatus Block(CrashGate crash)
     {
         BlockStatus status;
         var ran = crash.Leave();
         lock (_gate)
         {
-            while (_endedElsewhere is null) Monitor.Wait(_gate);
-            status = _endedElsewhere.Value;
+            while (_signaledStatus is null) Monitor.Wait(_gate);
+            status = _signaledStatus.Value;
         }
         if (ran) crash.Enter();
         return status;

@@ -1,7 +1,7 @@
 namespace VmShunt.BlockDriver.Requests;
 
-/// <summary>Where no road begins: it ends every request with an I/O error. Any thread.</summary>
-/// <param name="geometry">What the disk is, or was.</param>
+/// <summary>The bottom of a stack without a path: it completes every request with an I/O error. Any thread.</summary>
+/// <param name="geometry">The last known geometry of the disk.</param>
 internal sealed class RefusingDriver(DiskGeometry geometry) : IBlockDriver
 {
     public DiskGeometry Geometry => geometry;

@@ -1,17 +1,18 @@
 using System.Diagnostics;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// The way of one request: the stack it entered, what the shunt decided and why, its road, its result, and when it was at
-/// which station. It goes with its request and is written by whoever has that; read it when the request is complete. A way
-/// of more than <see cref="MaxHops"/> stations keeps the first ones and the last.
+/// The trace of one request: the stack it entered, the shunt's decision, its path and status, and the time of each hop. The
+/// thread that owns the request writes it; read it once the request is complete. Beyond <see cref="MaxHops"/> hops only the
+/// last one is updated.
 /// </summary>
 internal sealed class RequestTrace
 {
     internal const int MaxHops = 24;
 
-    private static int s_wanted;
+    private static int s_requested;
 
     [ThreadStatic]
     private static RequestTrace? t_next;
@@ -19,43 +20,43 @@ internal sealed class RequestTrace
     private readonly HopTime[] _hops = new HopTime[MaxHops];
     private int _count;
 
-    /// <summary>Whether anybody wants to know the way of a request. What every request asks; all that it costs when nobody does.</summary>
-    internal static bool IsWanted => GuestEvents.Log.IsEnabled() || s_wanted != 0;
+    /// <summary>Whether requests are traced. Without a listener, tracing costs this check per request and no allocation.</summary>
+    internal static bool IsEnabled => GuestEvents.Log.IsEnabled() || Ordered.Load(ref s_requested) != 0;
 
     internal ReadOnlySpan<HopTime> Hops => _hops.AsSpan(0, _count);
 
-    /// <summary>From the first station to the last.</summary>
+    /// <summary>From the first hop to the last.</summary>
     internal TimeSpan Duration => _count == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(_hops[0].Timestamp, _hops[_count - 1].Timestamp);
 
-    /// <summary>The stack that the application handed it to.</summary>
+    /// <summary>The stack that the application submitted it to.</summary>
     internal string Stack { get; private set; } = "";
 
     internal ShuntDecision Decision { get; private set; }
 
-    /// <summary>The shunt that decided, as a person would describe it; empty where none did.</summary>
+    /// <summary>A description of the shunt that decided; empty if none did.</summary>
     internal string Shunt { get; private set; } = "";
 
     internal RequestPath RequestPath { get; private set; }
 
     internal BlockStatus Status { get; private set; }
 
-    /// <summary>For a list of traces of requests that are in the ring and not yet published.</summary>
+    /// <summary>Links the traces of requests that are in the ring and not yet published.</summary>
     internal RequestTrace? Next { get; set; }
 
-    /// <summary>Has the next request that the calling thread makes leave its trace here.</summary>
-    internal void Follow()
+    /// <summary>Makes the calling thread's next request write its trace here.</summary>
+    internal void TraceNextRequest()
     {
-        Interlocked.Increment(ref s_wanted);
+        Interlocked.Increment(ref s_requested);
         t_next = this;
     }
 
-    /// <summary>The trace that the calling thread's request, which begins now, is to leave, or null: any will do.</summary>
-    internal static RequestTrace? TakeFollower()
+    /// <summary>The trace that the calling thread asked for with <see cref="TraceNextRequest"/>, once, or null.</summary>
+    internal static RequestTrace? TakeRequested()
     {
         var next = t_next;
         if (next is null) return null;
         t_next = null;
-        Interlocked.Decrement(ref s_wanted);
+        Interlocked.Decrement(ref s_requested);
         return next;
     }
 
@@ -74,16 +75,16 @@ internal sealed class RequestTrace
         _hops[_count++] = new HopTime(hop, Stopwatch.GetTimestamp());
     }
 
-    /// <summary>What a shunt decides. It says so before it hands the request on, since then the request is no longer its own.</summary>
+    /// <summary>Records a shunt's decision. Called before the shunt submits the request, which it does not own afterwards.</summary>
     internal void Decide(ShuntDecision decision, string shunt)
     {
         Decision = decision;
         Shunt = shunt;
     }
 
-    internal void End(RequestPath road, BlockStatus status)
+    internal void Complete(RequestPath path, BlockStatus status)
     {
-        RequestPath = road;
+        RequestPath = path;
         Status = status;
         Pass(Hop.Completed);
     }

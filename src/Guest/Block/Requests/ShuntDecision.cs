@@ -1,6 +1,6 @@
 namespace VmShunt.BlockDriver.Requests;
 
-/// <summary>What a shunt made of a request, and on which ground.</summary>
+/// <summary>A shunt's decision about a request, and its reason.</summary>
 internal enum ShuntDecision : byte
 {
     /// <summary>It met no shunt.</summary>
@@ -12,7 +12,7 @@ internal enum ShuntDecision : byte
     /// <summary>Passed down: the mode is emulating.</summary>
     EmulatingMode,
 
-    /// <summary>Passed down: by the policy it is secondary.</summary>
+    /// <summary>Passed down: the policy makes it secondary.</summary>
     Secondary,
 
     /// <summary>Passed down: the enlightened side did not accept it.</summary>

@@ -1,15 +1,28 @@
+using VmShunt.Ring.Memory;
+
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// What is around the class drivers on one disk, shared by all of them: what is below, and what sees requests before they
-/// do. Either may be exchanged at any time; requests that have gone by are where they are. Any thread.
+/// The layers around the class drivers of one disk, which all of them share. Either may be replaced at any time; requests
+/// that have passed stay where they are. Any thread.
 /// </summary>
-/// <param name="lower">What is below at first.</param>
+/// <param name="lower">The initial lower layer.</param>
 internal sealed class StackLayers(IBlockDriver lower)
 {
-    /// <summary>What class drivers hand requests to.</summary>
-    internal IBlockDriver Lower { get; set; } = lower;
+    private IBlockDriver _lower = lower;
+    private IBlockDriver? _above;
 
-    /// <summary>What sees requests before a class driver does, or null.</summary>
-    internal IBlockDriver? Above { get; set; }
+    /// <summary>The layer that class drivers submit to. Acquire and release: a submitter sees the new layer complete.</summary>
+    internal IBlockDriver Lower
+    {
+        get => Ordered.Load(ref _lower);
+        set => Ordered.Store(ref _lower, value);
+    }
+
+    /// <summary>A layer that receives requests before the class driver, or null. Ordered as <see cref="Lower"/>.</summary>
+    internal IBlockDriver? Above
+    {
+        get => Ordered.Load(ref _above);
+        set => Ordered.Store(ref _above, value);
+    }
 }

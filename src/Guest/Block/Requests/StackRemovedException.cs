@@ -1,4 +1,4 @@
 namespace VmShunt.BlockDriver.Requests;
 
-/// <summary>A stack does not exist any more; the request was not begun.</summary>
+/// <summary>The stack was removed; the request was not started.</summary>
 public sealed class StackRemovedException(string message) : IOException(message);

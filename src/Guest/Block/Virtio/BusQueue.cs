@@ -1,23 +1,23 @@
 namespace VmShunt.BlockDriver.Virtio;
 
-/// <summary>The driver's end of one virtqueue, whoever owns it.</summary>
+/// <summary>The driver's end of one virtqueue, with a thread or polled by callers.</summary>
 internal abstract class BusQueue : IDisposable
 {
     internal abstract QueueCounters Counters { get; }
 
-    /// <summary>Takes no more, lets requests in flight end, and waits until nobody touches the ring.</summary>
+    /// <summary>Accepts no more requests, lets those in flight complete, and waits until no thread uses the ring.</summary>
     internal abstract void Drain();
 
-    /// <summary>The device is gone: requests with it are rejected, and nothing more is taken.</summary>
+    /// <summary>Gives up the device: rejects the requests in flight and accepts no more.</summary>
     internal abstract void Abandon();
 
     public abstract void Dispose();
 }
 
-/// <summary>What a queue did.</summary>
-/// <param name="Requests">Requests given to the device.</param>
-/// <param name="Kicks">Times the device's eventfd was written.</param>
-/// <param name="Calls">Times the device woke who waits for it.</param>
+/// <summary>The counters of a queue.</summary>
+/// <param name="Requests">Requests put into the ring.</param>
+/// <param name="Kicks">Writes to the driver's eventfd.</param>
+/// <param name="Calls">Wake-ups by the device's eventfd.</param>
 internal readonly record struct QueueCounters(long Requests, long Kicks, long Calls)
 {
     internal static QueueCounters Sum(IEnumerable<QueueCounters> queues) => queues.Aggregate(

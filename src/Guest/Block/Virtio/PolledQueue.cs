@@ -7,26 +7,26 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.BlockDriver.Virtio;
 
-/// <summary>A queue that has no thread: whoever has a request runs it there and polls, one at a time.</summary>
+/// <summary>A queue without a thread. A caller runs its request on it and polls; one caller at a time.</summary>
 internal abstract class PolledQueue : BusQueue
 {
     /// <summary>
-    /// Any thread. Gives the request to the device and waits for it; when this returns the request has ended, or was
-    /// rejected to its fallback.
+    /// Any thread. Submits the request to the device and waits for it. On return it has completed, or was rejected to its
+    /// fallback.
     /// </summary>
-    /// <returns>False when another thread has the queue, or it is closed: the request is still the caller's.</returns>
+    /// <returns>False: another caller owns the queue, or it is closed; the request is still the caller's.</returns>
     internal abstract bool TryRun(BlockRequest request);
 }
 
 /// <summary>
-/// The driver's end of one virtqueue that belongs to the calling thread for the length of a call. Nothing is handed over:
-/// the caller describes its request, kicks if it must, and looks at the used ring until the request is there. One that has
-/// looked long enough sleeps, as a <see cref="QueueThread{TQueue}"/> does.
+/// The driver's end of one virtqueue, owned by the calling thread for the duration of a call. The caller describes its
+/// request, kicks if needed, and polls the used ring. Once its spin budget is used up it blocks, as a
+/// <see cref="QueueThread{TQueue}"/> does.
 /// </summary>
 internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, IDriverQueue
 {
-    // Who never sleeps looks now and then whether the device's process still lives.
-    private const int LooksPerPeer = 1 << 16;
+    // A caller that never blocks checks every so many polls whether the device's process has exited.
+    private const int PollsPerPeerCheck = 1 << 16;
 
     private const int Free = 0, InUse = 1, Closed = 2;
 
@@ -41,15 +41,17 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
     private TQueue _queue;
     private SpinBudget _spin;
     private int _use;
-    private int _idleLooks;
+    private int _idlePolls;
+
+    // Written by the queue's owner, one at a time; read by any thread.
     private long _requests, _kicks, _calls;
 
-    /// <param name="queue">The ring, clean.</param>
-    /// <param name="slots">For its requests.</param>
+    /// <param name="queue">The ring, newly initialized.</param>
+    /// <param name="slots">At least as many slots as the ring holds requests.</param>
     /// <param name="kick">The driver's eventfd; owned.</param>
     /// <param name="call">The device's eventfd; owned.</param>
-    /// <param name="peer">Hung up when the device's process is gone.</param>
-    /// <param name="settings">How a caller waits, and what it tells whom.</param>
+    /// <param name="peer">A socket that hangs up when the device's process exits.</param>
+    /// <param name="settings">The queue's options.</param>
     internal PolledQueue(TQueue queue, RingSlots slots, EventFd kick, EventFd call, SafeHandle peer, QueueThreadOptions settings)
     {
         _queue = queue;
@@ -60,12 +62,12 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
         _crash = settings.Crash;
         _spin = new SpinBudget(settings.Wait, SpinBudget.DefaultSpin, mayMove: false);
         _sleep = new WaitSet(_call.Handle, peer);
-        // While further rings are set up, answers for another thread arrive there.
+        // While further rings are set up, the socket receives replies for another thread.
         _sleep.IgnoreData(1);
         _queue.Disarm();
     }
 
-    internal override QueueCounters Counters => new(Interlocked.Read(ref _requests), Interlocked.Read(ref _kicks), Interlocked.Read(ref _calls));
+    internal override QueueCounters Counters => new(Ordered.Load(ref _requests), Ordered.Load(ref _kicks), Ordered.Load(ref _calls));
 
     internal override bool TryRun(BlockRequest request)
     {
@@ -80,14 +82,14 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
             Lose(request, why);
             return true;
         }
-        End(request, slot);
+        Complete(request, slot);
         Interlocked.Exchange(ref _use, Free);
         return true;
     }
 
     internal override void Drain()
     {
-        // Nobody comes in any more, and who is inside ends with its request.
+        // No caller enters any more; one inside leaves once its request completes.
         _draining.Raise();
         SpinWait.SpinUntil(() => Interlocked.CompareExchange(ref _use, Closed, Free) != InUse);
     }
@@ -95,7 +97,7 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
     internal override void Abandon()
     {
         _abandoned.Raise();
-        // As if the device had called.
+        // Wakes a blocked caller, as a call by the device would.
         _call.Signal();
     }
 
@@ -128,7 +130,7 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
         return true;
     }
 
-    /// <returns>Null when the request is done; otherwise why it never will be.</returns>
+    /// <returns>Null if the request has completed, otherwise the reason why it never will.</returns>
     private string? WaitForDevice(out ushort slot)
     {
         _spin.Refill();
@@ -139,35 +141,35 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
             if (take == PopResult.Taken) return null;
             if (take == PopResult.Broken) return _queue.Fault;
             _crash.ParkIfCrashed();
-            if (_abandoned.IsRaised || (++_idleLooks % LooksPerPeer == 0 && IsPeerGone()) || (!_spin.TrySpin() && SleepUntilCalled()))
+            if (_abandoned.IsRaised || (++_idlePolls % PollsPerPeerCheck == 0 && HasPeerExited()) || (!_spin.TrySpin() && BlockUntilCalled()))
                 return "VM-H closed the channel";
         }
     }
 
-    /// <returns>Whether the device's process is gone.</returns>
-    private bool SleepUntilCalled()
+    /// <returns>Whether the device's process has exited.</returns>
+    private bool BlockUntilCalled()
     {
-        var gone = false;
+        var hasExited = false;
         if (!_queue.Arm() && !_abandoned.IsRaised)
         {
             var ran = _crash.Leave();
             _sleep.Wait();
             if (ran) _crash.Enter();
             if (_sleep.IsReady(0) && _call.TryDrain() && !_abandoned.IsRaised) _calls++;
-            gone = _sleep.IsReady(1);
+            hasExited = _sleep.IsReady(1);
         }
         _queue.Disarm();
         _spin.Refill();
-        return gone;
+        return hasExited;
     }
 
-    private bool IsPeerGone()
+    private bool HasPeerExited()
     {
         _sleep.Wait(0);
         return _sleep.IsReady(1);
     }
 
-    private void End(BlockRequest request, ushort slot)
+    private void Complete(BlockRequest request, ushort slot)
     {
         _slots.Take(slot, out var status);
         request.Trace?.Pass(Hop.Noticed);
@@ -176,14 +178,14 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
 
     private void Lose(BlockRequest request, string why)
     {
-        // Of a crashed machine the bus was taken: nothing was lost, and nobody goes another way.
+        // After a crash the hypervisor revokes the bus: requests must not take their fallback.
         _crash.ParkIfCrashed();
-        // Once the channel is closed the device touches nothing any more: what it finished is in the used ring, and what
-        // it did not may go another way. From here on this ring is nobody's.
+        // This closes the channel, after which the device touches the ring no more. A request that it completed is in the
+        // used ring; otherwise the request may take its fallback.
         _lost(why);
         if (_queue.TryTakeUsed(out var slot, out _) == PopResult.Taken)
         {
-            End(request, slot);
+            Complete(request, slot);
             Interlocked.Exchange(ref _use, Closed);
             return;
         }

@@ -7,22 +7,22 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.BlockDriver.Virtio;
 
-/// <summary>A queue's thread, whatever the layout of its ring.</summary>
-/// <param name="number">Which of its channel's queues with a thread, from 0.</param>
+/// <summary>A queue with a thread, for either ring layout.</summary>
+/// <param name="number">Its number among the channel's queues with a thread, from 0.</param>
 internal abstract class QueueThread(int number) : BusQueue, IBatchSubmitter
 {
     [ThreadStatic]
     private protected static QueueThread? t_here;
 
-    /// <summary>The queue whose thread this is; null on any other thread, and on this one once the queue is closed.</summary>
+    /// <summary>The queue that the calling thread owns; null on other threads, and once the queue is closed.</summary>
     internal static QueueThread? OfThread => t_here;
 
     internal int Number => number;
 
-    /// <summary>Any thread. Takes the request, or rejects it to its fallback when the queue is closed.</summary>
+    /// <summary>Any thread. Accepts the request, or rejects it to its fallback if the queue is closed.</summary>
     internal abstract void Submit(BlockRequest request);
 
-    /// <summary>Any thread. Takes the request, unless the queue is closed or requests wait for room in its ring.</summary>
+    /// <summary>Any thread. Accepts the request, unless the queue is closed or has a backlog.</summary>
     /// <returns>False: the request is still the caller's.</returns>
     internal abstract bool TrySubmit(BlockRequest request);
 
@@ -31,12 +31,12 @@ internal abstract class QueueThread(int number) : BusQueue, IBatchSubmitter
 
 /// <summary>
 /// The thread that owns the driver's end of one virtqueue. Only it touches the ring, so there is no lock: other threads
-/// hand requests over, and what goes on after a completion runs here and submits straight into the ring.
+/// submit through an inbox; continuations run on this thread and submit straight into the ring.
 /// </summary>
 internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, IDriverQueue
 {
-    // Who never sleeps looks now and then whether the device's process still lives.
-    private const int LooksPerPeer = 1 << 16;
+    // A thread that never blocks checks every so many polls whether the device's process has exited.
+    private const int PollsPerPeerCheck = 1 << 16;
 
     private readonly RingSlots _slots;
     private readonly EventFd _kick;
@@ -54,16 +54,18 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
     private bool _unpublished;
     private RequestTrace? _unpublishedTraces;
     private int _sleeping;
-    private int _idleLooks;
+    private int _idlePolls;
+
+    // Written by the queue's thread; read by any thread.
     private long _requests, _kicks, _calls;
 
-    /// <param name="number">Which of its channel's queues, from 0.</param>
-    /// <param name="queue">The ring, clean.</param>
-    /// <param name="slots">As many as the ring can hold requests.</param>
+    /// <param name="number">Its number among the channel's queues with a thread, from 0.</param>
+    /// <param name="queue">The ring, newly initialized.</param>
+    /// <param name="slots">As many slots as the ring holds requests.</param>
     /// <param name="kick">The driver's eventfd; owned.</param>
     /// <param name="call">The device's eventfd; owned.</param>
-    /// <param name="peer">Hung up when the device's process is gone.</param>
-    /// <param name="settings">How the thread waits, and what it tells whom.</param>
+    /// <param name="peer">A socket that hangs up when the device's process exits.</param>
+    /// <param name="settings">The queue's options.</param>
     internal QueueThread(int number, TQueue queue, RingSlots slots, EventFd kick, EventFd call, SafeHandle peer, QueueThreadOptions settings) : base(number)
     {
         _queue = queue;
@@ -73,13 +75,13 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
         _settings = settings;
         _crash = settings.Crash;
         _sleep = new WaitSet(_wake.Handle, _call.Handle, peer);
-        // While further rings are set up, answers for another thread arrive there.
+        // While further rings are set up, the socket receives replies for another thread.
         _sleep.IgnoreData(2);
         _thread = new Thread(EnterAndRun) { IsBackground = true, Name = "ring" };
         _thread.Start();
     }
 
-    internal override QueueCounters Counters => new(Interlocked.Read(ref _requests), Interlocked.Read(ref _kicks), Interlocked.Read(ref _calls));
+    internal override QueueCounters Counters => new(Ordered.Load(ref _requests), Ordered.Load(ref _kicks), Ordered.Load(ref _calls));
 
     internal override void Submit(BlockRequest request)
     {
@@ -91,12 +93,12 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
         }
         if (BatchSubmission.TryKeep(this, request)) return;
         if (!_inbox.TryPush(request)) request.Reject();
-        else if (_sleeping != 0) _wake.Signal();
+        else WakeIfAsleep();
     }
 
     internal override bool TrySubmit(BlockRequest request)
     {
-        // Seen from another thread a moment late; then the request waits for room after all.
+        // On another thread the backlog check may be stale; the request then joins the backlog.
         if (!_backlog.IsEmpty || _draining.IsRaised) return false;
         request.RequestPath = RequestPath.Ring;
         if (ReferenceEquals(t_here, this))
@@ -106,14 +108,14 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
         }
         if (BatchSubmission.TryKeep(this, request)) return true;
         if (!_inbox.TryPush(request)) return false;
-        if (_sleeping != 0) _wake.Signal();
+        WakeIfAsleep();
         return true;
     }
 
     public override void TakeKept(BlockRequest newest, BlockRequest oldest)
     {
         if (!_inbox.TryPush(newest, oldest)) Reject(BlockRequestList.Reverse(newest));
-        else if (_sleeping != 0) _wake.Signal();
+        else WakeIfAsleep();
     }
 
     internal override void Drain()
@@ -132,10 +134,17 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
     public override void Dispose()
     {
         Drain();
-        // Not the wake-up's descriptor: who has just handed a request over may be about to signal it.
+        // Not the wake-up eventfd: a submitter that has just pushed a request may be about to signal it.
         _sleep.Dispose();
         _kick.Dispose();
         _call.Dispose();
+    }
+
+    // The push before this is a full barrier, which orders it before the load: either this thread sees the flag, or the
+    // queue's thread sees the request before it blocks.
+    private void WakeIfAsleep()
+    {
+        if (Ordered.Load(ref _sleeping) != 0) _wake.Signal();
     }
 
     private void EnterAndRun()
@@ -149,7 +158,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
         }
         catch (Exception e)
         {
-            // As when a request that fell back to the trap met a machine that is gone.
+            // For example, a request that fell back to the trap path lost its hypervisor.
             _settings.MachineCheck(e);
         }
         finally
@@ -175,7 +184,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
             {
                 spin.Refill();
             }
-            else if (++_idleLooks % LooksPerPeer == 0 && IsPeerGone())
+            else if (++_idlePolls % PollsPerPeerCheck == 0 && HasPeerExited())
             {
                 break;
             }
@@ -187,7 +196,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
             }
             else if (!spin.TrySpin())
             {
-                if (SleepUntilWoken()) break;
+                if (BlockUntilWoken()) break;
                 spin.Refill();
             }
         }
@@ -241,7 +250,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
     private bool TryAdd(BlockRequest request)
     {
         if (!_slots.HasFree) return false;
-        // A cancelled one is dealt with. One that finds no room after all stays claimed, and waits first in line.
+        // A cancelled request is dropped. One that the ring has no room for stays claimed, at the head of the backlog.
         if (!request.TryTake()) return true;
         Span<QueueBuffer> buffers = stackalloc QueueBuffer[RingSlots.MaxBuffers];
         var (slot, count, readable) = _slots.Prepare(request, buffers);
@@ -281,12 +290,13 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
         _unpublishedTraces = null;
     }
 
-    /// <returns>Whether the device's process is gone.</returns>
-    private bool SleepUntilWoken()
+    /// <returns>Whether the device's process has exited.</returns>
+    private bool BlockUntilWoken()
     {
-        // The wish to be woken is visible before the inbox is looked at again: a submitter that missed it left its request there.
+        // A full barrier between the flag and the re-check of the inbox: a submitter that did not see the flag has pushed
+        // its request before the check.
         Interlocked.Exchange(ref _sleeping, 1);
-        var gone = false;
+        var hasExited = false;
         if (!_queue.Arm() && !_inbox.HasMore && !_draining.IsRaised)
         {
             _crash.Leave();
@@ -294,14 +304,14 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
             _crash.Enter();
             if (_sleep.IsReady(0)) _wake.TryDrain();
             if (_sleep.IsReady(1) && _call.TryDrain()) _calls++;
-            gone = _sleep.IsReady(2);
+            hasExited = _sleep.IsReady(2);
         }
         Interlocked.Exchange(ref _sleeping, 0);
         _queue.Disarm();
-        return gone;
+        return hasExited;
     }
 
-    private bool IsPeerGone()
+    private bool HasPeerExited()
     {
         _sleep.Wait(0);
         return _sleep.IsReady(2);
@@ -309,10 +319,10 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
 
     private void Lose(string why)
     {
-        // Of a crashed machine the bus was taken: nothing was lost, and nobody goes another way.
+        // After a crash the hypervisor revokes the bus: requests must not take their fallback.
         _crash.ParkIfCrashed();
-        // Once the channel is closed the device touches nothing any more: what it finished is in the used ring, and the
-        // rest may go another way.
+        // This closes the channel, after which the device touches the ring no more. Requests that it completed are in the
+        // used ring; the rest may take their fallback.
         _settings.Lost(why);
         TakeCompletions();
         t_here = null;

@@ -3,12 +3,12 @@ namespace VmShunt.BlockDriver.Virtio;
 /// <summary>The layout of virtqueues.</summary>
 public enum RingLayout
 {
-    /// <summary>Packed where the back-end offers it.</summary>
+    /// <summary>Packed if the back-end offers it, otherwise split.</summary>
     Auto,
 
     /// <summary>Split (virtio 1.3 §2.7).</summary>
     Split,
 
-    /// <summary>Packed (virtio 1.3 §2.8), or not at all.</summary>
+    /// <summary>Packed (virtio 1.3 §2.8); fails if the back-end does not offer it.</summary>
     Packed,
 }

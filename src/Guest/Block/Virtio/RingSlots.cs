@@ -7,17 +7,17 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.BlockDriver.Virtio;
 
 /// <summary>
-/// The requests that a queue has given to the device, and the guest memory that each needs beside its data: header,
-/// status, and a range for discards. One thread.
+/// The requests of a queue that are in flight, and the guest memory that each needs besides its data: header, status, and
+/// the range of a discard. One thread.
 /// </summary>
 internal sealed class RingSlots
 {
-    // A cache line a request: it goes to the device with the header and comes back with the status.
+    // One cache line per request: the device reads the header and writes the status in the same line.
     private const int Stride = 64;
     private const int HeaderOffset = 0, RangeOffset = 16, StatusOffset = 32;
     private const byte NoStatus = 0xFF;
 
-    /// <summary>The most buffers of a request.</summary>
+    /// <summary>The maximum number of buffers per request.</summary>
     internal const int MaxBuffers = 3;
 
     private readonly BlockRequest?[] _requests;
@@ -42,7 +42,7 @@ internal sealed class RingSlots
     internal bool HasFree => _freeCount > 0;
 
     /// <summary>Writes a request's header and describes it as buffers for the ring.</summary>
-    /// <returns>The slot; the number of buffers, and how many of them the device reads.</returns>
+    /// <returns>The slot, the number of buffers, and how many of them are device-readable.</returns>
     internal (ushort Slot, int Count, int Readable) Prepare(BlockRequest request, Span<QueueBuffer> buffers)
     {
         var slot = _free[--_freeCount];
@@ -74,10 +74,10 @@ internal sealed class RingSlots
         }
     }
 
-    /// <summary>Has the status of the latest request come along with the ring's own line, where it is the only one in flight.</summary>
+    /// <summary>Prefetches the latest request's status, for use when it is the only one in flight.</summary>
     internal void ExpectStatus() => _window.Prefetch(_latest + StatusOffset);
 
-    /// <summary>Takes the request of a slot out and says how it ended.</summary>
+    /// <summary>Frees the slot of a completed request and reads the status.</summary>
     internal BlockRequest Take(ushort slot, out BlockStatus status)
     {
         status = (VirtioBlkStatus)_window.Read<byte>(slot * Stride + StatusOffset) switch
@@ -89,7 +89,7 @@ internal sealed class RingSlots
         return Release(slot);
     }
 
-    /// <summary>Takes back a slot whose request did not get into the ring.</summary>
+    /// <summary>Frees a slot.</summary>
     internal BlockRequest Release(ushort slot)
     {
         var request = _requests[slot]!;
@@ -98,7 +98,7 @@ internal sealed class RingSlots
         return request;
     }
 
-    /// <summary>Takes out all requests, of a device that will answer no more.</summary>
+    /// <summary>Frees all slots, after the device was lost.</summary>
     internal IEnumerable<BlockRequest> TakeAll()
     {
         for (ushort slot = 0; slot < _requests.Length; slot++)

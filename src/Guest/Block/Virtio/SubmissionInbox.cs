@@ -1,10 +1,11 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.BlockDriver.Virtio;
 
 /// <summary>
-/// How other threads hand requests to the thread that owns a queue: a lock-free stack that the owner takes whole and
-/// reverses, so requests stay in the order in which they came. Once closed it takes nothing more.
+/// A lock-free stack through which other threads submit requests to the thread that owns a queue. The owner takes the
+/// whole stack and reverses it, which keeps the submission order. Once closed it accepts nothing.
 /// </summary>
 internal sealed class SubmissionInbox
 {
@@ -12,18 +13,17 @@ internal sealed class SubmissionInbox
 
     private BlockRequest? _top;
 
-    /// <summary>Whether the owner would find something.</summary>
-    internal bool HasMore => _top is not null;
+    internal bool HasMore => Ordered.Load(ref _top) is not null;
 
     /// <summary>Any thread. A full barrier.</summary>
-    /// <returns>False when the inbox is closed: the request is still the caller's.</returns>
+    /// <returns>False: the inbox is closed, and the request is still the caller's.</returns>
     internal bool TryPush(BlockRequest request) => TryPush(request, request);
 
-    /// <summary>Any thread. A full barrier. Pushes requests that are linked from the newest to the oldest, as one.</summary>
-    /// <returns>False when the inbox is closed: the requests are still the caller's.</returns>
+    /// <summary>Any thread. A full barrier. Pushes a chain that is linked from the newest to the oldest.</summary>
+    /// <returns>False: the inbox is closed, and the requests are still the caller's.</returns>
     internal bool TryPush(BlockRequest newest, BlockRequest oldest)
     {
-        var top = _top;
+        var top = Ordered.Load(ref _top);
         while (true)
         {
             if (ReferenceEquals(top, s_closed))
@@ -38,10 +38,10 @@ internal sealed class SubmissionInbox
         }
     }
 
-    /// <summary>The owner's thread: takes everything, oldest first.</summary>
-    internal BlockRequest? TakeAll() => _top is null ? null : BlockRequestList.Reverse(Interlocked.Exchange(ref _top, null));
+    /// <summary>Owner only. Takes everything, oldest first. The load avoids an exchange on an empty inbox.</summary>
+    internal BlockRequest? TakeAll() => Ordered.Load(ref _top) is null ? null : BlockRequestList.Reverse(Interlocked.Exchange(ref _top, null));
 
-    /// <summary>The owner's thread: takes everything and refuses what comes later.</summary>
+    /// <summary>Owner only. Takes everything and rejects later pushes.</summary>
     internal BlockRequest? Close()
     {
         var rest = Interlocked.Exchange(ref _top, s_closed);

@@ -3,21 +3,21 @@ using VmShunt.Guest.Firmware.Machine;
 
 namespace VmShunt.Guest.Firmware.Boot;
 
-/// <summary>Where the running kernel came from.</summary>
+/// <summary>The source of the running kernel.</summary>
 public enum BootSource
 {
-    /// <summary>Started by the loader without reading a disk, as <c>-kernel</c> does elsewhere.</summary>
+    /// <summary>Started by the loader without a boot disk, as QEMU does with <c>-kernel</c>.</summary>
     Direct,
 
-    /// <summary>Read from the boot partition through the emulated controller, and checked.</summary>
+    /// <summary>Read from the boot partition through the emulated controller, and verified.</summary>
     Image,
 }
 
-/// <summary>What the loader hands to the kernel that it starts.</summary>
-/// <param name="Source">Where the kernel came from.</param>
-/// <param name="CommandLine">The arguments of <c>vmshunt-guest</c>, whole.</param>
-/// <param name="Machine">The machine, or null when there is none (<c>--bus</c>, <c>--help</c>).</param>
-/// <param name="Processor">Processor 0, on which the loader ran; the kernel goes on with it.</param>
+/// <summary>The parameters that the loader passes to the kernel.</summary>
+/// <param name="Source">The source of the kernel.</param>
+/// <param name="CommandLine">All arguments of <c>vmshunt-guest</c>.</param>
+/// <param name="Machine">The machine; null without one (<c>--bus</c>, <c>--help</c>).</param>
+/// <param name="Processor">Processor 0, which the loader ran on and the kernel continues on.</param>
 /// <param name="Hba">The controller that the loader booted from, or null.</param>
 public sealed record BootParameters(
     BootSource Source,
@@ -26,7 +26,7 @@ public sealed record BootParameters(
     IProcessor? Processor,
     AhciHba? Hba)
 {
-    /// <summary>The type in the entry assembly whose static <c>Start(BootParameters)</c> runs the kernel and gives the exit code.</summary>
+    /// <summary>The type in the entry assembly whose static <c>Start(BootParameters)</c> runs the kernel and returns the exit code.</summary>
     public const string EntryType = "VmShunt.Guest.Commands.Shell.KernelEntry";
 
     /// <summary>The method of <see cref="EntryType"/>.</summary>

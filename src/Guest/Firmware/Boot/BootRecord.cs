@@ -7,11 +7,11 @@ using VmShunt.Guest.Firmware.Partitions;
 namespace VmShunt.Guest.Firmware.Boot;
 
 /// <summary>
-/// The first sector of a boot partition: where the OS image lies, how it is checked and which of its assemblies is
-/// started. Little-endian: magic, version, size (0..15), image sector and bytes (16..31), SHA-256 (32..63), length and
-/// UTF-8 text of the entry assembly's name (64..), CRC-32 of all before it (508..511).
+/// The first sector of a boot partition: the position and hash of the OS image, and the assembly to start. Little-endian:
+/// magic, version, size (0..15), image sector and bytes (16..31), SHA-256 (32..63), length and UTF-8 text of the entry
+/// assembly's name (64..), CRC-32 of all before it (508..511).
 /// </summary>
-/// <param name="ImageSector">The first sector of the image, counted from the start of the boot partition.</param>
+/// <param name="ImageSector">The first sector of the image, from the start of the boot partition.</param>
 /// <param name="ImageBytes">The size of the image in bytes, at most <see cref="OsImage.MaxImageBytes"/>.</param>
 /// <param name="ImageSha256">The SHA-256 of the image, 32 bytes.</param>
 /// <param name="EntryAssembly">The simple name of the assembly to start, without <c>.dll</c>.</param>
@@ -24,20 +24,20 @@ public sealed record BootRecord(ulong ImageSector, long ImageBytes, ReadOnlyMemo
     private const uint Version = 1;
     private const int HashOffset = 32, NameLengthOffset = 64, NameOffset = 66, MaxNameBytes = 256, CrcOffset = Bytes - 4;
 
-    /// <summary>Makes the record of an image that starts <paramref name="imageSector"/> sectors into the partition.</summary>
+    /// <summary>Creates the record of an image that starts <paramref name="imageSector"/> sectors into the partition.</summary>
     public static BootRecord Describe(ReadOnlySpan<byte> image, ulong imageSector, string entryAssembly) =>
         new(imageSector, image.Length, SHA256.HashData(image), entryAssembly);
 
     /// <summary>The record as one sector.</summary>
-    /// <exception cref="InvalidOperationException">A field is outside what <see cref="TryParse"/> accepts.</exception>
+    /// <exception cref="InvalidOperationException"><see cref="TryParse"/> would reject a field.</exception>
     public byte[] Format()
     {
         var nameBytes = Encoding.UTF8.GetByteCount(EntryAssembly);
         if (nameBytes is 0 or > MaxNameBytes || !IsAssemblyName(EntryAssembly))
-            throw new InvalidOperationException($"'{EntryAssembly}' cannot name the entry assembly");
+            throw new InvalidOperationException($"'{EntryAssembly}' is not a valid entry assembly name");
         if (ImageSha256.Length != SHA256.HashSizeInBytes) throw new InvalidOperationException("the image's SHA-256 is not 32 bytes");
         if (ImageSector == 0 || ImageBytes is <= 0 or > OsImage.MaxImageBytes)
-            throw new InvalidOperationException($"an image of {ImageBytes} bytes at sector {ImageSector}");
+            throw new InvalidOperationException($"an image of {ImageBytes} bytes at sector {ImageSector} is not valid");
         var sector = new byte[Bytes];
         BinaryPrimitives.WriteUInt64LittleEndian(sector, Magic);
         BinaryPrimitives.WriteUInt32LittleEndian(sector.AsSpan(8), Version);
@@ -51,11 +51,11 @@ public sealed record BootRecord(ulong ImageSector, long ImageBytes, ReadOnlyMemo
         return sector;
     }
 
-    /// <summary>Reads and checks a boot partition's first sector.</summary>
+    /// <summary>Parses and validates a boot partition's first sector.</summary>
     /// <param name="sector">At least 512 bytes.</param>
-    /// <param name="partitionSectors">The size of the partition; the image must lie inside it.</param>
-    /// <param name="record">The record, when it is sound.</param>
-    /// <param name="error">What is wrong with it, when it is not.</param>
+    /// <param name="partitionSectors">The size of the partition, which the image must fit in.</param>
+    /// <param name="record">The record, if the result is true.</param>
+    /// <param name="error">The error, if the result is false.</param>
     public static bool TryParse(
         ReadOnlySpan<byte> sector, ulong partitionSectors, [NotNullWhen(true)] out BootRecord? record, [NotNullWhen(false)] out string? error)
     {
@@ -66,30 +66,30 @@ public sealed record BootRecord(ulong ImageSector, long ImageBytes, ReadOnlyMemo
 
     private static string? Parse(ReadOnlySpan<byte> sector, ulong partitionSectors, ref BootRecord? record)
     {
-        if (sector.Length < Bytes) return $"a boot record of {sector.Length} bytes";
+        if (sector.Length < Bytes) return $"the boot record has {sector.Length} bytes";
         if (BinaryPrimitives.ReadUInt64LittleEndian(sector) != Magic) return "no boot record";
         if (BinaryPrimitives.ReadUInt32LittleEndian(sector[CrcOffset..]) != Crc32.Of(sector[..CrcOffset])) return "the boot record's CRC is wrong";
         var version = BinaryPrimitives.ReadUInt32LittleEndian(sector[8..]);
-        if (version != Version) return $"boot record version {version}, this loader knows {Version}";
+        if (version != Version) return $"the boot record has version {version}; this loader supports version {Version}";
         var size = BinaryPrimitives.ReadUInt32LittleEndian(sector[12..]);
-        if (size != Bytes) return $"the boot record says that it has {size} bytes";
+        if (size != Bytes) return $"the boot record has a size field of {size} bytes";
 
         var first = BinaryPrimitives.ReadUInt64LittleEndian(sector[16..]);
         var bytes = BinaryPrimitives.ReadInt64LittleEndian(sector[24..]);
-        if (bytes is <= 0 or > OsImage.MaxImageBytes) return $"an OS image of {bytes} bytes; 1 to {OsImage.MaxImageBytes} are possible";
+        if (bytes is <= 0 or > OsImage.MaxImageBytes) return $"an OS image of {bytes} bytes; it must have 1 to {OsImage.MaxImageBytes}";
         var sectors = ((ulong)bytes + Bytes - 1) / Bytes;
         if (first == 0 || first > partitionSectors || sectors > partitionSectors - first)
-            return $"the OS image ({sectors} sectors at {first}) does not lie inside its partition of {partitionSectors} sectors";
+            return $"the OS image ({sectors} sectors at {first}) is not inside its partition of {partitionSectors} sectors";
 
         int nameBytes = BinaryPrimitives.ReadUInt16LittleEndian(sector[NameLengthOffset..]);
-        if (nameBytes is 0 or > MaxNameBytes) return $"an entry assembly name of {nameBytes} bytes";
+        if (nameBytes is 0 or > MaxNameBytes) return $"an entry assembly name of {nameBytes} bytes; it must have 1 to {MaxNameBytes}";
         var name = Encoding.UTF8.GetString(sector.Slice(NameOffset, nameBytes));
-        if (!IsAssemblyName(name)) return "the entry assembly's name has characters that a name cannot have";
+        if (!IsAssemblyName(name)) return "the entry assembly's name has invalid characters";
         record = new BootRecord(first, bytes, sector.Slice(HashOffset, SHA256.HashSizeInBytes).ToArray(), name);
         return null;
     }
 
-    /// <summary>True when the bytes are the image that this record describes.</summary>
+    /// <summary>Whether the bytes are the image that this record describes.</summary>
     public bool Matches(ReadOnlySpan<byte> image) =>
         image.Length == ImageBytes && SHA256.HashData(image).AsSpan().SequenceEqual(ImageSha256.Span);
 

@@ -2,28 +2,28 @@ using System.IO.Compression;
 
 namespace VmShunt.Guest.Firmware.Boot;
 
-/// <summary>The OS image: the kernel's own assemblies in one zip archive, flat, each under its file name.</summary>
+/// <summary>The OS image: a flat zip archive of the kernel's assemblies, each under its file name.</summary>
 public static class OsImage
 {
-    /// <summary>The largest image that a loader reads, in bytes.</summary>
+    /// <summary>The largest image that the loader reads, in bytes.</summary>
     public const int MaxImageBytes = 32 << 20;
 
-    /// <summary>The largest sum of the unpacked assemblies, in bytes.</summary>
+    /// <summary>The largest total size of the unpacked assemblies, in bytes.</summary>
     public const int MaxUnpackedBytes = 64 << 20;
 
-    /// <summary>The most files that an image holds.</summary>
+    /// <summary>The maximum number of files in an image.</summary>
     public const int MaxEntries = 256;
 
-    /// <summary>The simple name of the assembly that a VmShunt kernel starts with.</summary>
+    /// <summary>The simple name of the entry assembly of a VmShunt kernel.</summary>
     public const string KernelEntryAssembly = "VmShunt.Guest";
 
-    // The earliest date that a zip can hold: the same assemblies make the same image.
+    // A fixed date makes images reproducible; this is the earliest that zip can store.
     private static readonly DateTimeOffset s_noDate = new(1980, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     /// <summary>Packs files into an image.</summary>
-    /// <param name="files">Paths; an entry is named by the file's name alone.</param>
-    /// <exception cref="InvalidDataException">The result is outside what <see cref="Read"/> accepts.</exception>
-    /// <exception cref="IOException">A file could not be read.</exception>
+    /// <param name="files">Paths; entries are named after the file name only.</param>
+    /// <exception cref="InvalidDataException"><see cref="Read"/> would reject the result.</exception>
+    /// <exception cref="IOException">A file cannot be read.</exception>
     public static byte[] Write(IEnumerable<string> files)
     {
         ArgumentNullException.ThrowIfNull(files);
@@ -43,15 +43,15 @@ public static class OsImage
         return bytes;
     }
 
-    /// <summary>Unpacks an image into memory. The sizes that the archive states are not believed.</summary>
-    /// <returns>File name (<c>VmShunt.Guest.dll</c>) to content; names compare without case.</returns>
-    /// <exception cref="InvalidDataException">It is no archive, or one outside the bounds above.</exception>
+    /// <summary>Unpacks an image into memory. The sizes in the archive are not trusted.</summary>
+    /// <returns>File name (<c>VmShunt.Guest.dll</c>) to content; names are case-insensitive.</returns>
+    /// <exception cref="InvalidDataException">The bytes are not an archive, or it exceeds a limit above.</exception>
     public static IReadOnlyDictionary<string, byte[]> Read(ReadOnlyMemory<byte> image)
     {
-        if (image.Length > MaxImageBytes) throw new InvalidDataException($"an OS image of {image.Length} bytes; at most {MaxImageBytes} are possible");
+        if (image.Length > MaxImageBytes) throw new InvalidDataException($"an OS image of {image.Length} bytes; the maximum is {MaxImageBytes}");
         using var archive = new ZipArchive(new MemoryStream(image.ToArray(), writable: false), ZipArchiveMode.Read);
         if (archive.Entries.Count is 0 or > MaxEntries)
-            throw new InvalidDataException($"an OS image with {archive.Entries.Count} files; 1 to {MaxEntries} are possible");
+            throw new InvalidDataException($"an OS image with {archive.Entries.Count} files; it must have 1 to {MaxEntries}");
 
         var files = new Dictionary<string, byte[]>(StringComparer.OrdinalIgnoreCase);
         var left = MaxUnpackedBytes;
@@ -59,10 +59,10 @@ public static class OsImage
         {
             var name = entry.FullName;
             if (name.Length is 0 or > 255 || name.AsSpan().ContainsAny("/\\\0") || name is "." or "..")
-                throw new InvalidDataException($"the OS image holds '{name}', which is no plain file name");
+                throw new InvalidDataException($"the OS image has an entry '{name}', which is not a plain file name");
             var content = Unpack(entry, left);
             left -= content.Length;
-            if (!files.TryAdd(name, content)) throw new InvalidDataException($"the OS image holds {name} twice");
+            if (!files.TryAdd(name, content)) throw new InvalidDataException($"the OS image has {name} twice");
         }
         return files;
     }
@@ -77,7 +77,7 @@ public static class OsImage
             if (content.Length + n > limit) throw new InvalidDataException($"the OS image unpacks to more than {MaxUnpackedBytes} bytes");
             content.Write(buffer, 0, n);
         }
-        if (content.Length != entry.Length) throw new InvalidDataException($"the OS image's {entry.FullName} has {content.Length} bytes and says {entry.Length}");
+        if (content.Length != entry.Length) throw new InvalidDataException($"{entry.FullName} in the OS image has {content.Length} bytes instead of {entry.Length}");
         return content.ToArray();
     }
 }

@@ -1,6 +1,6 @@
 namespace VmShunt.Guest.Firmware.Machine;
 
-/// <summary>How code in VM-C reaches a device register: a load or store that the machine turns into whatever is there.</summary>
+/// <summary>Loads and stores of device registers in VM-C. On a virtual machine each one is a VM exit.</summary>
 public interface IMmio
 {
     /// <summary>Loads 1, 2, 4 or 8 bytes from a guest-physical address.</summary>

@@ -3,7 +3,7 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Firmware.Machine;
 
-/// <summary>A processor of a virtual machine: each of its instructions here is a VM exit.</summary>
+/// <summary>A processor of a virtual machine: each of these instructions is a VM exit.</summary>
 public sealed class TrappingProcessor(VirtualProcessor processor) : IProcessor
 {
     /// <inheritdoc/>

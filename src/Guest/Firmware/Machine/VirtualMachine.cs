@@ -4,8 +4,8 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Firmware.Machine;
 
-/// <summary>A machine that a hypervisor makes.</summary>
-/// <param name="partition">It; stays the caller's.</param>
+/// <summary>A machine that a hypervisor emulates.</summary>
+/// <param name="partition">The partition that the hypervisor created; owned by the caller.</param>
 public sealed class VirtualMachine(GuestPartition partition) : IMachine
 {
     private VirtualProcessor? _boot;
@@ -42,7 +42,7 @@ public sealed class VirtualMachine(GuestPartition partition) : IMachine
         return new TrappingProcessor(processor);
     }
 
-    /// <summary>Switches the machine off; the thread that runs on processor 0 does.</summary>
+    /// <summary>Powers the machine off. Called on the thread of processor 0.</summary>
     public void PowerOff()
     {
         try
@@ -51,7 +51,7 @@ public sealed class VirtualMachine(GuestPartition partition) : IMachine
         }
         catch (HypervisorLostException)
         {
-            // It was faster.
+            // The hypervisor exited first: the machine is off.
         }
     }
 }

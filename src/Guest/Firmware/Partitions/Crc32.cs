@@ -1,6 +1,6 @@
 namespace VmShunt.Guest.Firmware.Partitions;
 
-/// <summary>The CRC-32 of IEEE 802.3 (reflected polynomial EDB88320), which UEFI §5.3.2 asks of a GPT.</summary>
+/// <summary>The CRC-32 of IEEE 802.3 (reflected polynomial EDB88320), which a GPT uses (UEFI 2.10 §5.3.2).</summary>
 internal static class Crc32
 {
     private static readonly uint[] s_table = MakeTable();

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace VmShunt.Guest.Firmware.Partitions;
 
-/// <summary>One entry of the GPT's array (UEFI 2.10 §5.3.3): 128 bytes, the name in UTF-16.</summary>
+/// <summary>An entry of the GPT's array (UEFI 2.10 §5.3.3): 128 bytes, with the name in UTF-16.</summary>
 internal static class GptEntry
 {
     internal const int Bytes = 128;
@@ -20,8 +20,8 @@ internal static class GptEntry
         Encoding.Unicode.GetBytes(partition.Name, entry[NameOffset..]);
     }
 
-    /// <summary>Reads an entry. <paramref name="partition"/> stays null for an unused one.</summary>
-    /// <returns>Null when the entry may be used, otherwise what is wrong with it.</returns>
+    /// <summary>Reads an entry. <paramref name="partition"/> is null for an unused one.</summary>
+    /// <returns>Null if the entry is valid, otherwise the error.</returns>
     internal static string? Parse(ReadOnlySpan<byte> entry, in GptHeader header, out GptPartition? partition)
     {
         partition = null;
@@ -30,7 +30,7 @@ internal static class GptEntry
         var first = BinaryPrimitives.ReadUInt64LittleEndian(entry[32..]);
         var last = BinaryPrimitives.ReadUInt64LittleEndian(entry[40..]);
         if (first > last || first < header.FirstUsableLba || last > header.LastUsableLba)
-            return $"a partition of sectors {first}..{last} outside {header.FirstUsableLba}..{header.LastUsableLba}";
+            return $"a partition of sectors {first}..{last} is outside the usable sectors {header.FirstUsableLba}..{header.LastUsableLba}";
         var name = Encoding.Unicode.GetString(entry[NameOffset..Bytes]);
         var end = name.IndexOf('\0', StringComparison.Ordinal);
         partition = new GptPartition(type, new Guid(entry.Slice(16, 16)), end < 0 ? name : name[..end], first, last - first + 1);

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace VmShunt.Guest.Firmware.Partitions;
 
-/// <summary>The GPT header (UEFI 2.10 §5.3.2), primary or backup. The field names are the specification's.</summary>
+/// <summary>The GPT header (UEFI 2.10 §5.3.2), primary or backup. The field names are those of the specification.</summary>
 internal readonly record struct GptHeader(
     ulong MyLba, ulong AlternateLba, ulong FirstUsableLba, ulong LastUsableLba, Guid DiskGuid,
     ulong PartitionEntryLba, uint NumberOfPartitionEntries, uint SizeOfPartitionEntry, uint PartitionEntryArrayCrc32)
@@ -12,7 +12,7 @@ internal readonly record struct GptHeader(
     private const uint Revision = 0x0001_0000;
     private const int HeaderBytes = 92, CrcOffset = 16;
 
-    // The specification sets no upper bounds; these are far above every tool's 128 entries of 128 bytes.
+    // The specification has no upper bounds. Partitioning tools write 128 entries of 128 bytes.
     private const uint MaxEntries = 1024, MaxEntryBytes = 1024;
 
     /// <summary>The size of the entry array in bytes.</summary>
@@ -20,7 +20,7 @@ internal readonly record struct GptHeader(
 
     private ulong ArraySectors => (ulong)(ArrayBytes + SectorBytes - 1) / SectorBytes;
 
-    /// <summary>Writes the header and its CRC into one zeroed sector.</summary>
+    /// <summary>Writes the header and its CRC into a zeroed sector.</summary>
     internal void Format(Span<byte> sector)
     {
         BinaryPrimitives.WriteUInt64LittleEndian(sector, Signature);
@@ -39,7 +39,7 @@ internal readonly record struct GptHeader(
     }
 
     /// <summary>Parses and checks the sector that was read at <paramref name="lba"/>.</summary>
-    /// <returns>Null when the header may be used, otherwise what is wrong with it.</returns>
+    /// <returns>Null if the header is valid, otherwise the error.</returns>
     internal static string? Parse(ReadOnlySpan<byte> sector, ulong lba, ulong diskSectors, out GptHeader header)
     {
         header = default;
@@ -47,7 +47,7 @@ internal readonly record struct GptHeader(
         var revision = BinaryPrimitives.ReadUInt32LittleEndian(sector[8..]);
         if (revision != Revision) return $"GPT revision {revision:X8} is not 00010000";
         var bytes = BinaryPrimitives.ReadUInt32LittleEndian(sector[12..]);
-        if (bytes is < HeaderBytes or > SectorBytes) return $"a GPT header of {bytes} bytes";
+        if (bytes is < HeaderBytes or > SectorBytes) return $"the GPT header has {bytes} bytes";
 
         Span<byte> copy = stackalloc byte[SectorBytes];
         sector[..SectorBytes].CopyTo(copy);
@@ -65,21 +65,21 @@ internal readonly record struct GptHeader(
             BinaryPrimitives.ReadUInt32LittleEndian(sector[80..]),
             BinaryPrimitives.ReadUInt32LittleEndian(sector[84..]),
             BinaryPrimitives.ReadUInt32LittleEndian(sector[88..]));
-        return header.WhatIsWrong(lba, diskSectors);
+        return header.Validate(lba, diskSectors);
     }
 
-    private string? WhatIsWrong(ulong lba, ulong diskSectors)
+    private string? Validate(ulong lba, ulong diskSectors)
     {
-        if (MyLba != lba) return $"the GPT header at sector {lba} says it lies at {MyLba}";
-        if (NumberOfPartitionEntries is 0 or > MaxEntries) return $"{NumberOfPartitionEntries} GPT entries";
+        if (MyLba != lba) return $"the GPT header at sector {lba} has MyLBA {MyLba}";
+        if (NumberOfPartitionEntries is 0 or > MaxEntries) return $"the GPT has {NumberOfPartitionEntries} entries";
         if (SizeOfPartitionEntry is < GptEntry.Bytes or > MaxEntryBytes || (SizeOfPartitionEntry & (SizeOfPartitionEntry - 1)) != 0)
-            return $"GPT entries of {SizeOfPartitionEntry} bytes";
+            return $"the GPT has entries of {SizeOfPartitionEntry} bytes";
         if (PartitionEntryLba < 2 || PartitionEntryLba >= diskSectors || ArraySectors > diskSectors - PartitionEntryLba)
-            return $"the GPT entries at sector {PartitionEntryLba} do not lie on the disk";
+            return $"the GPT entries at sector {PartitionEntryLba} are not on the disk";
         if (FirstUsableLba < 2 || FirstUsableLba > LastUsableLba || LastUsableLba >= diskSectors)
-            return $"the GPT's usable sectors {FirstUsableLba}..{LastUsableLba} do not lie on the disk";
+            return $"the GPT's usable sectors {FirstUsableLba}..{LastUsableLba} are not on the disk";
         if (PartitionEntryLba <= LastUsableLba && PartitionEntryLba + ArraySectors > FirstUsableLba)
-            return "the GPT entries lie among the usable sectors";
+            return "the GPT entries overlap the usable sectors";
         return null;
     }
 }

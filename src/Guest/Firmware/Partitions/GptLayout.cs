@@ -1,18 +1,18 @@
 namespace VmShunt.Guest.Firmware.Partitions;
 
 /// <summary>
-/// A partition table as it is written to a new disk: the protective MBR, the primary table and its backup. Pure bytes;
-/// the caller writes <see cref="Head"/> at sector 0 and <see cref="Tail"/> at <see cref="TailSector"/>.
+/// The bytes of a partition table for a new disk: the protective MBR, the primary table and its backup. The caller writes
+/// <see cref="Head"/> at sector 0 and <see cref="Tail"/> at <see cref="TailSector"/>.
 /// </summary>
 public sealed class GptLayout
 {
-    /// <summary>Where partitions start and end, in sectors: 1 MiB, as every partitioning tool does.</summary>
+    /// <summary>The alignment of partitions in sectors: 1 MiB, the default of partitioning tools.</summary>
     public const ulong AlignmentSectors = 2048;
 
     private const int Entries = 128, ArraySectors = Entries * GptEntry.Bytes / GptHeader.SectorBytes;
     private const int HeadSectors = 2 + ArraySectors, TailSectors = ArraySectors + 1;
 
-    /// <summary>MBR, two headers, two arrays and one sector to use.</summary>
+    /// <summary>The smallest disk: MBR, two headers, two arrays and one usable sector.</summary>
     internal const ulong MinSectors = HeadSectors + TailSectors + 1;
 
     private GptLayout(byte[] head, byte[] tail, ulong tailSector)
@@ -28,25 +28,25 @@ public sealed class GptLayout
     /// <summary>The last sectors of the disk: entries, backup header.</summary>
     public ReadOnlyMemory<byte> Tail { get; }
 
-    /// <summary>Where <see cref="Tail"/> goes.</summary>
+    /// <summary>The first sector of <see cref="Tail"/>.</summary>
     public ulong TailSector { get; }
 
-    /// <summary>The number of sectors that a disk needs for a last partition that ends before <paramref name="endSector"/>.</summary>
+    /// <summary>The size of a disk, in sectors, whose last partition ends before <paramref name="endSector"/>.</summary>
     public static ulong DiskSectors(ulong endSector) => AlignUp(endSector) + AlignmentSectors;
 
-    /// <summary>The next sector, from this one on, where a partition may start.</summary>
+    /// <summary>The first sector from this one on where a partition may start.</summary>
     public static ulong AlignUp(ulong sector) => (sector + AlignmentSectors - 1) / AlignmentSectors * AlignmentSectors;
 
-    /// <summary>Makes the table of a disk.</summary>
+    /// <summary>Creates the table of a disk.</summary>
     /// <param name="diskSectors">The size of the disk in sectors of 512 bytes.</param>
-    /// <param name="diskId">The disk's own GUID.</param>
+    /// <param name="diskId">The disk's GUID.</param>
     /// <param name="partitions">At most 128, not overlapping, with names of at most 36 characters.</param>
-    /// <exception cref="ArgumentException">The partitions do not fit the disk or a limit above.</exception>
+    /// <exception cref="ArgumentException">The partitions do not fit the disk, or exceed a limit above.</exception>
     public static GptLayout Create(ulong diskSectors, Guid diskId, IReadOnlyList<GptPartition> partitions)
     {
         ArgumentNullException.ThrowIfNull(partitions);
         if (diskSectors < MinSectors)
-            throw new ArgumentException($"a disk of {diskSectors} sectors is too small for a partition table ({MinSectors})", nameof(diskSectors));
+            throw new ArgumentException($"a disk of {diskSectors} sectors is too small for a partition table, which needs {MinSectors}", nameof(diskSectors));
         ulong firstUsable = HeadSectors, lastUsable = diskSectors - TailSectors - 1;
         Check(partitions, firstUsable, lastUsable);
 
@@ -64,7 +64,7 @@ public sealed class GptLayout
         return new GptLayout(head, tail, lastUsable + 1);
     }
 
-    /// <summary>Names two partitions that share a sector, or returns null.</summary>
+    /// <summary>Returns an error for two partitions that share a sector, or null.</summary>
     internal static string? FindOverlap(IReadOnlyList<GptPartition> partitions)
     {
         GptPartition[] sorted = [.. partitions];
@@ -76,18 +76,18 @@ public sealed class GptLayout
 
     private static void Check(IReadOnlyList<GptPartition> partitions, ulong firstUsable, ulong lastUsable)
     {
-        if (partitions.Count > Entries) throw new ArgumentException($"{partitions.Count} partitions, at most {Entries} fit", nameof(partitions));
+        if (partitions.Count > Entries) throw new ArgumentException($"{partitions.Count} partitions are too many: the table has {Entries} entries", nameof(partitions));
         foreach (GptPartition partition in partitions)
         {
             ArgumentNullException.ThrowIfNull(partition, nameof(partitions));
             if (partition.Type == Guid.Empty) throw new ArgumentException($"partition {partition.Name} has no type", nameof(partitions));
             if (partition.Name.Length > GptEntry.MaxNameLength)
-                throw new ArgumentException($"the partition name {partition.Name} is longer than {GptEntry.MaxNameLength}", nameof(partitions));
+                throw new ArgumentException($"the partition name {partition.Name} is longer than {GptEntry.MaxNameLength} characters", nameof(partitions));
             if (partition.SectorCount == 0 || partition.FirstSector < firstUsable || partition.FirstSector > lastUsable
                 || partition.SectorCount - 1 > lastUsable - partition.FirstSector)
             {
                 throw new ArgumentException(
-                    $"partition {partition.Name} ({partition.SectorCount} sectors at {partition.FirstSector}) lies outside {firstUsable}..{lastUsable}", nameof(partitions));
+                    $"partition {partition.Name} ({partition.SectorCount} sectors at {partition.FirstSector}) is outside the usable sectors {firstUsable}..{lastUsable}", nameof(partitions));
             }
         }
         if (FindOverlap(partitions) is { } overlap) throw new ArgumentException(overlap, nameof(partitions));

@@ -2,13 +2,13 @@ using VmShunt.Guest.Firmware.Boot;
 
 namespace VmShunt.Guest.Firmware.Partitions;
 
-/// <summary>The GPT partition types that VmShunt knows.</summary>
+/// <summary>The GPT partition types that VmShunt uses.</summary>
 public static class PartitionTypes
 {
-    /// <summary>Our boot partition: a <see cref="BootRecord"/> in its first sector, the OS image behind it.</summary>
+    /// <summary>A VmShunt boot partition: a <see cref="BootRecord"/> in its first sector, followed by the OS image.</summary>
     public static Guid Boot { get; } = new("5B6C9D0E-3A41-4F27-9E8B-71C04D2A86F3");
 
-    /// <summary>Our dump partition: a crash dump, or nothing.</summary>
+    /// <summary>A VmShunt dump partition: a crash dump, or nothing.</summary>
     public static Guid Dump { get; } = new("C83E1F56-92D7-4B0A-A5E4-0D7F6B1938CE");
 
     /// <summary>Linux file system data.</summary>

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace VmShunt.Guest.Firmware.Partitions;
 
-/// <summary>The MBR that keeps old tools off a GPT disk (UEFI 2.10 §5.2.3).</summary>
+/// <summary>The protective MBR of a GPT disk, for tools that know no GPT (UEFI 2.10 §5.2.3).</summary>
 internal static class ProtectiveMbr
 {
     private const int FirstRecord = 446, RecordBytes = 16, Records = 4;
@@ -20,7 +20,7 @@ internal static class ProtectiveMbr
         BinaryPrimitives.WriteUInt16LittleEndian(sector[510..], Signature);
     }
 
-    /// <summary>True when a record of the MBR says GPT; hybrid MBRs, as on bootable ISO images, count too.</summary>
+    /// <summary>Whether a record of the MBR has the type of a GPT; a hybrid MBR, as on bootable ISO images, counts too.</summary>
     internal static bool IsProtective(ReadOnlySpan<byte> sector)
     {
         if (BinaryPrimitives.ReadUInt16LittleEndian(sector[510..]) != Signature) return false;

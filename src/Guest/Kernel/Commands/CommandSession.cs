@@ -7,40 +7,40 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Commands;
 
-/// <summary>A running kernel as commands see it: what one command starts another may stop. One command at a time.</summary>
+/// <summary>A running kernel and what commands started on it: one command may stop what another started. One command at a time.</summary>
 internal sealed class CommandSession(Kernel kernel) : IDisposable
 {
     internal Kernel Kernel => kernel;
 
-    /// <summary>The verified load that runs, or null.</summary>
+    /// <summary>The running verified load, or null.</summary>
     internal VerifiedLoad? Load { get; set; }
 
-    /// <summary>The emulating stack that an application has built, or null.</summary>
+    /// <summary>The emulating stack that an application built, or null.</summary>
     internal EmulatingStack? Stack { get; set; }
 
     /// <summary>The class driver of a stack.</summary>
-    /// <param name="stack">"emulating", "enlightened", "application", or null for the best there is.</param>
-    /// <exception cref="InvalidOperationException">There is no such stack now.</exception>
+    /// <param name="stack">"emulating", "enlightened", "application"; null: enlightened if there is one, otherwise emulating.</param>
+    /// <exception cref="InvalidOperationException">The stack does not exist.</exception>
     internal DiskClassDriver Disk(string? stack) => stack switch
     {
-        "application" => Stack?.Disk ?? throw new InvalidOperationException("no application has built a stack; have one built with: stack build"),
+        "application" => Stack?.Disk ?? throw new InvalidOperationException("no application has built a stack; build one with: stack build"),
         "emulating" when kernel.IsEmulatingRemoved => throw new InvalidOperationException("the emulating stack was removed"),
-        "emulating" => kernel.EmulatingDisk ?? throw new InvalidOperationException("this guest has no emulating stack: it was started with --bus"),
-        "enlightened" => kernel.EnlightenedDisk ?? throw new InvalidOperationException($"there is no enlightened stack in {kernel.Mode} mode; enter it with: mode enlightened"),
+        "emulating" => kernel.EmulatingDisk ?? throw new InvalidOperationException("this guest was started with --bus and has no emulating stack"),
+        "enlightened" => kernel.EnlightenedDisk ?? throw new InvalidOperationException($"there is no enlightened stack in {NameOf(kernel.Mode)} mode; change the mode with: mode enlightened"),
         _ => kernel.EnlightenedDisk ?? kernel.EmulatingDisk ?? throw new InvalidOperationException("this guest has no disk"),
     };
 
     /// <summary>The guest's devices.</summary>
-    /// <exception cref="InvalidOperationException">It has no machine.</exception>
-    internal DeviceTree Devices => kernel.Devices ?? throw new InvalidOperationException("this guest has no machine, and so no devices: it was started with --bus");
+    /// <exception cref="InvalidOperationException">The guest has no machine.</exception>
+    internal DeviceTree Devices => kernel.Devices ?? throw new InvalidOperationException("this guest was started with --bus and has no machine, so it has no devices");
 
-    /// <summary>What may be done to the guest's stacks.</summary>
-    /// <exception cref="InvalidOperationException">It has only one.</exception>
-    internal StackControl Stacks => kernel.Stacks ?? throw new InvalidOperationException("this guest has one stack only: it was started with --bus");
+    /// <summary>Controls the guest's stacks.</summary>
+    /// <exception cref="InvalidOperationException">The guest has one stack only.</exception>
+    internal StackControl Stacks => kernel.Stacks ?? throw new InvalidOperationException("this guest was started with --bus and has one stack only");
 
     internal static string NameOf(GuestMode mode) => mode.ToString().ToLowerInvariant();
 
-    /// <summary>Does a command's work; where the machine fails under it, that is a crash, before anything is unwound.</summary>
+    /// <summary>Runs a command. If the machine fails meanwhile, the kernel crashes before the stack is unwound.</summary>
     internal JsonObject Watch(Func<CommandSession, JsonObject> action)
     {
         try
@@ -64,6 +64,6 @@ internal sealed class CommandSession(Kernel kernel) : IDisposable
         kernel.Dispose();
     }
 
-    /// <summary>An answer that says only that it was done.</summary>
+    /// <summary>The answer of a command without results.</summary>
     internal static JsonObject Done => [];
 }

@@ -2,15 +2,15 @@ using System.Text.Json.Nodes;
 
 namespace VmShunt.Guest.Commands;
 
-/// <summary>How a parsed command gets a kernel and gives its answer: once from the shell, or again and again on the console.</summary>
+/// <summary>Runs parsed commands on a kernel and shows their answers: one command from the shell, or many on the console.</summary>
 internal interface ICommandRunner
 {
-    /// <summary>Whether answers are JSON; what ends the machine gives its answer itself.</summary>
+    /// <summary>Whether answers are JSON. The crash command, which ends the process, needs it to write its own answer.</summary>
     bool AnswersAsJson { get; }
 
     /// <summary>Runs a command and shows its answer.</summary>
     /// <param name="name">The command's name.</param>
-    /// <param name="action">Does the work; an exception is the answer too. A person sees of an answer its <c>text</c>, where it has one.</param>
+    /// <param name="action">Does the work. An exception becomes an error answer. In human-readable form, an answer with a <c>text</c> shows only that.</param>
     /// <returns>The exit code.</returns>
     int Run(string name, Func<CommandSession, JsonObject> action);
 }

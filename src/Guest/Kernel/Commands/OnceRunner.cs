@@ -3,7 +3,7 @@ using VmShunt.Guest.Firmware.Boot;
 
 namespace VmShunt.Guest.Commands;
 
-/// <summary>Starts a kernel for one command from the shell and shows the answer to a person, or as JSON.</summary>
+/// <summary>Starts a kernel for one command from the shell and prints the answer, human-readable or as JSON.</summary>
 internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> options, Func<bool> asJson) : ICommandRunner
 {
     /// <summary>Starts the kernel.</summary>

@@ -2,13 +2,12 @@ using System.CommandLine;
 
 namespace VmShunt.Guest.Commands;
 
-/// <summary>The <c>--stack</c> option, which says whose class driver a command uses.</summary>
+/// <summary>The <c>--stack</c> option: the stack that a command submits its requests to.</summary>
 internal static class StackOption
 {
-    /// <summary>By default the enlightened stack where there is one.</summary>
     internal static Option<string?> Create()
     {
-        var stack = new Option<string?>("--stack") { Description = "emulating, enlightened, or application (the one that 'stack build' has built); by default the best there is" };
+        var stack = new Option<string?>("--stack") { Description = "the stack to use: emulating, enlightened, or application (built with 'stack build'); by default enlightened if it exists, otherwise emulating" };
         stack.AcceptOnlyFromAmong("emulating", "enlightened", "application");
         return stack;
     }

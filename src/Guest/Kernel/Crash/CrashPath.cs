@@ -11,8 +11,8 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Guest.Crash;
 
 /// <summary>
-/// What writes the dump. It has its processor, its memory (the crash reserve) and its driver since boot, and uses nothing
-/// else: no lock, no allocation, no interrupt, no ring. The living guest's drivers may be in any state.
+/// Writes the dump. It has its own processor, memory (the crash reserve) and polled driver since boot, and uses nothing
+/// else: no lock, no allocation, no interrupt, no ring. The crashed kernel's drivers may be in any state.
 /// </summary>
 internal sealed class CrashPath
 {
@@ -28,10 +28,11 @@ internal sealed class CrashPath
     private readonly MachineProcessors _processors;
     private readonly ProcessorState[] _states = new ProcessorState[GuestLayout.MaxProcessors];
     private GptPartition? _partition;
+    private string? _obstacle = "the disk has no dump partition";
 
-    /// <summary>Prepares it; the controller is its own until <see cref="FindPartitions"/> has returned.</summary>
+    /// <summary>Prepares the crash path. It owns the controller until <see cref="FindPartitions"/> returns.</summary>
     /// <param name="processor">A processor that nothing else uses.</param>
-    /// <param name="hypervisor">Who is told of the crash, where there is one.</param>
+    /// <param name="hypervisor">The hypervisor to report the crash to, or null.</param>
     /// <param name="hba">The controller of the disk to dump to.</param>
     /// <param name="machine">The machine, for its crash reserve and the memory to dump.</param>
     /// <param name="processors">The processors whose registers go into the dump.</param>
@@ -48,14 +49,14 @@ internal sealed class CrashPath
     }
 
     /// <summary>
-    /// Reads the disk's partitions, and so has its driver run once: what a dead kernel runs has been loaded and compiled
-    /// while it lived. Lets go of the controller.
+    /// Compiles and rehearses everything that the crash runs, since a crashed kernel has no JIT compiler; reads the disk's
+    /// partitions meanwhile. Releases the controller.
     /// </summary>
-    /// <exception cref="IOException">There is no working disk.</exception>
+    /// <exception cref="IOException">The disk does not work.</exception>
     internal IReadOnlyList<GptPartition> FindPartitions()
     {
         CompileAhead(
-            typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors), typeof(CrashGate), typeof(CrashReport),
+            typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors), typeof(CrashGate), typeof(CrashReport), typeof(Ordered),
             typeof(PolledAhciDisk), typeof(AhciPortRegisters), typeof(AhciCommandMemory), _processor.GetType(), typeof(VirtualProcessor), typeof(Hypervisor));
         _disk.Start();
         IReadOnlyList<GptPartition> partitions = [];
@@ -63,39 +64,39 @@ internal sealed class CrashPath
         {
             partitions = table.Partitions;
             _partition = table.Find(PartitionTypes.Dump);
-            if (_partition is not null) Obstacle = null;
+            if (_partition is not null) Ordered.Store(ref _obstacle, null);
         }
         Rehearse();
         _disk.Stop();
         return partitions;
     }
 
-    /// <summary>Why a crash could not be dumped, or null.</summary>
-    internal string? Obstacle { get; private set; } = "the disk has no dump partition";
+    /// <summary>The reason why no dump can be written, or null. Acquire: another thread may remove the stack.</summary>
+    internal string? Obstacle => Ordered.Load(ref _obstacle);
 
-    /// <summary>The emulating stack is taken away, and with it the only road of a dump.</summary>
-    internal void GiveUp() => Obstacle = $"the emulating stack was removed, and a dump takes no other road; {_ramBytes} bytes of memory are lost";
+    /// <summary>The emulating stack, the only path of a dump, is being removed.</summary>
+    internal void GiveUp() => Ordered.Store(ref _obstacle, $"the emulating stack was removed, and a dump takes no other path; {_ramBytes} bytes of memory are lost");
 
     /// <summary>
-    /// Has the bus revoked and writes the dump through the trap, on the thread that raised the crash. Whatever goes wrong is
-    /// the outcome; the machine must be switched off then.
+    /// Reports the crash, which revokes the bus, and writes the dump over the trap path, on the thread that raised the crash.
+    /// Never throws: a failure is part of the outcome. The machine must be powered off afterwards.
     /// </summary>
     /// <param name="crash">Stops the kernel's threads.</param>
-    /// <param name="reason">Why, for people.</param>
-    /// <param name="code">Why, for the hypervisor.</param>
-    /// <param name="inFlight">Requests in flight when it crashed.</param>
-    /// <param name="damage">What the crash itself does to the memory, or null.</param>
+    /// <param name="reason">The reason, as text.</param>
+    /// <param name="code">The hypervisor's crash code.</param>
+    /// <param name="inFlight">Requests in flight at the crash.</param>
+    /// <param name="damage">Damage to memory that the crash causes, or null.</param>
     internal CrashOutcome Run(CrashGate crash, string reason, ulong code, int inFlight, Action? damage = null)
     {
-        // Processors stop at their next step. One that hangs does not stop the dump.
+        // Threads park at their next step. A hanging thread only delays the dump.
         crash.WaitForParked(ParkMilliseconds);
         var allocated = GC.GetAllocatedBytesForCurrentThread();
         try
         {
             damage?.Invoke();
             allocated = GC.GetAllocatedBytesForCurrentThread();
-            // When this returns, the memory stands still: it is where no ring and no old command reaches it.
-            // Without a hypervisor there is no ring, and the reset of the controller ends the commands.
+            // From here on no ring and no old command can change the memory. Without a hypervisor there is no ring, and
+            // the reset of the controller aborts the commands.
             _hypervisor?.ReportCrash(code);
             if (Obstacle is { } obstacle) return new CrashOutcome(0, inFlight, 0, obstacle);
             _disk.Restart();
@@ -108,7 +109,7 @@ internal sealed class CrashPath
         }
     }
 
-    /// <summary>What a fault says, whatever there is left to say it with.</summary>
+    /// <summary>An exception's message, also if no memory is left.</summary>
     internal static string MessageOf(Exception e)
     {
         if (e is OutOfMemoryException) return "no memory is left";
@@ -118,14 +119,15 @@ internal sealed class CrashPath
         }
         catch (OutOfMemoryException)
         {
-            return "something failed, and no memory is left to say what";
+            return "a failure occurred, and no memory is left to describe it";
         }
     }
 
-    // Everything but the dump itself, to the crash reserve instead of the disk.
+    // Runs everything but the write of the dump, into the crash reserve.
     private void Rehearse()
     {
         _ = _hypervisor?.OffersBus(0);
+        _ = Obstacle;
         var head = _memory.GetSpan(_disk.Buffer, _disk.BufferBytes);
         var length = WriteHead(head, "rehearsal");
         _ = Crc32C.Append(0, head[..length]);
@@ -135,7 +137,6 @@ internal sealed class CrashPath
         head.Clear();
     }
 
-    /// <summary>A dead kernel has no compiler any more: what the crash runs is compiled while it lives.</summary>
     private static void CompileAhead(params ReadOnlySpan<Type> types)
     {
         const BindingFlags All = BindingFlags.DeclaredOnly | BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic;
@@ -164,7 +165,7 @@ internal sealed class CrashPath
         if ((ulong)total > (partition.SectorCount - DumpHeader.CoreSector) * 512)
             throw new IOException($"the dump of {total:n0} bytes does not fit the dump partition of {partition.SectorCount * 512:n0} bytes");
 
-        // A header of an earlier crash would pass off what is written now as that dump.
+        // First clears the header of an earlier dump, which would not match the new content.
         _disk.Write(partition.FirstSector, _disk.Buffer + (ulong)headBytes, DumpHeader.Bytes);
         var sector = partition.FirstSector + DumpHeader.CoreSector;
         var crc = Crc32C.Append(0, head[..headBytes]);

@@ -5,9 +5,8 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.Guest.Crash;
 
 /// <summary>
-/// Says what a crash came to and switches the machine off, from memory that it has had since boot: there may be no other.
-/// So no interpolated text either: until it is compiled for good, that makes an object of every number.
-/// One thread, the one that crashed first.
+/// Reports the outcome of a crash and ends the process. It uses only memory allocated at boot, since no other may be left.
+/// Not even interpolated strings: unoptimized code boxes their numbers. One thread, the one that crashed first.
 /// </summary>
 internal sealed class CrashReport
 {
@@ -18,33 +17,33 @@ internal sealed class CrashReport
 
     internal CrashReport() => LastWords.Prepare();
 
-    /// <summary>Has everything compiled that the others run.</summary>
+    /// <summary>Compiles everything that a report runs.</summary>
     internal void Rehearse()
     {
         var outcome = new CrashOutcome(1, 1, 1, null);
         _ = Answer("rehearsal", outcome, json: true);
         _ = Answer("rehearsal", outcome, json: false);
         _ = Answer("rehearsal", outcome with { Failure = "none" }, json: true);
-        _ = Obituary("rehearsal", outcome);
-        _ = Obituary("rehearsal", outcome with { Failure = "none" });
+        _ = FailureLine("rehearsal", outcome);
+        _ = FailureLine("rehearsal", outcome with { Failure = "none" });
     }
 
-    /// <summary>Ends a machine that was crashed by a command: its answer is on standard output, a failure on standard error too.</summary>
+    /// <summary>Reports a crash by command: its answer on standard output, a failure also on standard error. Ends the process.</summary>
     internal void AnswerAndPowerOff(string reason, in CrashOutcome outcome, bool json)
     {
-        if (outcome.Failure is not null) LastWords.Complain(Obituary(reason, outcome));
+        if (outcome.Failure is not null) LastWords.Complain(FailureLine(reason, outcome));
         if (outcome.Failure is null || json) LastWords.Say(Answer(reason, outcome, json));
         LastWords.Exit(outcome.Failure is null ? 0 : 1);
     }
 
-    /// <summary>Ends a machine that crashed by itself.</summary>
+    /// <summary>Reports an unintended crash. Ends the process.</summary>
     internal void ComplainAndPowerOff(string reason, in CrashOutcome outcome)
     {
-        LastWords.Complain(Obituary(reason, outcome));
+        LastWords.Complain(FailureLine(reason, outcome));
         LastWords.Exit(1);
     }
 
-    /// <summary>What a command answers.</summary>
+    /// <summary>The command's answer.</summary>
     internal ReadOnlySpan<byte> Answer(string reason, in CrashOutcome outcome, bool json)
     {
         if (outcome.Failure is { } failure)
@@ -67,8 +66,8 @@ internal sealed class CrashReport
         return _line.AsSpan(0, Append(at, json ? "}}\n"u8 : " bytes through the trap\n"u8));
     }
 
-    /// <summary>What is said of a machine that died.</summary>
-    internal ReadOnlySpan<byte> Obituary(string reason, in CrashOutcome outcome)
+    /// <summary>The line on standard error.</summary>
+    internal ReadOnlySpan<byte> FailureLine(string reason, in CrashOutcome outcome)
     {
         var at = Append(0, "vmshunt-guest: "u8);
         at = Append(at, Plain(reason));
@@ -81,7 +80,7 @@ internal sealed class CrashReport
         else
         {
             at = Append(at, "; no dump was written"u8);
-            // What killed the machine often is what keeps the dump from being written: it is said once.
+            // The reason of the crash is often what prevents the dump; it is printed once.
             if (!ReferenceEquals(outcome.Failure, reason) && outcome.Failure != reason)
             {
                 at = Append(at, ": "u8);
@@ -102,7 +101,7 @@ internal sealed class CrashReport
         return at + text.Length;
     }
 
-    // One line that JSON takes as it is: no quotes, backslashes or control characters; at most what fits.
+    // Makes a text valid inside a JSON string: no quotes, backslashes or control characters; truncated to the buffer.
     private ReadOnlySpan<byte> Plain(ReadOnlySpan<char> text)
     {
         Utf8.FromUtf16(text, _text, out _, out var length, replaceInvalidSequences: true);

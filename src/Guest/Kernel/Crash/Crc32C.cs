@@ -3,12 +3,12 @@ using System.Numerics;
 
 namespace VmShunt.Guest.Crash;
 
-/// <summary>CRC-32C by the processor's own instruction: fast enough to check a whole memory, and it allocates nothing.</summary>
+/// <summary>CRC-32C with the processor's instruction: fast enough for a whole memory, without allocations.</summary>
 internal static class Crc32C
 {
     internal static uint Of(ReadOnlySpan<byte> data) => Append(0, data);
 
-    /// <summary>Continues a checksum; 0 begins one.</summary>
+    /// <summary>Continues a checksum; 0 starts one.</summary>
     internal static uint Append(uint checksum, ReadOnlySpan<byte> data)
     {
         var crc = ~checksum;

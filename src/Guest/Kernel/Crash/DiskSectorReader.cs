@@ -4,7 +4,7 @@ using VmShunt.Guest.Firmware.Partitions;
 
 namespace VmShunt.Guest.Crash;
 
-/// <summary>Blocking sector reads over a class driver, for partition tables and headers. Not from a completion's thread.</summary>
+/// <summary>Blocking sector reads through a class driver, for partition tables and headers. Not from a continuation.</summary>
 internal sealed class DiskSectorReader(DiskClassDriver disk, GuestPages pages) : ISectorReader
 {
     public ulong SectorCount => disk.Geometry.SectorCount;

@@ -4,29 +4,29 @@ using System.Text;
 namespace VmShunt.Guest.Crash;
 
 /// <summary>
-/// The first sector of a dump partition: whether a dump follows, how long it is and how it is checked. Little-endian:
-/// magic, version, state (0..15), core bytes (16..23), CRC-32C of the core (24..27), requests in flight at the crash
-/// (28..31), reason as UTF-8 with its length before it (32..), CRC-32C of all before it (508..511). It is written last,
-/// so a dump that did not come to its end is none.
+/// The first sector of a dump partition: state, length and checksum of the dump that follows. Little-endian: magic,
+/// version, state (0..15), core bytes (16..23), CRC-32C of the core (24..27), requests in flight at the crash (28..31),
+/// reason as UTF-8 with its length before it (32..), CRC-32C of all before it (508..511). It is written last, so an
+/// incomplete dump has no header.
 /// </summary>
-/// <param name="State">Whether the dump is new.</param>
+/// <param name="State">Whether the dump is new or saved.</param>
 /// <param name="CoreBytes">The length of the ELF core, which starts at <see cref="CoreSector"/> of the partition.</param>
 /// <param name="CoreCrc">Its CRC-32C.</param>
-/// <param name="InFlight">Requests that were in flight when the machine crashed.</param>
-/// <param name="Reason">Why it crashed.</param>
+/// <param name="InFlight">Requests in flight at the crash.</param>
+/// <param name="Reason">The reason of the crash.</param>
 internal readonly record struct DumpHeader(DumpState State, long CoreBytes, uint CoreCrc, int InFlight, string Reason)
 {
     /// <summary>The size of the header.</summary>
     internal const int Bytes = 512;
 
-    /// <summary>Where in the partition the core starts: page aligned.</summary>
+    /// <summary>The sector of the partition where the core starts; page aligned.</summary>
     internal const ulong CoreSector = 8;
 
     private const ulong Magic = 0x504D_5544_4853_4D56; // "VMSHDUMP"
     private const uint Version = 1;
     private const int MaxReasonBytes = 400;
 
-    /// <summary>Writes the header into a sector; allocates nothing.</summary>
+    /// <summary>Writes the header into a sector. Allocates nothing.</summary>
     internal void Format(Span<byte> sector)
     {
         sector[..Bytes].Clear();
@@ -41,8 +41,8 @@ internal readonly record struct DumpHeader(DumpState State, long CoreBytes, uint
         BinaryPrimitives.WriteUInt32LittleEndian(sector[508..], Crc32C.Of(sector[..508]));
     }
 
-    /// <summary>Reads a sector of a disk, whose content is anybody's.</summary>
-    /// <returns>False when it is no sound header.</returns>
+    /// <summary>Parses a sector of a disk, whose content is untrusted.</summary>
+    /// <returns>False: the sector is not a valid header.</returns>
     internal static bool TryParse(ReadOnlySpan<byte> sector, ulong partitionSectors, out DumpHeader header)
     {
         header = default;
@@ -62,10 +62,10 @@ internal readonly record struct DumpHeader(DumpState State, long CoreBytes, uint
     }
 }
 
-/// <summary>What a dump partition holds.</summary>
+/// <summary>The state of a dump.</summary>
 internal enum DumpState : uint
 {
-    /// <summary>A dump that nobody has saved yet.</summary>
+    /// <summary>A dump that was not exported yet.</summary>
     New = 1,
 
     /// <summary>A dump that was exported.</summary>

@@ -5,20 +5,20 @@ using VmShunt.Guest.Firmware.Partitions;
 
 namespace VmShunt.Guest.Crash;
 
-/// <summary>Finds, checks and exports the dump that an earlier life of the guest left on the dump partition.</summary>
+/// <summary>Finds, verifies and exports the dump of an earlier crash on the dump partition.</summary>
 internal sealed class DumpReader(DiskClassDriver disk, GptPartition partition, GuestPages pages)
 {
     private const int ChunkBytes = 1 << 20;
 
-    /// <summary>What an export found.</summary>
+    /// <summary>The result of an export.</summary>
     /// <param name="Bytes">The length of the core.</param>
-    /// <param name="Sha256">Of the core.</param>
-    /// <param name="MemorySha256">Of the guest memory inside it.</param>
-    /// <param name="Valid">The core matches its checksum.</param>
+    /// <param name="Sha256">The hash of the core.</param>
+    /// <param name="MemorySha256">The hash of the guest memory in the core.</param>
+    /// <param name="Valid">Whether the core matches its checksum.</param>
     internal readonly record struct Export(long Bytes, string Sha256, string MemorySha256, bool Valid);
 
-    /// <summary>Looks for a dump.</summary>
-    /// <returns>Null when there is none.</returns>
+    /// <summary>Reads the header of the dump.</summary>
+    /// <returns>Null without a dump.</returns>
     internal DumpHeader? Find()
     {
         var sector = new byte[DumpHeader.Bytes];
@@ -26,7 +26,7 @@ internal sealed class DumpReader(DiskClassDriver disk, GptPartition partition, G
         return DumpHeader.TryParse(sector, partition.SectorCount, out var header) ? header : null;
     }
 
-    /// <summary>Copies the core into a file of the host, checking it on the way, and marks it as saved if it was sound.</summary>
+    /// <summary>Copies the core to a stream, verifies it, and marks it as saved if it is valid.</summary>
     internal async Task<Export> SaveAsync(DumpHeader header, Stream target)
     {
         var buffer = pages.Allocate(ChunkBytes);

@@ -6,8 +6,8 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Guest.Crash;
 
 /// <summary>
-/// The head of an ELF64 core file (System V gABI; Linux x86-64 notes): file header, program headers, a PRSTATUS note a
-/// processor and one of our own with the reason. The memory of each part follows, page aligned. Allocates nothing.
+/// The head of an ELF64 core file (System V gABI; Linux x86-64 notes): file header, program headers, a PRSTATUS note per
+/// processor and a VMSHUNT note with the reason. The memory of each part follows, page aligned. Allocates nothing.
 /// </summary>
 internal static class ElfCore
 {
@@ -18,14 +18,14 @@ internal static class ElfCore
     private const uint Load = 1, Note = 4, ReadWriteExecute = 7;
     private const uint PrStatus = 1, CrashReason = 1;
 
-    /// <summary>The owner's name of our note.</summary>
+    /// <summary>The name of the note with the reason.</summary>
     internal const string NoteOwner = "VMSHUNT";
 
-    /// <summary>Writes the head and says where the memory starts.</summary>
-    /// <param name="target">Zeroed, large enough; what is written ends at the returned offset.</param>
-    /// <param name="parts">The memory, in the order in which it will follow.</param>
+    /// <summary>Writes the head.</summary>
+    /// <param name="target">Zeroed, and large enough.</param>
+    /// <param name="parts">The memory parts, in the order in which they follow.</param>
     /// <param name="processors">The registers of each processor.</param>
-    /// <param name="reason">Why the machine crashed.</param>
+    /// <param name="reason">The reason of the crash.</param>
     /// <returns>The length of the head, a multiple of 4096: the file offset of the first part.</returns>
     internal static int WriteHead(Span<byte> target, ReadOnlySpan<MemoryPart> parts, ReadOnlySpan<ProcessorState> processors, ReadOnlySpan<char> reason)
     {
@@ -46,7 +46,7 @@ internal static class ElfCore
         return head;
     }
 
-    /// <summary>Where in a core of ours the memory starts: the offset of the first LOAD segment, at most the length given.</summary>
+    /// <summary>The file offset of the memory in a core written by this class: the offset of the first LOAD segment, at most the length given.</summary>
     internal static long MemoryOffset(ReadOnlySpan<byte> core)
     {
         const int FirstLoad = FileHeaderBytes + ProgramHeaderBytes;

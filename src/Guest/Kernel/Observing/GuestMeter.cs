@@ -5,9 +5,8 @@ using VmShunt.BlockDriver.Virtio;
 namespace VmShunt.Guest.Observing;
 
 /// <summary>
-/// VM-C's counters as a meter, <see cref="Name"/>, that the tools of .NET read: <c>dotnet-counters monitor --counters
-/// VmShunt.Guest</c>. Every instrument looks at what the drivers count anyway, when somebody asks; nobody asking costs
-/// nothing.
+/// VM-C's counters as a meter, <see cref="Name"/>, for .NET tools: <c>dotnet-counters monitor --counters VmShunt.Guest</c>.
+/// Every instrument reads the drivers' own counters on demand, so the meter costs nothing without a listener.
 /// </summary>
 internal sealed class GuestMeter : IDisposable
 {
@@ -19,15 +18,15 @@ internal sealed class GuestMeter : IDisposable
     internal GuestMeter(MeteredGuest guest)
     {
         _guest = guest;
-        _meter.CreateObservableCounter("vmshunt.guest.requests", Requests, "{request}", "requests ended, by the stack that they entered and the road that they took");
-        _meter.CreateObservableCounter("vmshunt.guest.requests.failed", () => Of(static c => c.Failed), "{request}", "requests ended badly, by the stack that they entered");
-        _meter.CreateObservableUpDownCounter("vmshunt.guest.requests.in_flight", () => Of(static c => c.InFlight), "{request}", "requests taken and not ended, by the stack that they entered");
-        _meter.CreateObservableCounter("vmshunt.guest.shunt.requests", Shunted, "{request}", "requests that met the shunt, by what it decided");
-        _meter.CreateObservableCounter("vmshunt.guest.ring.requests", () => Ring().Requests, "{request}", "requests given to the device on this bus");
-        _meter.CreateObservableCounter("vmshunt.guest.ring.kicks", () => Ring().Kicks, "{kick}", "times the device was woken");
-        _meter.CreateObservableCounter("vmshunt.guest.ring.calls", () => Ring().Calls, "{call}", "times the device woke who waits for a queue");
-        _meter.CreateObservableCounter("vmshunt.guest.registers.accesses", guest.RegisterAccesses, "{access}", "accesses to device registers: each is a VM exit where the device is emulated");
-        _meter.CreateObservableCounter("vmshunt.guest.bus.returns", guest.Reconnects, "{return}", "times the bus, or its back-end, went and came back");
+        _meter.CreateObservableCounter("vmshunt.guest.requests", Requests, "{request}", "requests completed, by stack and path");
+        _meter.CreateObservableCounter("vmshunt.guest.requests.failed", () => Of(static c => c.Failed), "{request}", "requests failed, by stack");
+        _meter.CreateObservableUpDownCounter("vmshunt.guest.requests.in_flight", () => Of(static c => c.InFlight), "{request}", "requests in flight, by stack");
+        _meter.CreateObservableCounter("vmshunt.guest.shunt.requests", Shunted, "{request}", "requests that reached the shunt, by its decision");
+        _meter.CreateObservableCounter("vmshunt.guest.ring.requests", () => Ring().Requests, "{request}", "requests put into the rings of the current channel");
+        _meter.CreateObservableCounter("vmshunt.guest.ring.kicks", () => Ring().Kicks, "{kick}", "kicks of the device");
+        _meter.CreateObservableCounter("vmshunt.guest.ring.calls", () => Ring().Calls, "{call}", "calls by the device that woke a queue's owner");
+        _meter.CreateObservableCounter("vmshunt.guest.registers.accesses", guest.RegisterAccesses, "{access}", "accesses to device registers; on a virtual machine each is a VM exit");
+        _meter.CreateObservableCounter("vmshunt.guest.bus.returns", guest.Reconnects, "{return}", "reconnects of the bus or its back-end");
         _meter.CreateObservableGauge("vmshunt.guest.mode.enlightened", () => guest.IsEnlightened() ? 1 : 0, null, "1 while requests are shunted");
     }
 

@@ -4,13 +4,13 @@ using VmShunt.Guest.Shunt;
 
 namespace VmShunt.Guest.Observing;
 
-/// <summary>What <see cref="GuestMeter"/> reads of a running guest. Each member is called from the meter's listener thread.</summary>
-/// <param name="EmulatingDisk">The class driver of the emulating stack; null while there is none.</param>
-/// <param name="EnlightenedDisk">The class driver of the enlightened stack; null while there is none.</param>
-/// <param name="Channel">The channel to VM-H; null while the bus is away.</param>
-/// <param name="Shunt">What the shunt decided; null without one.</param>
+/// <summary>The values that <see cref="GuestMeter"/> reads. Called on the meter's listener thread.</summary>
+/// <param name="EmulatingDisk">The class driver of the emulating stack, or null.</param>
+/// <param name="EnlightenedDisk">The class driver of the enlightened stack, or null.</param>
+/// <param name="Channel">The channel to VM-H; null while the bus is lost.</param>
+/// <param name="Shunt">The shunt's counters, or null.</param>
 /// <param name="RegisterAccesses">Accesses to device registers since boot.</param>
-/// <param name="Reconnects">How often the bus, or its back-end, came back.</param>
+/// <param name="Reconnects">Reconnects of the bus or its back-end.</param>
 /// <param name="IsEnlightened">Whether requests are shunted.</param>
 internal sealed record MeteredGuest(
     Func<DiskClassDriver?> EmulatingDisk,

@@ -9,7 +9,7 @@ internal static class RegisterNames
     private static readonly Dictionary<int, string> s_hba = ConstantsOf(typeof(HbaRegister));
     private static readonly Dictionary<int, string> s_port = ConstantsOf(typeof(PortRegister));
 
-    /// <summary>The name of the register at an address, given where the controller's registers begin.</summary>
+    /// <summary>The name of the register at an address.</summary>
     internal static string Of(ulong address, ulong abar)
     {
         if (address < abar || address - abar > int.MaxValue) return $"0x{address:X}";

@@ -1,6 +1,6 @@
 namespace VmShunt.Guest.Observing;
 
-/// <summary>A drawing of characters: boxes and lines, thin or, on the way of a request, heavy.</summary>
+/// <summary>A text drawing of boxes and lines, thin, or heavy on the path of a request.</summary>
 /// <param name="width">Columns.</param>
 /// <param name="height">Rows.</param>
 internal sealed class StackPicture(int width, int height)
@@ -14,7 +14,7 @@ internal sealed class StackPicture(int width, int height)
         for (var i = 0; i < text.Length && column + i < width; i++) _rows[row][column + i] = text[i];
     }
 
-    /// <summary>A box of three rows with text to its left and right edges.</summary>
+    /// <summary>A box of three rows, with one text left-aligned and one right-aligned.</summary>
     internal void Box(int column, int row, int boxWidth, string text, string right, bool isHeavy)
     {
         var (topLeft, topRight, bottomLeft, bottomRight, across, down) =
@@ -29,13 +29,13 @@ internal sealed class StackPicture(int width, int height)
         Text(column + boxWidth - 2 - right.Length, row + 1, right);
     }
 
-    /// <summary>A line downwards, from one row to another, both included.</summary>
+    /// <summary>A vertical line from one row to another, inclusive.</summary>
     internal void Down(int column, int fromRow, int toRow, bool isHeavy)
     {
         for (var row = fromRow; row <= toRow; row++) _rows[row][column] = isHeavy ? '┃' : '│';
     }
 
-    /// <summary>A heavy arrow from the edge of one box to the edge of another, by way of a column between them.</summary>
+    /// <summary>A heavy arrow from the edge of one box to the edge of another, which turns at a column between them.</summary>
     internal void Arrow(int fromColumn, int fromRow, int toColumn, int toRow, int turn)
     {
         var step = Math.Sign(toColumn - fromColumn);

@@ -7,12 +7,12 @@ using VmShunt.Guest.Mode;
 
 namespace VmShunt.Guest.Observing;
 
-/// <summary>One request's way as a picture of the two stacks, and as a table of its stations with their times.</summary>
-/// <param name="trace">The way, complete.</param>
-/// <param name="accesses">The accesses to registers in the meantime.</param>
-/// <param name="abar">Where the controller's registers begin; 0 without one, and so without an emulating stack.</param>
-/// <param name="position">Where in the emulating stack the shunt is.</param>
-/// <param name="mode">The mode: in the alternate one there is no enlightened stack, and the shunt has its own end of the bus.</param>
+/// <summary>A request's trace, as a drawing of the two stacks and as a table of hops with their times.</summary>
+/// <param name="trace">The trace of a completed request.</param>
+/// <param name="accesses">The register accesses during the request.</param>
+/// <param name="abar">The address of the controller's registers; 0 without a controller and emulating stack.</param>
+/// <param name="position">The position of the shunt in the emulating stack.</param>
+/// <param name="mode">The mode. In alternate mode there is no enlightened stack, and the shunt has its own end of the bus.</param>
 internal sealed class TraceText(RequestTrace trace, IReadOnlyList<RegisterAccess> accesses, ulong abar, ShuntPosition position, GuestMode mode)
 {
     private readonly bool _hasEnlightenedStack = mode == GuestMode.Enlightened;
@@ -28,14 +28,14 @@ internal sealed class TraceText(RequestTrace trace, IReadOnlyList<RegisterAccess
 
     private readonly long _start = trace.Hops[0].Timestamp;
 
-    /// <summary>Stations and register accesses in the order in which they came, in microseconds since the first.</summary>
-    internal IEnumerable<(double At, string What)> Stations()
+    /// <summary>Hops and register accesses in order of time, in microseconds since the first.</summary>
+    internal IEnumerable<(double At, string What)> Rows()
     {
-        var stations = new List<(long At, string What)>();
-        foreach (var (hop, timestamp) in trace.Hops) stations.Add((timestamp, NameOf(hop)));
+        var rows = new List<(long At, string What)>();
+        foreach (var (hop, timestamp) in trace.Hops) rows.Add((timestamp, NameOf(hop)));
         foreach (var access in accesses)
-            stations.Add((access.Ended, $"    {(access.IsWrite ? "write" : "read")} {RegisterNames.Of(access.Address, abar)}: an exit of {Span(access.Begun, access.Ended):F1} µs"));
-        return stations.OrderBy(static s => s.At).Select(s => (Span(_start, s.At), s.What));
+            rows.Add((access.Ended, $"    {(access.IsWrite ? "write" : "read")} {RegisterNames.Of(access.Address, abar)}: an exit of {Span(access.Begun, access.Ended):F1} µs"));
+        return rows.OrderBy(static s => s.At).Select(s => (Span(_start, s.At), s.What));
     }
 
     internal string Draw()
@@ -61,12 +61,12 @@ internal sealed class TraceText(RequestTrace trace, IReadOnlyList<RegisterAccess
         return picture.ToString() + '\n';
     }
 
-    /// <summary>The table under the picture.</summary>
+    /// <summary>The table of hops and register accesses.</summary>
     internal string Table()
     {
         var text = new StringBuilder().AppendLine("      at µs    took µs");
         var before = 0.0;
-        foreach (var (at, what) in Stations())
+        foreach (var (at, what) in Rows())
         {
             text.AppendLine(Invariant($"  {at,9:N1}  {at - before,9:N1}  {what}"));
             before = at;
@@ -94,22 +94,22 @@ internal sealed class TraceText(RequestTrace trace, IReadOnlyList<RegisterAccess
         _ => [],
     };
 
-    /// <summary>A stack, its lowest box beside the other stack's lowest.</summary>
+    /// <summary>The row of a box. The lowest boxes of the two stacks are in the same row.</summary>
     private static int RowOf(Box[] stack, int index) => Top + (Levels - stack.Length + index) * Level;
 
-    private void DrawColumn(StackPicture picture, int column, Box[] stack, int downTo, bool isRoad)
+    private void DrawColumn(StackPicture picture, int column, Box[] stack, int downTo, bool isPath)
     {
         for (var i = 0; i < stack.Length; i++)
         {
             var row = RowOf(stack, i);
             Draw(picture, column, row, stack[i]);
             var isLast = i + 1 == stack.Length;
-            picture.Down(column + BoxWidth / 2, row + 3, isLast ? downTo : row + 3, isLast ? isRoad : IsOnWay(stack[i]) && IsOnWay(stack[i + 1]));
+            picture.Down(column + BoxWidth / 2, row + 3, isLast ? downTo : row + 3, isLast ? isPath : IsOnPath(stack[i]) && IsOnPath(stack[i + 1]));
         }
     }
 
     private void Draw(StackPicture picture, int column, int row, Box box) =>
-        picture.Box(column, row, BoxWidth, NameOf(box), IsOnWay(box) && TimeOf(box) is { } time ? Invariant($"{time:F1} µs") : "", IsOnWay(box));
+        picture.Box(column, row, BoxWidth, NameOf(box), IsOnPath(box) && TimeOf(box) is { } time ? Invariant($"{time:F1} µs") : "", IsOnPath(box));
 
     private void DrawDiversion(StackPicture picture, Box[] left, Box[] right)
     {
@@ -117,7 +117,7 @@ internal sealed class TraceText(RequestTrace trace, IReadOnlyList<RegisterAccess
         if (trace.Decision == ShuntDecision.Diverted)
         {
             var from = RowOf(left, Array.IndexOf(left, Box.Shunt)) + 1;
-            var target = IsOnWay(Box.ClassDriverEn) && _hasEnlightenedStack ? Box.ClassDriverEn : Box.PortDriverEn;
+            var target = IsOnPath(Box.ClassDriverEn) && _hasEnlightenedStack ? Box.ClassDriverEn : Box.PortDriverEn;
             var to = RowOf(right, Array.IndexOf(right, target)) + 1;
             picture.Arrow(BoxWidth, from, RightColumn - 1, to, middle);
             picture.Text(BoxWidth + 1, from - 1, "shunted");
@@ -130,11 +130,11 @@ internal sealed class TraceText(RequestTrace trace, IReadOnlyList<RegisterAccess
         if (HasPassed(Hop.GivenBack))
         {
             picture.Arrow(RightColumn - 1, Top + 2 * Level + 1, BoxWidth, Top + 2 * Level + 1, middle);
-            picture.Text(BoxWidth + 1, Top + 2 * Level, "given back");
+            picture.Text(BoxWidth + 1, Top + 2 * Level, "rejected");
         }
     }
 
-    private bool IsOnWay(Box box) => box switch
+    private bool IsOnPath(Box box) => box switch
     {
         Box.ClassDriverEm => trace.Stack != "enlightened",
         Box.ClassDriverEn => trace.Stack == "enlightened" || (trace.Decision == ShuntDecision.Diverted && position == ShuntPosition.AboveClass),
@@ -153,14 +153,14 @@ internal sealed class TraceText(RequestTrace trace, IReadOnlyList<RegisterAccess
 
     private bool HasPassed(Hop hop)
     {
-        foreach (var station in trace.Hops)
+        foreach (var passed in trace.Hops)
         {
-            if (station.Hop == hop) return true;
+            if (passed.Hop == hop) return true;
         }
         return false;
     }
 
-    /// <summary>How long the device had it, as the driver saw it.</summary>
+    /// <summary>The time that the device took, as the driver saw it.</summary>
     private string Device()
     {
         long issued = 0, noticed = 0;
@@ -193,15 +193,15 @@ internal sealed class TraceText(RequestTrace trace, IReadOnlyList<RegisterAccess
 
     private string NameOf(Hop hop) => hop switch
     {
-        Hop.Entered => $"the application hands it to the {trace.Stack} stack's class driver",
-        Hop.Shunt => trace.Decision == ShuntDecision.Diverted ? "the shunt diverts it" : "the shunt lets it pass down",
+        Hop.Entered => $"the application submits it to the {trace.Stack} stack's class driver",
+        Hop.Shunt => trace.Decision == ShuntDecision.Diverted ? "the shunt diverts it" : "the shunt passes it down",
         Hop.ReverseShunt => trace.Decision == ShuntDecision.ReverseDiverted ? "the reverse shunt diverts it" : "the reverse shunt is inert",
-        Hop.PortDriverEm => "port driver-em has it",
-        Hop.PortDriverEn => _hasEnlightenedStack ? "port driver-en has it" : "the shunt's end of the bus has it",
+        Hop.PortDriverEm => "port driver-em receives it",
+        Hop.PortDriverEn => _hasEnlightenedStack ? "port driver-en receives it" : "the shunt's end of the bus receives it",
         Hop.Described => "it is described in memory",
         Hop.Issued => "it is issued to the device",
-        Hop.Noticed => "the driver notices that it is done",
-        Hop.GivenBack => "it is given back, and takes another way",
+        Hop.Noticed => "the driver sees its completion",
+        Hop.GivenBack => "its driver rejects it, and it takes its fallback",
         _ => "the application has its result",
     };
 

@@ -1,12 +1,13 @@
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// What a thread allocates from one completion to the last one noted. Only the first thread that notes one is followed:
-/// where one thread completes everything, that is all there is.
+/// Measures what a thread allocates between its first and its last noted completion. It follows only the first thread that
+/// notes one, which is enough if one thread completes all requests.
 /// </summary>
 internal sealed class AllocationWindow
 {
     private int _thread;
+    // Written by the followed thread only; read once the workers have completed.
     private long _first, _last;
     private long _requests;
 

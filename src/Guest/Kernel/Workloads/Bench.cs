@@ -2,13 +2,14 @@ using System.Diagnostics;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Machine;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// Measures one stack: keeps <see cref="BenchPlan.Depth"/> requests in flight through the public block API and records
-/// each one's latency; requests of a batch have its. What it allocates is counted on the thread that completes, between a tenth and nine tenths of the
-/// run, so that neither the start nor the end of the run counts as the requests' cost.
+/// Measures a stack: keeps <see cref="BenchPlan.Depth"/> requests in flight through the public block API and records the
+/// latency of each; a batch's latency counts for each of its requests. Allocations are measured on the completing thread in
+/// the middle 80 % of the run, without start-up and wind-down.
 /// </summary>
 internal sealed class Bench
 {
@@ -35,20 +36,20 @@ internal sealed class Bench
         _steadyEnd = _start + ticks * 9 / 10;
     }
 
-    /// <summary>What was measured.</summary>
+    /// <summary>The figures of a run.</summary>
     internal readonly record struct Result(
         long Requests, double Seconds, LatencyHistogram Latency, double AllocatedBytesPerRequest, double CpuMicrosecondsPerRequest, double CopiesPerRequest);
 
-    /// <summary>Runs a plan. Blocks the calling thread, which must not be one that completes requests.</summary>
-    /// <param name="disk">The stack to use.</param>
-    /// <param name="pages">Where its buffers come from.</param>
-    /// <param name="plan">What to do.</param>
-    /// <param name="queues">Queues of the bus, that the requests in flight are spread over.</param>
-    /// <param name="applications">Where the threads of a polled plan come from.</param>
+    /// <summary>Runs a plan. Blocks the calling thread. Not from a continuation.</summary>
+    /// <param name="disk">The stack to measure.</param>
+    /// <param name="pages">The allocator of its buffers.</param>
+    /// <param name="plan">The workload.</param>
+    /// <param name="queues">The queues of the bus to spread the requests over.</param>
+    /// <param name="applications">Starts the threads of a polled plan.</param>
     /// <exception cref="BlockIoException">A request failed.</exception>
     internal static Result Run(DiskClassDriver disk, GuestPages pages, BenchPlan plan, int queues = 1, ApplicationProcessors? applications = null)
     {
-        var memory = pages.Allocate(plan.Depth * plan.Together * plan.BlockBytes);
+        var memory = pages.Allocate(plan.Depth * plan.RequestsPerWorker * plan.BlockBytes);
         try
         {
             Random.Shared.NextBytes(memory.Span);
@@ -93,7 +94,7 @@ internal sealed class Bench
             else await _disk.ReadAsync(sector, buffer);
             var then = now;
             now = Stopwatch.GetTimestamp();
-            histogram.Record(now - then);
+            histogram.RecordTicks(now - then);
             if (IsSteady(now)) _allocation.Note();
         }
     }
@@ -115,12 +116,12 @@ internal sealed class Bench
             }
             if (batch.Count == 0) return;
             await batch.SubmitAsync();
-            if (!batch.AllDone) throw new IOException("a request of a batch failed");
+            if (!batch.AllSucceeded) throw new IOException("a request of a batch failed");
             var then = now;
             now = Stopwatch.GetTimestamp();
             for (var i = 0; i < batch.Count; i++)
             {
-                histogram.Record(now - then);
+                histogram.RecordTicks(now - then);
                 if (IsSteady(now)) _allocation.Note();
             }
         }
@@ -135,6 +136,6 @@ internal sealed class Bench
     private bool MayStart(long now) => _plan.Requests is { } all ? Interlocked.Increment(ref _started) <= all : now < _end;
 
     private bool IsSteady(long now) => _plan.Requests is { } all
-        ? Interlocked.Read(ref _started) is var started && started >= all / 10 && started < all * 9 / 10
+        ? Ordered.Load(ref _started) is var started && started >= all / 10 && started < all * 9 / 10
         : now >= _steadyStart && now < _steadyEnd;
 }

@@ -1,6 +1,6 @@
 namespace VmShunt.Guest.Workloads;
 
-/// <summary>What a measurement does.</summary>
+/// <summary>The access pattern of a measurement.</summary>
 internal enum BenchOperation
 {
     RandRead,
@@ -9,21 +9,21 @@ internal enum BenchOperation
     Write,
 }
 
-/// <summary>One measurement.</summary>
-/// <param name="Operation">Which requests.</param>
-/// <param name="BlockBytes">Bytes a request.</param>
-/// <param name="Depth">Requests in flight, or batches.</param>
-/// <param name="Seconds">How long.</param>
-/// <param name="FirstSector">Where the range starts.</param>
-/// <param name="Sectors">How long the range is.</param>
-/// <param name="Requests">How many requests, instead of a time; null for the time.</param>
-/// <param name="Batch">How many requests are handed over and awaited together; 0: each by itself.</param>
-/// <param name="IsPolled">Whether each request is a call that polls, on a thread of its own.</param>
+/// <summary>A measurement.</summary>
+/// <param name="Operation">The access pattern.</param>
+/// <param name="BlockBytes">Bytes per request.</param>
+/// <param name="Depth">Requests or batches in flight.</param>
+/// <param name="Seconds">The duration.</param>
+/// <param name="FirstSector">The first sector of the range.</param>
+/// <param name="Sectors">The sectors of the range.</param>
+/// <param name="Requests">The number of requests, instead of a duration; or null.</param>
+/// <param name="Batch">Requests per batch; 0: no batches.</param>
+/// <param name="IsPolled">Whether each request is a polled call, on its own thread.</param>
 internal sealed record BenchPlan(
     BenchOperation Operation, int BlockBytes, int Depth, double Seconds, ulong FirstSector, ulong Sectors, long? Requests = null, int Batch = 0, bool IsPolled = false)
 {
-    /// <summary>Requests that a worker has in flight at most.</summary>
-    internal int Together => Math.Max(1, Batch);
+    /// <summary>The most requests that a worker has in flight.</summary>
+    internal int RequestsPerWorker => Math.Max(1, Batch);
 
     internal bool Writes => Operation is BenchOperation.RandWrite or BenchOperation.Write;
 

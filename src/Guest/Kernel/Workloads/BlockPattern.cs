@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// Content that says what it is: every eight bytes of a block follow from the block's number and its generation, so a
-/// lost, misplaced, repeated or torn write is seen in whatever is read back.
+/// Content computed from a block's number and its generation, eight bytes at a time, so that a lost, misplaced, repeated or
+/// torn write shows when the block is read.
 /// </summary>
 internal static class BlockPattern
 {

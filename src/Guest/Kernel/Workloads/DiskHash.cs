@@ -4,7 +4,7 @@ using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Workloads;
 
-/// <summary>The SHA-256 of a disk as one stack reads it, several reads ahead. On the calling thread, which may block.</summary>
+/// <summary>The SHA-256 of a disk, read through a stack with several reads in flight. Blocks the calling thread.</summary>
 internal static class DiskHash
 {
     private const int ChunkBytes = 1 << 20;

@@ -6,19 +6,19 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// An application that looks for disks in every way that the device tree has, and uses each that it finds: by what is
-/// listed, by names that it knows, and by the registers of each controller, over which it builds a stack of its own.
+/// An application that searches for disks by every means of the device tree and reads each one it finds: by enumeration, by
+/// well-known names, and by the registers of each controller, where it builds its own stack.
 /// </summary>
 internal sealed class ProbingApplication(DeviceTree devices, GuestPages pages, int requestsPerDisk)
 {
     private static readonly string[] s_diskNames = ["sda", "sdb", "sdc", "vda"];
     private static readonly string[] s_controllerNames = ["ahci0", "ahci1", "ahci2"];
 
-    /// <summary>What it found, and how.</summary>
-    /// <param name="Listed">Disks that an enumeration lists.</param>
-    /// <param name="Named">Disks that open by a name and identify themselves.</param>
+    /// <summary>The disks found, by the means.</summary>
+    /// <param name="Listed">Disks found by enumeration.</param>
+    /// <param name="Named">Disks found by name that answer an identify query.</param>
     /// <param name="Registers">Controllers whose registers show a disk.</param>
-    /// <param name="Requests">Requests that it made of what it found.</param>
+    /// <param name="Requests">Requests submitted to the disks found.</param>
     internal sealed record Found(IReadOnlyList<string> Listed, IReadOnlyList<string> Named, IReadOnlyList<string> Registers, long Requests);
 
     internal Found Run()

@@ -4,27 +4,28 @@ using VmShunt.BlockDriver.Requests;
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// Writes the same blocks through two stacks at once, and looks at what is there: of every sector one writer's content
-/// whole, the same through either stack. Then in turns: what one stack has completed, the other's next write is after.
+/// Writes the same blocks through two stacks concurrently and checks the result: every sector must hold one writer's
+/// content, and both stacks must read the same. Then it writes sequentially: a write submitted to one stack after a write
+/// on the other has completed must win.
 /// </summary>
 /// <param name="one">A stack.</param>
 /// <param name="other">Another stack on the same disk.</param>
-/// <param name="pages">Where buffers come from.</param>
-/// <param name="firstSector">Where the blocks are.</param>
-/// <param name="blocks">How many there are, of 4 KiB each.</param>
+/// <param name="pages">The allocator of buffers.</param>
+/// <param name="firstSector">The first sector of the blocks.</param>
+/// <param name="blocks">The number of 4 KiB blocks.</param>
 internal sealed class RacingApplication(DiskClassDriver one, DiskClassDriver other, GuestPages pages, ulong firstSector, int blocks)
 {
     private const int BlockBytes = 4096, BlockSectors = BlockBytes / DiskClassDriver.SectorBytes;
 
     private long _wonByOne, _wonByOther, _torn, _foreign, _disagreed, _overtaken;
 
-    /// <summary>What a race came to.</summary>
+    /// <summary>The result of a race.</summary>
     /// <param name="WonByOne">Sectors that hold the first stack's write.</param>
     /// <param name="WonByOther">Sectors that hold the second stack's write.</param>
     /// <param name="Torn">Blocks that hold sectors of both.</param>
-    /// <param name="Foreign">Sectors that hold what neither wrote, or only in part.</param>
+    /// <param name="Foreign">Sectors with content that neither stack wrote as a whole.</param>
     /// <param name="Disagreed">Blocks that read differently through the two stacks.</param>
-    /// <param name="Overtaken">Blocks where a write that was completed before another was begun came after it.</param>
+    /// <param name="Overtaken">Blocks where the earlier of two sequential writes won.</param>
     internal readonly record struct Result(long WonByOne, long WonByOther, long Torn, long Foreign, long Disagreed, long Overtaken);
 
     internal async Task<Result> RunAsync(int rounds)
@@ -59,7 +60,7 @@ internal sealed class RacingApplication(DiskClassDriver one, DiskClassDriver oth
         }
     }
 
-    private Task AllAsync(Func<int, Task[]> begin) => Task.WhenAll(Enumerable.Range(0, blocks).SelectMany(begin));
+    private Task AllAsync(Func<int, Task[]> submit) => Task.WhenAll(Enumerable.Range(0, blocks).SelectMany(submit));
 
     private Task Write(DiskClassDriver disk, int block, GuestBuffer from) => disk.WriteAsync(SectorOf(block), Of(from, block)).AsTask();
 
@@ -71,7 +72,7 @@ internal sealed class RacingApplication(DiskClassDriver one, DiskClassDriver oth
 
     private static Span<byte> SectorOf(Span<byte> block, int sector) => block.Slice(sector * DiskClassDriver.SectorBytes, DiskClassDriver.SectorBytes);
 
-    // A sector says whose it is: its number on the disk, and the writer's generation.
+    // The generation in a sector's pattern identifies its writer.
     private void Fill(GuestBuffer buffer, long generation)
     {
         for (var sector = 0; sector < blocks * BlockSectors; sector++) BlockPattern.Fill(SectorOf(buffer.Span, sector), sector, generation);

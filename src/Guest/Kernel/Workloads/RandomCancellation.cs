@@ -1,14 +1,16 @@
+using VmShunt.Ring.Memory;
+
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// Cancels what workers do at random moments, from a thread of its own. A worker's token is one for many requests, and is
-/// new after it was cancelled.
+/// Cancels the requests of workers at random, on its own thread. A worker uses a token for many requests, until it is
+/// cancelled.
 /// </summary>
 internal sealed class RandomCancellation : IDisposable
 {
     private readonly CancellationTokenSource?[] _sources;
     private readonly Thread _thread;
-    private int _stopping;
+    private readonly SharedFlag _stopping = new();
 
     internal RandomCancellation(int workers, int seed)
     {
@@ -17,26 +19,26 @@ internal sealed class RandomCancellation : IDisposable
         _thread.Start();
     }
 
-    /// <summary>What may cancel a worker's next request. The worker's thread, while it has none in flight.</summary>
+    /// <summary>The token of a worker's next request. Called by the worker, while it has no request in flight.</summary>
     internal CancellationToken TokenOf(int worker)
     {
         var source = _sources[worker];
-        if (source is null || source.IsCancellationRequested) _sources[worker] = source = new CancellationTokenSource();
+        if (source is null || source.IsCancellationRequested) Ordered.Store(ref _sources[worker], source = new CancellationTokenSource());
         return source.Token;
     }
 
     public void Dispose()
     {
-        Interlocked.Exchange(ref _stopping, 1);
+        _stopping.Raise();
         _thread.Join();
     }
 
     private void Run(Random random)
     {
-        while (_stopping == 0)
+        while (!_stopping.IsRaised)
         {
-            // What goes on after a cancellation runs here, and submits the worker's next request.
-            _sources[random.Next(_sources.Length)]?.Cancel();
+            // The worker's continuation runs inline here, and submits its next request. Acquire: the source is complete.
+            Ordered.Load(ref _sources[random.Next(_sources.Length)])?.Cancel();
             if (random.Next(16) == 0) Thread.Sleep(1);
             else Thread.Yield();
         }

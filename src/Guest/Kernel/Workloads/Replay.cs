@@ -6,48 +6,48 @@ using VmShunt.BlockDriver.Requests;
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// Does a script's requests and says what became of each, so that two ways of doing them can be compared. Requests between
-/// two <c>wait</c> lines are in flight together; the script sees to it that they do not touch the same sectors.
+/// Runs the requests of a script and records the result of each, so that two runs can be compared. Requests between two
+/// <c>wait</c> lines are concurrent; the script must not let them overlap.
 /// </summary>
 internal static class Replay
 {
     /// <summary>
-    /// Runs a script. Writes a line a request, in the script's order, as soon as those that are in flight together have
-    /// ended: what it says is true even if the machine is killed next. Blocks the calling thread.
+    /// Runs a script. Once concurrent requests have completed it writes and flushes their results, one line per request in
+    /// script order, so that a killed machine leaves correct results. Blocks the calling thread.
     /// </summary>
-    /// <returns>How many requests there were.</returns>
-    /// <exception cref="ArgumentException">A line is no request.</exception>
+    /// <returns>The number of requests.</returns>
+    /// <exception cref="ArgumentException">A line is not a request.</exception>
     internal static int Run(DiskClassDriver disk, GuestPages pages, IReadOnlyList<string> script, TextWriter transcript)
     {
-        var together = new List<Task<string>>();
+        var concurrent = new List<Task<string>>();
         var requests = 0;
         for (var i = 0; i < script.Count; i++)
         {
             var words = script[i].Split(' ', StringSplitOptions.RemoveEmptyEntries);
             if (words is ["wait"])
             {
-                End(together, transcript);
+                Complete(concurrent, transcript);
                 continue;
             }
             if (words.Length == 0) continue;
-            together.Add(RunLine(disk, pages, words, i + 1));
+            concurrent.Add(RunLine(disk, pages, words, i + 1));
             requests++;
         }
-        End(together, transcript);
+        Complete(concurrent, transcript);
         return requests;
     }
 
-    private static void End(List<Task<string>> together, TextWriter transcript)
+    private static void Complete(List<Task<string>> concurrent, TextWriter transcript)
     {
-        Task.WaitAll(together);
-        foreach (var result in together) transcript.WriteLine(result.Result);
+        Task.WaitAll(concurrent);
+        foreach (var result in concurrent) transcript.WriteLine(result.Result);
         transcript.Flush();
-        together.Clear();
+        concurrent.Clear();
     }
 
     private static Task<string> RunLine(DiskClassDriver disk, GuestPages pages, string[] words, int line) => words switch
     {
-        ["flush"] => DoAsync(() => disk.FlushAsync()),
+        ["flush"] => RunAsync(() => disk.FlushAsync()),
         ["read", var sector, var bytes] => TransferAsync(pages, Bytes(bytes, line), (buffer) => disk.ReadAsync(Number(sector, line), buffer), isRead: true),
         ["write", var sector, var bytes, var seed] => TransferAsync(
             pages,
@@ -58,9 +58,9 @@ internal static class Replay
                 return disk.WriteAsync(Number(sector, line), buffer);
             },
             isRead: false),
-        ["discard", var sector, var bytes] => DoAsync(() => disk.DiscardAsync(Number(sector, line), Bytes(bytes, line))),
-        ["zero", var sector, var bytes] => DoAsync(() => disk.WriteZeroesAsync(Number(sector, line), Bytes(bytes, line))),
-        _ => throw new ArgumentException($"line {line} is no request: {string.Join(' ', words)}"),
+        ["discard", var sector, var bytes] => RunAsync(() => disk.DiscardAsync(Number(sector, line), Bytes(bytes, line))),
+        ["zero", var sector, var bytes] => RunAsync(() => disk.WriteZeroesAsync(Number(sector, line), Bytes(bytes, line))),
+        _ => throw new ArgumentException($"line {line} is not a request: {string.Join(' ', words)}"),
     };
 
     private static async Task<string> TransferAsync(GuestPages pages, int bytes, Func<GuestBuffer, ValueTask> transfer, bool isRead)
@@ -68,7 +68,7 @@ internal static class Replay
         var buffer = pages.Allocate(Math.Max(bytes, 1));
         try
         {
-            var result = await DoAsync(() => transfer(buffer.Slice(0, bytes)));
+            var result = await RunAsync(() => transfer(buffer.Slice(0, bytes)));
             return isRead && result == "ok" ? $"ok {Convert.ToHexStringLower(SHA256.HashData(buffer.Slice(0, bytes).Span))}" : result;
         }
         finally
@@ -77,7 +77,7 @@ internal static class Replay
         }
     }
 
-    private static async Task<string> DoAsync(Func<ValueTask> request)
+    private static async Task<string> RunAsync(Func<ValueTask> request)
     {
         try
         {
@@ -95,10 +95,10 @@ internal static class Replay
     }
 
     private static ulong Number(string text, int line) =>
-        ulong.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : throw new ArgumentException($"line {line}: {text} is no number");
+        ulong.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : throw new ArgumentException($"line {line}: {text} is not a number");
 
     private static int Bytes(string text, int line) =>
         int.TryParse(text, CultureInfo.InvariantCulture, out var number) && number is >= 0 and <= 64 << 20
             ? number
-            : throw new ArgumentException($"line {line}: {text} is no length from 0 to 64 MiB");
+            : throw new ArgumentException($"line {line}: {text} is not a length from 0 to 64 MiB");
 }

@@ -3,13 +3,14 @@ using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Crash;
 using VmShunt.Guest.Machine;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// A load that knows what every block must hold: many requests at a time, each block touched by one of them only. Blocks
-/// that it wrote follow a pattern; others must go on holding what they held when they were first read. A request that was
-/// cancelled must have changed nothing, block or buffer, then or later.
+/// A load that verifies every block. Many requests are in flight, at most one per block. Blocks that it wrote must hold
+/// their pattern; others must keep the content of their first read. A cancelled request must never change its block or
+/// buffer.
 /// </summary>
 internal sealed class VerifiedLoad : IDisposable
 {
@@ -33,8 +34,8 @@ internal sealed class VerifiedLoad : IDisposable
     private readonly int _seed;
     private readonly RandomCancellation? _cancellation;
     private readonly bool[] _untouched;
-    private int _stopping;
-    private int _watching;
+    private readonly SharedFlag _stopping = new();
+    private readonly SharedFlag _watching = new();
     private int _inFlightAtSwitch;
     private long _mismatched, _failed;
     private long _lastCompletion, _maxPause;
@@ -47,7 +48,7 @@ internal sealed class VerifiedLoad : IDisposable
         _write = write;
         _polled = polled;
         _firstSector = firstSector;
-        // A small range has small blocks, so that many of them are still in flight.
+        // A small range has small blocks, so that there are enough for the depth.
         _blockSectors = (int)Math.Clamp(sectors / (ulong)depth, 1, LargestBlockSectors);
         _blocks = Math.Min(depth * BlocksPerWorker, (long)sectors / _blockSectors);
         depth = (int)Math.Min(depth, _blocks);
@@ -66,21 +67,21 @@ internal sealed class VerifiedLoad : IDisposable
 
     private int BlockBytes => _blockSectors * DiskClassDriver.SectorBytes;
 
-    /// <summary>What a load came to.</summary>
+    /// <summary>The result of a load.</summary>
     internal readonly record struct Result(
         long Requests, long Completed, long Failed, long Lost, long Repeated, long Mismatched, int InFlightAtSwitch, double MaxPauseMicroseconds, long Cancelled);
 
     /// <summary>Starts the load; it runs until <see cref="Stop"/>.</summary>
     /// <param name="disk">The stack to use.</param>
-    /// <param name="pages">Where its buffers come from.</param>
+    /// <param name="pages">The allocator of its buffers.</param>
     /// <param name="depth">Requests in flight.</param>
-    /// <param name="write">Whether half of the requests write.</param>
-    /// <param name="firstSector">Where its range starts.</param>
-    /// <param name="sectors">How long the range is.</param>
-    /// <param name="applications">The processors that it runs on; with one or none it goes on where a driver completes its requests.</param>
-    /// <param name="queues">Queues of the bus, that it is spread over where it has no processors of its own.</param>
-    /// <param name="polled">Whether each request is a call that polls, on a thread of its own; then <paramref name="applications"/> are needed.</param>
-    /// <param name="cancel">Whether requests are called back at random moments; calls that poll are not.</param>
+    /// <param name="write">Whether half of the requests are writes.</param>
+    /// <param name="firstSector">The first sector of the range.</param>
+    /// <param name="sectors">The sectors of the range.</param>
+    /// <param name="applications">The processors to run on; with one or none, workers run on the threads that complete their requests.</param>
+    /// <param name="queues">The queues of the bus to spread over, without application processors.</param>
+    /// <param name="polled">Whether each request is a polled call on its own thread; needs <paramref name="applications"/>.</param>
+    /// <param name="cancel">Whether requests are cancelled at random; polled calls are not.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is empty.</exception>
     internal static VerifiedLoad Start(
         DiskClassDriver disk, GuestPages pages, int depth, bool write, ulong firstSector, ulong sectors, ApplicationProcessors? applications = null,
@@ -91,31 +92,32 @@ internal sealed class VerifiedLoad : IDisposable
         return new VerifiedLoad(disk, pages, depth, write, firstSector, sectors, applications, queues, polled, cancel);
     }
 
-    /// <summary>From now on the longest time without a completion is watched.</summary>
+    /// <summary>Starts measuring the longest time without a completion.</summary>
     internal void WatchPauses()
     {
         Interlocked.Exchange(ref _lastCompletion, Stopwatch.GetTimestamp());
-        Interlocked.Exchange(ref _watching, 1);
+        _watching.Raise();
     }
 
+    /// <summary>Records the requests in flight at a mode change. The thread that stops the load.</summary>
     internal void NoteSwitch(int inFlight) => _inFlightAtSwitch = inFlight;
 
-    /// <summary>Lets requests in flight end, reads every block once more, and says what it all came to. Blocks.</summary>
+    /// <summary>Lets requests in flight complete, reads every block again, and returns the result. Blocks.</summary>
     internal Result Stop()
     {
-        Interlocked.Exchange(ref _stopping, 1);
+        _stopping.Raise();
         Task.WaitAll(_workers);
         _cancellation?.Dispose();
         var after = _disk.Counters;
         return new Result(
             after.Submitted - _before.Submitted,
             after.Completed - _before.Completed,
-            Interlocked.Read(ref _failed),
+            Ordered.Load(ref _failed),
             after.InFlight - _before.InFlight,
             after.Repeated - _before.Repeated,
-            Interlocked.Read(ref _mismatched),
+            Ordered.Load(ref _mismatched),
             _inFlightAtSwitch,
-            Interlocked.Read(ref _maxPause) * 1e6 / Stopwatch.Frequency,
+            Ordered.Load(ref _maxPause) * 1e6 / Stopwatch.Frequency,
             after.Cancelled - _before.Cancelled);
     }
 
@@ -134,7 +136,7 @@ internal sealed class VerifiedLoad : IDisposable
         var own = (_blocks - worker + workers - 1) / workers;
         try
         {
-            while (_stopping == 0)
+            while (!_stopping.IsRaised)
             {
                 var block = worker + workers * random.NextInt64(own);
                 await Touch(block, buffer, worker, write: _write && random.Next(2) == 0, _cancellation?.TokenOf(worker) ?? default);
@@ -146,7 +148,7 @@ internal sealed class VerifiedLoad : IDisposable
         }
         catch (StackRemovedException)
         {
-            // Refused, not begun: what was begun has ended.
+            // The stack rejected the next request; all others have completed.
         }
     }
 
@@ -173,7 +175,7 @@ internal sealed class VerifiedLoad : IDisposable
         BlockStatus status;
         if (_polled) status = Call(sector, buffer, write);
         else status = write ? await _disk.TryWriteAsync(sector, buffer, cancel) : await _disk.TryReadAsync(sector, buffer, cancel);
-        // Not now only: whatever comes late is found before the buffer's next use.
+        // Checked now, and again before the buffer's next use, to detect a late write.
         _untouched[worker] = status == BlockStatus.Cancelled && !write;
         if (_untouched[worker]) CheckUntouched(buffer);
         if (status != BlockStatus.Cancelled && write)
@@ -206,10 +208,10 @@ internal sealed class VerifiedLoad : IDisposable
 
     private void NoteCompletion()
     {
-        if (_watching == 0) return;
+        if (!_watching.IsRaised) return;
         var now = Stopwatch.GetTimestamp();
         var pause = now - Interlocked.Exchange(ref _lastCompletion, now);
-        for (var longest = Interlocked.Read(ref _maxPause); pause > longest;)
+        for (var longest = Ordered.Load(ref _maxPause); pause > longest;)
         {
             var seen = Interlocked.CompareExchange(ref _maxPause, pause, longest);
             if (seen == longest) break;

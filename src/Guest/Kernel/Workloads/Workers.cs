@@ -1,15 +1,15 @@
 namespace VmShunt.Guest.Workloads;
 
 /// <summary>
-/// Starts what a load has in flight. A thread keeps to a queue of the bus, and a worker goes on where its requests complete,
-/// which is that queue's thread: where it starts is where it stays.
+/// Starts the workers of a load. A thread submits to one queue of the bus, and a worker continues on the thread that completes
+/// its requests, which is that queue's: the starting thread decides the worker's queue for good.
 /// </summary>
 internal static class Workers
 {
-    /// <param name="count">How many workers.</param>
-    /// <param name="threads">From how many threads, in turns: as many as there are queues. With one it is the calling thread.</param>
-    /// <param name="work">Runs one, given its number from 0, until it first waits.</param>
-    /// <returns>Their ends.</returns>
+    /// <param name="count">The number of workers.</param>
+    /// <param name="threads">The number of threads to start from, round-robin: as many as there are queues. 1: the calling thread.</param>
+    /// <param name="work">Runs a worker, given its number from 0, until it first awaits.</param>
+    /// <returns>Their tasks.</returns>
     internal static Task[] Start(int count, int threads, Func<int, Task> work)
     {
         var workers = new Task[count];
@@ -23,7 +23,7 @@ internal static class Workers
             var from = first;
             var thread = new Thread(() => StartFrom(from)) { IsBackground = true, Name = $"workers {from}" };
             thread.Start();
-            // One after another, so that no two of them are dealt to one queue.
+            // Sequential, so that each gets a queue of its own.
             thread.Join();
         }
         return workers;

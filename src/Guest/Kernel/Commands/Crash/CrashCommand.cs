@@ -5,7 +5,7 @@ using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Crash;
 
-/// <summary><c>crash</c>: brings the machine down on purpose, with requests in flight, and dumps it.</summary>
+/// <summary><c>crash</c>: crashes the machine on purpose, with requests in flight, and writes a dump.</summary>
 internal static class CrashCommand
 {
     private const ulong OnPurpose = 1;
@@ -13,17 +13,17 @@ internal static class CrashCommand
 
     internal static Command Build(ICommandRunner runner)
     {
-        var inFlight = new Option<int>("--in-flight") { DefaultValueFactory = _ => 32, Description = "have at least this many requests in flight, 0 to 512" };
-        var scribble = new Option<bool>("--scribble") { Description = "overwrite the rings with garbage, as a crash might" };
-        var exhaust = new Option<string>("--exhaust") { DefaultValueFactory = _ => "nothing", Description = "take all memory first: the guest's pages, or the heap (up to DOTNET_GCHeapHardLimit)" };
-        var changing = new Option<bool>("--while-changing-mode") { Description = "crash somewhere within a change of mode" };
-        var again = new Option<bool>("--again") { Description = "have other processors crash while the dump is written" };
+        var inFlight = new Option<int>("--in-flight") { DefaultValueFactory = _ => 32, Description = "the minimum number of requests in flight, 0 to 512" };
+        var scribble = new Option<bool>("--scribble") { Description = "overwrite the rings with random bytes" };
+        var exhaust = new Option<string>("--exhaust") { DefaultValueFactory = _ => "nothing", Description = "allocate all memory first: nothing, pages (guest memory), or heap (the managed heap, up to DOTNET_GCHeapHardLimit)" };
+        var changing = new Option<bool>("--while-changing-mode") { Description = "crash during a mode change" };
+        var again = new Option<bool>("--again") { Description = "crash other processors while the dump is written" };
         exhaust.AcceptOnlyFromAmong("nothing", "pages", "heap");
         inFlight.Validators.Add(r =>
         {
             if (r.GetValue(inFlight) is < 0 or > 512) r.AddError("--in-flight takes 0 to 512");
         });
-        var command = new Command("crash", "crash on purpose and write a dump through the trap") { inFlight, scribble, exhaust, changing, again };
+        var command = new Command("crash", "crash on purpose and write a dump over the trap path") { inFlight, scribble, exhaust, changing, again };
         command.SetAction(r => runner.Run("crash", session => Crash(
             session, new Plan(r.GetValue(inFlight), r.GetValue(scribble), r.GetValue(exhaust)!, r.GetValue(changing), r.GetValue(again), runner.AnswersAsJson))));
         return command;
@@ -31,18 +31,18 @@ internal static class CrashCommand
 
     private sealed record Plan(int InFlight, bool Scribble, string Exhaust, bool WhileChangingMode, bool Again, bool AsJson);
 
-    // Answers and ends the process by itself: of a dead kernel nothing is left to do that.
+    // The crash path writes the answer and ends the process; the rest of the kernel has stopped.
     private static JsonObject Crash(CommandSession session, Plan plan)
     {
         var kernel = session.Kernel;
-        if (kernel.CrashPath is null) throw new InvalidOperationException("no dump could be written: there is no emulated disk");
-        if (!kernel.IsEmulatingRemoved && kernel.CrashPath.Obstacle is { } obstacle) throw new InvalidOperationException($"no dump could be written: {obstacle}");
+        if (kernel.CrashPath is null) throw new InvalidOperationException("no dump can be written: there is no emulated disk");
+        if (!kernel.IsEmulatingRemoved && kernel.CrashPath.Obstacle is { } obstacle) throw new InvalidOperationException($"no dump can be written: {obstacle}");
         var load = session.Load;
         if (load is null && plan.InFlight > 0)
         {
             var disk = session.Disk(kernel.IsEmulatingRemoved ? "enlightened" : "emulating");
             load = VerifiedLoad.Start(disk, kernel.Pages, 2 * plan.InFlight, write: false, 0, disk.Geometry.SectorCount, kernel.Applications);
-            // The load is under way once completions are coming in.
+            // Waits until the load has its requests in flight.
             var start = disk.Counters.Completed;
             SpinWait.SpinUntil(() => disk.Counters.Completed > start + plan.InFlight);
         }
@@ -56,7 +56,7 @@ internal static class CrashCommand
         if (plan.Exhaust == "heap") damage += () => CrashDamage.ExhaustHeap(held);
         var inFlight = 0;
         SpinWait.SpinUntil(() => (inFlight = kernel.InFlight) >= plan.InFlight, TimeSpan.FromSeconds(10));
-        // From here on the machine is dead: the load never ends, and nobody waits for it.
+        // Does not return: the load is never stopped.
         kernel.CrashOnPurpose(Reason, OnPurpose, inFlight, plan.AsJson, damage);
         GC.KeepAlive(held);
         return [];

@@ -1,15 +1,16 @@
 using System.Runtime.CompilerServices;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.Guest.Mode;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Commands.Crash;
 
-/// <summary>What may be wrong with a machine when it crashes, done on purpose.</summary>
+/// <summary>Damage that a machine may have when it crashes, done on purpose.</summary>
 internal static class CrashDamage
 {
-    /// <summary>Takes every page of the guest's memory that is free.</summary>
+    /// <summary>Allocates every free page of guest memory.</summary>
     internal static void ExhaustPages(GuestPages pages)
     {
         for (var bytes = 1 << 28; bytes >= 4096;)
@@ -25,18 +26,16 @@ internal static class CrashDamage
         }
     }
 
-    /// <summary>Takes all of the managed heap (its limit is DOTNET_GCHeapHardLimit's), down to the last object.</summary>
-    /// <param name="held">Keeps what is taken; the caller keeps this.</param>
+    /// <summary>Allocates the whole managed heap, up to DOTNET_GCHeapHardLimit.</summary>
+    /// <param name="held">Keeps the allocations alive; the caller keeps the array.</param>
     internal static void ExhaustHeap(object?[] held)
     {
-        var taken = 0;
-        for (var bytes = 1 << 28; bytes >= 64; bytes /= 4) TakeAll(bytes, held, ref taken);
-        TakeAll(1, held, ref taken);
+        var count = 0;
+        for (var bytes = 1 << 28; bytes >= 64; bytes /= 4) AllocateAll(bytes, held, ref count);
+        AllocateAll(1, held, ref count);
     }
 
-    /// <summary>
-    /// Changes the mode between all that there are, without end, on a thread of its own; returns when it has done so often.
-    /// </summary>
+    /// <summary>Changes the mode at random on a new thread, without end. Returns after a few changes, at a random point of one.</summary>
     internal static void ChangeModesForEver(Kernel kernel)
     {
         var changes = 0;
@@ -52,31 +51,30 @@ internal static class CrashDamage
                 }
                 catch (Exception e) when (e is IOException || kernel.Crash.IsCrashed)
                 {
-                    // A change that the crash cut off, or one that found no memory.
+                    // The crash interrupted the change, or guest memory is full.
                     kernel.Crash.ParkIfCrashed();
                 }
             }
         })
         { IsBackground = true, Name = "mode changes" };
         thread.Start();
-        SpinWait.SpinUntil(() => Interlocked.CompareExchange(ref changes, 0, 0) >= 3);
-        // Anywhere within a change.
+        SpinWait.SpinUntil(() => Ordered.Load(ref changes) >= 3);
         Thread.Sleep(Random.Shared.Next(8));
     }
 
     /// <summary>
-    /// Other threads fault as soon as the machine has crashed: half of them say so, the others take no notice of the crash
-    /// and go on resetting the controller that the dump goes out by.
+    /// Starts threads that fault once the machine has crashed. Half of them crash the kernel again; the others ignore the
+    /// crash and keep resetting the controller that the dump is written through.
     /// </summary>
     internal static void CrashAgain(Kernel kernel)
     {
         for (var i = 0; i < 4; i++)
         {
-            var saysSo = i % 2 == 0;
+            var crashesAgain = i % 2 == 0;
             var thread = new Thread(() =>
             {
                 SpinWait.SpinUntil(() => kernel.Crash.IsCrashed);
-                if (saysSo) kernel.Die(new InvalidOperationException("a second crash"));
+                if (crashesAgain) kernel.Die(new InvalidOperationException("a second crash"));
                 while (true) kernel.Processors!.Write(GuestLayout.BarAddress + HbaRegister.GHC, sizeof(uint), (uint)(GlobalHostControl.AE | GlobalHostControl.HR));
             })
             { IsBackground = true, Name = "crashes too" };
@@ -85,15 +83,15 @@ internal static class CrashDamage
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void TakeAll(int bytes, object?[] held, ref int taken)
+    private static void AllocateAll(int bytes, object?[] held, ref int count)
     {
         try
         {
-            while (taken < held.Length) held[taken++] = new byte[bytes];
+            while (count < held.Length) held[count++] = new byte[bytes];
         }
         catch (OutOfMemoryException)
         {
-            // That was all of this size.
+            // No object of this size is left.
         }
     }
 }

@@ -4,12 +4,12 @@ using VmShunt.Guest.Crash;
 
 namespace VmShunt.Guest.Commands.Crash;
 
-/// <summary><c>dump info</c> and <c>dump export</c>: what an earlier life left on the dump partition.</summary>
+/// <summary><c>dump info</c> and <c>dump export</c>: the dump of an earlier crash on the dump partition.</summary>
 internal static class DumpCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
-        var info = new Command("info", "say whether a dump is there");
+        var info = new Command("info", "show whether the dump partition has a dump");
         info.SetAction(_ => runner.Run("dump", session =>
         {
             var header = Reader(session).Find();
@@ -23,10 +23,10 @@ internal static class DumpCommand
             };
         }));
 
-        var file = new Argument<string>("FILE") { Description = "a file of the host" };
-        var export = new Command("export", "check the dump, save it as an ELF core, and mark it as saved") { file };
+        var file = new Argument<string>("FILE") { Description = "the target file on the host" };
+        var export = new Command("export", "verify the dump, export it as an ELF core, and mark it as saved") { file };
         export.SetAction(r => runner.Run("dump", session => Export(session, r.GetValue(file)!)));
-        return new Command("dump", "find, check and export a crash dump") { info, export };
+        return new Command("dump", "show and export a crash dump") { info, export };
     }
 
     private static JsonObject Export(CommandSession session, string file)

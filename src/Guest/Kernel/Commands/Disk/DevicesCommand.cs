@@ -4,12 +4,12 @@ using VmShunt.Guest.Devices;
 
 namespace VmShunt.Guest.Commands.Disk;
 
-/// <summary><c>devices</c>: the devices as an application finds them.</summary>
+/// <summary><c>devices</c>: lists the devices that an application can find.</summary>
 internal static class DevicesCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
-        var command = new Command("devices", "list the devices that an application finds; a disk that the shunt hides is not among them");
+        var command = new Command("devices", "list the devices that an application can find; without a disk that the shunt hides");
         command.SetAction(_ => runner.Run("devices", session =>
         {
             var devices = session.Devices;

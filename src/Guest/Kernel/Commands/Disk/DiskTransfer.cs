@@ -4,7 +4,7 @@ using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Disk;
 
-/// <summary>Moves ranges of the disk, one chunk after another, for commands. Blocks the calling thread.</summary>
+/// <summary>Transfers ranges of the disk in chunks, for commands. Blocks the calling thread.</summary>
 internal static class DiskTransfer
 {
     private const int ChunkBytes = 1 << 20;
@@ -39,7 +39,7 @@ internal static class DiskTransfer
     }
 
     /// <summary>Writes or verifies a pattern.</summary>
-    /// <returns>The first sector that does not hold it, or null.</returns>
+    /// <returns>The first sector without the pattern, or null.</returns>
     internal static ulong? Pattern(DiskClassDriver disk, GuestPages pages, ulong sector, ulong sectors, long seed, bool verify)
     {
         CheckRange(disk, sector, sectors);
@@ -87,6 +87,6 @@ internal static class DiskTransfer
     {
         var all = disk.Geometry.SectorCount;
         if (sectors > all || sector > all - sectors)
-            throw new ArgumentException($"{sectors} sectors from sector {sector} are not on the disk, which has {all}");
+            throw new ArgumentException($"{sectors} sectors from sector {sector} are not on the disk, which has {all} sectors");
     }
 }

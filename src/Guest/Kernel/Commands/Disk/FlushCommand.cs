@@ -2,7 +2,7 @@ using System.CommandLine;
 
 namespace VmShunt.Guest.Commands.Disk;
 
-/// <summary><c>flush</c>: makes what was written durable.</summary>
+/// <summary><c>flush</c>: makes completed writes durable.</summary>
 internal static class FlushCommand
 {
     internal static Command Build(ICommandRunner runner)

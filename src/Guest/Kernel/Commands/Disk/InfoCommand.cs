@@ -6,12 +6,12 @@ using VmShunt.Guest.Crash;
 
 namespace VmShunt.Guest.Commands.Disk;
 
-/// <summary><c>info</c>: what this guest is and has.</summary>
+/// <summary><c>info</c>: shows the state of the guest.</summary>
 internal static class InfoCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
-        var command = new Command("info", "show the mode, the disk and its partitions, the bus, counters, and whether a dump waits");
+        var command = new Command("info", "show the mode, the disk and its partitions, the bus, counters, and a dump that is not saved yet");
         command.SetAction(_ => runner.Run("info", Answer));
         return command;
     }

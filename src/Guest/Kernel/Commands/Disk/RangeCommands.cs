@@ -4,20 +4,20 @@ using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Commands.Disk;
 
-/// <summary><c>discard</c> gives a range back to the device; <c>zero</c> makes it read as zeros.</summary>
+/// <summary><c>discard</c> deallocates a range; <c>zero</c> makes it read as zeros.</summary>
 internal static class RangeCommands
 {
     internal static Command BuildDiscard(ICommandRunner runner) => Build(
-        runner, "discard", "give a range back to the device; what it reads as then is the device's choice", 1 << 30, static (disk, at, bytes) => disk.DiscardAsync(at, bytes));
+        runner, "discard", "deallocate a range; what it reads as afterwards is the device's choice", 1 << 30, static (disk, at, bytes) => disk.DiscardAsync(at, bytes));
 
     internal static Command BuildZero(ICommandRunner runner) => Build(
-        runner, "zero", "make a range read as zeros; its space is kept", DiskClassDriver.MaxWriteZeroesBytes, static (disk, at, bytes) => disk.WriteZeroesAsync(at, bytes));
+        runner, "zero", "make a range read as zeros; it stays allocated", DiskClassDriver.MaxWriteZeroesBytes, static (disk, at, bytes) => disk.WriteZeroesAsync(at, bytes));
 
     private static Command Build(ICommandRunner runner, string name, string description, int pieceBytes, Func<DiskClassDriver, ulong, int, ValueTask> act)
     {
         var stack = StackOption.Create();
         var sector = new Option<ulong>("--sector") { Required = true, Description = "the first sector of 512 bytes" };
-        var count = new Option<ulong>("--count") { Required = true, Description = "how many sectors" };
+        var count = new Option<ulong>("--count") { Required = true, Description = "the number of sectors" };
         var command = new Command(name, description) { stack, sector, count };
         command.SetAction(r => runner.Run(name, session =>
         {

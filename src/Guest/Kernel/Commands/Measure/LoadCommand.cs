@@ -4,18 +4,18 @@ using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Measure;
 
-/// <summary><c>load start</c> and <c>load stop</c>: a verified load on the emulating stack, beside other commands.</summary>
+/// <summary><c>load start</c> and <c>load stop</c>: a verified load that runs while other commands do.</summary>
 internal static class LoadCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
         var stack = StackOption.Create();
         var depth = new Option<int>("--depth") { DefaultValueFactory = _ => 64, Description = "requests in flight, 1 to 1024" };
-        var write = new Option<bool>("--write") { Description = "half of the requests write" };
-        var polled = new Option<bool>("--polled") { Description = "calls that poll, a thread for each request in flight" };
-        var cancel = new Option<bool>("--cancel") { Description = "call requests back at random moments" };
-        var first = new Option<ulong>("--first-sector") { Description = "where the range starts" };
-        var sectors = new Option<ulong?>("--sectors") { Description = "how long the range is; by default to the end of the disk" };
+        var write = new Option<bool>("--write") { Description = "make half of the requests writes" };
+        var polled = new Option<bool>("--polled") { Description = "use polled calls, with a thread per request in flight" };
+        var cancel = new Option<bool>("--cancel") { Description = "cancel requests at random" };
+        var first = new Option<ulong>("--first-sector") { Description = "the first sector of the range" };
+        var sectors = new Option<ulong?>("--sectors") { Description = "the sectors of the range; by default to the end of the disk" };
         depth.Validators.Add(r =>
         {
             if (r.GetValue(depth) is < 1 or > 1024) r.AddError("--depth takes 1 to 1024");
@@ -34,9 +34,9 @@ internal static class LoadCommand
             return CommandSession.Done;
         }));
 
-        var stop = new Command("stop", "stop the load, read everything back, and say what it came to");
+        var stop = new Command("stop", "stop the load, read every block again, and show the result");
         stop.SetAction(_ => runner.Run("load", Stop));
-        return new Command("load", "run a load that verifies every block, beside other commands") { start, stop };
+        return new Command("load", "run a load that verifies every block, while other commands run") { start, stop };
     }
 
     private static JsonObject Stop(CommandSession session)

@@ -4,17 +4,17 @@ using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Measure;
 
-/// <summary><c>probe</c>: runs an application that looks for disks and uses each that it finds.</summary>
+/// <summary><c>probe</c>: runs an application that searches for disks and uses each one it finds.</summary>
 internal static class ProbeCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
-        var requests = new Option<int>("--requests") { DefaultValueFactory = _ => 100, Description = "how many reads of each disk found" };
+        var requests = new Option<int>("--requests") { DefaultValueFactory = _ => 100, Description = "the number of reads per disk found" };
         requests.Validators.Add(r =>
         {
             if (r.GetValue(requests) is < 0 or > 1_000_000) r.AddError("--requests takes 0 to 1000000");
         });
-        var command = new Command("probe", "run an application that looks for disks in every way, uses each that it finds, and count what that costs the shunt") { requests };
+        var command = new Command("probe", "run an application that searches for disks by every means and reads each one it finds; show the requests and queries that the shunt handled") { requests };
         command.SetAction(r => runner.Run("probe", session =>
         {
             var devices = session.Devices;

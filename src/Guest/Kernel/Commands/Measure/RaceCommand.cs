@@ -4,19 +4,19 @@ using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Measure;
 
-/// <summary><c>race</c>: both stacks write the same blocks at the same time.</summary>
+/// <summary><c>race</c>: both stacks write the same blocks concurrently.</summary>
 internal static class RaceCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
-        var first = new Option<ulong>("--first-sector") { Required = true, Description = "where the blocks are; what is there is overwritten" };
-        var blocks = new Option<int>("--blocks") { DefaultValueFactory = _ => 16, Description = "how many blocks of 4 KiB, 1 to 256" };
-        var rounds = new Option<int>("--rounds") { DefaultValueFactory = _ => 100, Description = "how often" };
+        var first = new Option<ulong>("--first-sector") { Required = true, Description = "the first sector of the blocks, which are overwritten" };
+        var blocks = new Option<int>("--blocks") { DefaultValueFactory = _ => 16, Description = "the number of 4 KiB blocks, 1 to 256" };
+        var rounds = new Option<int>("--rounds") { DefaultValueFactory = _ => 100, Description = "the number of rounds" };
         blocks.Validators.Add(r =>
         {
             if (r.GetValue(blocks) is < 1 or > 256) r.AddError("--blocks takes 1 to 256");
         });
-        var command = new Command("race", "have both stacks write the same blocks at once, and judge what is there afterwards") { first, blocks, rounds };
+        var command = new Command("race", "write the same blocks through both stacks concurrently, and check their content afterwards") { first, blocks, rounds };
         command.SetAction(r => runner.Run("race", session =>
         {
             var race = new RacingApplication(

@@ -4,15 +4,15 @@ using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Measure;
 
-/// <summary><c>replay</c>: does the requests of a script, and writes down what became of each.</summary>
+/// <summary><c>replay</c>: runs the requests of a script and records the result of each.</summary>
 internal static class ReplayCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
         var stack = StackOption.Create();
-        var script = new Option<string>("--script") { Required = true, HelpName = "FILE", Description = "one request a line: read SECTOR BYTES, write SECTOR BYTES SEED, flush, discard SECTOR BYTES, zero SECTOR BYTES; 'wait' waits for those before it" };
-        var transcript = new Option<string>("--transcript") { Required = true, HelpName = "FILE", Description = "where what became of each goes, a line each: ok, with a checksum of what was read, or the error" };
-        var command = new Command("replay", "do the requests of a script and write down what became of each") { stack, script, transcript };
+        var script = new Option<string>("--script") { Required = true, HelpName = "FILE", Description = "one request per line: read SECTOR BYTES, write SECTOR BYTES SEED, flush, discard SECTOR BYTES, zero SECTOR BYTES; 'wait' waits for all requests before it" };
+        var transcript = new Option<string>("--transcript") { Required = true, HelpName = "FILE", Description = "the target file, one line per request: ok, with a hash of the data after a read, or the error" };
+        var command = new Command("replay", "run the requests of a script and record the result of each") { stack, script, transcript };
         command.SetAction(r => runner.Run("replay", session =>
         {
             var lines = File.ReadAllLines(r.GetValue(script)!);

@@ -8,17 +8,17 @@ using VmShunt.Guest.Observing;
 
 namespace VmShunt.Guest.Commands.Measure;
 
-/// <summary><c>trace</c>: sends one request, and shows its way as a picture of the two stacks with the time of each hop.</summary>
+/// <summary><c>trace</c>: sends one request and draws its path through the two stacks, with the time of each hop.</summary>
 internal static class TraceCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
         var stack = StackOption.Create();
-        var operation = new Option<BlockOperation>("--operation") { Description = "read, write (of what is there already) or flush" };
+        var operation = new Option<BlockOperation>("--operation") { Description = "the request: read, write (of the content that the range has already) or flush" };
         operation.AcceptOnlyFromAmong("read", "write", "flush");
         var sector = new Option<ulong>("--sector") { Description = "the first sector of 512 bytes" };
-        var count = new Option<int>("--count") { DefaultValueFactory = _ => 8, Description = "how many sectors" };
-        var warm = new Option<int>("--warm") { DefaultValueFactory = _ => 300, Description = "how many like it go before, so that it is not the first that the code ever sees" };
+        var count = new Option<int>("--count") { DefaultValueFactory = _ => 8, Description = "the number of sectors" };
+        var warm = new Option<int>("--warm") { DefaultValueFactory = _ => 300, Description = "the number of warm-up requests of the same kind" };
         count.Validators.Add(r =>
         {
             if (r.GetValue(count) is < 1 or > 2048) r.AddError("--count takes 1 to 2048");
@@ -27,7 +27,7 @@ internal static class TraceCommand
         {
             if (r.GetValue(warm) is < 0 or > 1_000_000) r.AddError("--warm takes 0 to 1,000,000");
         });
-        var command = new Command("trace", "send one request and draw its way through the two stacks, with the time of each hop") { stack, operation, sector, count, warm };
+        var command = new Command("trace", "send one request and draw its path through the two stacks, with the time of each hop") { stack, operation, sector, count, warm };
         command.SetAction(r => runner.Run("trace", session =>
         {
             var kernel = session.Kernel;
@@ -35,7 +35,7 @@ internal static class TraceCommand
             var buffer = kernel.Pages.Allocate(r.GetValue(count) * DiskClassDriver.SectorBytes);
             try
             {
-                return Follow(kernel, disk, r.GetValue(operation), r.GetValue(sector), buffer, r.GetValue(warm));
+                return Trace(kernel, disk, r.GetValue(operation), r.GetValue(sector), buffer, r.GetValue(warm));
             }
             finally
             {
@@ -45,9 +45,9 @@ internal static class TraceCommand
         return command;
     }
 
-    private static JsonObject Follow(Kernel kernel, DiskClassDriver disk, BlockOperation operation, ulong sector, GuestBuffer buffer, int warm)
+    private static JsonObject Trace(Kernel kernel, DiskClassDriver disk, BlockOperation operation, ulong sector, GuestBuffer buffer, int warm)
     {
-        // A write changes nothing: it writes what it has just read.
+        // A write does not change the disk: it writes what was just read.
         if (operation == BlockOperation.Write) disk.ReadAsync(sector, buffer).AsTask().GetAwaiter().GetResult();
         var trace = new RequestTrace();
         var watch = new RegisterWatch();
@@ -67,7 +67,7 @@ internal static class TraceCommand
         }
         var text = new TraceText(trace, watch.Accesses, kernel.Abar, kernel.Shunt?.Options.Position ?? ShuntPosition.BelowClass, kernel.Mode);
         var summary = $"{operation} of {(operation == BlockOperation.Flush ? 0 : buffer.Length):N0} bytes at sector {sector:N0}, {trace.Status} after {trace.Duration.TotalMicroseconds:N1} µs\n"
-            + $"{CommandSession.NameOf(kernel.Mode)} mode; stack entered: {trace.Stack}; shunt: {Words(trace)}; road: {trace.RequestPath}\n";
+            + $"{CommandSession.NameOf(kernel.Mode)} mode; stack entered: {trace.Stack}; shunt: {Describe(trace)}; path: {trace.RequestPath}\n";
         return new JsonObject
         {
             ["operation"] = operation.ToString().ToLowerInvariant(),
@@ -85,10 +85,10 @@ internal static class TraceCommand
             ["text"] = summary + "\n" + text.Draw() + "\n" + text.Table(),
         };
 
-        void Send(RequestTrace follower, RegisterWatch watcher)
+        void Send(RequestTrace target, RegisterWatch watcher)
         {
             kernel.Watch(watcher);
-            follower.Follow();
+            target.TraceNextRequest();
             var task = operation switch
             {
                 BlockOperation.Flush => disk.FlushAsync(),
@@ -114,13 +114,13 @@ internal static class TraceCommand
         return hops;
     }
 
-    private static string Words(RequestTrace trace) => trace.Decision switch
+    private static string Describe(RequestTrace trace) => trace.Decision switch
     {
-        ShuntDecision.None => "met none",
+        ShuntDecision.None => "not reached",
         ShuntDecision.Diverted => $"diverted it ({trace.Shunt})",
-        ShuntDecision.EmulatingMode => $"passed it down, for the mode is emulating ({trace.Shunt})",
-        ShuntDecision.Secondary => $"passed it down, for it is secondary ({trace.Shunt})",
-        ShuntDecision.NotAccepted => $"passed it down, for the enlightened side did not accept it ({trace.Shunt})",
+        ShuntDecision.EmulatingMode => $"passed it down because the mode is emulating ({trace.Shunt})",
+        ShuntDecision.Secondary => $"passed it down because it is secondary ({trace.Shunt})",
+        ShuntDecision.NotAccepted => $"passed it down because the enlightened side did not accept it ({trace.Shunt})",
         _ => "the reverse shunt diverted it",
     };
 }

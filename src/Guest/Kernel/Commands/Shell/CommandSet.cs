@@ -7,7 +7,7 @@ using VmShunt.Guest.Commands.Stacks;
 
 namespace VmShunt.Guest.Commands.Shell;
 
-/// <summary>The commands that both the shell and the console know.</summary>
+/// <summary>The commands of both the shell and the console.</summary>
 internal static class CommandSet
 {
     internal static IEnumerable<Command> Build(ICommandRunner runner) =>

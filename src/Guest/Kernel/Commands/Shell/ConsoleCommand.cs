@@ -6,14 +6,14 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Guest.Commands.Shell;
 
 /// <summary>
-/// The machine's console: one command a line on standard input, one line of JSON in answer on standard output, until
-/// <c>quit</c> or the end of the input.
+/// The machine's console: reads one command per line from standard input and answers each with one line of JSON on standard
+/// output, until <c>quit</c> or the end of the input.
 /// </summary>
 internal static class ConsoleCommand
 {
     internal static Command Build(OnceRunner runner)
     {
-        var command = new Command("console", "boot, then take commands from standard input, one a line, and answer each with a line of JSON");
+        var command = new Command("console", "boot, then read commands from standard input, one per line, and answer each with a line of JSON");
         command.SetAction(_ =>
         {
             using var session = runner.Start();
@@ -34,8 +34,8 @@ internal static class ConsoleCommand
         {
             _session = session;
             foreach (var command in CommandSet.Build(this)) _commands.Add(command);
-            var quit = new Command("quit", "end in order");
-            quit.SetAction(_ => Run("quit", ended =>
+            var quit = new Command("quit", "shut down and exit");
+            quit.SetAction(_ => Run("quit", _ =>
             {
                 _hasQuit = true;
                 return CommandSession.Done;
@@ -76,7 +76,7 @@ internal static class ConsoleCommand
             }
         }
 
-        // A machine that is gone is the end of the console, not an answer.
+        // A lost machine ends the console; every other error is an answer.
         private static bool IsAnswer(Exception e) =>
             e is IOException or InvalidOperationException or ArgumentException or UnauthorizedAccessException
             && e is not (HypervisorLostException or MachineCheckException);

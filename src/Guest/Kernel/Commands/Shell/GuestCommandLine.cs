@@ -10,24 +10,24 @@ using VmShunt.Ring.Notification;
 
 namespace VmShunt.Guest.Commands.Shell;
 
-/// <summary>The whole command line of <c>vmshunt-guest</c>. The loader has acted on the machine's options already; here they are judged.</summary>
+/// <summary>The command line of <c>vmshunt-guest</c>. The loader has used the machine's options already; they are validated here.</summary>
 internal static class GuestCommandLine
 {
     internal static int Invoke(BootParameters boot)
     {
-        var hypervisor = new Option<string?>("--hypervisor") { HelpName = "SOCKET", Recursive = true, Description = "run as VM-C of the hypervisor that listens here" };
-        var bus = new Option<string?>("--bus") { HelpName = "SOCKET", Recursive = true, Description = "no hypervisor: enlightened only, against any vhost-user-blk back-end" };
-        var wait = new Option<double>("--wait") { HelpName = "SECONDS", Recursive = true, Description = "how long whoever listens there may take to come to be there, for all to be started at once; 0: it must be there" };
-        var memory = new Option<string>("--memory") { HelpName = "SIZE", Recursive = true, DefaultValueFactory = _ => "64M", Description = "the guest's memory" };
-        var processors = new Option<int>("--processors") { Recursive = true, DefaultValueFactory = _ => 1, Description = "virtual processors that applications run on, 1 to 40; the kernel has its own" };
-        var mode = new Option<string>("--mode") { Recursive = true, DefaultValueFactory = _ => "auto", Description = "the mode to start in; auto is enlightened where a bus is offered, and whenever it is" };
-        var queues = new Option<int>("--queues") { Recursive = true, DefaultValueFactory = _ => 1, Description = "request queues on the bus, 1 to 16" };
-        var pollQueues = new Option<int>("--poll-queues") { Recursive = true, DefaultValueFactory = _ => 0, Description = "queues beside those for calls that poll, 0 to 16; the back-end may offer fewer" };
-        var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how queue threads and calls that poll wait: adaptive, busy or never (spin)" };
-        var ring = new Option<RingLayout>("--ring") { Recursive = true, DefaultValueFactory = _ => RingLayout.Auto, Description = "the layout of virtqueues: packed where offered (auto), split or packed" };
-        var suppress = new Option<string>("--suppress") { Recursive = true, DefaultValueFactory = _ => "on", Description = "whether the shunt hides the emulated disk from applications while the enlightened stack is there: on or off" };
-        var reverse = new Option<string?>("--reverse-shunt") { Recursive = true, HelpName = "TARGET", Description = "what the enlightened stack's shunt does: inert (nothing), emulating (divert to the emulating stack), or another disk's name, such as sdb" };
-        var remove = new Option<bool>("--remove-emulating") { Recursive = true, Description = "take the emulating stack away once enlightened; no dump can be written then" };
+        var hypervisor = new Option<string?>("--hypervisor") { HelpName = "SOCKET", Recursive = true, Description = "the socket of the hypervisor to run on" };
+        var bus = new Option<string?>("--bus") { HelpName = "SOCKET", Recursive = true, Description = "the socket of a vhost-user-blk back-end to use without a hypervisor; enlightened stack only" };
+        var wait = new Option<double>("--wait") { HelpName = "SECONDS", Recursive = true, Description = "how long to wait for the server's socket, so that all processes can be started at once; 0: fail at once" };
+        var memory = new Option<string>("--memory") { HelpName = "SIZE", Recursive = true, DefaultValueFactory = _ => "64M", Description = "the size of the guest's memory" };
+        var processors = new Option<int>("--processors") { Recursive = true, DefaultValueFactory = _ => 1, Description = "virtual processors for applications, 1 to 40; the kernel has its own" };
+        var mode = new Option<string>("--mode") { Recursive = true, DefaultValueFactory = _ => "auto", Description = "the initial mode; auto: enlightened as soon as the hypervisor offers the bus" };
+        var queues = new Option<int>("--queues") { Recursive = true, DefaultValueFactory = _ => 1, Description = "request queues with a thread each, 1 to 16; the back-end may offer fewer" };
+        var pollQueues = new Option<int>("--poll-queues") { Recursive = true, DefaultValueFactory = _ => 0, Description = "additional queues for polled calls, 0 to 16; the back-end may offer fewer" };
+        var poll = new Option<WaitPolicy>("--poll") { Recursive = true, DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "the wait strategy of queue threads and polled calls: adaptive (spin, then block), busy (spin only) or never (block only)" };
+        var ring = new Option<RingLayout>("--ring") { Recursive = true, DefaultValueFactory = _ => RingLayout.Auto, Description = "the virtqueue layout: auto (packed if offered), split or packed" };
+        var suppress = new Option<string>("--suppress") { Recursive = true, DefaultValueFactory = _ => "on", Description = "whether the shunt hides the emulated disk from applications while the enlightened stack exists: on or off" };
+        var reverse = new Option<string?>("--reverse-shunt") { Recursive = true, HelpName = "TARGET", Description = "the reverse shunt of the enlightened stack: inert (diverts nothing), emulating (diverts to the emulating stack), or the name of another disk to divert to, such as sdb" };
+        var remove = new Option<bool>("--remove-emulating") { Recursive = true, Description = "remove the emulating stack once enlightened; no dump can be written then" };
         suppress.AcceptOnlyFromAmong("on", "off");
         var shunt = new ShuntArguments(recursive: true);
         var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
@@ -38,7 +38,7 @@ internal static class GuestCommandLine
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 16, r, "--queues takes 1 to 16"));
         pollQueues.Validators.Add(r => Require(r.GetValue(pollQueues) is >= 0 and <= 16, r, "--poll-queues takes 0 to 16"));
 
-        var root = new RootCommand("VM-C: a guest whose disk is reached through the trap (emulating stack) or the ring (enlightened stack)")
+        var root = new RootCommand("VM-C, the guest: accesses its disk over the trap path (emulating stack) or the ring path (enlightened stack)")
         {
             hypervisor, bus, wait, memory, processors, mode, queues, pollQueues, poll, ring, suppress, reverse, remove, json,
         };
@@ -63,16 +63,16 @@ internal static class GuestCommandLine
         root.Add(ConsoleCommand.Build(runner));
 
         parsed = root.Parse(boot.CommandLine);
-        if (parsed.Action is ParseErrorAction) return Refuse(string.Join(' ', parsed.Errors.Select(error => error.Message)));
+        if (parsed.Action is ParseErrorAction) return Reject(string.Join(' ', parsed.Errors.Select(error => error.Message)));
         if (parsed.Action is not HelpAction && boot.Machine is null == parsed.GetValue(bus) is null)
-            return Refuse("name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)");
+            return Reject("name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)");
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
     }
 
-    private static int Refuse(string what)
+    private static int Reject(string message)
     {
-        var words = what.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        Console.Error.WriteLine($"vmshunt-guest: {string.Join(' ', words).TrimEnd('.')}; vmshunt-guest --help says what is possible");
+        var words = message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+        Console.Error.WriteLine($"vmshunt-guest: {string.Join(' ', words).TrimEnd('.')}; see vmshunt-guest --help");
         return 1;
     }
 

@@ -3,11 +3,11 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Commands.Shell;
 
-/// <summary>Where the loader enters the kernel.</summary>
+/// <summary>The kernel's entry point, which the loader calls.</summary>
 public static class KernelEntry
 {
-    /// <summary>Runs the kernel until its command is done.</summary>
-    /// <returns>The exit code: 0 when all that was asked for was done.</returns>
+    /// <summary>Runs the kernel until its command completes.</summary>
+    /// <returns>The exit code: 0 if the command succeeded.</returns>
     public static int Start(BootParameters boot)
     {
         try

@@ -5,14 +5,14 @@ using VmShunt.Guest.Mode;
 
 namespace VmShunt.Guest.Commands.Shunt;
 
-/// <summary><c>mode</c>: changes the mode, live.</summary>
+/// <summary><c>mode</c>: changes the mode at run time.</summary>
 internal static class ModeCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
-        var to = new Argument<string>("mode") { Description = "emulating, enlightened or alternate" };
+        var to = new Argument<string>("mode") { Description = "the new mode: emulating, enlightened or alternate" };
         to.AcceptOnlyFromAmong("emulating", "enlightened", "alternate");
-        var command = new Command("mode", "change the mode; requests in flight end where they are") { to };
+        var command = new Command("mode", "change the mode; requests in flight complete on their current path") { to };
         command.SetAction(r => runner.Run("mode", session =>
         {
             var start = Stopwatch.GetTimestamp();

@@ -5,19 +5,19 @@ using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Commands.Shunt;
 
-/// <summary><c>shunt</c>: shows the shunt, or exchanges it for one of another kind, live.</summary>
+/// <summary><c>shunt</c>: shows the shunt, or replaces it at run time.</summary>
 internal static class ShuntCommand
 {
     internal static Command Build(ICommandRunner runner)
     {
-        // From the shell these are options of the whole program; on the console they are this command's.
+        // In the shell these are options of the program; on the console they are options of this command.
         var arguments = new ShuntArguments(recursive: false);
-        var command = new Command("shunt", "show the shunt; with options, exchange it live for one of another kind");
+        var command = new Command("shunt", "show the shunt; with options, replace it at run time");
         var onConsole = runner is not OnceRunner;
         if (onConsole) arguments.AddTo(command);
         command.SetAction(r => runner.Run("shunt", session =>
         {
-            if (session.Kernel.Shunt is not { Options: var now }) throw new InvalidOperationException("this guest has no emulating stack, and so no shunt");
+            if (session.Kernel.Shunt is not { Options: var now }) throw new InvalidOperationException("this guest has no emulating stack, so it has no shunt");
             var wanted = onConsole ? arguments.Read(r, now) : now;
             if (wanted != now) session.Kernel.Configure(wanted);
             return Describe(session.Kernel)!;
@@ -25,7 +25,7 @@ internal static class ShuntCommand
         return command;
     }
 
-    /// <summary>The shunt as it is, or null where there is none.</summary>
+    /// <summary>The current shunt, or null without one.</summary>
     internal static JsonObject? Describe(Kernel kernel)
     {
         if (kernel.Shunt is not { } shunt) return null;

@@ -8,7 +8,7 @@ public class GuestPagesTests
     private const int Memory = 16 << 20;
 
     [Fact]
-    public void Random_buffers_never_overlap_are_zeroed_and_all_come_back()
+    public void Random_buffers_never_overlap_are_zeroed_and_merge_again_when_freed()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -34,17 +34,17 @@ public class GuestPagesTests
                 continue;
             }
             Assert.True(buffer.Address % 4096 == 0, $"seed {seed}");
-            Assert.True(buffer.Span.IndexOfAnyExcept((byte)0) < 0, $"seed {seed}: a buffer held old bytes");
+            Assert.True(buffer.Span.IndexOfAnyExcept((byte)0) < 0, $"seed {seed}: a buffer is not zeroed");
             Assert.True(held.All(b => b.Address + (ulong)b.Length <= buffer.Address || buffer.Address + (ulong)buffer.Length <= b.Address), $"seed {seed}");
             buffer.Span.Fill(0xEE);
             held.Add(buffer);
         }
         foreach (var buffer in held) pages.Free(buffer);
-        Assert.True(LargestFree(pages) == largest, $"seed {seed}: free memory stayed in pieces");
+        Assert.True(LargestFree(pages) == largest, $"seed {seed}: free memory is fragmented");
     }
 
     [Fact]
-    public void What_cannot_be_had_is_refused_with_what_to_do()
+    public void An_allocation_that_does_not_fit_fails_with_the_option_to_change()
     {
         var failure = Assert.Throws<InvalidOperationException>(() => Buffers.NewPages(Memory).Allocate(Memory));
         Assert.Contains("--memory", failure.Message, StringComparison.Ordinal);
@@ -61,7 +61,7 @@ public class GuestPagesTests
             }
             catch (InvalidOperationException)
             {
-                // Smaller, then.
+                // Try a smaller size.
             }
         }
     }

@@ -14,7 +14,7 @@ public class BlockBatchTests
     public BlockBatchTests() => _disk = new DiskClassDriver(_lower, new CrashGate());
 
     [Fact]
-    public async Task It_completes_with_its_last_request_and_knows_how_each_ended()
+    public async Task A_batch_completes_with_its_last_request_and_has_the_status_of_each()
     {
         var batch = new BlockBatch(_disk, 3);
         for (var i = 0; i < 3; i++) batch.Read((ulong)i, Buffers.Of(512));
@@ -31,7 +31,7 @@ public class BlockBatchTests
             _lower.Requests[1].Complete(BlockStatus.Ok);
             await all;
             Assert.Equal(round == 1 ? BlockStatus.IoError : BlockStatus.Ok, batch[0]);
-            Assert.Equal(round != 1, batch.AllDone);
+            Assert.Equal(round != 1, batch.AllSucceeded);
         }
         batch.Clear();
         await batch.SubmitAsync();
@@ -39,7 +39,7 @@ public class BlockBatchTests
     }
 
     [Fact]
-    public void What_cannot_be_is_refused_when_it_is_added()
+    public void An_invalid_request_is_rejected_when_it_is_added_to_a_batch()
     {
         var batch = new BlockBatch(_disk, 1);
         Assert.Throws<ArgumentOutOfRangeException>(() => batch.Read(1024, Buffers.Of(512)));
@@ -51,7 +51,7 @@ public class BlockBatchTests
     }
 
     [Fact]
-    public async Task A_stack_that_was_removed_refuses_it_whole_and_it_can_be_submitted_elsewhere()
+    public async Task A_removed_stack_rejects_a_batch_as_a_whole_and_it_can_be_submitted_again()
     {
         var batch = new BlockBatch(_disk, 2);
         batch.Read(0, Buffers.Of(512));
@@ -63,7 +63,7 @@ public class BlockBatchTests
     }
 
     [Fact]
-    public async Task Cancelling_it_calls_back_what_no_device_has()
+    public async Task Cancelling_a_batch_cancels_the_requests_that_no_device_has()
     {
         using var cancel = new CancellationTokenSource();
         var batch = new BlockBatch(_disk, 3);
@@ -85,7 +85,7 @@ public class BlockBatchTests
     [InlineData(32)]
     [InlineData(128)]
     [InlineData(300)]
-    public async Task From_another_thread_it_costs_the_ring_at_most_one_kick_where_there_is_room(int requests)
+    public async Task A_batch_from_another_thread_costs_at_most_one_kick_if_it_fits_the_ring(int requests)
     {
         using var port = new MemoryPortDriver(1 << 20);
         await using var ring = new RingDisk(port, wait: WaitPolicy.Never);
@@ -97,7 +97,7 @@ public class BlockBatchTests
         {
             var before = QueueCounters.Sum(ring.Counters);
             await Task.Run(() => batch.SubmitAsync().AsTask()).WaitAsync(TimeSpan.FromSeconds(60));
-            Assert.True(batch.AllDone);
+            Assert.True(batch.AllSucceeded);
             var after = QueueCounters.Sum(ring.Counters);
             Assert.Equal(requests, after.Requests - before.Requests);
             if (rounds == 1) Assert.InRange(after.Kicks - before.Kicks, 0, 1);

@@ -10,7 +10,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.Tests.Guest.Block.Requests;
 
-/// <summary>Requests and batches that are cancelled at random moments, against a model of what their blocks must hold.</summary>
+/// <summary>Requests and batches that are cancelled at random, checked against a model of the content of their blocks.</summary>
 public class CancellationRaceTests(ITestOutputHelper output)
 {
     private const int Workers = 24, BlocksEach = 8, Rounds = 400, Largest = 8;
@@ -21,7 +21,7 @@ public class CancellationRaceTests(ITestOutputHelper output)
     [InlineData(RingLayout.Split, WaitPolicy.Never, 0)]
     [InlineData(RingLayout.Packed, WaitPolicy.Adaptive, 20)]
     [InlineData(RingLayout.Split, WaitPolicy.Adaptive, 20)]
-    public async Task A_cancelled_request_changed_nothing_and_every_request_ends_once(RingLayout layout, WaitPolicy wait, int losses)
+    public async Task A_cancelled_request_changes_nothing_and_every_request_completes_once(RingLayout layout, WaitPolicy wait, int losses)
     {
         var seed = Environment.TickCount;
         output.WriteLine($"seed {seed}");
@@ -55,7 +55,7 @@ public class CancellationRaceTests(ITestOutputHelper output)
         var batch = new BlockBatch(ring.Disk, Largest);
         for (var round = 0; round < Rounds || !lost.IsRaised; round++)
         {
-            // Else all would go on on the ring's thread, whose requests wait for room only.
+            // Half of the rounds start on another thread: the ring's own thread submits without the inbox.
             if (random.Next(2) == 0) await Task.Yield();
             var (blocks, writes) = (Enumerable.Range(0, BlocksEach).OrderBy(_ => random.Next()).Take(random.Next(1, Largest + 1)).ToArray(), random.Next(2) == 0);
             batch.Clear();

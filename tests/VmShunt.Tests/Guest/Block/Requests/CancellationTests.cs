@@ -15,7 +15,7 @@ public class CancellationTests
     public CancellationTests() => _disk = new DiskClassDriver(_lower, new CrashGate());
 
     [Fact]
-    public async Task A_request_that_waits_ends_at_once_and_no_driver_gets_hold_of_it()
+    public async Task A_pending_request_is_cancelled_at_once_and_no_driver_can_claim_it()
     {
         using var cancel = new CancellationTokenSource();
         var outcome = _disk.TryWriteAsync(0, Buffers.Of(512), cancel.Token);
@@ -29,7 +29,7 @@ public class CancellationTests
     }
 
     [Fact]
-    public async Task A_token_that_was_cancelled_before_makes_no_request()
+    public async Task A_token_that_is_cancelled_already_submits_no_request()
     {
         var cancelled = new CancellationToken(canceled: true);
         Assert.Equal(BlockStatus.Cancelled, await _disk.TryFlushAsync(cancelled));
@@ -41,7 +41,7 @@ public class CancellationTests
     [Theory]
     [InlineData(BlockStatus.Ok)]
     [InlineData(BlockStatus.IoError)]
-    public async Task A_request_that_a_device_has_had_ends_as_it_ends(BlockStatus end)
+    public async Task A_request_that_a_device_has_had_completes_with_the_device_status(BlockStatus end)
     {
         using var cancel = new CancellationTokenSource();
         var outcome = _disk.TryReadAsync(0, Buffers.Of(512), cancel.Token);
@@ -49,7 +49,7 @@ public class CancellationTests
         Assert.True(request.TryTake());
         cancel.Cancel();
         Assert.False(outcome.IsCompleted);
-        // Its device was lost, and another takes it.
+        // The device was lost, and another claims the request.
         Assert.True(request.TryTake());
         request.Complete(end);
         Assert.Equal(end, await outcome);
@@ -57,7 +57,7 @@ public class CancellationTests
     }
 
     [Fact]
-    public async Task An_object_is_used_again_only_when_its_list_has_let_it_go()
+    public async Task A_cancelled_request_is_recycled_only_once_its_list_has_dropped_it()
     {
         using var cancel = new CancellationTokenSource();
         var outcome = _disk.TryFlushAsync(cancel.Token);
@@ -65,7 +65,7 @@ public class CancellationTests
         await outcome;
         var flush = _disk.TryFlushAsync();
         Assert.NotSame(_lower.Requests[0], _lower.Requests[1]);
-        // A driver that ends what it has lets it go too.
+        // A driver that completes a cancelled request releases it.
         _lower.Requests[0].Complete(BlockStatus.IoError);
         _lower.Requests[1].Complete(BlockStatus.Ok);
         Assert.Equal(BlockStatus.Ok, await flush);
@@ -77,7 +77,7 @@ public class CancellationTests
     }
 
     [Fact]
-    public void A_list_that_waits_does_not_fill_with_cancelled_requests()
+    public void A_list_that_is_not_drained_does_not_fill_with_cancelled_requests()
     {
         var list = new BlockRequestList();
         _ = _disk.TryFlushAsync().AsTask();
@@ -98,13 +98,13 @@ public class CancellationTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Cancelling_before_a_device_has_it_and_after_allocates_nothing(bool taken)
+    public async Task Cancelling_a_request_before_or_after_a_device_has_it_allocates_nothing(bool taken)
     {
         const int Warm = 100, All = 1000;
         var lower = new HoldingDriver();
         var disk = new DiskClassDriver(lower, new CrashGate());
         var buffer = Buffers.Of(512);
-        // The first registration on a source makes what later ones use again.
+        // The first registration on a source allocates a node that later ones reuse.
         var sources = Enumerable.Range(0, All).Select(_ => new CancellationTokenSource()).ToArray();
         foreach (var source in sources) source.Token.UnsafeRegister(static _ => { }, null).Dispose();
         var before = 0L;
@@ -128,7 +128,7 @@ public class CancellationTests
     [InlineData(1)]
     [InlineData(32)]
     [InlineData(128)]
-    public async Task A_batch_that_may_be_cancelled_allocates_nothing(int requests)
+    public async Task A_cancellable_batch_allocates_nothing(int requests)
     {
         using var cancel = new CancellationTokenSource();
         var lower = new HoldingDriver();
@@ -146,13 +146,13 @@ public class CancellationTests
             await all;
         }
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
-        Assert.True(batch.AllDone);
+        Assert.True(batch.AllSucceeded);
     }
 
     [Theory]
     [InlineData(RingLayout.Split)]
     [InlineData(RingLayout.Packed)]
-    public async Task What_waits_for_room_in_the_ring_is_called_back_and_what_is_in_it_is_not(RingLayout layout)
+    public async Task Requests_in_the_backlog_are_cancelled_and_requests_in_the_ring_are_not(RingLayout layout)
     {
         using var port = new GatedPortDriver(1 << 20);
         await using var ring = new RingDisk(port, layout);
@@ -161,7 +161,7 @@ public class CancellationTests
         var outcomes = Enumerable.Range(0, 400).Select(i => ring.Disk.TryReadAsync(0, buffers.Slice(i * 512, 512), cancel.Token).AsTask()).ToArray();
         port.AwaitOperation();
         cancel.Cancel();
-        // The ring holds 128 at the most, and the first of them is at the gate.
+        // The ring holds at most 128 requests, and the first of them is at the gate.
         var taken = outcomes.TakeWhile(outcome => !outcome.IsCompleted).Count();
         port.Open(1000);
         Assert.InRange(taken, 1, 128);
@@ -174,7 +174,7 @@ public class CancellationTests
     }
 
     [Fact]
-    public async Task What_is_held_while_the_bus_is_away_is_called_back_at_once()
+    public async Task Requests_held_while_the_bus_is_lost_are_cancelled_at_once()
     {
         using var port = new MemoryPortDriver(1 << 20);
         await using var ring = new RingDisk(port);

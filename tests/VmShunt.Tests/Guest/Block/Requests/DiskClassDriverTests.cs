@@ -13,7 +13,7 @@ public class DiskClassDriverTests
     [InlineData(ulong.MaxValue, 512)]
     [InlineData(0, 100)]
     [InlineData(0, (1 << 20) + 512)]
-    public async Task A_request_that_cannot_be_is_refused_before_it_is_made(ulong sector, int bytes)
+    public async Task An_invalid_request_is_rejected_before_it_is_counted(ulong sector, int bytes)
     {
         var lower = new RecordingDriver();
         var disk = new DiskClassDriver(lower, _crash);
@@ -27,7 +27,7 @@ public class DiskClassDriverTests
     [InlineData(0, 0)]
     [InlineData(0, 100)]
     [InlineData(0, (1 << 30) + 512)]
-    public async Task A_discard_that_cannot_be_is_refused_before_it_is_made(ulong sector, int bytes)
+    public async Task An_invalid_discard_is_rejected_before_it_is_submitted(ulong sector, int bytes)
     {
         var lower = new RecordingDriver();
         var disk = new DiskClassDriver(lower, _crash);
@@ -36,7 +36,7 @@ public class DiskClassDriverTests
     }
 
     [Fact]
-    public async Task A_second_completion_is_noticed_and_changes_nothing()
+    public async Task A_second_completion_of_a_request_is_counted_and_changes_nothing()
     {
         var lower = new RecordingDriver();
         var disk = new DiskClassDriver(lower, _crash);
@@ -59,7 +59,7 @@ public class DiskClassDriverTests
     }
 
     [Fact]
-    public void After_a_crash_no_request_gets_further_than_the_class_driver()
+    public void After_a_crash_no_request_leaves_the_class_driver()
     {
         var lower = new RecordingDriver();
         var disk = new DiskClassDriver(lower, _crash);

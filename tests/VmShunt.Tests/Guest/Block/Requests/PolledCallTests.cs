@@ -4,7 +4,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Guest.Block.Requests;
 
-/// <summary>The calls of the block API where no queue is polled: the caller sleeps until somebody else has ended its request.</summary>
+/// <summary>Polled calls without a polled queue: the caller blocks until another thread completes its request.</summary>
 public sealed class PolledCallTests : IDisposable
 {
     private readonly CrashGate _crash = new();
@@ -13,7 +13,7 @@ public sealed class PolledCallTests : IDisposable
     public void Dispose() => _lower.Dispose();
 
     [Fact]
-    public void A_call_returns_when_another_thread_has_ended_its_request()
+    public void A_call_returns_when_another_thread_has_completed_its_request()
     {
         var disk = new DiskClassDriver(_lower, _crash);
         var buffer = Buffers.Of(4096);
@@ -27,7 +27,7 @@ public sealed class PolledCallTests : IDisposable
     }
 
     [Fact]
-    public void A_call_that_sleeps_allocates_nothing()
+    public void A_call_that_blocks_allocates_nothing()
     {
         var disk = new DiskClassDriver(_lower, _crash);
         var buffer = Buffers.Of(4096);
@@ -37,7 +37,7 @@ public sealed class PolledCallTests : IDisposable
     [Theory]
     [InlineData(BlockStatus.IoError)]
     [InlineData(BlockStatus.Unsupported)]
-    public void A_call_fails_with_what_its_request_failed_with_and_the_next_one_does_not(BlockStatus status)
+    public void A_call_throws_the_status_of_its_request_and_the_next_call_is_not_affected(BlockStatus status)
     {
         var disk = new DiskClassDriver(_lower, _crash);
         _lower.Status = status;
@@ -49,7 +49,7 @@ public sealed class PolledCallTests : IDisposable
     }
 
     [Fact]
-    public void A_rejected_request_ends_where_it_fell_back_to()
+    public void A_rejected_request_completes_on_its_fallback()
     {
         var above = new RecordingDriver { Rejects = true };
         var disk = new DiskClassDriver(new FallingBack(above, _lower), _crash);
@@ -61,7 +61,7 @@ public sealed class PolledCallTests : IDisposable
     [Theory]
     [InlineData(1024, 512)]
     [InlineData(0, 100)]
-    public void A_call_that_cannot_be_is_refused_as_a_request_is(ulong sector, int bytes)
+    public void An_invalid_call_is_rejected_as_an_invalid_request_is(ulong sector, int bytes)
     {
         var disk = new DiskClassDriver(_lower, _crash);
         Assert.Throws<ArgumentOutOfRangeException>(() => disk.Read(sector, Buffers.Of(bytes)));
@@ -72,7 +72,7 @@ public sealed class PolledCallTests : IDisposable
     }
 
     [Fact]
-    public void A_crash_does_not_wait_for_a_caller_that_sleeps()
+    public void A_crash_does_not_wait_for_a_blocked_caller()
     {
         var kept = new RecordingDriver();
         var disk = new DiskClassDriver(kept, _crash);
@@ -90,7 +90,7 @@ public sealed class PolledCallTests : IDisposable
         var waited = Environment.TickCount64;
         _crash.WaitForParked(60_000);
         Assert.InRange(Environment.TickCount64 - waited, 0, 59_999);
-        // Woken all the same, it gets no further than its next step.
+        // Once woken, the caller parks at its next step.
         kept.Requests[0].Complete(BlockStatus.Ok);
         Assert.True(SpinWait.SpinUntil(() => _crash.Parked == 1, TimeSpan.FromSeconds(60)));
         Assert.Single(kept.Operations);
@@ -107,7 +107,7 @@ public sealed class PolledCallTests : IDisposable
         }
     }
 
-    /// <summary>The bottom of a stack that ends each request on a thread of its own, sometimes before Submit has returned.</summary>
+    /// <summary>The bottom of a stack that completes each request on its own thread, sometimes before Submit returns.</summary>
     private sealed class OtherThread : IBlockDriver, IDisposable
     {
         private readonly SharedFlag _stop = new();

@@ -7,7 +7,7 @@ using VmShunt.Tests.Ring.Virtqueue;
 
 namespace VmShunt.Tests.Guest.Block.Virtio;
 
-/// <summary>Calls that poll, over a queue that has no thread, beside a device that answers, dies, lies or hangs.</summary>
+/// <summary>Polled calls on a queue without a thread, with a device that answers, exits, corrupts the ring or hangs.</summary>
 public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     where TKind : IRingKind<TDriver, TDevice>
     where TDriver : struct, IDriverQueue
@@ -24,7 +24,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     [InlineData(WaitPolicy.Never, WaitPolicy.Busy, 3, false)]
     [InlineData(WaitPolicy.Busy, WaitPolicy.Never, 1, true)]
     [InlineData(WaitPolicy.Adaptive, WaitPolicy.Adaptive, 4, true)]
-    public void Each_thread_reads_what_it_wrote_last_and_no_two_share_the_queue(WaitPolicy wait, WaitPolicy deviceWait, int threads, bool eventIndex)
+    public void Each_thread_reads_its_last_write_and_no_two_threads_use_the_queue_at_once(WaitPolicy wait, WaitPolicy deviceWait, int threads, bool eventIndex)
     {
         const int calls = 3_000;
         var seed = Environment.TickCount;
@@ -42,7 +42,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
         Assert.Equal(new BlockCounters(all, all, 0, 0, all, 0), disk.Counters);
         var counters = ring.Queue.Counters;
         Assert.Equal((all, flushes), (counters.Requests, ring.Flushes));
-        // Who never spins is called, and a device that never spins is kicked.
+        // A caller that never spins is called, and a device that never spins is kicked.
         if (wait == WaitPolicy.Never) Assert.InRange(counters.Calls, 1, all);
         if (deviceWait == WaitPolicy.Never) Assert.InRange(counters.Kicks, 1, all);
         if (wait == WaitPolicy.Busy) Assert.Equal(0, counters.Calls);
@@ -65,13 +65,13 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     }
 
     [Fact]
-    public void A_call_leaves_the_trace_that_a_request_leaves()
+    public void A_polled_call_writes_the_same_trace_as_a_request()
     {
         using var ring = new DeviceOfPolledQueue<TKind, TDriver, TDevice>(WaitPolicy.Adaptive, _crash);
         var disk = new DiskClassDriver(ring, _crash);
         ring.Start(WaitPolicy.Adaptive, 1);
         var trace = new RequestTrace();
-        trace.Follow();
+        trace.TraceNextRequest();
         disk.Read(0, ring.Buffer(0, 512));
         Assert.Equal([Hop.Entered, Hop.Described, Hop.Issued, Hop.Noticed, Hop.Completed], trace.Hops.ToArray().Select(static hop => hop.Hop));
         Assert.Equal((RequestPath.Ring, BlockStatus.Ok), (trace.RequestPath, trace.Status));
@@ -80,7 +80,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     [Theory]
     [InlineData(VirtioBlkStatus.IoError, BlockStatus.IoError)]
     [InlineData(VirtioBlkStatus.Unsupported, BlockStatus.Unsupported)]
-    public async Task What_the_device_fails_is_thrown(VirtioBlkStatus status, BlockStatus thrown)
+    public async Task A_status_other_than_OK_is_thrown(VirtioBlkStatus status, BlockStatus thrown)
     {
         using var ring = new DeviceOfPolledQueue<TKind, TDriver, TDevice>(WaitPolicy.Adaptive, _crash);
         var disk = new DiskClassDriver(ring, _crash);
@@ -94,7 +94,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     [InlineData(WaitPolicy.Adaptive)]
     [InlineData(WaitPolicy.Never)]
     [InlineData(WaitPolicy.Busy)]
-    public async Task A_request_whose_device_dies_takes_its_fallback_after_the_loss_was_told(WaitPolicy wait)
+    public async Task A_request_whose_device_exits_takes_its_fallback_after_the_loss_is_reported(WaitPolicy wait)
     {
         var fallback = new RecordingDriver(completesAtOnce: true);
         var before = new List<int>();
@@ -107,7 +107,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
         Assert.Equal([0], before);
         Assert.Equal([BlockOperation.Read], fallback.Operations);
 
-        // The ring is nobody's any more.
+        // The queue is closed now.
         ring.IsClosed = true;
         disk.Flush();
         Assert.Equal([BlockOperation.Flush], ring.Closed.Operations);
@@ -115,7 +115,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     }
 
     [Fact]
-    public async Task What_a_dying_device_finished_last_is_no_loss()
+    public async Task A_request_that_an_exiting_device_completed_is_not_lost()
     {
         var fallback = new RecordingDriver(completesAtOnce: true);
         DeviceOfPolledQueue<TKind, TDriver, TDevice>? ring = null;
@@ -134,7 +134,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     [Theory]
     [InlineData(WaitPolicy.Adaptive)]
     [InlineData(WaitPolicy.Never)]
-    public async Task A_rejected_request_may_run_on_another_queue_at_once(WaitPolicy wait)
+    public async Task A_rejected_request_can_run_on_another_queue_at_once(WaitPolicy wait)
     {
         using var next = new DeviceOfPolledQueue<TKind, TDriver, TDevice>(wait, _crash);
         using var ring = new DeviceOfPolledQueue<TKind, TDriver, TDevice>(wait, _crash, static _ => { }) { Fallback = next };
@@ -143,7 +143,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
         ring.Take();
         ring.HangUp();
         next.Take();
-        // The old channel can go while the new one has the request.
+        // The old queue drains while the new one has the request.
         ring.Queue.Drain();
         next.Return();
         await call.WaitAsync(s_patience);
@@ -151,7 +151,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     }
 
     [Fact]
-    public async Task A_device_that_writes_nonsense_has_its_request_rejected()
+    public async Task A_device_that_corrupts_the_ring_has_its_request_rejected()
     {
         var fallback = new RecordingDriver(completesAtOnce: true);
         var lost = "";
@@ -168,7 +168,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     [Theory]
     [InlineData(WaitPolicy.Adaptive)]
     [InlineData(WaitPolicy.Never)]
-    public async Task Who_drains_waits_for_the_caller_inside_and_lets_none_in(WaitPolicy wait)
+    public async Task Draining_waits_for_the_caller_inside_and_admits_no_other(WaitPolicy wait)
     {
         using var ring = new DeviceOfPolledQueue<TKind, TDriver, TDevice>(wait, _crash);
         var disk = new DiskClassDriver(ring, _crash);
@@ -187,7 +187,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     [InlineData(WaitPolicy.Adaptive)]
     [InlineData(WaitPolicy.Never)]
     [InlineData(WaitPolicy.Busy)]
-    public async Task A_device_that_hangs_is_abandoned_with_its_request(WaitPolicy wait)
+    public async Task The_request_of_an_abandoned_device_takes_its_fallback(WaitPolicy wait)
     {
         var fallback = new RecordingDriver(completesAtOnce: true);
         using var ring = new DeviceOfPolledQueue<TKind, TDriver, TDevice>(wait, _crash, static _ => { }) { Fallback = fallback };
@@ -203,9 +203,9 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
     [Theory]
     [InlineData(WaitPolicy.Busy)]
     [InlineData(WaitPolicy.Never)]
-    public void A_crash_stops_the_caller_where_it_polls(WaitPolicy wait)
+    public void A_crash_parks_a_caller_that_polls(WaitPolicy wait)
     {
-        // Not disposed: the caller has its queue for ever.
+        // Not disposed: the parked caller never releases the queue.
         var ring = new DeviceOfPolledQueue<TKind, TDriver, TDevice>(wait, _crash);
         var disk = new DiskClassDriver(ring, _crash);
         new Thread(() =>
@@ -217,7 +217,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
         ring.Take();
         Assert.True(_crash.TryRaise());
         _crash.WaitForParked(60_000);
-        // One that slept when the machine crashed stops when it wakes.
+        // A caller that was blocked when the machine crashed parks when it wakes.
         if (wait == WaitPolicy.Never) ring.HangUp();
         Assert.True(SpinWait.SpinUntil(() => _crash.Parked == 1, s_patience));
         Assert.Equal(0, disk.Counters.Completed);

@@ -6,7 +6,7 @@ namespace VmShunt.Tests.Guest.Block.Virtio;
 public class SubmissionInboxTests
 {
     [Fact]
-    public void Requests_come_out_in_the_order_in_which_they_went_in()
+    public void Requests_are_taken_in_the_order_of_their_submission()
     {
         var inbox = new SubmissionInbox();
         var requests = Enumerable.Range(0, 100).Select(_ => new BlockRequest()).ToArray();
@@ -18,7 +18,7 @@ public class SubmissionInboxTests
     }
 
     [Fact]
-    public void A_closed_inbox_gives_up_what_it_holds_and_takes_nothing_more()
+    public void Closing_the_inbox_returns_its_requests_and_rejects_later_ones()
     {
         var inbox = new SubmissionInbox();
         var request = new BlockRequest();
@@ -29,7 +29,7 @@ public class SubmissionInboxTests
     }
 
     [Fact]
-    public async Task Nothing_is_lost_or_doubled_when_many_threads_push_and_it_closes_meanwhile()
+    public async Task No_request_is_lost_or_duplicated_when_the_inbox_closes_while_threads_push()
     {
         const int Threads = 4, Each = 20_000;
         var inbox = new SubmissionInbox();

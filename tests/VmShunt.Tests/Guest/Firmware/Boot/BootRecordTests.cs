@@ -11,7 +11,7 @@ public class BootRecordTests
 
     private static BootRecord NewRecord() => BootRecord.Describe(s_image, 8, "VmShunt.Guest");
 
-    private static string Refusal(byte[] sector, ulong partitionSectors = PartitionSectors)
+    private static string ErrorOf(byte[] sector, ulong partitionSectors = PartitionSectors)
     {
         Assert.False(BootRecord.TryParse(sector, partitionSectors, out _, out var error));
         return error;
@@ -26,7 +26,7 @@ public class BootRecordTests
     }
 
     [Fact]
-    public void A_record_reads_back_and_knows_its_image()
+    public void A_boot_record_reads_back_and_matches_only_its_own_image()
     {
         Assert.True(BootRecord.TryParse(NewRecord().Format(), PartitionSectors, out BootRecord? record, out var error), error);
         Assert.Equal((8UL, 5000L, "VmShunt.Guest"), (record.ImageSector, record.ImageBytes, record.EntryAssembly));
@@ -39,47 +39,47 @@ public class BootRecordTests
     }
 
     [Fact]
-    public void Every_changed_byte_is_noticed()
+    public void Every_changed_byte_of_a_boot_record_is_detected()
     {
         for (var at = 0; at < BootRecord.Bytes; at++)
         {
             var sector = NewRecord().Format();
             sector[at] ^= 0x20;
-            Assert.NotEmpty(Refusal(sector));
+            Assert.NotEmpty(ErrorOf(sector));
         }
     }
 
     [Fact]
-    public void An_empty_sector_is_no_boot_record() => Assert.Equal("no boot record", Refusal(new byte[512]));
+    public void An_empty_sector_is_not_a_boot_record() => Assert.Equal("no boot record", ErrorOf(new byte[512]));
 
     [Fact]
-    public void A_short_read_is_refused() => Assert.NotEmpty(Refusal(new byte[511]));
+    public void A_sector_that_is_too_short_is_rejected() => Assert.NotEmpty(ErrorOf(new byte[511]));
 
     [Fact]
-    public void Senseless_fields_with_a_sound_checksum_are_refused()
+    public void Invalid_fields_with_a_valid_checksum_are_rejected()
     {
-        Assert.Contains("version 2", Refusal(Sealed(s => s[8] = 2)), StringComparison.Ordinal);
-        Assert.Contains("bytes", Refusal(Sealed(s => s[12] = 1)), StringComparison.Ordinal);
-        Assert.Contains("inside", Refusal(Sealed(s => s[16] = 0)), StringComparison.Ordinal);
-        Assert.Contains("inside", Refusal(Sealed(s => s.AsSpan(16, 8).Fill(0xFF))), StringComparison.Ordinal);
-        Assert.Contains("image of", Refusal(Sealed(s => s.AsSpan(24, 8).Clear())), StringComparison.Ordinal);
-        Assert.Contains("image of", Refusal(Sealed(s => s.AsSpan(24, 8).Fill(0xFF))), StringComparison.Ordinal);
-        Assert.Contains("image of", Refusal(Sealed(s => BinaryPrimitives.WriteInt64LittleEndian(s.AsSpan(24), OsImage.MaxImageBytes + 1))), StringComparison.Ordinal);
-        Assert.Contains("name of", Refusal(Sealed(s => s.AsSpan(64, 2).Clear())), StringComparison.Ordinal);
-        Assert.Contains("name of", Refusal(Sealed(s => s.AsSpan(64, 2).Fill(0xFF))), StringComparison.Ordinal);
-        Assert.Contains("characters", Refusal(Sealed(s => s[66] = (byte)'/')), StringComparison.Ordinal);
+        Assert.Contains("version 2", ErrorOf(Sealed(s => s[8] = 2)), StringComparison.Ordinal);
+        Assert.Contains("bytes", ErrorOf(Sealed(s => s[12] = 1)), StringComparison.Ordinal);
+        Assert.Contains("inside", ErrorOf(Sealed(s => s[16] = 0)), StringComparison.Ordinal);
+        Assert.Contains("inside", ErrorOf(Sealed(s => s.AsSpan(16, 8).Fill(0xFF))), StringComparison.Ordinal);
+        Assert.Contains("image of", ErrorOf(Sealed(s => s.AsSpan(24, 8).Clear())), StringComparison.Ordinal);
+        Assert.Contains("image of", ErrorOf(Sealed(s => s.AsSpan(24, 8).Fill(0xFF))), StringComparison.Ordinal);
+        Assert.Contains("image of", ErrorOf(Sealed(s => BinaryPrimitives.WriteInt64LittleEndian(s.AsSpan(24), OsImage.MaxImageBytes + 1))), StringComparison.Ordinal);
+        Assert.Contains("name of", ErrorOf(Sealed(s => s.AsSpan(64, 2).Clear())), StringComparison.Ordinal);
+        Assert.Contains("name of", ErrorOf(Sealed(s => s.AsSpan(64, 2).Fill(0xFF))), StringComparison.Ordinal);
+        Assert.Contains("characters", ErrorOf(Sealed(s => s[66] = (byte)'/')), StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData(18UL, true)] // 8 + 10 sectors: just enough
+    [InlineData(18UL, true)] // 8 + 10 sectors: the image just fits
     [InlineData(17UL, false)]
     [InlineData(7UL, false)]
     [InlineData(0UL, false)]
-    public void The_image_must_lie_inside_its_partition(ulong partitionSectors, bool fits) =>
+    public void The_image_must_be_inside_its_partition(ulong partitionSectors, bool fits) =>
         Assert.Equal(fits, BootRecord.TryParse(NewRecord().Format(), partitionSectors, out _, out _));
 
     [Fact]
-    public void A_record_that_could_not_be_read_is_not_written()
+    public void A_record_that_would_not_parse_is_not_written()
     {
         Assert.Throws<InvalidOperationException>(() => BootRecord.Describe(s_image, 8, "").Format());
         Assert.Throws<InvalidOperationException>(() => BootRecord.Describe(s_image, 8, "../x").Format());

@@ -41,30 +41,30 @@ public class OsImageTests
     [InlineData("folder/inner.dll")]
     [InlineData("folder\\inner.dll")]
     [InlineData("..")]
-    public void A_name_that_is_no_plain_file_name_is_refused(string name) =>
+    public void A_name_that_is_not_a_plain_file_name_is_rejected(string name) =>
         Assert.Throws<InvalidDataException>(() => OsImage.Read(Zip((name, [1]))));
 
     [Fact]
-    public void A_name_that_occurs_twice_is_refused() =>
+    public void A_duplicate_name_is_rejected() =>
         Assert.Throws<InvalidDataException>(() => OsImage.Read(Zip(("a.dll", [1]), ("A.dll", [2]))));
 
     [Fact]
-    public void Too_many_files_are_refused() =>
+    public void Too_many_files_are_rejected() =>
         Assert.Throws<InvalidDataException>(() => OsImage.Read(Zip([.. Enumerable.Range(0, OsImage.MaxEntries + 1).Select(i => ($"{i}.dll", new byte[1]))])));
 
     [Fact]
-    public void An_image_without_files_is_refused() => Assert.Throws<InvalidDataException>(() => OsImage.Read(Zip()));
+    public void An_image_without_files_is_rejected() => Assert.Throws<InvalidDataException>(() => OsImage.Read(Zip()));
 
     [Fact]
-    public void A_small_image_that_unpacks_beyond_the_limit_is_refused() =>
+    public void A_small_image_that_unpacks_beyond_the_limit_is_rejected() =>
         Assert.Throws<InvalidDataException>(() => OsImage.Read(Zip(("zeros.dll", new byte[OsImage.MaxUnpackedBytes + 1]))));
 
     [Fact]
-    public void An_image_beyond_the_limit_is_refused() =>
+    public void An_image_beyond_the_limit_is_rejected() =>
         Assert.Throws<InvalidDataException>(() => OsImage.Read(new byte[OsImage.MaxImageBytes + 1]));
 
     [Fact]
-    public void Random_damage_is_refused_or_harmless()
+    public void Random_damage_is_rejected_or_harmless()
     {
         var sound = Zip(("a.dll", new byte[3000]), ("b.dll", [.. Enumerable.Range(0, 3000).Select(i => (byte)(i * i))]));
         var seed = Environment.TickCount;

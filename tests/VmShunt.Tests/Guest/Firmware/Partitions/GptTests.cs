@@ -24,7 +24,7 @@ public class GptTests
         return table;
     }
 
-    /// <summary>Recomputes the checksums after a change, so that the checks behind them are reached.</summary>
+    /// <summary>Recomputes the checksums after a change, so that the later checks are reached.</summary>
     private static void Seal(MemoryDisk disk)
     {
         Span<byte> header = disk.Content.AsSpan(Header, 92);
@@ -47,7 +47,7 @@ public class GptTests
     public void The_checksum_is_the_one_of_IEEE_802_3() => Assert.Equal(0xCBF43926u, Crc32.Of("123456789"u8));
 
     [Fact]
-    public void Every_changed_byte_of_the_primary_header_or_a_used_entry_leads_to_the_backup()
+    public void Any_changed_byte_of_the_primary_header_or_a_used_entry_makes_the_backup_be_used()
     {
         foreach (var at in Enumerable.Range(Header, 92).Concat(Enumerable.Range(Array, 3 * 128)))
         {
@@ -60,7 +60,7 @@ public class GptTests
     }
 
     [Fact]
-    public void A_wiped_head_behind_the_MBR_is_made_good_by_the_backup()
+    public void A_wiped_primary_table_is_replaced_by_the_backup()
     {
         MemoryDisk disk = NewDisk();
         disk.Content.AsSpan(512, 33 * 512).Clear();
@@ -68,7 +68,7 @@ public class GptTests
     }
 
     [Fact]
-    public void Without_primary_and_backup_both_faults_are_named()
+    public void Without_a_valid_table_both_errors_are_reported()
     {
         MemoryDisk disk = NewDisk();
         disk.Content[Header + 60] ^= 1;
@@ -79,7 +79,7 @@ public class GptTests
     }
 
     [Fact]
-    public void A_disk_that_was_given_an_MBR_later_has_no_table()
+    public void A_disk_that_was_repartitioned_with_an_MBR_has_no_table()
     {
         MemoryDisk disk = NewDisk();
         disk.Content[446 + 4] = 0x83;
@@ -92,23 +92,23 @@ public class GptTests
     [InlineData(1UL)]
     [InlineData(2UL)]
     [InlineData(67UL)]
-    public void A_disk_too_small_for_a_table_is_refused(ulong sectors) => Assert.False(Gpt.TryRead(new MemoryDisk(sectors), out _, out _));
+    public void A_disk_too_small_for_a_table_is_rejected(ulong sectors) => Assert.False(Gpt.TryRead(new MemoryDisk(sectors), out _, out _));
 
-    // offset in the header, value; sound checksums, senseless content
+    // Offset in the header, value.
     [Theory]
     [InlineData(12, 0xFFFF_FFFFUL)] // header bytes
-    [InlineData(24, 7UL)] // its own place
+    [InlineData(24, 7UL)] // MyLBA
     [InlineData(40, 0UL)] // first usable before the header
-    [InlineData(48, DiskSectors)] // last usable behind the disk
+    [InlineData(48, DiskSectors)] // last usable beyond the disk
     [InlineData(48, ulong.MaxValue)]
-    [InlineData(72, DiskSectors - 1)] // entries behind the disk
+    [InlineData(72, DiskSectors - 1)] // entries beyond the disk
     [InlineData(72, ulong.MaxValue)]
     [InlineData(72, 2048UL)] // entries inside a partition
-    [InlineData(80, 0xFFFF_FFFF_0000_0000UL)] // no entries, of 4 GiB
-    [InlineData(80, 0x0000_0080_FFFF_FFFFUL)] // 4 G entries
+    [InlineData(80, 0xFFFF_FFFF_0000_0000UL)] // no entries, each of 4 GiB
+    [InlineData(80, 0x0000_0080_FFFF_FFFFUL)] // 4 Gi entries
     [InlineData(80, 0x0000_0000_0000_0080UL)] // entries of 0 bytes
     [InlineData(80, 0x0000_0081_0000_0080UL)] // entries of 129 bytes
-    public void A_header_with_sound_checksums_and_senseless_bounds_leads_to_the_backup(int offset, ulong value)
+    public void A_header_with_valid_checksums_and_invalid_bounds_makes_the_backup_be_used(int offset, ulong value)
     {
         MemoryDisk disk = NewDisk();
         Span<byte> field = disk.Content.AsSpan(Header + offset, 8);
@@ -119,12 +119,12 @@ public class GptTests
     }
 
     [Theory]
-    [InlineData(32, 0UL)] // starts on the table
+    [InlineData(32, 0UL)] // starts in the table
     [InlineData(32, ulong.MaxValue)]
     [InlineData(40, 1UL)] // ends before it starts
     [InlineData(40, ulong.MaxValue)]
-    [InlineData(40, 6144UL)] // runs into the next
-    public void An_entry_with_sound_checksums_and_senseless_bounds_leads_to_the_backup(int offset, ulong value)
+    [InlineData(40, 6144UL)] // overlaps the next
+    public void An_entry_with_valid_checksums_and_invalid_bounds_makes_the_backup_be_used(int offset, ulong value)
     {
         MemoryDisk disk = NewDisk();
         BinaryPrimitives.WriteUInt64LittleEndian(disk.Content.AsSpan(Array + offset), value);
@@ -133,7 +133,7 @@ public class GptTests
     }
 
     [Fact]
-    public void Random_tables_read_back_from_either_end()
+    public void Random_tables_read_back_from_the_primary_and_the_backup()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -149,7 +149,7 @@ public class GptTests
     }
 
     [Fact]
-    public void Random_damage_with_sound_checksums_never_yields_a_partition_outside_the_disk()
+    public void Random_damage_with_valid_checksums_never_yields_a_partition_outside_the_disk()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -168,7 +168,7 @@ public class GptTests
     }
 
     [Fact]
-    public void Partitions_that_do_not_fit_are_not_written()
+    public void Partitions_that_do_not_fit_are_rejected()
     {
         Assert.Throws<ArgumentException>(() => GptLayout.Create(DiskSectors, Guid.NewGuid(), [s_partitions[0] with { SectorCount = DiskSectors }]));
         Assert.Throws<ArgumentException>(() => GptLayout.Create(DiskSectors, Guid.NewGuid(), [s_partitions[0] with { SectorCount = 0 }]));

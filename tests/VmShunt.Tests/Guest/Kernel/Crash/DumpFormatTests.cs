@@ -12,7 +12,7 @@ public class DumpFormatTests
     public void The_checksum_is_CRC_32C() => Assert.Equal(0xE306_9283u, Crc32C.Of("123456789"u8));
 
     [Fact]
-    public void A_checksum_may_be_computed_in_pieces()
+    public void A_checksum_can_be_computed_in_pieces()
     {
         var data = new byte[1001];
         new Random(1).NextBytes(data);
@@ -22,7 +22,7 @@ public class DumpFormatTests
     }
 
     [Fact]
-    public void A_header_reads_back()
+    public void A_dump_header_reads_back()
     {
         var sector = new byte[DumpHeader.Bytes];
         var header = new DumpHeader(DumpState.New, 67_112_960, 0x1234_5678, 64, "it broke");
@@ -32,7 +32,7 @@ public class DumpFormatTests
     }
 
     [Fact]
-    public void Every_changed_byte_of_a_header_makes_it_none()
+    public void A_dump_header_with_any_changed_byte_is_invalid()
     {
         var sector = new byte[DumpHeader.Bytes];
         new DumpHeader(DumpState.New, 4096, 1, 2, "why").Format(sector);
@@ -45,7 +45,7 @@ public class DumpFormatTests
     }
 
     [Fact]
-    public void A_dump_longer_than_its_partition_is_none()
+    public void A_dump_header_longer_than_its_partition_is_invalid()
     {
         var sector = new byte[DumpHeader.Bytes];
         new DumpHeader(DumpState.New, 4096, 1, 2, "why").Format(sector);
@@ -54,7 +54,7 @@ public class DumpFormatTests
     }
 
     [Fact]
-    public void A_core_file_is_laid_out_as_ELF_says()
+    public void A_core_file_has_the_layout_of_ELF64()
     {
         var head = new byte[64 * 1024];
         MemoryPart[] parts = [new(0, 0xC000_0000, 0), new(0x1_0000_0000, 0x1000_0000, 0xC000_0000)];
