@@ -208,7 +208,7 @@ internal sealed class Kernel : IDisposable
         _meter?.Dispose();
         _watch.Dispose();
         _remote?.Dispose();
-        _mode?.End();
+        _mode?.Dispose();
         Stacks?.Dispose();
         Devices?.Dispose();
         _emulated?.Dispose();

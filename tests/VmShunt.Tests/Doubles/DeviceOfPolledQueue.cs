@@ -12,8 +12,8 @@ using VmShunt.Tests.Ring.Virtqueue;
 namespace VmShunt.Tests.Doubles;
 
 /// <summary>
-/// The bottom of a stack: one polled queue, and at the other end of its ring a disk that is an array, moved by hand or by
-/// a thread of its own. Callers that find the queue taken come again.
+/// The bottom of a stack: one polled queue, and at the other end of its ring an array as the disk, served by the test or by
+/// a thread. Callers retry while the queue is in use.
 /// </summary>
 internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDriver, IDisposable
     where TKind : IRingKind<TDriver, TDevice>
@@ -33,9 +33,9 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
     private Exception? _fault;
     private string? _lost;
 
-    /// <param name="wait">How callers wait.</param>
-    /// <param name="crash">Stops them.</param>
-    /// <param name="lost">Told when the device is gone or wrong; null: it must not be.</param>
+    /// <param name="wait">The wait strategy of callers.</param>
+    /// <param name="crash">Stops callers.</param>
+    /// <param name="lost">Called when the device disconnects or fails; null: that fails the test.</param>
     /// <param name="eventIndex">Whether VIRTIO_F_EVENT_IDX was negotiated.</param>
     internal DeviceOfPolledQueue(WaitPolicy wait, CrashGate crash, Action<string>? lost = null, bool eventIndex = true)
     {
@@ -51,10 +51,10 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
 
     internal PolledQueue Queue { get; }
 
-    /// <summary>Takes what the queue rejects; null: it fails.</summary>
+    /// <summary>Takes requests that the queue rejects; null: they fail.</summary>
     internal IBlockDriver? Fallback { get; init; }
 
-    /// <summary>Takes what finds the queue closed.</summary>
+    /// <summary>Takes requests once the queue is closed.</summary>
     internal RecordingDriver Closed { get; } = new(completesAtOnce: true);
 
     internal int Flushes { get; private set; }
@@ -75,16 +75,16 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
         }
     }
 
-    /// <summary>Whether the test says that the queue takes nothing any more.</summary>
+    /// <summary>Set by the test: the queue accepts no more requests.</summary>
     internal bool IsClosed { get; set; }
 
-    /// <summary>The device's process ends.</summary>
+    /// <summary>Disconnects the device, as when its process exits.</summary>
     internal void HangUp() => _its.Dispose();
 
-    /// <summary>The device writes nonsense over the whole ring.</summary>
+    /// <summary>Overwrites the whole ring, as a faulty device does.</summary>
     internal void Scribble() => _pair.Ram.Span(TestMemory.Start, TKind.RingBytes(RingSize)).Fill(0xFF);
 
-    /// <summary>Waits for a request.</summary>
+    /// <summary>Waits for a request and pops it.</summary>
     internal void Take()
     {
         var take = PopResult.Empty;
@@ -92,7 +92,7 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
         Assert.Equal(PopResult.Taken, take);
     }
 
-    /// <summary>Does the request that was taken.</summary>
+    /// <summary>Executes the popped request and returns its chain.</summary>
     internal void Return(VirtioBlkStatus status = VirtioBlkStatus.Ok)
     {
         var handle = _pair.Chain.Handle;
@@ -102,7 +102,7 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
         if (_pair.Device.Publish()) _call.Signal();
     }
 
-    /// <summary>Has a thread do all requests from now on, now and then slowly.</summary>
+    /// <summary>Executes all requests on a thread from now on, some of them slowly.</summary>
     internal void Start(WaitPolicy wait, int seed)
     {
         _device = new Thread(() =>
@@ -141,7 +141,7 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
         {
             if (_pair.Device.TryTake(_pair.Chain) == PopResult.Taken)
             {
-                // Long enough for a caller to fall asleep.
+                // Long enough for a caller to block.
                 if (random.Next(64) == 0) Thread.Sleep(1);
                 Return();
                 spin.Refill();

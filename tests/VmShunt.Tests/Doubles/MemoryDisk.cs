@@ -2,7 +2,7 @@ using VmShunt.Guest.Firmware.Partitions;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A disk in an array; reads outside it fail the test.</summary>
+/// <summary>A disk in an array; a read beyond it fails the test.</summary>
 internal sealed class MemoryDisk(ulong sectors) : ISectorReader
 {
     internal byte[] Content { get; } = new byte[sectors * 512];

@@ -2,8 +2,8 @@ using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>The bottom of a stack that keeps what it gets, or ends it at once; also as the place where a shunt diverts to.</summary>
-internal sealed class RecordingDriver(bool completesAtOnce = false, BlockStatus status = BlockStatus.Ok) : IEnlightenedEntry
+/// <summary>The bottom of a stack, or the target of a shunt: records requests, and keeps, completes or rejects them.</summary>
+internal sealed class RecordingDriver(bool completesAtOnce = false, BlockStatus status = BlockStatus.Ok) : IEnlightenedEntry, IPortDriver
 {
     internal List<BlockRequest> Requests { get; } = [];
 
@@ -13,7 +13,7 @@ internal sealed class RecordingDriver(bool completesAtOnce = false, BlockStatus 
 
     public bool IsPresent { get; set; }
 
-    /// <summary>Whether it gives requests back instead of keeping them.</summary>
+    /// <summary>Whether it rejects requests instead of keeping them.</summary>
     internal bool Rejects { get; init; }
 
     public void Submit(BlockRequest request)

@@ -14,8 +14,8 @@ using VmShunt.Ring.VirtioBlk;
 namespace VmShunt.Tests.Doubles;
 
 /// <summary>
-/// VM-C's enlightened stack against VM-H's virtio-blk device, both ends of a real ring in this process. The back-end can
-/// be lost, and kept away; the guest connects again.
+/// VM-C's enlightened stack and VM-H's virtio-blk device at the two ends of a real ring in this process. The back-end can be
+/// disconnected, and refuse connections; the guest reconnects.
 /// </summary>
 internal sealed class RingDisk : IAsyncDisposable
 {
@@ -48,10 +48,10 @@ internal sealed class RingDisk : IAsyncDisposable
 
     internal IEnumerable<QueueCounters> Counters => _port.Channel.Counters;
 
-    /// <summary>How often the guest has noticed that the back-end was lost.</summary>
+    /// <summary>How often the guest has lost the back-end.</summary>
     internal int Losses => _losses;
 
-    /// <summary>The back-end is lost, and does not come back until <see cref="Return"/>.</summary>
+    /// <summary>Disconnects the back-end, which refuses connections until <see cref="Return"/>.</summary>
     internal void GoAway()
     {
         lock (_lock)
@@ -68,7 +68,7 @@ internal sealed class RingDisk : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        // A test that awaited a request goes on on the ring's thread, which cannot wait for itself.
+        // A test that awaited a request runs on the ring's thread, which cannot join itself.
         await Task.Yield();
         Return();
         _port.Dispose();
@@ -82,16 +82,23 @@ internal sealed class RingDisk : IAsyncDisposable
 
     private UnixConnection Connect()
     {
-        var (mine, its) = UnixConnection.CreatePair();
         lock (_lock)
         {
-            if (_away) throw new IOException("nobody is there");
-            _backEnd = its;
+            if (_away) throw new IOException("connection refused");
+            (var mine, _backEnd) = Serve(_host, _wait, RequestTypes.All);
+            return mine;
         }
-        var device = new VirtioBlkDevice(_host, 1, 128, RequestTypes.All);
-        var backend = new VhostUserBackend(new VhostUserConnection(its), new VhostUserBlkDevice(device, 1, 128, _wait, s_none, NullLogger.Instance), _ => { });
+    }
+
+    /// <summary>Serves a disk over a new connection, on a thread of its own.</summary>
+    /// <returns>The guest's end, and the back-end's: shutting that down disconnects the back-end.</returns>
+    internal static (UnixConnection Guest, UnixConnection BackEnd) Serve(VirtualizationDriver host, WaitPolicy wait, RequestTypes implemented)
+    {
+        var (guest, its) = UnixConnection.CreatePair();
+        var device = new VirtioBlkDevice(host, 1, 128, implemented);
+        var backend = new VhostUserBackend(new VhostUserConnection(its), new VhostUserBlkDevice(device, 1, 128, wait, s_none, NullLogger.Instance), _ => { });
         new Thread(Serve) { IsBackground = true }.Start();
-        return mine;
+        return (guest, its);
 
         void Serve()
         {

@@ -4,18 +4,18 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Guest.Firmware.Ahci;
 
 /// <summary>
-/// The guest memory through which a driver and one AHCI port speak: the command list, the received-FIS area and a command
-/// table a slot (AHCI 1.3.1 §4.2). Filling a slot allocates nothing.
+/// The memory structures of one AHCI port: the command list, the received-FIS area and a command table per slot (AHCI 1.3.1
+/// §4.2). Filling a slot allocates nothing.
 /// </summary>
 public sealed class AhciCommandMemory
 {
     /// <summary>Slots of a command list.</summary>
     public const int Slots = 32;
 
-    /// <summary>PRDT entries a command table has room for: 8 × 4 MiB.</summary>
+    /// <summary>PRDT entries per command table: 8 × 4 MiB.</summary>
     public const int MaxPrdtEntries = 8;
 
-    /// <summary>The longest transfer of one command: LBA48 counts 65,536 sectors, and the PRDT has room for it.</summary>
+    /// <summary>The longest transfer of one command: 65,536 sectors (LBA48), which fit the PRDT.</summary>
     public const int MaxTransferBytes = 65536 * SectorBytes;
 
     /// <summary>Bytes needed for a driver that uses <paramref name="slots"/> slots.</summary>
@@ -29,10 +29,10 @@ public sealed class AhciCommandMemory
     private readonly MemoryWindow _window;
     private readonly ulong _address;
 
-    /// <summary>Lays the structures out in a stretch of guest memory and clears it.</summary>
+    /// <summary>Lays out the structures in guest memory and clears them.</summary>
     /// <param name="memory">The guest's memory.</param>
     /// <param name="address">1 KiB aligned.</param>
-    /// <param name="slots">How many slots will be used, 1 to 32.</param>
+    /// <param name="slots">Slots in use, 1 to 32.</param>
     public AhciCommandMemory(GuestMemory memory, ulong address, int slots)
     {
         ArgumentNullException.ThrowIfNull(memory);
@@ -48,7 +48,7 @@ public sealed class AhciCommandMemory
     /// <summary>Guest-physical address of the received-FIS area (PxFB).</summary>
     public ulong ReceivedFis => _address + FisOffset;
 
-    /// <summary>Describes one command in a slot: its FIS, and the buffer that it reads into or writes from.</summary>
+    /// <summary>Builds a command in a slot: its FIS, PRDT and header.</summary>
     /// <param name="slot">0 to 31.</param>
     /// <param name="command">The ATA command.</param>
     /// <param name="sector">The first sector of 512 bytes.</param>
@@ -57,7 +57,7 @@ public sealed class AhciCommandMemory
     /// <param name="bytes">Its length; even; 0 for commands without data.</param>
     /// <param name="deviceReads">The device reads the buffer: a write to the disk.</param>
     /// <param name="features">The features field.</param>
-    /// <param name="repeat">The buffer's own length, if it is shorter than the data and stands for it again and again.</param>
+    /// <param name="repeat">If not 0, the length of the buffer, which supplies the data repeatedly.</param>
     public void Fill(
         int slot, AtaCommand command, ulong sector, int count, ulong buffer, int bytes, bool deviceReads, byte features = 0, int repeat = 0)
     {
@@ -93,6 +93,6 @@ public sealed class AhciCommandMemory
         });
     }
 
-    /// <summary>Bytes that the device says it moved for the command in a slot (PRDBC).</summary>
+    /// <summary>Bytes that the device moved for the command in a slot (PRDBC).</summary>
     public uint BytesMoved(int slot) => _window.Read<uint>(slot * CommandHeader.SizeInBytes + CommandHeader.PrdbcOffset);
 }

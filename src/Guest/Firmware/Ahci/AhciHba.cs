@@ -10,7 +10,7 @@ public sealed record AhciHba(int Device, ulong Abar)
 {
     private const int DevicesOnBus = 32;
 
-    /// <summary>Looks through the configuration space of bus 0 for AHCI controllers (class 01:06:01).</summary>
+    /// <summary>Finds the AHCI controllers (class 01:06:01) in the configuration space of bus 0.</summary>
     public static IReadOnlyList<AhciHba> FindAll(IMmio mmio, ulong ecam)
     {
         ArgumentNullException.ThrowIfNull(mmio);

@@ -4,11 +4,11 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Firmware.Ahci;
 
-/// <summary>The registers of a controller's first port, and the generic ones beside them, by their names in AHCI 1.3.1 §3.</summary>
+/// <summary>The registers of a controller's first port and its generic ones, by their names in AHCI 1.3.1 §3.</summary>
 public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
 {
-    // A controller lets go of memory only when the disk does, and a disk may take its time over a command.
-    private const int PatienceSeconds = 30;
+    // A stop or reset completes only when the disk has completed the DMA of the running command.
+    private const int TimeoutSeconds = 30;
 
     /// <summary>Reads a generic host control register.</summary>
     public uint ReadHba(int register) => (uint)mmio.Read(abar + (ulong)register, 4);
@@ -22,7 +22,7 @@ public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
     /// <summary>Writes a register of port 0.</summary>
     public void WritePort(int register, uint value) => mmio.Write(abar + (ulong)HbaRegister.OfPort(0, register), 4, value);
 
-    /// <summary>Resets the whole controller and switches AHCI mode on (§10.4.3).</summary>
+    /// <summary>Resets the controller and enables AHCI mode (§10.4.3).</summary>
     /// <exception cref="IOException">The controller does not come out of reset.</exception>
     public void ResetHba()
     {
@@ -36,10 +36,10 @@ public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
     public void StopPort()
     {
         var command = (PortCommand)ReadPort(PortRegister.PxCMD);
-        WritePort(PortRegister.PxCMD, (uint)(command & ~(PortCommand.ST)));
+        WritePort(PortRegister.PxCMD, (uint)(command & ~PortCommand.ST));
         WaitWhile(HbaRegister.OfPort(0, PortRegister.PxCMD), (uint)PortCommand.CR, "the AHCI port does not stop");
         WritePort(PortRegister.PxCMD, (uint)(command & ~(PortCommand.ST | PortCommand.FRE)));
-        WaitWhile(HbaRegister.OfPort(0, PortRegister.PxCMD), (uint)PortCommand.FR, "the AHCI port goes on receiving");
+        WaitWhile(HbaRegister.OfPort(0, PortRegister.PxCMD), (uint)PortCommand.FR, "the AHCI port does not stop receiving FISes");
     }
 
     /// <summary>Points the port at its memory and starts it (§10.3.1).</summary>
@@ -59,12 +59,12 @@ public sealed class AhciPortRegisters(IMmio mmio, ulong abar)
         WritePort(PortRegister.PxCMD, (uint)(command | PortCommand.ST));
     }
 
-    private void WaitWhile(int register, uint bits, string otherwise)
+    private void WaitWhile(int register, uint bits, string failure)
     {
-        var deadline = Stopwatch.GetTimestamp() + PatienceSeconds * Stopwatch.Frequency;
+        var deadline = Stopwatch.GetTimestamp() + TimeoutSeconds * Stopwatch.Frequency;
         while ((ReadHba(register) & bits) != 0)
         {
-            if (Stopwatch.GetTimestamp() > deadline) throw new IOException(otherwise);
+            if (Stopwatch.GetTimestamp() > deadline) throw new IOException(failure);
         }
     }
 }

@@ -57,7 +57,7 @@ internal sealed class CrashPath
     {
         CompileAhead(
             typeof(CrashPath), typeof(ElfCore), typeof(DumpHeader), typeof(Crc32C), typeof(MachineProcessors), typeof(CrashGate), typeof(CrashReport), typeof(Ordered),
-            typeof(PolledAhciDisk), typeof(AhciPortRegisters), typeof(AhciCommandMemory), _processor.GetType(), typeof(VirtualProcessor), typeof(Hypervisor));
+            typeof(PolledAhciDisk), typeof(AhciCommandEngine), typeof(AhciPortRegisters), typeof(AhciCommandMemory), _processor.GetType(), typeof(VirtualProcessor), typeof(Hypervisor));
         _disk.Start();
         IReadOnlyList<GptPartition> partitions = [];
         if (Gpt.TryRead(_disk, out var table, out _))

@@ -6,29 +6,29 @@ namespace VmShunt.Guest.Devices;
 /// <summary>A device that an application has opened. Any thread.</summary>
 public abstract class Device(DeviceInfo info)
 {
-    /// <summary>As it was listed.</summary>
+    /// <summary>The device as it was listed.</summary>
     public DeviceInfo Info => info;
 }
 
 /// <summary>An opened disk.</summary>
 public sealed class DiskDevice : Device
 {
-    private readonly Func<bool> _isThere;
+    private readonly Func<bool> _isFound;
 
-    internal DiskDevice(DeviceInfo info, DiskClassDriver disk, Func<bool> isThere) : base(info)
+    internal DiskDevice(DeviceInfo info, DiskClassDriver disk, Func<bool> isFound) : base(info)
     {
         Disk = disk;
-        _isThere = isThere;
+        _isFound = isFound;
     }
 
-    /// <summary>The class driver of its stack, for requests.</summary>
+    /// <summary>The class driver of its stack.</summary>
     public DiskClassDriver Disk { get; }
 
-    /// <summary>Asks it what it is.</summary>
-    /// <exception cref="DeviceNotFoundException">It is not there any more.</exception>
+    /// <summary>Identifies the disk.</summary>
+    /// <exception cref="DeviceNotFoundException">Queries do not find it any more.</exception>
     public DiskIdentity Identify()
     {
-        if (!_isThere()) throw new DeviceNotFoundException(Info.Name);
+        if (!_isFound()) throw new DeviceNotFoundException(Info.Name);
         var geometry = Disk.Geometry;
         return new DiskIdentity(geometry.SectorCount, geometry.Serial, geometry.IsReadOnly);
     }
@@ -41,15 +41,14 @@ public sealed class ControllerDevice : Device
 
     internal ControllerDevice(DeviceInfo info, EmulatedDisk disk) : base(info) => _disk = disk;
 
-    /// <summary>Maps its registers, for looking.</summary>
+    /// <summary>Maps its registers, read-only.</summary>
     public RegisterWindow MapRegisters() => new(_disk.Processors, _disk.Hba.Abar, _disk.Visibility, drivesPort: false);
 
     /// <summary>
-    /// Builds an emulating stack on its disk: a class driver of the caller's own over the disk's shunt. If nobody drives the
-    /// port the caller's own port driver does from now on, over the registers of this device; otherwise the stack passes
-    /// down through the driver that does.
+    /// Builds an emulating stack on its disk: a new class driver over the disk's shunt. If the port has no driver it gets a
+    /// new one; otherwise the stack shares the port's driver.
     /// </summary>
-    /// <exception cref="IOException">There is no working disk, or none that may be found.</exception>
+    /// <exception cref="IOException">There is no working disk, or it is hidden.</exception>
     public EmulatingStack BuildStack()
     {
         if (!_disk.Visibility.Now.IsHidden) return EmulatingStack.Build(_disk);

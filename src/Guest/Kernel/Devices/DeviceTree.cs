@@ -1,14 +1,14 @@
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Devices;
 
 /// <summary>
-/// The devices of the machine as applications find them: controllers, emulated disks below their shunts, and the disk of
-/// the enlightened stack. A disk that its shunt hides is found by no query; its controller is, and so are other disks.
-/// Any thread.
+/// The devices of the machine as applications find them: controllers, emulated disks, and the disk of the enlightened
+/// stack. Queries do not find a disk that its shunt hides, but find its controller and other disks. Any thread.
 /// </summary>
 public sealed class DeviceTree : IDisposable
 {
@@ -21,10 +21,10 @@ public sealed class DeviceTree : IDisposable
     private readonly Lock _lock = new();
     private List<EmulatedDisk>? _disks;
 
-    /// <param name="first">The disk that the kernel uses.</param>
-    /// <param name="enlightened">The enlightened stack on it, or null while there is none.</param>
+    /// <param name="first">The kernel's disk.</param>
+    /// <param name="enlightened">Returns the enlightened stack on it, or null.</param>
     /// <param name="findControllers">Enumerates the PCI bus.</param>
-    /// <param name="attach">Readies another controller's disk, whose port nobody drives yet.</param>
+    /// <param name="attach">Prepares the disk of another controller, whose port has no driver yet.</param>
     internal DeviceTree(
         EmulatedDisk first, Func<EnlightenedStack?> enlightened, Func<IReadOnlyList<AhciHba>> findControllers, Func<AhciHba, EmulatedDisk> attach)
     {
@@ -34,16 +34,16 @@ public sealed class DeviceTree : IDisposable
         _attach = attach;
     }
 
-    /// <summary>Queries so far that would have found a disk, or something of it, had its shunt not hidden it.</summary>
-    public long SuppressedQueries => (_disks ?? [_first]).Sum(disk => disk.Visibility.Suppressed);
+    /// <summary>Queries so far that did not find a disk because its shunt hid it.</summary>
+    public long SuppressedQueries => (Ordered.Load(ref _disks) ?? [_first]).Sum(disk => disk.Visibility.Suppressed);
 
-    /// <summary>Lists every device that may be found.</summary>
+    /// <summary>Lists the devices.</summary>
     public IReadOnlyList<DeviceInfo> Enumerate()
     {
         var found = new List<DeviceInfo>();
         foreach (var disk in Disks)
         {
-            // One look at what may be seen, for the disk and for its enlightened twin.
+            // Loaded once: the disk is listed either here or in the enlightened stack.
             var view = disk.Visibility.Now;
             found.Add(ControllerInfo(disk));
             if (view.IsHidden) disk.Visibility.NoteSuppressed();
@@ -54,7 +54,7 @@ public sealed class DeviceTree : IDisposable
     }
 
     /// <summary>Opens a device by its name.</summary>
-    /// <exception cref="DeviceNotFoundException">There is none that may be found.</exception>
+    /// <exception cref="DeviceNotFoundException">The device does not exist, or is hidden.</exception>
     /// <exception cref="IOException">It does not work.</exception>
     public Device Open(string name)
     {
@@ -66,7 +66,7 @@ public sealed class DeviceTree : IDisposable
             if (name != disk.Name) continue;
             if (!disk.Visibility.Now.IsHidden)
             {
-                Ready(disk);
+                Prepare(disk);
                 return new DiskDevice(DiskInfo(disk), disk.Disk, () => IsFound(disk));
             }
             disk.Visibility.NoteSuppressed();
@@ -74,32 +74,36 @@ public sealed class DeviceTree : IDisposable
         throw new DeviceNotFoundException(name);
     }
 
-    /// <summary>Another disk than the kernel's, ready to be used.</summary>
-    /// <exception cref="IOException">There is none of that name, or it does not work.</exception>
+    /// <summary>Prepares another disk than the kernel's.</summary>
+    /// <exception cref="IOException">There is no such disk, or it does not work.</exception>
     internal EmulatedDisk OtherDisk(string name)
     {
         var disk = Disks.Skip(1).FirstOrDefault(d => d.Name == name)
             ?? throw new IOException($"there is no other disk {name}; the other disks are: {string.Join(", ", Disks.Skip(1).Select(d => d.Name).DefaultIfEmpty("none"))}");
-        Ready(disk);
+        Prepare(disk);
         return disk;
     }
 
-    /// <summary>Gives up what was readied here.</summary>
+    /// <summary>Releases the other disks.</summary>
     public void Dispose()
     {
         foreach (var disk in (_disks ?? []).Skip(1)) disk.Dispose();
     }
 
-    // Looked for when somebody asks: it costs exits.
+    // Enumerated at the first query: it costs VM exits.
     private List<EmulatedDisk> Disks
     {
         get
         {
-            lock (_lock) return _disks ??= [_first, .. _findControllers().Where(hba => hba.Device != _first.Hba.Device).Select(_attach)];
+            lock (_lock)
+            {
+                if (_disks is null) Ordered.Store(ref _disks, [_first, .. _findControllers().Where(hba => hba.Device != _first.Hba.Device).Select(_attach)]);
+                return _disks!;
+            }
         }
     }
 
-    private void Ready(EmulatedDisk disk)
+    private void Prepare(EmulatedDisk disk)
     {
         lock (_lock)
         {

@@ -3,7 +3,7 @@ using VmShunt.Guest.Emulating;
 
 namespace VmShunt.Guest.Devices;
 
-/// <summary>An emulating stack that an application has built. Disposing it takes it away; requests inside end first.</summary>
+/// <summary>An emulating stack that an application has built. Disposing it waits for its requests and removes it.</summary>
 public sealed class EmulatingStack : IDisposable
 {
     private readonly EmulatedDisk _disk;
@@ -18,7 +18,7 @@ public sealed class EmulatingStack : IDisposable
     /// <summary>Its class driver.</summary>
     public DiskClassDriver Disk { get; }
 
-    /// <summary>Whether its own port driver drives the port; if not, that of an earlier stack does for both.</summary>
+    /// <summary>Whether the port has this stack's own port driver, or shares that of an earlier stack.</summary>
     public bool DrivesPort { get; }
 
     internal static EmulatingStack Build(EmulatedDisk disk)

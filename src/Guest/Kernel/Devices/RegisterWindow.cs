@@ -6,10 +6,9 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Guest.Devices;
 
 /// <summary>
-/// An AHCI controller's registers as an application has mapped them. The port of a disk that is hidden reads as a port
-/// without a device; if the disk was hidden or shown since the registers were mapped the port reads as ones, as the
-/// registers of a device that was taken out do, so that no probe puts half a disk together. Only who drives the port may
-/// write, and sees it as it is. Any thread.
+/// An AHCI controller's registers, mapped by an application. The port of a hidden disk reads as a port without a device. If
+/// the disk was hidden or shown since the registers were mapped, the port reads as all ones, like a removed device, so that
+/// a probe never sees half a disk. The port's driver may write, and reads the real values. Any thread.
 /// </summary>
 public sealed class RegisterWindow : IMmio, ICommandPaths
 {
@@ -53,34 +52,34 @@ public sealed class RegisterWindow : IMmio, ICommandPaths
             return EmptyPort(offset, size);
         }
         var value = _registers.Read(address, size);
-        // An interrupt that the port has raised would tell of it.
+        // The port's interrupt bit would reveal the disk.
         return offset == HbaRegister.IS ? value & ~1UL : value;
     }
 
     /// <inheritdoc/>
     /// <exception cref="ArgumentOutOfRangeException">The address is not in the window.</exception>
-    /// <exception cref="UnauthorizedAccessException">Somebody else drives the port.</exception>
+    /// <exception cref="UnauthorizedAccessException">The window is read-only.</exception>
     public void Write(ulong address, int size, ulong value)
     {
         var offset = OffsetOf(address, size);
         if (!_drivesPort)
-            throw new UnauthorizedAccessException($"register {offset:x} can be written only by who drives the port; build a stack on the controller to do so");
+            throw new UnauthorizedAccessException($"register {offset:x} can be written only by the port's driver; build a stack on the controller to write");
         _registers.Write(address, size, value);
     }
 
     bool ICommandPaths.HasShunt => _registers is ICommandPaths { HasShunt: true };
 
-    RequestPath ICommandPaths.RoadOf(int slot) => (_registers as ICommandPaths)?.RoadOf(slot) ?? RequestPath.Trap;
+    RequestPath ICommandPaths.PathOf(int slot) => (_registers as ICommandPaths)?.PathOf(slot) ?? RequestPath.Trap;
 
     private int OffsetOf(ulong address, int size)
     {
         var offset = address - Address;
         return size is 1 or 2 or 4 or 8 && offset <= (ulong)(HbaRegister.AbarBytes - size)
             ? (int)offset
-            : throw new ArgumentOutOfRangeException(nameof(address), $"{size} bytes at {address:x} are not among the {HbaRegister.AbarBytes} bytes of registers at {Address:x}");
+            : throw new ArgumentOutOfRangeException(nameof(address), $"{size} bytes at {address:x} are not within the {HbaRegister.AbarBytes} bytes of registers at {Address:x}");
     }
 
-    // AHCI 1.3.1 §3.3.8–3.3.10: what a port without a device shows.
+    // The registers of a port without a device (AHCI 1.3.1 §3.3.8–3.3.10).
     private static ulong EmptyPort(int offset, int size)
     {
         ulong value = 0;

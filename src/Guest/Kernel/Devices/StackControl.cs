@@ -7,13 +7,13 @@ using VmShunt.Ring.Interop;
 
 namespace VmShunt.Guest.Devices;
 
-/// <summary>What an operator may do to a guest's stacks beside changing the mode. One thread, and <see cref="Settle"/> on another.</summary>
-/// <param name="mode">The mode.</param>
+/// <summary>Changes a guest's stacks: reverse shunt, removal, visibility. One thread, and <see cref="Settle"/> on another.</summary>
+/// <param name="mode">Mode control.</param>
 /// <param name="first">The disk that both stacks are on.</param>
-/// <param name="devices">Where other disks are found.</param>
-/// <param name="busOf">The bus of the disk with a number.</param>
-/// <param name="openChannel">Opens a channel on a bus; is given whom to tell when it is lost.</param>
-/// <param name="busLost">Told, on a queue's thread, that <see cref="Settle"/> has something to do.</param>
+/// <param name="devices">Finds other disks.</param>
+/// <param name="busOf">Returns the bus of the disk with a number.</param>
+/// <param name="openChannel">Opens a channel on a bus; its callback runs on a queue's thread when the channel is lost.</param>
+/// <param name="busLost">Called on a queue's thread: <see cref="Settle"/> is to be called.</param>
 internal sealed class StackControl(
     ModeControl mode,
     EmulatedDisk first,
@@ -23,21 +23,21 @@ internal sealed class StackControl(
     Action busLost)
     : IDisposable
 {
-    /// <summary>The reverse shunt that does nothing.</summary>
+    /// <summary>The target name for a reverse shunt that diverts nothing.</summary>
     internal const string Inert = "inert";
 
-    /// <summary>The reverse shunt that diverts to port driver-em.</summary>
+    /// <summary>The target name for the port driver (emulating).</summary>
     internal const string Emulating = "emulating";
 
     private readonly ConcurrentDictionary<string, OtherDisk> _others = new();
 
-    /// <summary>Where the reverse shunt diverts to.</summary>
+    /// <summary>The target of the reverse shunt.</summary>
     internal string ReverseShunt { get; private set; } = Inert;
 
     /// <summary>Requests that the reverse shunt has diverted.</summary>
     internal long ReverseShunted => mode.Enlightened?.Shunt.Diverted ?? 0;
 
-    /// <summary>Has the reverse shunt do nothing, divert to the emulating stack, or to another disk.</summary>
+    /// <summary>Makes the reverse shunt inert, or diverts it to the emulating stack or another disk.</summary>
     /// <exception cref="InvalidOperationException">There is no enlightened stack, or no emulating one.</exception>
     /// <exception cref="IOException">There is no such disk, or its bus does not open.</exception>
     internal void SetReverseShunt(string target)
@@ -53,15 +53,15 @@ internal sealed class StackControl(
         ReverseShunt = target;
     }
 
-    /// <summary>Takes the emulating stack away.</summary>
-    /// <exception cref="InvalidOperationException">It is needed.</exception>
+    /// <summary>Removes the emulating stack.</summary>
+    /// <exception cref="InvalidOperationException">The stack is needed.</exception>
     internal void RemoveEmulating() => mode.RemoveEmulating();
 
-    /// <summary>Says whether the shunt hides the emulated disk while the enlightened stack is there.</summary>
+    /// <summary>Sets whether the shunt hides the emulated disk in enlightened mode.</summary>
     internal void Suppress(bool isSuppressing) => first.Visibility.Suppress(isSuppressing);
 
     /// <summary>Follows the buses of other disks.</summary>
-    /// <returns>False when one is offered and did not come up: later it may.</returns>
+    /// <returns>False when one is offered but does not open: a retry may succeed.</returns>
     internal bool Settle() => _others.Values.Aggregate(true, static (settled, other) => other.Settle() && settled);
 
     public void Dispose()

@@ -4,33 +4,29 @@ using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
-using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Emulating;
 
 /// <summary>
-/// Port driver-em: drives an AHCI controller by its registers and its interrupt, as on a real machine, and does not know
-/// that each register access is a VM exit. Up to 32 commands at a time; further requests wait. Any thread.
+/// The port driver (emulating): executes block requests on an AHCI port, interrupt-driven, as on a physical machine. It does
+/// not know that each register access is a VM exit. Up to 32 commands are in flight; further requests are queued. Any thread.
 /// </summary>
 internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 {
-    private const PortInterrupt Errors = PortInterrupt.TFES | PortInterrupt.HBFS | PortInterrupt.HBDS | PortInterrupt.IFS | PortInterrupt.OFS | PortInterrupt.INFS;
-    private const int TrimBytes = 512;
-    private const int TrimRangeSectors = 65535;
+    private const int Slots = AhciCommandMemory.Slots;
+    private const int SectorBytes = DiskClassDriver.SectorBytes;
     private const int ZeroBytes = DiskClassDriver.MaxWriteZeroesBytes / AhciCommandMemory.MaxPrdtEntries;
 
-    private readonly AhciPortRegisters _registers;
-    private readonly AhciCommandMemory _commands;
+    private readonly AhciCommandEngine _port;
     private readonly GuestPages _pages;
     private readonly TrapCosts _costs;
-    private readonly ICommandPaths? _roads;
+    private readonly ICommandPaths? _paths;
     private readonly GuestBuffer _commandPages;
-    private readonly GuestBuffer _trimPages;
     private readonly GuestBuffer _zeroPages;
-    private readonly BlockRequest?[] _slots = new BlockRequest?[AhciCommandMemory.Slots];
-    private readonly BlockRequest?[] _ended = new BlockRequest?[AhciCommandMemory.Slots];
-    private readonly BlockStatus[] _endedStatus = new BlockStatus[AhciCommandMemory.Slots];
-    private readonly long[] _started = new long[AhciCommandMemory.Slots];
+    private readonly BlockRequest?[] _slots = new BlockRequest?[Slots];
+    private readonly BlockRequest?[] _completed = new BlockRequest?[Slots];
+    private readonly BlockStatus[] _completedStatus = new BlockStatus[Slots];
+    private readonly long[] _started = new long[Slots];
     private readonly Lock _lock = new();
     private BlockRequestList _waiting;
     private uint _busy;
@@ -39,22 +35,29 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private uint _traced;
     private int _pluggedThread = -1;
 
-    private AhciPortDriver(AhciPortRegisters registers, DiskGeometry geometry, GuestRam ram, GuestPages pages, TrapCosts costs, ICommandPaths? roads)
+    private AhciPortDriver(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages, TrapCosts costs)
     {
         _costs = costs;
-        _roads = roads;
-        _registers = registers;
+        _paths = mmio as ICommandPaths;
         _pages = pages;
-        _commandPages = pages.Allocate(AhciCommandMemory.RequiredBytes(AhciCommandMemory.Slots));
-        _trimPages = pages.Allocate(AhciCommandMemory.Slots * TrimBytes);
+        _commandPages = pages.Allocate(AhciCommandEngine.RequiredBytes(Slots));
         _zeroPages = pages.Allocate(ZeroBytes);
-        _commands = new AhciCommandMemory(ram.Memory, _commandPages.Address, AhciCommandMemory.Slots);
-        Geometry = geometry;
+        _port = new AhciCommandEngine(mmio, hba, ram.Memory, _commandPages.Address, Slots);
+        try
+        {
+            Geometry = Identify(ram);
+        }
+        catch
+        {
+            Free();
+            throw;
+        }
+        _port.EnableInterrupt();
     }
 
     public DiskGeometry Geometry { get; }
 
-    /// <summary>Whether no request is with it, and no thread in its interrupt handler.</summary>
+    /// <summary>Whether the driver has no request, and no thread is between the two steps of its interrupt handler.</summary>
     internal bool IsIdle
     {
         get
@@ -63,25 +66,10 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         }
     }
 
-    /// <summary>Resets the controller, identifies the disk, and starts the port with its interrupt on.</summary>
+    /// <summary>Resets the controller, identifies the disk, and starts the port with its interrupt enabled.</summary>
     /// <exception cref="IOException">There is no working disk.</exception>
-    internal static AhciPortDriver Start(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages, TrapCosts? costs = null)
-    {
-        var scratch = pages.Allocate(16384);
-        var probe = new PolledAhciDisk(mmio, hba, ram.Memory, scratch.Address, scratch.Length);
-        probe.Start();
-        probe.Stop();
-        pages.Free(scratch);
-
-        var registers = new AhciPortRegisters(mmio, hba.Abar);
-        var geometry = new DiskGeometry(probe.SectorCount, DiskClassDriver.MaxTransferBytes, probe.Serial, IsReadOnly: false);
-        var driver = new AhciPortDriver(registers, geometry, ram, pages, costs ?? new TrapCosts(), mmio as ICommandPaths);
-        registers.StartPort(driver._commands.CommandList, driver._commands.ReceivedFis);
-        registers.WriteHba(HbaRegister.IS, uint.MaxValue);
-        registers.WritePort(PortRegister.PxIE, (uint)(PortInterrupt.DHRS | PortInterrupt.PSS | PortInterrupt.SDBS | Errors));
-        registers.WriteHba(HbaRegister.GHC, (uint)(GlobalHostControl.AE | GlobalHostControl.IE));
-        return driver;
-    }
+    internal static AhciPortDriver Start(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages, TrapCosts? costs = null) =>
+        new(mmio, hba, ram, pages, costs ?? new TrapCosts());
 
     public void Submit(BlockRequest request)
     {
@@ -90,12 +78,11 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         lock (_lock)
         {
             FillOrQueue(request);
-            // While this thread handles an interrupt, what goes on after completions submits more: it is issued at once at the end.
-            if (_pluggedThread != Environment.CurrentManagedThreadId) Issue();
+            IssueUnlessPlugged();
         }
     }
 
-    /// <summary>Takes requests that are linked from the first to the last, and issues as many as it can with one register write.</summary>
+    /// <summary>Submits requests that are linked from the first to the last, and issues as many as fit with one register write.</summary>
     internal void SubmitAll(BlockRequest? request)
     {
         lock (_lock)
@@ -109,30 +96,32 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
                 FillOrQueue(request);
                 request = next;
             }
-            if (_pluggedThread != Environment.CurrentManagedThreadId) Issue();
+            IssueUnlessPlugged();
         }
     }
 
-    /// <summary>The interrupt's handler: ends what the controller has done and gives it what waits. One thread at a time.</summary>
+    /// <summary>Runs an action while no thread of this driver accesses registers.</summary>
+    internal void Exclude(Action action)
+    {
+        lock (_lock) action();
+    }
+
+    /// <summary>The interrupt handler: completes requests and issues queued ones. One thread at a time.</summary>
     internal void HandleInterrupt()
     {
-        int ended;
+        int count;
         lock (_lock)
         {
-            if ((_registers.ReadHba(HbaRegister.IS) & 1) == 0) return;
-            var causes = (PortInterrupt)_registers.ReadPort(PortRegister.PxIS);
-            _registers.WritePort(PortRegister.PxIS, (uint)causes);
-            _registers.WriteHba(HbaRegister.IS, 1);
-            var running = _registers.ReadPort(PortRegister.PxCI);
-            ended = TakeEnded(_issued & ~running);
-            if ((causes & Errors) != 0) ended = Recover(running, ended);
+            if (!_port.TryAcknowledge(out var causes, out var running)) return;
+            count = TakeCompleted(_issued & ~running);
+            if ((causes & AhciCommandEngine.Errors) != 0) count = Recover(running, count);
             _pluggedThread = Environment.CurrentManagedThreadId;
         }
-        for (var i = 0; i < ended; i++)
+        for (var i = 0; i < count; i++)
         {
-            var request = _ended[i]!;
-            _ended[i] = null;
-            request.Complete(_endedStatus[i]);
+            var request = _completed[i]!;
+            _completed[i] = null;
+            request.Complete(_completedStatus[i]);
         }
         lock (_lock)
         {
@@ -144,11 +133,30 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
     public void Dispose()
     {
-        _registers.WritePort(PortRegister.PxIE, 0);
-        _registers.StopPort();
+        _port.DisableInterrupt();
+        _port.Stop();
+        Free();
+    }
+
+    private void Free()
+    {
         _pages.Free(_commandPages);
-        _pages.Free(_trimPages);
         _pages.Free(_zeroPages);
+    }
+
+    private DiskGeometry Identify(GuestRam ram)
+    {
+        var staging = _pages.Allocate(SectorBytes);
+        try
+        {
+            var disk = new PolledAhciDisk(_port, ram.Memory, staging.Address, staging.Length);
+            disk.Start();
+            return new DiskGeometry(disk.SectorCount, DiskClassDriver.MaxTransferBytes, disk.Serial, IsReadOnly: false);
+        }
+        finally
+        {
+            _pages.Free(staging);
+        }
     }
 
     private void FillOrQueue(BlockRequest request)
@@ -168,21 +176,20 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         switch (request.Operation)
         {
             case BlockOperation.Read:
-                _commands.Fill(slot, AtaCommand.ReadDmaExt, request.Sector, request.Bytes / 512, request.Address, request.Bytes, deviceReads: false);
+                _port.PrepareRead(slot, request.Sector, request.Address, request.Bytes);
                 break;
             case BlockOperation.Write:
-                _commands.Fill(slot, AtaCommand.WriteDmaExt, request.Sector, request.Bytes / 512, request.Address, request.Bytes, deviceReads: true);
+                _port.PrepareWrite(slot, request.Sector, request.Address, request.Bytes);
                 break;
             case BlockOperation.WriteZeroes:
-                // ATA has no command for it that every disk knows: zeros are written.
-                _commands.Fill(slot, AtaCommand.WriteDmaExt, request.Sector, request.Bytes / 512, _zeroPages.Address, request.Bytes, deviceReads: true, repeat: ZeroBytes);
+                // ATA has no command for it that every disk supports.
+                _port.PrepareWrite(slot, request.Sector, _zeroPages.Address, request.Bytes, repeat: ZeroBytes);
                 break;
             case BlockOperation.Discard:
-                var range = FillTrim(slot, request.Sector, request.Bytes / 512);
-                _commands.Fill(slot, AtaCommand.DataSetManagement, 0, 1, range, TrimBytes, deviceReads: true, features: 1);
+                _port.PrepareTrim(slot, request.Sector, request.Bytes / SectorBytes);
                 break;
             default:
-                _commands.Fill(slot, AtaCommand.FlushCacheExt, 0, 0, 0, 0, deviceReads: false);
+                _port.PrepareFlush(slot);
                 break;
         }
         if (request.Trace is not { } trace) return;
@@ -190,19 +197,10 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         _traced |= 1u << slot;
     }
 
-    /// <summary>A block of TRIM ranges: 48 bits of sector, 16 of count each (ACS-3 §7.6).</summary>
-    private ulong FillTrim(int slot, ulong sector, int sectors)
+    // While this thread handles an interrupt, continuations submit more requests: they are issued together at its end.
+    private void IssueUnlessPlugged()
     {
-        var payload = _trimPages.Slice(slot * TrimBytes, TrimBytes);
-        payload.Span.Clear();
-        for (var at = 0; sectors > 0; at += sizeof(ulong))
-        {
-            var here = Math.Min(sectors, TrimRangeSectors);
-            payload.Window.Write(at, sector | (ulong)here << 48);
-            sector += (ulong)here;
-            sectors -= here;
-        }
-        return payload.Address;
+        if (_pluggedThread != Environment.CurrentManagedThreadId) Issue();
     }
 
     private void Issue()
@@ -210,8 +208,8 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         if (_filled == 0) return;
         var filled = _filled;
         _filled = 0;
-        _registers.WritePort(PortRegister.PxCI, filled);
-        // Under the lock, so that no interrupt finds a command issued that PxCI does not show yet.
+        _port.Issue(filled);
+        // Under the lock, so that the interrupt handler finds no command in _issued that PxCI does not show yet.
         _issued |= filled;
         if (_traced != 0) NoteIssued(_traced & filled);
     }
@@ -223,48 +221,46 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         {
             var slot = BitOperations.TrailingZeroCount(slots);
             if (_slots[slot]?.Trace is not { } trace) continue;
-            if (_roads is { HasShunt: true })
+            if (_paths is { HasShunt: true })
             {
                 trace.Pass(Hop.Shunt);
-                trace.Decide(_roads.RoadOf(slot) == RequestPath.Ring ? ShuntDecision.Diverted : ShuntDecision.NotAccepted, "below-port");
+                trace.Decide(_paths.PathOf(slot) == RequestPath.Ring ? ShuntDecision.Diverted : ShuntDecision.NotAccepted, "below-port");
             }
             trace.Pass(Hop.Issued);
         }
     }
 
-    private int TakeEnded(uint slots)
+    private int TakeCompleted(uint slots)
     {
         var count = 0;
         for (; slots != 0; slots &= slots - 1)
         {
             var slot = BitOperations.TrailingZeroCount(slots);
             var request = _slots[slot]!;
-            var moved = request.Operation is BlockOperation.Read or BlockOperation.Write or BlockOperation.WriteZeroes ? request.Bytes : 0;
-            End(slot, moved == 0 || _commands.BytesMoved(slot) == moved ? BlockStatus.Ok : BlockStatus.IoError, ref count);
+            var isTransfer = request.Operation is BlockOperation.Read or BlockOperation.Write or BlockOperation.WriteZeroes;
+            Take(slot, !isTransfer || _port.HasMoved(slot, request.Bytes) ? BlockStatus.Ok : BlockStatus.IoError, ref count);
         }
         return count;
     }
 
-    /// <summary>Restarts the port after an error (AHCI 1.3.1 §6.2.2.1): the command it stopped at failed, the others are issued again.</summary>
-    private int Recover(uint running, int ended)
+    // The command at which the port stopped failed; the others are issued again.
+    private int Recover(uint running, int count)
     {
-        var failed = (int)(_registers.ReadPort(PortRegister.PxCMD) >> PortCommandFields.CCSShift & 0x1F);
-        _registers.StopPort();
-        _registers.StartPort(_commands.CommandList, _commands.ReceivedFis);
-        if ((_issued & running & 1u << failed) != 0) End(failed, BlockStatus.IoError, ref ended);
+        var failed = _port.Recover();
+        if ((_issued & running & 1u << failed) != 0) Take(failed, BlockStatus.IoError, ref count);
         _filled |= _issued;
         _issued = 0;
-        return ended;
+        return count;
     }
 
-    private void End(int slot, BlockStatus status, ref int count)
+    private void Take(int slot, BlockStatus status, ref int count)
     {
         var request = _slots[slot]!;
         request.Trace?.Pass(Hop.Noticed);
-        if (_roads?.RoadOf(slot) == RequestPath.Ring) request.RequestPath = RequestPath.Ring;
+        if (_paths?.PathOf(slot) == RequestPath.Ring) request.RequestPath = RequestPath.Ring;
         if (status == BlockStatus.Ok) _costs.Note(request.Operation, request.Bytes, Stopwatch.GetTimestamp() - _started[slot]);
-        _ended[count] = request;
-        _endedStatus[count++] = status;
+        _completed[count] = request;
+        _completedStatus[count++] = status;
         _slots[slot] = null;
         _busy &= ~(1u << slot);
         _issued &= ~(1u << slot);

@@ -1,15 +1,17 @@
+using VmShunt.Ring.Memory;
+
 namespace VmShunt.Guest.Emulating;
 
 /// <summary>
-/// Whether queries may discover an emulated disk. The shunt's other function: while it diverts to an enlightened stack,
-/// nobody is to find what is below it. A query reads one reference, so it sees all of the disk or nothing of it. Any thread.
+/// Whether queries find an emulated disk. While the shunt diverts to an enlightened stack it hides the disk below it. A
+/// query loads one reference, so it finds all of the disk or nothing. Any thread.
 /// </summary>
 internal sealed class DiskVisibility
 {
-    /// <summary>What queries see, from one change to the next.</summary>
-    /// <param name="IsShunted">The disk is there in an enlightened stack.</param>
-    /// <param name="IsHidden">The emulated disk is not to be found.</param>
-    /// <param name="Generation">Counts how often it was hidden and shown.</param>
+    /// <summary>What queries find between two changes.</summary>
+    /// <param name="IsShunted">The disk is available in an enlightened stack.</param>
+    /// <param name="IsHidden">Queries do not find the emulated disk.</param>
+    /// <param name="Generation">Counts how often the disk was hidden or shown.</param>
     internal sealed record View(bool IsShunted, bool IsHidden, int Generation);
 
     private readonly Lock _lock = new();
@@ -17,34 +19,34 @@ internal sealed class DiskVisibility
     private bool _isSuppressing = true;
     private long _suppressed;
 
-    /// <summary>What queries see now.</summary>
-    internal View Now => _now;
+    /// <summary>What queries find now.</summary>
+    internal View Now => Ordered.Load(ref _now);
 
-    /// <summary>Queries that would have found the disk, or something of it, and did not.</summary>
+    /// <summary>Queries that were answered as if the disk did not exist.</summary>
     internal long Suppressed => Interlocked.Read(ref _suppressed);
 
-    /// <summary>Says whether the shunt hides the disk at all.</summary>
+    /// <summary>Sets whether the shunt hides the disk at all.</summary>
     internal void Suppress(bool isSuppressing)
     {
         lock (_lock)
         {
             _isSuppressing = isSuppressing;
-            Follow(_now.IsShunted);
+            Update(_now.IsShunted);
         }
     }
 
-    /// <summary>Says whether the disk can be had in an enlightened stack now, and so need not be found here.</summary>
+    /// <summary>Sets whether the disk is available in an enlightened stack.</summary>
     internal void NoteShunted(bool isShunted)
     {
-        lock (_lock) Follow(isShunted);
+        lock (_lock) Update(isShunted);
     }
 
     internal void NoteSuppressed() => Interlocked.Increment(ref _suppressed);
 
-    private void Follow(bool isShunted)
+    private void Update(bool isShunted)
     {
         var isHidden = _isSuppressing && isShunted;
         var next = new View(isShunted, isHidden, _now.Generation + (isHidden != _now.IsHidden ? 1 : 0));
-        if (next != _now) Interlocked.Exchange(ref _now, next);
+        if (next != _now) Ordered.Store(ref _now, next);
     }
 }

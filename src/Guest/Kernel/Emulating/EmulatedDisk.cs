@@ -5,63 +5,67 @@ using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Guest.Machine;
-using VmShunt.Guest.Mode;
-using VmShunt.Guest.Shunt.AtRegisters;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Emulating;
 
 /// <summary>
-/// The emulating stack of one disk, with what belongs to it: class driver-em, the port with its driver, the interrupt, and
-/// the crash path beside it. The shunt (<see cref="ShuntInstallation"/>) belongs to the disk and not to one stack: it
-/// is in the way of every class driver that is put on the disk, whoever builds that, and whoever drives the port.
+/// The emulating stack of one disk: class driver (emulating), the port with its driver, the interrupt, and the crash path.
+/// A shunt is put into <see cref="Layers"/> or, with <see cref="Exchange"/>, in front of the registers. It belongs to the
+/// disk: every class driver on the disk passes it, and every driver of the port.
 /// </summary>
 internal sealed class EmulatedDisk : IDisposable
 {
-    private readonly GuestRam _ram;
     private readonly GuestPages _pages;
-    private readonly CrashGate _crash;
     private readonly Lock _joining = new();
     private int _stacks;
+    private bool _isRemoved;
 
     private EmulatedDisk(AhciHba hba, MachineProcessors processors, GuestRam ram, GuestPages pages, CrashGate crash, Action<Exception> machineCheck)
     {
         Hba = hba;
         Processors = processors;
-        _ram = ram;
+        Ram = ram;
         _pages = pages;
-        _crash = crash;
-        Port = new EmulatedPort(new DiskGeometry(0, DiskClassDriver.SectorBytes, "", false));
+        Crash = crash;
+        MachineCheck = machineCheck;
+        Port = new EmulatedPort(new DiskGeometry(0, DiskClassDriver.SectorBytes, "", false), processors);
         Layers = new StackLayers(Port);
-        Registers = new RegisterShunt(processors, hba.Abar, ram.Memory, crash, machineCheck);
-        Registers.Connect(Port.HandleInterrupt);
         Disk = BuildClassDriver();
     }
 
     /// <summary>The controller.</summary>
     internal AhciHba Hba { get; }
 
-    /// <summary>What queries and people call the disk: sda is that of the first controller.</summary>
+    /// <summary>The disk's name: sda is on the first controller.</summary>
     internal string Name => NameOf(Hba);
 
-    /// <summary>What queries and people call a controller's disk.</summary>
+    /// <summary>The name of a controller's disk.</summary>
     internal static string NameOf(AhciHba hba) => $"sd{(char)('a' + hba.Device - 1)}";
 
     internal MachineProcessors Processors { get; }
 
-    /// <summary>The port.</summary>
+    internal GuestRam Ram { get; }
+
+    /// <summary>Stops the disk's threads when the machine crashes.</summary>
+    internal CrashGate Crash { get; }
+
+    /// <summary>Called when the machine fails under one of the disk's threads.</summary>
+    internal Action<Exception> MachineCheck { get; }
+
     internal EmulatedPort Port { get; }
 
-    /// <summary>The controller's registers as port drivers reach them: the place for a shunt below the port driver.</summary>
-    internal RegisterShunt Registers { get; }
+    /// <summary>The controller's registers as port drivers reach them.</summary>
+    internal RegisterPath Registers => Port.Registers;
 
-    /// <summary>The places for a shunt above it.</summary>
+    /// <summary>The positions for a shunt above the port driver.</summary>
     internal StackLayers Layers { get; }
 
-    /// <summary>The kernel's class driver-em.</summary>
+    /// <summary>The kernel's class driver (emulating).</summary>
     internal DiskClassDriver Disk { get; }
 
-    /// <summary>Whether queries may find the disk.</summary>
+    /// <summary>Whether queries of applications find the disk.</summary>
     internal DiskVisibility Visibility { get; } = new();
 
     internal IReadOnlyList<GptPartition> Partitions { get; private set; } = [];
@@ -69,10 +73,10 @@ internal sealed class EmulatedDisk : IDisposable
     /// <summary>Null where <see cref="PrepareCrash"/> was not called.</summary>
     internal CrashPath? CrashPath { get; private set; }
 
-    /// <summary>Whether <see cref="Remove"/> took the stack away.</summary>
-    internal bool IsRemoved { get; private set; }
+    /// <summary>Whether the kernel's stack was removed.</summary>
+    internal bool IsRemoved => Ordered.Load(ref _isRemoved);
 
-    /// <summary>Readies the stack on a controller whose port nobody drives yet: that is <see cref="JoinPort"/>.</summary>
+    /// <summary>Prepares the stack on a controller whose port has no driver until <see cref="JoinPort"/>.</summary>
     internal static EmulatedDisk Attach(
         AhciHba hba, MachineProcessors processors, InterruptProcessor interrupts, GuestRam ram, GuestPages pages, CrashGate crash, Action<Exception> machineCheck)
     {
@@ -81,7 +85,7 @@ internal sealed class EmulatedDisk : IDisposable
         return disk;
     }
 
-    /// <summary>Readies the crash path, which reads the partition table; before anybody drives the port.</summary>
+    /// <summary>Prepares the crash path, which reads the partition table. Before the port has a driver.</summary>
     /// <exception cref="IOException">There is no working disk.</exception>
     internal void PrepareCrash(IMachine machine, Hypervisor? hypervisor)
     {
@@ -89,27 +93,27 @@ internal sealed class EmulatedDisk : IDisposable
         Partitions = CrashPath.FindPartitions();
     }
 
-    /// <summary>A class driver on this disk: its requests meet the shunt.</summary>
-    internal DiskClassDriver BuildClassDriver(string stackName = "emulating") => new(Layers, _crash) { StackName = stackName };
+    /// <summary>Builds a class driver on this disk; its requests pass the shunt.</summary>
+    internal DiskClassDriver BuildClassDriver(string stackName = "emulating") => new(Layers, Crash) { StackName = stackName };
 
     /// <summary>
-    /// A stack more is on the port. If nobody drives it, a new port driver-em over these registers does from now on;
-    /// otherwise the stack shares the one that is there: a port has one command list, and so one driver at a time.
+    /// Adds a stack to the port. If the port has no driver, it gets a new one that uses <paramref name="registers"/>;
+    /// otherwise the stack shares the driver.
     /// </summary>
-    /// <returns>Whether the new driver drives the port.</returns>
+    /// <returns>Whether the port got a new driver.</returns>
     /// <exception cref="IOException">There is no working disk.</exception>
     internal bool JoinPort(IMmio registers)
     {
         lock (_joining)
         {
             var isFree = !Port.IsDriven;
-            if (isFree) Port.Drive(AhciPortDriver.Start(registers, Hba, _ram, _pages, Port.Costs));
+            if (isFree) Port.Drive(AhciPortDriver.Start(registers, Hba, Ram, _pages, Port.Costs));
             _stacks++;
             return isFree;
         }
     }
 
-    /// <summary>A stack is gone from the port, with nothing in flight. With the last one its driver goes, and the port is free.</summary>
+    /// <summary>Removes a stack, which has no request in flight, from the port. The last one releases the port.</summary>
     internal void LeavePort()
     {
         lock (_joining)
@@ -118,24 +122,29 @@ internal sealed class EmulatedDisk : IDisposable
         }
     }
 
+    /// <summary>Puts a layer between the port driver and the registers, or with null removes it, while requests keep coming.</summary>
+    internal void Exchange(IRegisterLayer? layer)
+    {
+        lock (_joining) Port.Exchange(layer);
+    }
+
     /// <summary>
-    /// Takes the kernel's stack away: requests inside end, later ones are refused. The port goes to whoever builds the next
-    /// stack, unless another is on it; the shunt stays.
-    /// The crash path goes with the stack: its dump would take the same road. Not from a completion's thread.
+    /// Removes the kernel's stack: its requests complete, later ones are refused. The shunt stays, and the port is free for
+    /// the next stack unless another one uses it. The crash path can dump no longer, because it would use this stack's
+    /// controller. Not from a completion's thread.
     /// </summary>
     internal void Remove()
     {
         Disk.Close();
         LeavePort();
         CrashPath?.GiveUp();
-        IsRemoved = true;
+        Ordered.Store(ref _isRemoved, true);
     }
 
     public void Dispose()
     {
-        Port.Release();
-        // What waits for a road gets none any more.
+        lock (_joining) Port.Release();
+        // Held requests fail: no driver comes any more.
         Port.Detour(new RefusingDriver(Port.Geometry));
-        Registers.Dispose();
     }
 }

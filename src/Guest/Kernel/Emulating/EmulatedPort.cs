@@ -1,80 +1,119 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Emulating;
 
 /// <summary>
-/// The place below the shunt: one port of the emulated controller, which one driver at a time drives. Its command list is
-/// one, so its driver is one; whoever else builds a stack on it shares that driver. While nobody drives it, requests that
-/// come here go where <see cref="Detour"/> says, or wait until there is a way. Any thread.
+/// The bottom of the emulating stack: one port of the emulated controller. It has one command list and so one driver at a
+/// time, which all stacks on the disk share. While it has no driver, requests go to <see cref="Detour"/>'s target, or are
+/// held until there is one. Any thread.
 /// </summary>
-/// <param name="geometry">What is known of the disk while nobody drives it.</param>
-internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver, IBatchSubmitter
+internal sealed class EmulatedPort : IPortDriver, IBatchSubmitter
 {
     private readonly Lock _lock = new();
-    private DiskGeometry _geometry = geometry;
+    private DiskGeometry _geometry;
     private AhciPortDriver? _driver;
     private AhciPortDriver? _interrupted;
     private IBlockDriver? _detour;
     private BlockRequestList _held;
+    private bool _isExchanging;
     private int _submitting, _handling;
 
-    public DiskGeometry Geometry => _geometry;
+    /// <param name="geometry">The disk's geometry until a driver has identified it.</param>
+    /// <param name="machine">Reaches the registers.</param>
+    internal EmulatedPort(DiskGeometry geometry, IMmio machine)
+    {
+        _geometry = geometry;
+        Registers = new RegisterPath(machine, HandleInterrupt);
+    }
 
-    /// <summary>How long commands take, whoever drives the port.</summary>
+    public DiskGeometry Geometry => Ordered.Load(ref _geometry);
+
+    /// <summary>The registers as port drivers reach them.</summary>
+    internal RegisterPath Registers { get; }
+
+    /// <summary>Measured latencies of commands, by whichever driver executed them.</summary>
     internal TrapCosts Costs { get; } = new();
 
-    /// <summary>Whether it has a driver.</summary>
-    internal bool IsDriven => _driver is not null;
+    /// <summary>Whether the port has a driver.</summary>
+    internal bool IsDriven => Ordered.Load(ref _interrupted) is not null;
 
-    /// <summary>Gives the port to a driver, which this object owns from now on.</summary>
-    /// <exception cref="InvalidOperationException">It has one.</exception>
+    /// <summary>Gives the port a driver, which the port disposes of in <see cref="Release"/>.</summary>
+    /// <exception cref="InvalidOperationException">The port has a driver.</exception>
     internal void Drive(AhciPortDriver driver)
     {
         lock (_lock)
         {
-            if (_driver is not null) throw new InvalidOperationException("the port has a driver; only its owner can give it up");
-            _geometry = driver.Geometry;
+            if (_driver is not null) throw new InvalidOperationException("the port has a driver already; release the port first");
+            Ordered.Store(ref _geometry, driver.Geometry);
             Interlocked.Exchange(ref _interrupted, driver);
             Interlocked.Exchange(ref _driver, driver);
         }
-        GiveHeld();
+        SubmitHeld();
     }
 
-    /// <summary>Takes the port from its driver, once what that has is done. Not from a completion's thread.</summary>
+    /// <summary>Waits for the requests in flight and disposes of the driver. Not from a completion's thread.</summary>
     internal void Release()
     {
-        AhciPortDriver? driver;
-        lock (_lock) driver = Interlocked.Exchange(ref _driver, null);
-        if (driver is null) return;
-        // A request is with the driver, or its thread has seen that there is none.
-        Wait(ref _submitting);
-        // Until then the interrupt is the driver's.
+        if (StopSubmitting() is not { } driver) return;
+        // Until the driver is idle it needs the interrupt.
         SpinWait.SpinUntil(() => driver.IsIdle);
         Interlocked.Exchange(ref _interrupted, null);
-        Wait(ref _handling);
+        Await(ref _handling);
         driver.Dispose();
     }
 
-    /// <summary>Says where requests go while nobody drives the port; null: they wait.</summary>
+    /// <summary>
+    /// Exchanges the layer between the port's driver and its registers while no command is in flight: later requests are
+    /// held meanwhile, so none is lost, repeated or failed. Not from a completion's thread, nor during <see cref="Drive"/>
+    /// or <see cref="Release"/>.
+    /// </summary>
+    /// <param name="layer">The layer to put in; null for none.</param>
+    internal void Exchange(IRegisterLayer? layer)
+    {
+        lock (_lock) _isExchanging = true;
+        var driver = StopSubmitting();
+        try
+        {
+            if (driver is not null) SpinWait.SpinUntil(() => driver.IsIdle);
+            Registers.Layer?.Retire();
+            // The interrupt handler may still run for an interrupt of a completed command, but not inside the driver's lock.
+            if (driver is null) Put();
+            else driver.Exclude(Put);
+            // The handler runs on one thread at a time; the new layer may call it from threads of its own.
+            Registers.AwaitHandlers();
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _isExchanging = false;
+                Interlocked.Exchange(ref _driver, driver);
+            }
+        }
+        SubmitHeld();
+
+        void Put()
+        {
+            layer?.Adopt();
+            Registers.Exchange(layer);
+        }
+    }
+
+    /// <summary>Sets where requests go while the port has no driver; null: they are held.</summary>
     internal void Detour(IBlockDriver? to)
     {
         lock (_lock) _detour = to;
-        GiveHeld();
-    }
-
-    /// <summary>The port's interrupt.</summary>
-    internal void HandleInterrupt()
-    {
-        Interlocked.Increment(ref _handling);
-        _interrupted?.HandleInterrupt();
-        Interlocked.Decrement(ref _handling);
+        SubmitHeld();
     }
 
     public void Submit(BlockRequest request)
     {
         if (BatchSubmission.TryKeep(this, request)) return;
+        // Counted before the driver is loaded: StopSubmitting then misses no thread that uses it.
         Interlocked.Increment(ref _submitting);
-        var driver = _driver;
+        var driver = Ordered.Load(ref _driver);
         if (driver is not null) driver.Submit(request);
         Interlocked.Decrement(ref _submitting);
         if (driver is null) Hold(request);
@@ -84,7 +123,7 @@ internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver, IBatchS
     {
         var request = BlockRequestList.Reverse(newest);
         Interlocked.Increment(ref _submitting);
-        var driver = _driver;
+        var driver = Ordered.Load(ref _driver);
         driver?.SubmitAll(request);
         Interlocked.Decrement(ref _submitting);
         if (driver is not null) return;
@@ -96,35 +135,63 @@ internal sealed class EmulatedPort(DiskGeometry geometry) : IPortDriver, IBatchS
         }
     }
 
+    /// <summary>The driver's interrupt handler, for the register path and for a layer in it.</summary>
+    internal void HandleInterrupt()
+    {
+        // Counted before the driver is loaded, as in Submit.
+        Interlocked.Increment(ref _handling);
+        try
+        {
+            Ordered.Load(ref _interrupted)?.HandleInterrupt();
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _handling);
+        }
+    }
+
+    /// <summary>From here on requests are held. Returns when no thread submits to the driver any more.</summary>
+    /// <returns>The driver, which may have requests in flight; null when there was none.</returns>
+    private AhciPortDriver? StopSubmitting()
+    {
+        AhciPortDriver? driver;
+        lock (_lock) driver = Interlocked.Exchange(ref _driver, null);
+        if (driver is not null) Await(ref _submitting);
+        return driver;
+    }
+
     private void Hold(BlockRequest request)
     {
-        bool hasWay;
+        bool hasTarget;
         lock (_lock)
         {
             _held.Add(request);
-            // It may have a driver by now.
-            hasWay = _driver is not null || _detour is not null;
+            // The port may have a driver by now.
+            hasTarget = Target is not null;
         }
-        // On a thread of its own: a detour that is just being lost gives the request back to here.
-        if (hasWay) ThreadPool.UnsafeQueueUserWorkItem(static port => port.GiveHeld(), this, preferLocal: false);
+        // On another thread: a detour whose bus is just being lost submits the request here again.
+        if (hasTarget) ThreadPool.UnsafeQueueUserWorkItem(static port => port.SubmitHeld(), this, preferLocal: false);
     }
 
-    private void GiveHeld()
+    private void SubmitHeld()
     {
-        IBlockDriver? way;
+        IBlockDriver? target;
         BlockRequestList held;
         lock (_lock)
         {
-            way = _driver is not null ? this : _detour;
-            if (way is null) return;
+            target = Target;
+            if (target is null) return;
             (held, _held) = (_held, default);
         }
-        while (held.TakeFirst() is { } request) way.Submit(request);
+        while (held.TakeFirst() is { } request) target.Submit(request);
     }
 
-    private static void Wait(ref int threads)
+    // Where held requests go. Under the lock.
+    private IBlockDriver? Target => _isExchanging ? null : _driver is not null ? this : _detour;
+
+    private static void Await(ref int threads)
     {
         var wait = new SpinWait();
-        while (Interlocked.CompareExchange(ref threads, 0, 0) != 0) wait.SpinOnce();
+        while (Ordered.Load(ref threads) != 0) wait.SpinOnce();
     }
 }

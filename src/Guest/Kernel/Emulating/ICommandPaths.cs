@@ -2,15 +2,12 @@ using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Emulating;
 
-/// <summary>
-/// Registers below which a shunt may be: they can say which road a command took. Nothing that a driver does depends on it;
-/// it is for those who ask about a request.
-/// </summary>
+/// <summary>Registers that a shunt may intercept: report the path that each command took. For traces and counters only.</summary>
 internal interface ICommandPaths
 {
-    /// <summary>Whether a shunt looks at commands.</summary>
+    /// <summary>Whether a shunt diverts commands.</summary>
     bool HasShunt { get; }
 
-    /// <summary>The road of the command that was last issued in a slot.</summary>
-    RequestPath RoadOf(int slot);
+    /// <summary>The path of the last command issued in a slot.</summary>
+    RequestPath PathOf(int slot);
 }

@@ -1,35 +1,36 @@
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Enlightened;
 
 /// <summary>
-/// Has the guest follow its bus: when a channel was lost, or the hypervisor says by interrupt that offers have come or
-/// gone, the mode is looked at anew, on a thread of its own.
+/// Makes the guest follow its bus: when a channel is lost, or an interrupt of the hypervisor reports that offers have
+/// changed, it runs a settling function on its own thread, with retries.
 /// </summary>
 internal sealed class BusWatch : IDisposable
 {
-    private const int FirstPauseMilliseconds = 20, LongestPauseMilliseconds = 2000;
+    private const int FirstRetryMilliseconds = 20, LongestRetryMilliseconds = 2000;
 
-    private readonly AutoResetEvent _news = new(initialState: false);
+    private readonly AutoResetEvent _changed = new(initialState: false);
     private bool _ending;
     private Thread? _thread;
 
-    /// <summary>Something has changed. Any thread, also an interrupt's; never waits.</summary>
-    internal void Note() => _news.Set();
+    /// <summary>Notes a change. Any thread, also the interrupt processor's; never blocks.</summary>
+    internal void Note() => _changed.Set();
 
-    /// <summary>Starts to watch.</summary>
-    /// <param name="settle">Looks, and does what is to be done; false: not done, and worth another try.</param>
+    /// <summary>Starts the thread.</summary>
+    /// <param name="settle">Follows the bus; false when another try may succeed.</param>
     internal void Start(Func<bool> settle)
     {
         _thread = new Thread(() => Run(settle)) { IsBackground = true, Name = "bus watch" };
         _thread.Start();
     }
 
-    /// <summary>Returns when it does nothing any more.</summary>
+    /// <summary>Returns when the thread has exited.</summary>
     public void Dispose()
     {
-        Interlocked.Exchange(ref _ending, true);
-        _news.Set();
+        Ordered.Store(ref _ending, true);
+        _changed.Set();
         _thread?.Join();
     }
 
@@ -38,16 +39,16 @@ internal sealed class BusWatch : IDisposable
         var pause = Timeout.Infinite;
         while (true)
         {
-            if (_news.WaitOne(pause)) pause = Timeout.Infinite;
-            if (_ending) return;
+            if (_changed.WaitOne(pause)) pause = Timeout.Infinite;
+            if (Ordered.Load(ref _ending)) return;
             try
             {
                 if (settle()) pause = Timeout.Infinite;
-                else pause = pause == Timeout.Infinite ? FirstPauseMilliseconds : Math.Min(2 * pause, LongestPauseMilliseconds);
+                else pause = pause == Timeout.Infinite ? FirstRetryMilliseconds : Math.Min(2 * pause, LongestRetryMilliseconds);
             }
             catch (IOException e) when (e is HypervisorLostException or MachineCheckException)
             {
-                // The machine is gone; whoever runs on its processors says so.
+                // The machine has failed; the threads on its processors report it.
                 return;
             }
         }

@@ -3,12 +3,12 @@ using VmShunt.BlockDriver.Requests;
 namespace VmShunt.Guest.Enlightened;
 
 /// <summary>
-/// The enlightened stack of one disk: class driver-en, reverse shunt, port driver-en. Once made it stays, whatever the mode and the
-/// bus, so that whoever uses it may go on.
+/// The enlightened stack of one disk: class driver (enlightened), reverse shunt, port driver (enlightened). It stays when
+/// the bus is lost, so that applications can keep using it.
 /// </summary>
 internal sealed class EnlightenedStack
 {
-    /// <param name="away">Takes requests that the bus cannot: port driver-em.</param>
+    /// <param name="away">Takes requests that the bus cannot: the emulated port.</param>
     /// <param name="crash">Stops requests when the machine crashes.</param>
     internal EnlightenedStack(IPortDriver away, CrashGate crash)
     {
@@ -18,15 +18,15 @@ internal sealed class EnlightenedStack
         Top = new ClassDriverEntry(Disk, Shunt, Port);
     }
 
-    /// <summary>Class driver-en.</summary>
+    /// <summary>The class driver (enlightened).</summary>
     internal DiskClassDriver Disk { get; }
 
     internal ReverseShunt Shunt { get; }
 
-    /// <summary>Port driver-en.</summary>
+    /// <summary>The port driver (enlightened).</summary>
     internal VirtioBlkPortDriver Port { get; }
 
-    /// <summary>Class driver-en as a shunt above class driver-em sees it.</summary>
+    /// <summary>The class driver (enlightened) as the target of a shunt above the class driver (emulating).</summary>
     internal IEnlightenedEntry Top { get; }
 
     private sealed class ClassDriverEntry(IBlockDriver disk, ReverseShunt shunt, VirtioBlkPortDriver port) : IEnlightenedEntry

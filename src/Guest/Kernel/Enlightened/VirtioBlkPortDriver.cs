@@ -1,54 +1,55 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Shunt.Modes;
-using VmShunt.Ring.VirtioBlk;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Enlightened;
 
 /// <summary>
-/// Port driver-en: the bottom of the enlightened stack. It knows that it is in a VM, and its requests go to VM-H over the
-/// bus. While the bus is away, for requests that a lost bus gives back, and for classes of requests that VM-H does not do
-/// on the ring, the emulating stack takes them.
+/// The port driver (enlightened): sends requests to VM-H over the ring. The emulating stack takes requests while there is
+/// no bus, requests that a lost bus rejects, and request types that VM-H does not support on the ring.
 /// </summary>
 /// <param name="away">Takes requests that the bus cannot.</param>
 internal sealed class VirtioBlkPortDriver(IPortDriver away) : IPortDriver, IEnlightenedEntry
 {
     private BusChannel? _channel;
     private DiskGeometry _geometry = away.Geometry;
-    private RequestTypes _implemented = RequestTypes.All;
+    private ShuntSwitch? _commanded;
 
-    public DiskGeometry Geometry => _channel?.Geometry ?? _geometry;
+    public DiskGeometry Geometry => Ordered.Load(ref _channel)?.Geometry ?? Ordered.Load(ref _geometry);
 
-    public bool IsPresent => _channel is not null;
+    public bool IsPresent => Ordered.Load(ref _channel) is not null;
 
-    /// <summary>The shunt that this driver commands, or null.</summary>
-    internal ShuntSwitch? Commanded { get; set; }
+    /// <summary>The switch of the shunt that this driver commands, or null.</summary>
+    internal ShuntSwitch? Commanded
+    {
+        get => Ordered.Load(ref _commanded);
+        set => Ordered.Store(ref _commanded, value);
+    }
 
-    /// <summary>From now on requests go to a channel, which stays the caller's.</summary>
+    /// <summary>Submits requests to a channel from now on; the caller owns the channel.</summary>
     internal void Attach(BusChannel channel)
     {
-        _geometry = channel.Geometry;
-        _implemented = channel.Implemented;
-        Interlocked.Exchange(ref _channel, channel);
+        Ordered.Store(ref _geometry, channel.Geometry);
+        Ordered.Store(ref _channel, channel);
         Commanded?.Divert();
     }
 
-    /// <summary>From now on no request goes to a channel; those that did may still be there.</summary>
+    /// <summary>Submits no more requests to the channel; earlier ones may still be in flight there.</summary>
     internal void Detach()
     {
         Commanded?.PassDown();
-        Interlocked.Exchange(ref _channel, null);
+        Ordered.Store(ref _channel, null);
     }
 
     public void Submit(BlockRequest request)
     {
         request.Trace?.Pass(Hop.PortDriverEn);
         request.Fallback ??= away;
-        if (_channel is { } channel && IsImplemented(request)) channel.Submit(request);
+        if (Ordered.Load(ref _channel) is { } channel && channel.Implemented.Includes(request.Operation)) channel.Submit(request);
         else request.Reject();
     }
 
-    public bool TryAccept(BlockRequest request) => _channel is { } channel && IsImplemented(request) && channel.TrySubmit(request);
-
-    private bool IsImplemented(BlockRequest request) => ((int)_implemented >> (int)request.Operation & 1) != 0;
+    public bool TryAccept(BlockRequest request) =>
+        Ordered.Load(ref _channel) is { } channel && channel.Implemented.Includes(request.Operation) && channel.TrySubmit(request);
 }

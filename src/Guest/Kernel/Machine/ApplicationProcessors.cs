@@ -3,19 +3,19 @@ using VmShunt.BlockDriver.Requests;
 namespace VmShunt.Guest.Machine;
 
 /// <summary>
-/// The processors that applications run on: a thread each, which runs what is posted to it, and on which an application's
-/// asynchronous work goes on after each wait. Any thread may start work.
+/// The processors that applications run on. Each has a thread that runs posted work and the continuations of asynchronous
+/// work. Any thread may start work.
 /// </summary>
 internal sealed class ApplicationProcessors
 {
     private readonly Scheduler[] _processors;
     private readonly CrashGate _crash;
 
-    /// <param name="count">How many.</param>
-    /// <param name="machine">Where the processors come from; null without a machine, where only the threads are there.</param>
-    /// <param name="firstAccess">An address of the machine that each reads when it starts, so that its registers are known.</param>
+    /// <param name="count">The number of processors.</param>
+    /// <param name="machine">Starts the processors; null without a machine, which has threads only.</param>
+    /// <param name="firstAccess">A device register that each processor reads when it starts, so that a dump has its state.</param>
     /// <param name="crash">Stops them when the machine crashes.</param>
-    /// <param name="fault">Told what an application's thread dies of.</param>
+    /// <param name="fault">Called with the exception that ends an application's thread.</param>
     internal ApplicationProcessors(int count, MachineProcessors? machine, ulong firstAccess, CrashGate crash, Action<Exception> fault)
     {
         _crash = crash;
@@ -24,33 +24,33 @@ internal sealed class ApplicationProcessors
 
     internal int Count => _processors.Length;
 
-    /// <summary>Runs work on one of them.</summary>
-    /// <param name="number">Any number; it is taken modulo the processors.</param>
+    /// <summary>Runs work on a processor.</summary>
+    /// <param name="number">Any number, taken modulo the processors.</param>
     /// <param name="work">The work.</param>
-    /// <returns>Its end.</returns>
+    /// <returns>Completes with the work.</returns>
     internal Task Run(int number, Func<Task> work)
     {
-        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var completion = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _processors[number % _processors.Length].Post(
             async void (_) =>
             {
                 try
                 {
                     await work();
-                    ended.SetResult();
+                    completion.SetResult();
                 }
                 catch (Exception e)
                 {
-                    ended.SetException(e);
+                    completion.SetException(e);
                 }
             },
             null);
-        return ended.Task;
+        return completion.Task;
     }
 
-    /// <summary>Runs work that blocks, on a thread of its own. It has no processor: its register accesses go by the one that such threads share.</summary>
+    /// <summary>Runs work that blocks, on its own thread. Its register accesses use the shared processor.</summary>
     /// <param name="work">The work; it awaits nothing.</param>
-    /// <returns>Its end.</returns>
+    /// <returns>Completes with the work.</returns>
     internal Task RunAlone(Func<Task> work) => Task.Factory.StartNew(
         () =>
         {

@@ -1,9 +1,10 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Machine;
 
-/// <summary>The processor that handles interrupts: it halts until one is injected, runs the handler, and halts again.</summary>
+/// <summary>The processor that handles interrupts: it halts until one is injected, runs its handler, and halts again.</summary>
 internal sealed class InterruptProcessor
 {
     private const int Vectors = 256;
@@ -21,7 +22,7 @@ internal sealed class InterruptProcessor
     }
 
     /// <summary>Sets the handler of a vector. Any thread.</summary>
-    internal void Handle(int vector, Action handler) => Interlocked.Exchange(ref _handlers[vector], handler);
+    internal void Handle(int vector, Action handler) => Ordered.Store(ref _handlers[vector], handler);
 
     internal void Start() => new Thread(Run) { IsBackground = true, Name = "interrupts" }.Start();
 
@@ -36,7 +37,7 @@ internal sealed class InterruptProcessor
                 var vector = _processor.Halt();
                 _crash.Enter();
                 _crash.ParkIfCrashed();
-                if ((uint)vector < Vectors) _handlers[vector]?.Invoke();
+                if ((uint)vector < Vectors) Ordered.Load(ref _handlers[vector])?.Invoke();
             }
         }
         catch (Exception e)

@@ -6,6 +6,6 @@ namespace VmShunt.Guest.Machine;
 /// <summary>The RAM of a machine, as block drivers use it.</summary>
 internal static class MachineMemory
 {
-    /// <summary>Describes the machine's RAM without taking ownership of it.</summary>
+    /// <summary>Describes the machine's RAM; the machine stays its owner.</summary>
     internal static GuestRam Ram(this IMachine machine) => new(machine.Memory, machine.MemoryFile, machine.Parts, machine.RamBytes);
 }

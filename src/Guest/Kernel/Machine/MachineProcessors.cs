@@ -1,12 +1,13 @@
 using System.Diagnostics;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Machine;
 
 /// <summary>
-/// The machine's processors, and which thread runs on which. A register access goes by the processor of the thread that makes
-/// it; threads without one share a processor and wait for each other.
+/// The machine's processors, and which thread runs on which. A thread accesses registers on its own processor; threads
+/// without one share a processor, under a lock.
 /// </summary>
 internal sealed class MachineProcessors : IMmio
 {
@@ -23,7 +24,7 @@ internal sealed class MachineProcessors : IMmio
     private long _accesses;
 
     /// <param name="machine">The machine.</param>
-    /// <param name="boot">Processor 0, which the calling thread runs on.</param>
+    /// <param name="boot">Processor 0: the calling thread's.</param>
     internal MachineProcessors(IMachine machine, IProcessor boot)
     {
         _machine = machine;
@@ -35,8 +36,8 @@ internal sealed class MachineProcessors : IMmio
     /// <summary>Accesses to device registers so far.</summary>
     internal long Accesses => Interlocked.Read(ref _accesses);
 
-    /// <summary>Has accesses recorded, or with null no more.</summary>
-    internal void Watch(RegisterWatch? watch) => Interlocked.Exchange(ref _watch, watch);
+    /// <summary>Records accesses; null stops it.</summary>
+    internal void Watch(RegisterWatch? watch) => Ordered.Store(ref _watch, watch);
 
     /// <summary>Starts the next processor.</summary>
     internal IProcessor Start()
@@ -49,16 +50,16 @@ internal sealed class MachineProcessors : IMmio
         }
     }
 
-    /// <summary>Makes the calling thread run on a processor of its own from now on.</summary>
+    /// <summary>The calling thread runs on this processor from now on.</summary>
     internal static void Enter(IProcessor processor) => t_processor = processor;
 
-    /// <summary>As <see cref="Enter(IProcessor)"/>, with a processor that nobody runs on.</summary>
+    /// <summary>As <see cref="Enter(IProcessor)"/>, with an idle processor or a new one.</summary>
     internal void Enter()
     {
         lock (_starting) Enter(_idle.TryPop(out var idle) ? idle : Start());
     }
 
-    /// <summary>The calling thread gives its processor back.</summary>
+    /// <summary>The calling thread's processor becomes idle.</summary>
     internal void Leave()
     {
         if (t_processor is not { } processor) return;
@@ -66,8 +67,8 @@ internal sealed class MachineProcessors : IMmio
         lock (_starting) _idle.Push(processor);
     }
 
-    /// <summary>Copies the registers of all processors as they last were; takes no lock, so that a crash can.</summary>
-    /// <returns>How many.</returns>
+    /// <summary>Copies the last known registers of all processors. Takes no lock: the crash path calls it.</summary>
+    /// <returns>The number of processors copied.</returns>
     internal int CopyStates(Span<ProcessorState> target)
     {
         var count = Math.Min(_running.Count, target.Length);
@@ -75,7 +76,7 @@ internal sealed class MachineProcessors : IMmio
         return count;
     }
 
-    /// <summary>Has something done on the calling thread's own processor, or on the shared one.</summary>
+    /// <summary>Runs a function on the calling thread's processor, or on the shared one.</summary>
     internal T Use<T>(Func<IProcessor, T> action)
     {
         if (t_processor is { } own) return action(own);
@@ -88,7 +89,7 @@ internal sealed class MachineProcessors : IMmio
         ulong value;
         if (t_processor is { } own) value = own.Read(address, size);
         else lock (_sharing) value = _shared.Read(address, size);
-        _watch?.Note(address, isWrite: false, begun);
+        Ordered.Load(ref _watch)?.Note(address, isWrite: false, begun);
         return value;
     }
 
@@ -97,12 +98,12 @@ internal sealed class MachineProcessors : IMmio
         var begun = Begin();
         if (t_processor is { } own) own.Write(address, size, value);
         else lock (_sharing) _shared.Write(address, size, value);
-        _watch?.Note(address, isWrite: true, begun);
+        Ordered.Load(ref _watch)?.Note(address, isWrite: true, begun);
     }
 
     private long Begin()
     {
         Interlocked.Increment(ref _accesses);
-        return _watch is null ? 0 : Stopwatch.GetTimestamp();
+        return Ordered.Load(ref _watch) is null ? 0 : Stopwatch.GetTimestamp();
     }
 }

@@ -2,15 +2,15 @@ using System.Diagnostics;
 
 namespace VmShunt.Guest.Machine;
 
-/// <summary>Records accesses to device registers, each of which costs a VM exit where the device is emulated. Any thread.</summary>
+/// <summary>Records accesses to device registers; with an emulated device each is a VM exit. Any thread.</summary>
 internal sealed class RegisterWatch
 {
-    private const int Most = 1024;
+    private const int Capacity = 1024;
 
     private readonly Lock _lock = new();
     private readonly List<RegisterAccess> _accesses = [];
 
-    /// <summary>What was recorded, in the order in which the accesses ended.</summary>
+    /// <summary>The first accesses, in the order in which they completed.</summary>
     internal IReadOnlyList<RegisterAccess> Accesses
     {
         get
@@ -19,16 +19,16 @@ internal sealed class RegisterWatch
         }
     }
 
-    /// <summary>An access has ended.</summary>
+    /// <summary>Records a completed access.</summary>
     internal void Note(ulong address, bool isWrite, long begun)
     {
         var access = new RegisterAccess(address, isWrite, begun, Stopwatch.GetTimestamp());
         lock (_lock)
         {
-            if (_accesses.Count < Most) _accesses.Add(access);
+            if (_accesses.Count < Capacity) _accesses.Add(access);
         }
     }
 }
 
-/// <summary>One access, with when it began and ended.</summary>
+/// <summary>One access, with its timestamps.</summary>
 internal readonly record struct RegisterAccess(ulong Address, bool IsWrite, long Begun, long Ended);

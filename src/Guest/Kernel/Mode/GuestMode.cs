@@ -1,14 +1,14 @@
 namespace VmShunt.Guest.Mode;
 
-/// <summary>Which roads the guest uses.</summary>
+/// <summary>The paths that the guest uses.</summary>
 internal enum GuestMode
 {
-    /// <summary>Only the emulating stack; the shunt passes down.</summary>
+    /// <summary>The emulating stack only; the shunt passes requests down.</summary>
     Emulating,
 
-    /// <summary>Both stacks; the shunt diverts to port driver-en.</summary>
+    /// <summary>Both stacks; the shunt diverts to the port driver (enlightened).</summary>
     Enlightened,
 
-    /// <summary>No enlightened stack: the shunt itself speaks to VM-H, and diverts reads and writes only.</summary>
+    /// <summary>No enlightened stack: the shunt itself sends reads and writes to VM-H.</summary>
     Alternate,
 }

@@ -2,13 +2,14 @@ using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Mode;
 
 /// <summary>
-/// Another disk of this guest as a place where a reverse shunt sends requests: the bus to its VM-H, and its emulating
-/// stack's port for what the bus cannot take. Any thread.
+/// Another disk of this guest as the target of a reverse shunt: the bus to its VM-H, and the port of its emulating stack
+/// for requests that the bus cannot take. Any thread.
 /// </summary>
 internal sealed class OtherDisk : IDisposable
 {
@@ -22,9 +23,9 @@ internal sealed class OtherDisk : IDisposable
     private bool _disposed;
 
     /// <param name="emulated">Its emulating stack.</param>
-    /// <param name="bus">Where its bus comes from.</param>
-    /// <param name="openChannel">Opens a channel on it; is given whom to tell when it is lost.</param>
-    /// <param name="busLost">Told, on a queue's thread, that <see cref="Settle"/> has something to do.</param>
+    /// <param name="bus">Its bus.</param>
+    /// <param name="openChannel">Opens a channel on the bus; its callback runs on a queue's thread when the channel is lost.</param>
+    /// <param name="busLost">Called on a queue's thread: <see cref="Settle"/> is to be called.</param>
     /// <exception cref="IOException">There is no bus, or it does not open.</exception>
     internal OtherDisk(EmulatedDisk emulated, HypervisorBus bus, Func<UnixConnection, Action<string>, BusChannel> openChannel, Action busLost)
     {
@@ -38,19 +39,19 @@ internal sealed class OtherDisk : IDisposable
 
     internal VirtioBlkPortDriver Port { get; }
 
-    /// <summary>Follows the bus: closes a channel that was lost, and opens one when the bus is offered again.</summary>
-    /// <returns>False when the bus is offered and did not come up: later it may.</returns>
+    /// <summary>Follows the bus: closes a lost channel, and opens one when the bus is offered again.</summary>
+    /// <returns>False when the bus is offered but does not open: a retry may succeed.</returns>
     internal bool Settle()
     {
         lock (_changing)
         {
             if (_disposed) return true;
-            if (_isLost) Close();
+            if (Ordered.Load(ref _isLost)) Close();
             if (_channel is not null || !_bus.IsOffered()) return true;
             try
             {
                 Open();
-                Say("is there");
+                Say("is available");
                 return true;
             }
             catch (IOException e) when (e is not (HypervisorLostException or MachineCheckException))
@@ -60,7 +61,7 @@ internal sealed class OtherDisk : IDisposable
         }
     }
 
-    /// <summary>Requests on it end first.</summary>
+    /// <summary>Waits for its requests in flight.</summary>
     public void Dispose()
     {
         lock (_changing)
@@ -74,7 +75,7 @@ internal sealed class OtherDisk : IDisposable
     {
         _channel = _openChannel(_bus.Open(), OnLost);
         Port.Attach(_channel);
-        if (_isLost) Port.Detach();
+        if (Ordered.Load(ref _isLost)) Port.Detach();
     }
 
     private void Close()
@@ -84,15 +85,15 @@ internal sealed class OtherDisk : IDisposable
         _channel.Dispose();
         _channel = null;
         _bus.Close();
-        // After the channel's threads have ended nobody can say of it that it is lost.
-        _isLost = false;
+        // The channel's threads have exited, so none can report a loss any more.
+        Ordered.Store(ref _isLost, false);
     }
 
     private void OnLost(string why)
     {
-        Interlocked.Exchange(ref _isLost, true);
+        Ordered.Store(ref _isLost, true);
         Port.Detach();
-        Say($"is lost: {why}; its requests take the trap");
+        Say($"is lost: {why}; its requests take the trap path");
         _busLost();
     }
 

@@ -2,127 +2,128 @@ using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Shunt;
+using VmShunt.Guest.Shunt.AtRegisters;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Guest.Shunt.Policies;
+using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Mode;
 
 /// <summary>
-/// The shunt of one disk: made as the options say, and put where they say. Exchanging it is one store in the stack: requests that have passed it are where they are.
-/// <see cref="Enlighten"/> and <see cref="Emulate"/> matter only to a shunt that is told the mode, or whose presence is the mode; the others find out for themselves.
+/// Builds the shunt of one disk and inserts it at its position. An exchange is one store in the stack; requests that have
+/// passed the shunt are not affected. At the registers the port is idle for the moment of the exchange.
+/// <see cref="Enlighten"/> and <see cref="Emulate"/> matter only to the mode sources <c>told</c> and <c>arrives</c>.
 /// </summary>
-/// <param name="emulated">The stack that it is put into.</param>
-internal sealed class ShuntInstallation(EmulatedDisk emulated)
+/// <param name="emulated">The stack that the shunt is inserted into.</param>
+internal sealed class ShuntInstallation(EmulatedDisk emulated) : IDisposable
 {
     private readonly ShuntSwitch _told = new();
-    private IBlockDriver? _shunt;
-    private FrequencyMeter? _frequency;
-    private RequestTypes _primary;
-    private VirtioBlkPortDriver? _commander;
+    private RegisterShunt? _atRegisters;
+    private Installed? _installed;
 
-    internal ShuntOptions Options { get; private set; } = ShuntOptions.Default;
+    internal ShuntOptions Options => Ordered.Load(ref _installed)?.Options ?? ShuntOptions.Default;
 
     internal ShuntCounters Counters { get; } = new();
 
-    /// <summary>Why requests are primary.</summary>
-    internal PrimaryCriterion Criterion { get; private set; }
+    /// <summary>The criterion by which requests are primary.</summary>
+    internal PrimaryCriterion Criterion => Ordered.Load(ref _installed)?.Criterion ?? default;
 
-    /// <summary>The classes that are primary, or of which some requests may be; by frequency those that are so now.</summary>
-    internal RequestTypes PrimaryNow => _frequency is { } meter ? meter.Frequent : _primary;
+    /// <summary>The request types that are primary, or of which some requests may be; by frequency those that are so now.</summary>
+    internal RequestTypes PrimaryNow => Ordered.Load(ref _installed) switch
+    {
+        null => default,
+        { Frequency: { } meter } => meter.Frequent,
+        var installed => installed.Primary,
+    };
 
-    /// <summary>Which shunt it is, for traces.</summary>
-    private string Description => $"{ShuntNames.Of(Options.Position)}, {ShuntNames.Of(Options.Source)}, policy {ShuntNames.Of(Criterion)}";
+    /// <summary>The shunt at the registers; null unless that position is chosen.</summary>
+    internal RegisterShunt? AtRegisters => Ordered.Load(ref _atRegisters);
 
-    /// <summary>Makes a shunt and puts it in the place of the one that is there; one that arrives with the enlightened side is only made.</summary>
-    /// <param name="options">What kind.</param>
-    /// <param name="criterion">Why requests are primary.</param>
-    /// <param name="primary">Those that may be.</param>
-    /// <param name="port">Port driver-en, or the shunt's own end of the bus.</param>
-    /// <param name="top">Where requests enter the enlightened side above the class driver.</param>
+    /// <summary>Builds a shunt and replaces the present one; with the mode source <c>arrives</c> it is inserted later.</summary>
+    /// <param name="options">The mode source and the position.</param>
+    /// <param name="criterion">The criterion by which requests are primary.</param>
+    /// <param name="primary">The request types that may be primary.</param>
+    /// <param name="port">The port driver (enlightened), or the shunt's own.</param>
+    /// <param name="top">The class driver (enlightened), for a shunt above the class driver.</param>
     internal void Install(ShuntOptions options, PrimaryCriterion criterion, RequestTypes primary, VirtioBlkPortDriver port, IEnlightenedEntry top)
     {
-        if (_commander is not null) _commander.Commanded = null;
-        _commander = null;
-        if (Options.Position != options.Position) Remove();
-        Options = options;
-        Criterion = criterion;
-        _primary = primary;
-        _frequency = criterion == PrimaryCriterion.Frequency ? new FrequencyMeter(primary) : null;
-        var entry = options.Position == ShuntPosition.AboveClass ? top : port;
-        switch (options.Source)
+        if (Ordered.Load(ref _installed) is { } old)
         {
-            case ModeSource.Arrives:
-                Remove();
-                Make(new PresenceMode());
-                return;
-            case ModeSource.Looks:
-                Make(new LookingMode());
-                break;
-            case ModeSource.Tries:
-                Make(new TryingMode());
-                break;
-            case ModeSource.Commanded:
-                var commands = new ShuntSwitch();
-                Make(new CommandedMode(commands));
-                _commander = port;
-                port.Commanded = commands;
-                break;
-            default:
-                Make(new ToldMode(_told));
-                break;
+            if (old.Commander is not null) old.Commander.Commanded = null;
+            if (old.Options.Position != options.Position || options.Source == ModeSource.Arrives) Remove();
         }
-        Insert();
+        Place(options.Position == ShuntPosition.BelowPort);
 
-        void Make<TMode>(TMode mode) where TMode : struct, IModeSource
+        var frequency = criterion == PrimaryCriterion.Frequency ? new FrequencyMeter(primary) : null;
+        var entry = options.Position == ShuntPosition.AboveClass ? top : port;
+        var commands = options.Source == ModeSource.Commanded ? new ShuntSwitch() : null;
+        var shunt = options.Source switch
         {
-            _shunt = criterion switch
+            ModeSource.Arrives => Build(new PresenceMode()),
+            ModeSource.Looks => Build(new LookingMode()),
+            ModeSource.Tries => Build(new TryingMode()),
+            ModeSource.Commanded => Build(new CommandedMode(commands!)),
+            _ => Build(new ToldMode(_told)),
+        };
+        var installed = new Installed(options, criterion, primary, frequency, shunt, commands is null ? null : port);
+        Ordered.Store(ref _installed, installed);
+        if (commands is not null) port.Commanded = commands;
+        if (options.Source != ModeSource.Arrives) Insert(installed);
+
+        IBlockDriver Build<TMode>(TMode mode) where TMode : struct, IModeSource => criterion switch
+        {
+            PrimaryCriterion.Importance => With(mode, new ImportantRequests(primary)),
+            PrimaryCriterion.Frequency => With(mode, new FrequentRequests(frequency!)),
+            PrimaryCriterion.Effort => With(mode, new EffortfulRequests(emulated.Port.Costs, primary)),
+            _ => With(mode, new AllRequests()),
+        };
+
+        IBlockDriver With<TMode, TPolicy>(TMode mode, TPolicy policy)
+            where TMode : struct, IModeSource
+            where TPolicy : struct, IRequestPolicy
+        {
+            var description = $"{ShuntNames.Of(options.Position)}, {ShuntNames.Of(options.Source)}, policy {ShuntNames.Of(criterion)}";
+            return options.Position switch
             {
-                PrimaryCriterion.Importance => With(mode, new ImportantRequests(primary), entry),
-                PrimaryCriterion.Frequency => With(mode, new FrequentRequests(_frequency!), entry),
-                PrimaryCriterion.Effort => With(mode, new EffortfulRequests(emulated.Port.Costs, primary), entry),
-                _ => With(mode, new AllRequests(), entry),
+                ShuntPosition.AboveClass => new ShuntDriver<TMode, TPolicy>(emulated.Disk, entry, mode, policy, Counters, description, whole: entry),
+                // A refused request makes the shunt at the registers issue the whole command to the controller.
+                ShuntPosition.BelowPort => new ShuntDriver<TMode, TPolicy>(new RefusingDriver(entry.Geometry), entry, mode, policy, Counters, description, whole: entry),
+                _ => new ShuntDriver<TMode, TPolicy>(emulated.Port, entry, mode, policy, Counters, description, whole: emulated.Port),
             };
         }
     }
 
-    /// <summary>The enlightened side is there.</summary>
+    /// <summary>The enlightened side is available.</summary>
     internal void Enlighten()
     {
-        if (Options.Source == ModeSource.Arrives) Insert();
-        else if (Options.Source == ModeSource.Told) _told.Divert();
+        if (Ordered.Load(ref _installed) is not { } installed) return;
+        if (installed.Options.Source == ModeSource.Arrives) Insert(installed);
+        else if (installed.Options.Source == ModeSource.Told) _told.Divert();
     }
 
-    /// <summary>The enlightened side goes, or is lost. Any thread.</summary>
+    /// <summary>The enlightened side is to be left, or is lost. Any thread.</summary>
     internal void Emulate()
     {
         if (Options.Source == ModeSource.Arrives) Remove();
         _told.PassDown();
     }
 
-    private ShuntDriver<TMode, TPolicy> With<TMode, TPolicy>(TMode mode, TPolicy policy, IEnlightenedEntry entry)
-        where TMode : struct, IModeSource
-        where TPolicy : struct, IRequestPolicy =>
-        Options.Position switch
-        {
-            ShuntPosition.AboveClass => new ShuntDriver<TMode, TPolicy>(emulated.Disk, entry, mode, policy, Counters, Description, whole: entry),
-            // What it passes down is not a request but the command that this came from.
-            ShuntPosition.BelowPort => new ShuntDriver<TMode, TPolicy>(new RefusingDriver(entry.Geometry), entry, mode, policy, Counters, Description, whole: entry),
-            _ => new ShuntDriver<TMode, TPolicy>(emulated.Port, entry, mode, policy, Counters, Description, whole: emulated.Port),
-        };
+    /// <summary>Takes the shunt out of the register path and ends its thread.</summary>
+    public void Dispose() => Place(atRegisters: false);
 
-    private void Insert()
+    private void Insert(Installed installed)
     {
-        switch (Options.Position)
+        switch (installed.Options.Position)
         {
             case ShuntPosition.AboveClass:
-                emulated.Layers.Above = _shunt;
+                emulated.Layers.Above = installed.Shunt;
                 break;
             case ShuntPosition.BelowPort:
-                emulated.Registers.Divert(_shunt!, RequestTypes.All);
+                AtRegisters!.Divert(installed.Shunt, RequestTypes.All);
                 break;
             default:
-                emulated.Layers.Lower = _shunt!;
+                emulated.Layers.Lower = installed.Shunt;
                 break;
         }
     }
@@ -131,6 +132,22 @@ internal sealed class ShuntInstallation(EmulatedDisk emulated)
     {
         emulated.Layers.Above = null;
         emulated.Layers.Lower = emulated.Port;
-        emulated.Registers.PassDown();
+        AtRegisters?.PassDown();
     }
+
+    // Puts a shunt between port driver and registers, or takes it out. Requests are held while the port becomes idle.
+    private void Place(bool atRegisters)
+    {
+        var old = AtRegisters;
+        if (atRegisters == old is not null) return;
+        var next = atRegisters
+            ? new RegisterShunt(emulated.Processors, emulated.Hba.Abar, emulated.Ram.Memory, emulated.Port.HandleInterrupt, emulated.Crash, emulated.MachineCheck)
+            : null;
+        emulated.Exchange(next);
+        Ordered.Store(ref _atRegisters, next);
+        old?.Dispose();
+    }
+
+    private sealed record Installed(
+        ShuntOptions Options, PrimaryCriterion Criterion, RequestTypes Primary, FrequencyMeter? Frequency, IBlockDriver Shunt, VirtioBlkPortDriver? Commander);
 }

@@ -1,4 +1,4 @@
 namespace VmShunt.Guest.Mode;
 
-/// <summary>Shunt and VM-H do not agree on which requests are primary.</summary>
+/// <summary>The shunt and VM-H do not agree on which requests are primary.</summary>
 internal sealed class ShuntMismatchException(string message) : IOException(message);

@@ -3,7 +3,7 @@ using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Mode;
 
-/// <summary>What people call the kinds of shunt.</summary>
+/// <summary>The option values for mode source, position and policy.</summary>
 internal static class ShuntNames
 {
     internal static IReadOnlyList<(string Name, ModeSource Source)> Sources { get; } =

@@ -3,11 +3,11 @@ using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Mode;
 
-/// <summary>What kind of shunt a disk has.</summary>
+/// <summary>The kind of a disk's shunt.</summary>
 /// <param name="Source">How it knows the mode.</param>
-/// <param name="Position">Where it is.</param>
-/// <param name="Criterion">Why requests are primary; null: all with an enlightened stack, the important ones without.</param>
-/// <param name="Primary">By importance: the list. By frequency and effort: what may become primary. Null: reads and writes; what VM-H does.</param>
+/// <param name="Position">Its position in the emulating stack.</param>
+/// <param name="Criterion">The criterion for primary requests; null: all with an enlightened stack, importance without.</param>
+/// <param name="Primary">By importance: the primary types; null: read and write. By frequency and effort: the candidates; null: all that VM-H supports.</param>
 internal sealed record ShuntOptions(ModeSource Source, ShuntPosition Position, PrimaryCriterion? Criterion, RequestTypes? Primary)
 {
     internal static ShuntOptions Default { get; } = new(ModeSource.Told, ShuntPosition.BelowClass, null, null);
@@ -16,7 +16,7 @@ internal sealed record ShuntOptions(ModeSource Source, ShuntPosition Position, P
     internal PrimaryCriterion CriterionIn(GuestMode mode) =>
         Criterion ?? (mode == GuestMode.Alternate ? PrimaryCriterion.Importance : PrimaryCriterion.All);
 
-    /// <summary>The most that the shunt will send over the ring in a mode, to a VM-H that does so much.</summary>
+    /// <summary>The request types that the shunt may send over the ring in a mode.</summary>
     internal RequestTypes PrimaryIn(GuestMode mode, RequestTypes implemented) => CriterionIn(mode) switch
     {
         PrimaryCriterion.All => RequestTypes.All,

@@ -1,14 +1,14 @@
 namespace VmShunt.Guest.Mode;
 
-/// <summary>Where in the emulating stack the shunt is.</summary>
+/// <summary>The position of the shunt in the emulating stack.</summary>
 internal enum ShuntPosition
 {
-    /// <summary>Between class driver-em and port driver-em; diverts to port driver-en.</summary>
+    /// <summary>Between class driver and port driver (emulating); diverts to the port driver (enlightened).</summary>
     BelowClass,
 
-    /// <summary>Above class driver-em, which does not see what is diverted; diverts to class driver-en.</summary>
+    /// <summary>Above the class driver (emulating), which does not see diverted requests; diverts to the class driver (enlightened).</summary>
     AboveClass,
 
-    /// <summary>Below port driver-em, at the registers.</summary>
+    /// <summary>Below the port driver (emulating), at the registers.</summary>
     BelowPort,
 }

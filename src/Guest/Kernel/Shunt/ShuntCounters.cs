@@ -1,6 +1,6 @@
 namespace VmShunt.Guest.Shunt;
 
-/// <summary>What a disk's shunts did, however often one was exchanged for another. Any thread.</summary>
+/// <summary>Counts the requests of a disk's shunts; an exchange of the shunt does not reset it. Any thread.</summary>
 internal sealed class ShuntCounters
 {
     private long _diverted, _passed;

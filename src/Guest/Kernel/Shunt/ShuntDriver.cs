@@ -5,17 +5,17 @@ using VmShunt.Guest.Shunt.Policies;
 namespace VmShunt.Guest.Shunt;
 
 /// <summary>
-/// The shunt: a layer of the emulating stack. In emulating mode it passes requests down to the trap; in enlightened mode it
-/// diverts primary ones, live and each by itself, to the enlightened side. A mode change never touches requests that are
-/// already below. Compiled whole for each way to know the mode and each policy.
+/// The shunt: a layer of the emulating stack. In emulating mode it passes requests down to the trap path; in enlightened
+/// mode it diverts each primary request to the enlightened side. A mode change does not touch requests that have passed it.
+/// Compiled once for each combination of mode source and policy.
 /// </summary>
-/// <param name="below">What it passes down to: port driver-em, or class driver-em for a shunt above it.</param>
+/// <param name="below">Takes requests that are not diverted: the port driver (emulating), or the class driver for a shunt above it.</param>
 /// <param name="entry">Where diverted requests enter the enlightened side.</param>
 /// <param name="mode">How it knows the mode.</param>
 /// <param name="policy">Which requests are primary.</param>
-/// <param name="counters">Told what it does.</param>
-/// <param name="description">Which shunt it is, for traces.</param>
-/// <param name="whole">Whose geometry requests are checked against: of the side that they most likely take.</param>
+/// <param name="counters">Counts its decisions.</param>
+/// <param name="description">Describes it in traces.</param>
+/// <param name="whole">Has the geometry that requests are checked against.</param>
 internal sealed class ShuntDriver<TMode, TPolicy>(
     IBlockDriver below, IEnlightenedEntry entry, TMode mode, TPolicy policy, ShuntCounters counters, string description, IBlockDriver whole) : IBlockDriver
     where TMode : struct, IModeSource
@@ -31,7 +31,7 @@ internal sealed class ShuntDriver<TMode, TPolicy>(
 
     public void Submit(BlockRequest request)
     {
-        // Read before the request is handed on: then it is no longer ours.
+        // Loaded first: a submitted request may complete at once and be reused.
         var trace = request.Trace;
         trace?.Pass(Hop.Shunt);
         if (_policy.IsPrimary(request.Operation, request.Bytes))

@@ -1,3 +1,4 @@
+using System.Numerics;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Firmware.Machine;
@@ -8,22 +9,22 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Guest.Shunt.AtRegisters;
 
 /// <summary>
-/// The shunt below the port driver: a layer between an AHCI driver, any AHCI driver, and the registers of port 0. In
-/// emulating mode every access passes on to the trap. In enlightened mode a write to PxCI that issues a whole command which
-/// the enlightened road can do becomes requests there, and the registers read as if the controller had done it; what is
-/// left passes on. Reads merge the two. Any thread.
+/// The shunt below the port driver: a layer between any AHCI driver and the registers of port 0. In emulating mode every
+/// access traps. In enlightened mode a write to PxCI that issues a whole command which the ring path supports becomes
+/// requests on that path, and the registers read as if the controller had completed it; all other commands trap. Reads
+/// merge the state of both. Any thread.
 /// </summary>
 /// <remarks>
-/// A command that the road refuses or fails is given to the controller after all: an error is always the controller's own,
-/// with its task file, its CCS and its recovery. A change of mode is one store; commands stay where they are.
+/// A command that the ring path refuses or fails is issued to the controller, so an error is always the controller's own,
+/// with its task file, its CCS and its recovery. A mode change is one store; commands in flight stay on their path.
 /// </remarks>
-internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
+internal sealed class RegisterShunt : IRegisterLayer, IDisposable
 {
     private const int PxCI = HbaRegister.Ports + PortRegister.PxCI, PxIS = HbaRegister.Ports + PortRegister.PxIS;
 
     private sealed record Diversion(IBlockDriver Target, RequestTypes Primary);
 
-    // Set while this thread hands requests on: a completion that comes at once finds the driver's locks held.
+    // Above 0 while this thread submits requests: it may hold the driver's locks when one completes inline.
     [ThreadStatic]
     private static int t_submitting;
 
@@ -35,58 +36,64 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
     private readonly RegisterShuntSlots _slots;
     private readonly RegisterShuntInterrupt _interrupt;
     private Diversion? _diversion;
-    private uint _ringed;
+    // A set of slots: the last command of each was on the ring path. Written under the lock, read without.
+    private int _onRing;
     private bool _level;
     private long _diverted, _passed;
 
-    // The controller may have status of its own to show; only then is it asked.
+    // Whether the controller may have status of its own. If not, its status registers are not read.
     private bool _belowReports = true;
 
-    // A reset that waits for requests on the road: of the HBA (GHC.HR), or of the link (PxSSTS.DET).
+    // A reset of the HBA (GHC.HR) or of the link (PxSSTS.DET) that waits for requests on the ring path.
     private bool _resetting, _linkResetting;
 
-    /// <param name="below">The way to the registers: the trap.</param>
-    /// <param name="abar">Where the controller's registers are.</param>
+    /// <param name="below">The registers: each access traps.</param>
+    /// <param name="abar">Guest-physical address of the controller's registers.</param>
     /// <param name="memory">The guest's memory.</param>
+    /// <param name="interrupt">The driver's interrupt handler.</param>
     /// <param name="crash">Stops the shunt's thread when the machine crashes.</param>
-    /// <param name="machineCheck">Told when the machine fails under that thread.</param>
-    internal RegisterShunt(IMmio below, ulong abar, GuestMemory memory, CrashGate crash, Action<Exception> machineCheck)
+    /// <param name="machineCheck">Called when the machine fails under that thread.</param>
+    internal RegisterShunt(IMmio below, ulong abar, GuestMemory memory, Action interrupt, CrashGate crash, Action<Exception> machineCheck)
     {
         _below = below;
         _abar = abar;
         _memory = memory;
         _port = new RegisterShuntPort(memory);
-        _slots = new RegisterShuntSlots(OnEnded);
-        _interrupt = new RegisterShuntInterrupt(crash, machineCheck);
+        _slots = new RegisterShuntSlots(OnCompleted);
+        _interrupt = new RegisterShuntInterrupt(interrupt, crash, machineCheck);
     }
 
-    /// <summary>Whether commands are diverted now.</summary>
-    internal bool IsDiverting => _diversion is not null;
+    public bool HasShunt => Ordered.Load(ref _diversion) is not null;
 
-    public bool HasShunt => IsDiverting;
+    public RequestPath PathOf(int slot) => (Ordered.Load(ref _onRing) >> slot & 1) != 0 ? RequestPath.Ring : RequestPath.Trap;
 
-    public RequestPath RoadOf(int slot) => (_ringed >> slot & 1) != 0 ? RequestPath.Ring : RequestPath.Trap;
-
-    /// <summary>Commands that ended on the enlightened road.</summary>
+    /// <summary>Commands completed on the ring path.</summary>
     internal long Diverted => Interlocked.Read(ref _diverted);
 
-    /// <summary>Commands given to the controller.</summary>
+    /// <summary>Commands issued to the controller.</summary>
     internal long Passed => Interlocked.Read(ref _passed);
 
-    /// <summary>Completions of requests that were complete already: always 0, or the driver of the road is wrong.</summary>
+    /// <summary>Completions of requests that were complete already. Not 0: the ring path's driver is wrong.</summary>
     internal int Repeated => _slots.Repeated;
 
-    /// <summary>Sets the driver's interrupt handler.</summary>
-    internal void Connect(Action handler) => _interrupt.Connect(handler);
+    /// <summary>Enlightened mode: whole commands of these request types become requests to <paramref name="target"/>.</summary>
+    internal void Divert(IBlockDriver target, RequestTypes primary) => Ordered.Store(ref _diversion, new Diversion(target, primary));
 
-    /// <summary>Enlightened mode: whole commands of the named kinds go to a port driver-en.</summary>
-    internal void Divert(IBlockDriver target, RequestTypes primary) => _diversion = new Diversion(target, primary);
+    /// <summary>Emulating mode: every access traps.</summary>
+    internal void PassDown() => Ordered.Store(ref _diversion, null);
 
-    /// <summary>Emulating mode: everything passes on.</summary>
-    internal void PassDown() => _diversion = null;
+    public void Adopt()
+    {
+        lock (_lock)
+        {
+            foreach (var register in RegisterShuntPort.Shadowed) _port.Note(register, ReadBelow(register));
+            _slots.Adopt(ReadBelow(PxCI));
+        }
+    }
 
-    /// <summary>The machine injected the controller's interrupt. Calls the driver's handler.</summary>
-    internal void HandleInterrupt()
+    public void Retire() => _interrupt.Retire();
+
+    public void HandleInterrupt()
     {
         lock (_lock) _belowReports = true;
         _interrupt.ServeMachine();
@@ -106,7 +113,7 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
                 value |= (ulong)(ReadRegister(register) >> first * 8 & Mask(count)) << done * 8;
                 done += count;
             }
-            // What the controller has done since may be what others wait for.
+            // Commands may have waited for one that the controller has completed since.
             start = StartReady();
         }
         Submit(start);
@@ -156,8 +163,8 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
 
     private void WriteBelow(int register, uint value) => _below.Write(_abar + (ulong)register, sizeof(uint), value);
 
-    /// <summary>Whether the controller's part of the interrupt status is of interest to this thread now.</summary>
-    private bool AsksBelow => !_interrupt.ServesShuntOnly && (_diversion is null || _belowReports);
+    /// <summary>Whether this thread reads the controller's part of the interrupt status.</summary>
+    private bool AsksBelow => !_interrupt.ServesShuntOnly && (!HasShunt || _belowReports);
 
     private uint ReadRegister(int register)
     {
@@ -168,9 +175,9 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
             case PxIS:
                 return (uint)_port.Status | (AsksBelow ? ReadBelow(PxIS) : 0);
             case PxCI:
-                if (!_interrupt.ServesShuntOnly && (_diversion is null || _slots.Below != 0)) RefreshBelow();
+                if (!_interrupt.ServesShuntOnly && (!HasShunt || _slots.Below != 0)) RefreshBelow();
                 return _slots.Issued;
-            case HbaRegister.Ports + PortRegister.PxTFD when _diversion is not null && _port.HasTaskFile && _slots.Below == 0:
+            case HbaRegister.Ports + PortRegister.PxTFD when HasShunt && _port.HasTaskFile && _slots.Below == 0:
                 return (uint)(_slots.Issued != 0 && !_slots.IsHalted ? AtaStatus.Ready | AtaStatus.BSY : AtaStatus.Ready);
             case HbaRegister.Ports + PortRegister.PxTFD:
                 return ReadBelow(register) | (_slots.IsBusy ? (uint)AtaStatus.BSY : 0);
@@ -189,14 +196,14 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
     private uint ReadSummaryBelow()
     {
         var summary = ReadBelow(HbaRegister.IS);
-        // Once it has nothing to do and nothing to say it is not asked again, until that changes.
-        if (_diversion is not null && summary == 0 && _slots.Below == 0) _belowReports = ReadBelow(PxIS) != 0;
+        // Without commands and without status the controller is not read again, until that changes.
+        if (HasShunt && summary == 0 && _slots.Below == 0) _belowReports = ReadBelow(PxIS) != 0;
         return summary;
     }
 
     private void WriteRegister(int register, uint value)
     {
-        // While HR reads as 1 the HBA takes nothing: the reset waits for requests on the road to end.
+        // While HR reads as 1 the HBA ignores writes: the reset waits for requests on the ring path.
         if (_resetting) return;
         switch (register)
         {
@@ -219,7 +226,7 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
                 if (wasStarted && !_port.IsStarted) _slots.Stop();
                 break;
             case HbaRegister.Ports + PortRegister.PxSCTL when (value & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable:
-                // The device forgets its commands; their bits stay in PxCI until ST is cleared.
+                // The device drops its commands; their bits stay in PxCI until ST is cleared.
                 _slots.Halt();
                 _linkResetting = _slots.Abandoned > 0;
                 _port.HasTaskFile = false;
@@ -234,60 +241,60 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
 
     private void Issue(uint slots)
     {
-        // A driver may know from PxIS alone that a command is over, and use its slot again.
+        // A driver may learn from PxIS alone that a command completed, and reuse its slot.
         if ((slots & _slots.Below) != 0) RefreshBelow();
         if (!_port.IsStarted)
         {
             WriteBelow(PxCI, slots);
             return;
         }
-        var diversion = _diversion;
+        var diversion = Ordered.Load(ref _diversion);
         for (var added = slots & ~_slots.Issued; added != 0; added &= added - 1)
         {
-            var slot = System.Numerics.BitOperations.TrailingZeroCount(added);
+            var slot = BitOperations.TrailingZeroCount(added);
             var isKnown = diversion is not null && _slots.CanFill && _port.ReceivesFis && _port.CanReport(slot)
                 && RegisterShuntReader.TryRead(_memory, _port.HeaderAddress(slot), diversion.Target, diversion.Primary, _slots[slot]);
             _slots.Add(slot, isKnown);
         }
     }
 
-    /// <summary>Starts what may start now: gives the controller its part.</summary>
-    /// <returns>The slots to submit once the lock is released.</returns>
+    /// <summary>Starts the commands that need not wait: issues the controller's.</summary>
+    /// <returns>The slots to submit on the ring path once the lock is released.</returns>
     private uint StartReady()
     {
-        var (down, road) = _slots.TakeReady(_diversion?.Target);
-        if (down != 0) GiveBelow(down);
-        _ringed |= road;
-        return road;
+        var (down, ring) = _slots.TakeReady(Ordered.Load(ref _diversion)?.Target);
+        if (down != 0) IssueBelow(down);
+        if (ring != 0) Ordered.Store(ref _onRing, _onRing | (int)ring);
+        return ring;
     }
 
-    private void GiveBelow(uint slots)
+    private void IssueBelow(uint slots)
     {
-        Interlocked.Add(ref _passed, System.Numerics.BitOperations.PopCount(slots));
+        Interlocked.Add(ref _passed, BitOperations.PopCount(slots));
         _slots.MarkBelow(slots);
-        _ringed &= ~slots;
+        Ordered.Store(ref _onRing, _onRing & (int)~slots);
         _belowReports = true;
         _port.HasTaskFile = false;
         WriteBelow(PxCI, slots);
     }
 
-    /// <summary>Learns which of the controller's commands are over.</summary>
+    /// <summary>Reads which of the controller's commands have completed.</summary>
     private void RefreshBelow()
     {
         var running = ReadBelow(PxCI);
-        _slots.End(_slots.Below & ~running);
+        _slots.Complete(_slots.Below & ~running);
     }
 
     private void Submit(uint slots)
     {
         if (slots == 0) return;
         t_submitting++;
-        for (; slots != 0; slots &= slots - 1) _slots[System.Numerics.BitOperations.TrailingZeroCount(slots)].Submit();
+        for (; slots != 0; slots &= slots - 1) _slots[BitOperations.TrailingZeroCount(slots)].Submit();
         t_submitting--;
     }
 
-    /// <summary>All requests of a command have ended. On the thread of the last completion.</summary>
-    private void OnEnded(RegisterShuntCommand command)
+    // All requests of a command have completed. On the thread of the last completion.
+    private void OnCompleted(RegisterShuntCommand command)
     {
         uint start;
         bool raise;
@@ -300,13 +307,13 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
             }
             else if (command.HasFailed)
             {
-                GiveBelow(1u << command.Slot);
+                IssueBelow(1u << command.Slot);
             }
             else
             {
                 Interlocked.Increment(ref _diverted);
                 _port.Report(command);
-                _slots.End(1u << command.Slot);
+                _slots.Complete(1u << command.Slot);
             }
             start = StartReady();
             raise = UpdateInterrupt();
@@ -315,7 +322,7 @@ internal sealed class RegisterShunt : IMmio, ICommandPaths, IDisposable
         if (raise) _interrupt.Raise(here: t_submitting == 0);
     }
 
-    /// <returns>Whether the shunt's part of the line has just risen.</returns>
+    /// <returns>Whether the shunt's part of the interrupt line has just risen.</returns>
     private bool UpdateInterrupt()
     {
         var was = _level && _port.InterruptLevel;

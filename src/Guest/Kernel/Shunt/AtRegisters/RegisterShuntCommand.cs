@@ -1,28 +1,29 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Shunt.AtRegisters;
 
 /// <summary>
-/// A command slot of the port as the shunt sees it: what the command there asks for, and the requests that it is made of
-/// on the enlightened road. A request has one stretch of memory, so a scattered command is several. The object of a slot
-/// is filled again only when all its requests have ended. Filling allocates nothing once the slot has been used.
+/// A command slot of the port as the shunt sees it: the command, and the requests that it becomes on the ring path. A
+/// request has contiguous memory, so a command with a scattered PRDT becomes several. A slot is filled again only when all
+/// its requests have completed. Filling allocates nothing once the slot has been used.
 /// </summary>
 internal sealed class RegisterShuntCommand
 {
-    /// <summary>The most requests that one command may become; what needs more takes the trap.</summary>
+    /// <summary>The most requests that one command may become; a command that needs more traps.</summary>
     internal const int MaxPieces = 64;
 
-    private readonly Action<RegisterShuntCommand> _ended;
+    private readonly Action<RegisterShuntCommand> _completed;
     private readonly List<Piece> _pieces = [];
     private int _count, _left, _failed, _repeated;
 
     /// <param name="slot">0 to 31.</param>
-    /// <param name="ended">Told, on the thread of the last request's completion, that all have ended.</param>
-    internal RegisterShuntCommand(int slot, Action<RegisterShuntCommand> ended)
+    /// <param name="completed">Called on the thread of the last request's completion.</param>
+    internal RegisterShuntCommand(int slot, Action<RegisterShuntCommand> completed)
     {
         Slot = slot;
-        _ended = ended;
+        _completed = completed;
     }
 
     internal int Slot { get; }
@@ -32,26 +33,26 @@ internal sealed class RegisterShuntCommand
     /// <summary>The sectors of a read or write.</summary>
     internal AtaExtent Extent { get; private set; }
 
-    /// <summary>The command's registers, which the answer repeats.</summary>
+    /// <summary>The command's registers, which the Register FIS repeats.</summary>
     internal AtaAddress Registers { get; private set; }
 
-    /// <summary>The bytes that its table names, for PRDBC.</summary>
+    /// <summary>The bytes in its PRDT, for PRDBC.</summary>
     internal uint TableBytes { get; private set; }
 
-    /// <summary>Whether an entry of its table asks for PxIS.DPS.</summary>
+    /// <summary>Whether an entry of its PRDT has the I bit, for PxIS.DPS.</summary>
     internal bool RaisesDescriptorProcessed { get; set; }
 
     /// <summary>Where its requests go.</summary>
     internal IBlockDriver? Target { get; private set; }
 
-    /// <summary>Nobody wants the outcome any more; its requests are still on the road.</summary>
+    /// <summary>Aborted while its requests are in flight.</summary>
     internal bool IsAbandoned { get; set; }
 
     /// <summary>Whether a request was refused or failed.</summary>
-    internal bool HasFailed => _failed != 0;
+    internal bool HasFailed => Ordered.Load(ref _failed) != 0;
 
-    /// <summary>Completions of requests that were complete already. They are counted and change nothing.</summary>
-    internal int Repeated => _repeated;
+    /// <summary>Completions of requests that were complete already.</summary>
+    internal int Repeated => Ordered.Load(ref _repeated);
 
     internal void Begin(IBlockDriver target, BlockOperation operation, AtaExtent extent, in AtaAddress registers, uint tableBytes)
     {
@@ -76,17 +77,17 @@ internal sealed class RegisterShuntCommand
         return true;
     }
 
-    /// <summary>Sends all requests. After that the command is its completions' affair: it may have ended, and begun anew.</summary>
+    /// <summary>Submits all requests. After the last one the command may have completed and the slot be filled again.</summary>
     internal void Submit()
     {
         var (target, count) = (Target!, _count);
         for (var i = 0; i < count; i++) target.Submit(_pieces[i]);
     }
 
-    private void EndOne(BlockStatus status)
+    private void CompleteOne(BlockStatus status)
     {
         if (status != BlockStatus.Ok) Interlocked.Exchange(ref _failed, 1);
-        if (Interlocked.Decrement(ref _left) == 0) _ended(this);
+        if (Interlocked.Decrement(ref _left) == 0) _completed(this);
     }
 
     private sealed class Piece(RegisterShuntCommand command) : BlockRequest
@@ -98,7 +99,7 @@ internal sealed class RegisterShuntCommand
             Begin(operation, sector, bytes, address);
         }
 
-        protected override void End(BlockStatus status) => command.EndOne(status);
+        protected override void End(BlockStatus status) => command.CompleteOne(status);
 
         protected override void NoteRepeatedCompletion() => Interlocked.Increment(ref command._repeated);
     }

@@ -1,45 +1,47 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Shunt.AtRegisters;
 
 /// <summary>
-/// One interrupt line with two sources: the controller's, which the machine injects, and the shunt's. The driver's
-/// handler runs on one thread at a time, as on a processor, and nothing that either raises is lost.
+/// One interrupt line with two sources: the controller's interrupt, which the machine injects, and the shunt's. The driver's
+/// handler runs on one thread at a time, as on a processor, and no interrupt is lost.
 /// </summary>
 /// <remarks>
-/// The shunt's interrupt is served by the very thread that noticed the completion, as a real one runs on the processor
-/// that takes it. That thread is the ring's, and must not wait for what only it can bring about: so a handler that runs
-/// there is shown the shunt's part of the status only, in which there are no errors, and recovers nothing.
+/// The thread that completes a command serves the shunt's interrupt. It is a thread of the ring and must not wait for
+/// completions, so the handler sees only the shunt's part of the status there, which has no errors to recover from.
 /// </remarks>
 internal sealed class RegisterShuntInterrupt : IDisposable
 {
     private readonly Lock _serving = new();
     private readonly SemaphoreSlim _wake = new(0);
+    private readonly Action _handler;
     private readonly CrashGate _crash;
     private readonly Action<Exception> _machineCheck;
-    private Action? _handler;
-    private int _pending, _shuntOnlyThread, _ending;
+    private int _pending, _shuntOnlyThread;
+    private bool _isRetired, _isDisposed;
 
-    internal RegisterShuntInterrupt(CrashGate crash, Action<Exception> machineCheck)
+    /// <param name="handler">The driver's interrupt handler.</param>
+    /// <param name="crash">Stops the thread of this object when the machine crashes.</param>
+    /// <param name="machineCheck">Called when the machine fails under that thread.</param>
+    internal RegisterShuntInterrupt(Action handler, CrashGate crash, Action<Exception> machineCheck)
     {
+        _handler = handler;
         _crash = crash;
         _machineCheck = machineCheck;
         new Thread(ServeElsewhere) { IsBackground = true, Name = "shunt interrupts" }.Start();
     }
 
     /// <summary>Whether the calling thread runs the handler for the shunt's own interrupt.</summary>
-    internal bool ServesShuntOnly => _shuntOnlyThread == Environment.CurrentManagedThreadId;
+    internal bool ServesShuntOnly => Ordered.Load(ref _shuntOnlyThread) == Environment.CurrentManagedThreadId;
 
-    /// <summary>Sets the driver's handler.</summary>
-    internal void Connect(Action handler) => _handler = handler;
-
-    /// <summary>The machine injected the controller's interrupt: on the interrupt processor's thread, which may wait.</summary>
+    /// <summary>The machine injected the controller's interrupt. On the interrupt processor's thread, which may wait.</summary>
     internal void ServeMachine()
     {
         lock (_serving)
         {
             Interlocked.Exchange(ref _pending, 0);
-            _handler?.Invoke();
+            _handler();
         }
         ServePending();
     }
@@ -49,35 +51,48 @@ internal sealed class RegisterShuntInterrupt : IDisposable
     internal void Raise(bool here)
     {
         Interlocked.Exchange(ref _pending, 1);
-        // Raised by the handler itself: served when it has returned.
+        // Raised by the handler itself: served when the handler has returned.
         if (_serving.IsHeldByCurrentThread) return;
         if (here) ServePending();
         else _wake.Release();
     }
 
+    /// <summary>Ends the shunt's own interrupts. When it returns, only <see cref="ServeMachine"/> still calls the handler.</summary>
+    internal void Retire()
+    {
+        lock (_serving) _isRetired = true;
+    }
+
     public void Dispose()
     {
-        _ending = 1;
+        Ordered.Store(ref _isDisposed, true);
         _wake.Release();
     }
 
     private void ServePending()
     {
-        // Whoever finds the handler running leaves the interrupt to that thread, which looks again after it has let go.
-        while (Interlocked.CompareExchange(ref _pending, 0, 0) != 0 && _serving.TryEnter())
+        while (IsPending() && _serving.TryEnter())
         {
             try
             {
-                if (Interlocked.Exchange(ref _pending, 0) == 0) continue;
-                _shuntOnlyThread = Environment.CurrentManagedThreadId;
-                _handler?.Invoke();
+                if (Interlocked.Exchange(ref _pending, 0) == 0 || _isRetired) continue;
+                Ordered.Store(ref _shuntOnlyThread, Environment.CurrentManagedThreadId);
+                _handler();
             }
             finally
             {
-                _shuntOnlyThread = 0;
+                Ordered.Store(ref _shuntOnlyThread, 0);
                 _serving.Exit();
             }
         }
+    }
+
+    // A thread that finds the handler running leaves the interrupt to the thread that runs it. That one looks again after it
+    // has released the lock, so the release must be visible before this load.
+    private bool IsPending()
+    {
+        Fence.StoreBeforeLoad();
+        return Ordered.Load(ref _pending) != 0;
     }
 
     private void ServeElsewhere()
@@ -88,7 +103,7 @@ internal sealed class RegisterShuntInterrupt : IDisposable
             {
                 _crash.Leave();
                 _wake.Wait();
-                if (_ending != 0) return;
+                if (Ordered.Load(ref _isDisposed)) return;
                 _crash.Enter();
                 _crash.ParkIfCrashed();
                 ServePending();

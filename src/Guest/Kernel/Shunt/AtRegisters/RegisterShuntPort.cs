@@ -4,11 +4,19 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Guest.Shunt.AtRegisters;
 
 /// <summary>
-/// What the shunt keeps of the port's registers: what the driver wrote there (addresses, enables), and the status that
-/// shunted commands gave rise to. Reports a done command as the hardware does. Every member is called under the shunt's lock.
+/// The shunt's copy of the port's registers: the values that the driver wrote (addresses, enables), and the status of
+/// commands completed on the ring path, which it reports as the hardware does. Called under the shunt's lock.
 /// </summary>
 internal sealed class RegisterShuntPort(GuestMemory memory)
 {
+    /// <summary>The registers whose values <see cref="Note"/> keeps, in an order in which they can be read from the controller.</summary>
+    internal static IReadOnlyList<int> Shadowed { get; } =
+    [
+        HbaRegister.Ports + PortRegister.PxCLB, HbaRegister.Ports + PortRegister.PxCLBU,
+        HbaRegister.Ports + PortRegister.PxFB, HbaRegister.Ports + PortRegister.PxFBU,
+        HbaRegister.Ports + PortRegister.PxIE, HbaRegister.Ports + PortRegister.PxCMD, HbaRegister.GHC,
+    ];
+
     private ulong _commandList, _fisBase;
     private PortInterrupt _enabled;
     private PortCommand _command;
@@ -20,23 +28,23 @@ internal sealed class RegisterShuntPort(GuestMemory memory)
     /// <summary>IS, the shunt's part.</summary>
     internal uint Summary { get; private set; }
 
-    /// <summary>Whether the last command that ended was a shunted one: then PxTFD is what that one left.</summary>
+    /// <summary>Whether the last command to complete was on the ring path: PxTFD is then its status.</summary>
     internal bool HasTaskFile { get; set; }
 
     internal bool IsStarted => (_command & PortCommand.ST) != 0;
 
     internal bool ReceivesFis => (_command & PortCommand.FRE) != 0;
 
-    /// <summary>Whether the line is raised by what the shunt reports.</summary>
+    /// <summary>Whether the shunt's status raises the interrupt line.</summary>
     internal bool InterruptLevel => _interruptEnabled && Summary != 0;
 
     internal ulong HeaderAddress(int slot) => _commandList + (ulong)slot * CommandHeader.SizeInBytes;
 
-    /// <summary>Whether a command's outcome can be written where the driver wants it.</summary>
+    /// <summary>Whether the command header and the received-FIS area are in guest memory.</summary>
     internal bool CanReport(int slot) =>
         memory.TryGetWindow(HeaderAddress(slot), CommandHeader.SizeInBytes, out _) && memory.TryGetWindow(_fisBase, ReceivedFis.SizeInBytes, out _);
 
-    /// <summary>Notes what the driver writes to a register whose value the shunt needs.</summary>
+    /// <summary>Keeps a value that the driver writes to a register.</summary>
     internal void Note(int register, uint value)
     {
         switch (register)
@@ -71,7 +79,7 @@ internal sealed class RegisterShuntPort(GuestMemory memory)
         }
     }
 
-    /// <summary>HBA reset: everything but the addresses (AHCI 1.3.1 §10.4.3).</summary>
+    /// <summary>HBA reset: all but the addresses (AHCI 1.3.1 §10.4.3).</summary>
     internal void Reset()
     {
         Status = _enabled = PortInterrupt.None;
@@ -80,13 +88,13 @@ internal sealed class RegisterShuntPort(GuestMemory memory)
         _interruptEnabled = HasTaskFile = false;
     }
 
-    /// <summary>What is enabled and pending shows in IS, again and again until the driver clears it there and here.</summary>
+    /// <summary>Sets IS while an enabled status bit is set: the driver clears PxIS first, then IS.</summary>
     internal void UpdateSummary()
     {
         if ((Status & _enabled) != 0) Summary |= 1;
     }
 
-    /// <summary>Writes PRDBC and the Register FIS of a command that is done, and sets its status (AHCI 1.3.1 §5.3.10, §5.3.13).</summary>
+    /// <summary>Writes PRDBC and the Register FIS of a completed command and sets its status (AHCI 1.3.1 §5.3.10, §5.3.13).</summary>
     internal void Report(RegisterShuntCommand command)
     {
         if (command.TableBytes > 0) memory.TryWrite(HeaderAddress(command.Slot) + CommandHeader.PrdbcOffset, command.TableBytes);

@@ -6,9 +6,9 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Guest.Shunt.AtRegisters;
 
 /// <summary>
-/// Recognises a whole AHCI command in guest memory and says what it comes to as block requests. Any driver may have
-/// written it, so each structure is read once and judged; whatever is unusual or wrong is left to the controller, which
-/// has the right answer to it. Allocates nothing.
+/// Reads a whole AHCI command from guest memory and translates it into block requests. The memory is untrusted: each
+/// structure is read once and checked. A command that is unusual or wrong is left to the controller, which has the right
+/// response to it. Allocates nothing.
 /// </summary>
 internal static class RegisterShuntReader
 {
@@ -19,11 +19,11 @@ internal static class RegisterShuntReader
 
     /// <summary>Reads the command at a command header.</summary>
     /// <param name="memory">The guest's memory.</param>
-    /// <param name="header">Where its header is.</param>
-    /// <param name="target">Where its requests would go; says what disk it is.</param>
-    /// <param name="primary">Which requests may go there.</param>
-    /// <param name="command">Filled.</param>
-    /// <returns>False when the command has to take the trap.</returns>
+    /// <param name="header">Guest-physical address of the header.</param>
+    /// <param name="target">Executes the requests; has the disk's geometry.</param>
+    /// <param name="primary">The request types that may be diverted.</param>
+    /// <param name="command">Filled with the requests.</param>
+    /// <returns>False when the command must trap.</returns>
     internal static bool TryRead(GuestMemory memory, ulong header, IBlockDriver target, RequestTypes primary, RegisterShuntCommand command)
     {
         const CommandHeaderFlags unusual = CommandHeaderFlags.A | CommandHeaderFlags.R | CommandHeaderFlags.B | CommandHeaderFlags.PMPMask;
@@ -64,7 +64,7 @@ internal static class RegisterShuntReader
 
     private static bool IsPrimary(RequestTypes primary, BlockOperation operation) => primary.Includes(operation);
 
-    /// <summary>Turns the table into requests. A sector that lies in two stretches of memory has no request of its own.</summary>
+    // Translates the PRDT into requests. A sector that is split between two memory ranges cannot be one.
     private static bool TryDescribe(DiskGeometry disk, Entries entries, RegisterShuntCommand command)
     {
         var sector = command.Extent.Lba;
@@ -100,14 +100,14 @@ internal static class RegisterShuntReader
             if (!memory.TryRead<ulong>(address + (ulong)at, out var entry)) return false;
             var extent = AtaExtent.DecodeRange(entry);
             if (extent.Sectors == 0) continue;
-            // One range that is not on the disk, and the controller discards none.
+            // The controller discards nothing if one range is beyond the disk.
             if (!extent.IsOn(capacity) || !command.TryAdd(BlockOperation.Discard, extent.Lba, (int)extent.Sectors * SectorBytes, 0)) return false;
             any = true;
         }
         return any;
     }
 
-    /// <summary>Walks a PRDT (AHCI 1.3.1 §4.2.3.3) once, and joins entries whose memory is one stretch.</summary>
+    /// <summary>Walks a PRDT (AHCI 1.3.1 §4.2.3.3) once and merges entries whose memory is contiguous.</summary>
     private struct Entries(GuestMemory memory, ulong table, int count)
     {
         private int _next;
@@ -115,11 +115,11 @@ internal static class RegisterShuntReader
         private int _left;
         private bool _interruptAtEnd;
 
-        /// <summary>Whether an entry with the I bit was taken whole.</summary>
+        /// <summary>Whether an entry with the I bit was consumed whole.</summary>
         internal bool SawInterrupt { get; private set; }
 
-        /// <summary>Takes the next stretch, at most <paramref name="most"/> bytes of it.</summary>
-        /// <returns>False when the table ends before, or is one that the controller has something to say about.</returns>
+        /// <summary>Consumes the next contiguous range, at most <paramref name="most"/> bytes.</summary>
+        /// <returns>False when the PRDT is too short or wrong.</returns>
         internal bool TryTakeRun(int most, out ulong address, out int bytes)
         {
             (address, bytes) = (0, 0);
@@ -127,7 +127,7 @@ internal static class RegisterShuntReader
             {
                 if (_left == 0 && !TryNextEntry())
                 {
-                    // Whether more is needed the caller finds out, when it asks for more.
+                    // At the end of the PRDT a shorter range is returned; a caller that needs more finds none.
                     if (_next < count || bytes == 0) return false;
                     break;
                 }

@@ -4,13 +4,13 @@ using VmShunt.BlockDriver.Requests;
 namespace VmShunt.Guest.Shunt.AtRegisters;
 
 /// <summary>
-/// The 32 command slots as the driver sees them in PxCI, and where the command of each is: waiting, on the enlightened
-/// road, or below with the controller. Every member is called under the shunt's lock.
+/// The 32 command slots as the driver sees them in PxCI, and where the command of each is: waiting, on the ring path, or
+/// with the controller. Called under the shunt's lock.
 /// </summary>
 /// <remarks>
-/// A port without native command queuing does one command after another, in the order of issue. Here commands run side by
-/// side, so each waits for those before it that it could tell apart: a flush for writes, a read or write for one that
-/// touches the same sectors, and what the shunt does not know for everything, as everything for it.
+/// A port without native command queuing executes commands one by one, in the order of issue. Here they run in parallel, so
+/// each waits for earlier commands where the order is visible: a flush for writes, a read or write for one that touches the
+/// same sectors, and a command that the shunt does not know for all others, as all others for it.
 /// </remarks>
 internal sealed class RegisterShuntSlots
 {
@@ -20,48 +20,55 @@ internal sealed class RegisterShuntSlots
     private readonly uint[] _waitsFor = new uint[Count];
     private uint _waiting, _unknown;
 
-    /// <param name="ended">Told when all requests of a command have ended.</param>
-    internal RegisterShuntSlots(Action<RegisterShuntCommand> ended)
+    /// <param name="completed">Called when all requests of a command have completed.</param>
+    internal RegisterShuntSlots(Action<RegisterShuntCommand> completed)
     {
-        for (var i = 0; i < Count; i++) _commands[i] = new RegisterShuntCommand(i, ended);
+        for (var i = 0; i < Count; i++) _commands[i] = new RegisterShuntCommand(i, completed);
     }
 
     internal RegisterShuntCommand this[int slot] => _commands[slot];
 
-    /// <summary>PxCI: issued and not over.</summary>
+    /// <summary>PxCI: issued and not completed.</summary>
     internal uint Issued { get; private set; }
 
-    /// <summary>Those that the controller has.</summary>
+    /// <summary>Commands issued to the controller.</summary>
     internal uint Below { get; private set; }
 
-    /// <summary>Commands whose requests are still on the road and of which nothing will be seen.</summary>
+    /// <summary>Aborted commands with requests still in flight on the ring path.</summary>
     internal int Abandoned { get; private set; }
 
-    /// <summary>The link was reset under commands: nothing starts until ST is cleared.</summary>
+    /// <summary>The link was reset with commands in flight: none starts until ST is cleared.</summary>
     internal bool IsHalted { get; private set; }
 
-    /// <summary>Whether a command is on the road. One that waits is busy with what it waits for: a port that has stopped at an error is not.</summary>
+    /// <summary>Whether a command is on the ring path. A waiting one does not count: the controller's BSY covers what it waits for.</summary>
     internal bool IsBusy => (Issued & ~Below & ~_waiting) != 0 && !IsHalted;
 
     /// <summary>Completions of requests that were complete already.</summary>
     internal int Repeated => _commands.Sum(static command => command.Repeated);
 
-    /// <summary>Whether slots can be filled: none has requests of an abandoned command.</summary>
+    /// <summary>Whether slots can be filled: none has requests of an aborted command.</summary>
     internal bool CanFill => Abandoned == 0;
 
-    /// <summary>Adds a command that was just issued; it waits until <see cref="TakeReady"/> lets it go.</summary>
+    /// <summary>Adopts commands that the controller has, of which the shunt knows nothing.</summary>
+    internal void Adopt(uint running)
+    {
+        Issued = Below = running;
+        _unknown |= running;
+    }
+
+    /// <summary>Adds a command that the driver issues; it waits until <see cref="TakeReady"/> returns it.</summary>
     /// <param name="slot">The slot, which is not issued yet.</param>
-    /// <param name="isKnown">Whether its command was filled: it may take the enlightened road.</param>
+    /// <param name="isKnown">Whether the command was read: it may take the ring path.</param>
     internal void Add(int slot, bool isKnown)
     {
         var bit = 1u << slot;
         _unknown = isKnown ? _unknown & ~bit : _unknown | bit;
-        // The controller keeps its own commands in order.
+        // The controller executes its own commands in order.
         uint waitsFor = 0;
         for (var older = isKnown ? Issued : Issued & ~Below; older != 0; older &= older - 1)
         {
             var other = BitOperations.TrailingZeroCount(older);
-            // Those that go to the controller with this one, at once.
+            // Issued to the controller together with this one.
             if (!isKnown && GoesDownNow(other)) continue;
             if (!isKnown || (_unknown >> other & 1) != 0 || MustFollow(_commands[slot], _commands[other])) waitsFor |= 1u << other;
         }
@@ -70,28 +77,27 @@ internal sealed class RegisterShuntSlots
         Issued |= bit;
     }
 
-    /// <summary>Takes the commands that need not wait any longer.</summary>
-    /// <param name="target">The enlightened road now; a command that was meant for another goes to the controller.</param>
-    /// <returns>The slots to give to the controller, and those to submit.</returns>
-    internal (uint Down, uint RequestPath) TakeReady(IBlockDriver? target)
+    /// <summary>Removes the commands that need not wait any longer.</summary>
+    /// <param name="target">The present diversion; a command read for another one goes to the controller.</param>
+    /// <returns>The slots to issue to the controller, and those to submit on the ring path.</returns>
+    internal (uint Down, uint Ring) TakeReady(IBlockDriver? target)
     {
         if (_waiting == 0 || IsHalted || Abandoned > 0) return (0, 0);
-        uint down = 0, road = 0;
+        uint down = 0, ring = 0;
         for (var waiting = _waiting; waiting != 0; waiting &= waiting - 1)
         {
             var slot = BitOperations.TrailingZeroCount(waiting);
             if (_waitsFor[slot] != 0) continue;
-            if ((_unknown >> slot & 1) == 0 && _commands[slot].Target == target) road |= 1u << slot;
+            if ((_unknown >> slot & 1) == 0 && _commands[slot].Target == target) ring |= 1u << slot;
             else down |= 1u << slot;
         }
-        _waiting &= ~(down | road);
-        return (down, road);
+        _waiting &= ~(down | ring);
+        return (down, ring);
     }
 
     internal void MarkBelow(uint slots) => Below |= slots;
 
-    /// <summary>Commands are over.</summary>
-    internal void End(uint slots)
+    internal void Complete(uint slots)
     {
         if (slots == 0) return;
         Issued &= ~slots;
@@ -99,7 +105,7 @@ internal sealed class RegisterShuntSlots
         for (var waiting = _waiting; waiting != 0; waiting &= waiting - 1) _waitsFor[BitOperations.TrailingZeroCount(waiting)] &= ~slots;
     }
 
-    /// <summary>ST was cleared, or the HBA reset: no command is issued any more.</summary>
+    /// <summary>ST was cleared or the HBA reset: PxCI is 0.</summary>
     internal void Stop()
     {
         AbandonRunning();
@@ -107,7 +113,7 @@ internal sealed class RegisterShuntSlots
         IsHalted = false;
     }
 
-    /// <summary>The link was reset: no command goes on, but all stay issued.</summary>
+    /// <summary>The link was reset: commands are aborted but stay in PxCI.</summary>
     internal void Halt()
     {
         AbandonRunning();

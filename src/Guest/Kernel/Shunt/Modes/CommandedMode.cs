@@ -2,7 +2,7 @@ using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Shunt.Modes;
 
-/// <summary>The shunt is permanent, and port driver-en commands it: it alone holds the switch, and turns it as its bus comes, goes and is lost.</summary>
+/// <summary>The shunt is permanent. The port driver (enlightened) alone holds its switch, and sets it when its bus connects, closes or is lost.</summary>
 internal readonly struct CommandedMode(ShuntSwitch commands) : IModeSource
 {
     public bool TryDivert(BlockRequest request, IEnlightenedEntry entry, IBlockDriver below)

@@ -3,34 +3,34 @@ using VmShunt.BlockDriver.Requests;
 namespace VmShunt.Guest.Shunt.Modes;
 
 /// <summary>
-/// How a shunt knows the mode. Asked once a primary request, which so sees one mode, whole. Implemented by structs, so that
-/// a shunt is compiled with it inside.
+/// How a shunt knows the mode. Asked once per primary request. Implemented by structs, so that the compiler inlines it into
+/// the shunt.
 /// </summary>
 internal interface IModeSource
 {
-    /// <summary>Diverts a request if the mode is enlightened; from then on it is the enlightened side's.</summary>
+    /// <summary>Diverts a request if the mode is enlightened; the enlightened side then owns it.</summary>
     /// <param name="request">The request.</param>
     /// <param name="entry">Where it enters the enlightened side.</param>
-    /// <param name="below">The emulating stack below the shunt: takes it if the ring goes away with the request on it.</param>
-    /// <returns>False: the mode is emulating; the request is untouched.</returns>
+    /// <param name="below">The emulating stack below the shunt: takes the request if the ring is lost before it completes.</param>
+    /// <returns>False when the mode is emulating; the request is unchanged.</returns>
     bool TryDivert(BlockRequest request, IEnlightenedEntry entry, IBlockDriver below);
 }
 
-/// <summary>The sources that there are.</summary>
+/// <summary>The mode sources.</summary>
 internal enum ModeSource
 {
-    /// <summary>Another part of VM-C tells a permanent shunt (<see cref="ToldMode"/>).</summary>
+    /// <summary>Mode control sets the switch of a permanent shunt (<see cref="ToldMode"/>).</summary>
     Told,
 
-    /// <summary>The shunt arrives with the enlightened stack and leaves with it (<see cref="PresenceMode"/>).</summary>
+    /// <summary>The shunt is inserted and removed together with the enlightened stack (<see cref="PresenceMode"/>).</summary>
     Arrives,
 
-    /// <summary>A permanent shunt looks whether port driver-en is there (<see cref="LookingMode"/>).</summary>
+    /// <summary>A permanent shunt checks whether the port driver (enlightened) has a bus (<see cref="LookingMode"/>).</summary>
     Looks,
 
-    /// <summary>A permanent shunt tries port driver-en first (<see cref="TryingMode"/>).</summary>
+    /// <summary>A permanent shunt tries the port driver (enlightened) first (<see cref="TryingMode"/>).</summary>
     Tries,
 
-    /// <summary>Port driver-en commands a permanent shunt (<see cref="CommandedMode"/>).</summary>
+    /// <summary>The port driver (enlightened) sets the switch of a permanent shunt (<see cref="CommandedMode"/>).</summary>
     Commanded,
 }

@@ -2,7 +2,7 @@ using VmShunt.BlockDriver.Requests;
 
 namespace VmShunt.Guest.Shunt.Modes;
 
-/// <summary>The shunt is permanent, nobody tells it anything, and it looks for each request whether port driver-en is instantiated.</summary>
+/// <summary>The shunt is permanent and has no switch: it checks for each request whether the port driver (enlightened) has a bus.</summary>
 internal readonly struct LookingMode : IModeSource
 {
     public bool TryDivert(BlockRequest request, IEnlightenedEntry entry, IBlockDriver below)

@@ -3,8 +3,8 @@ using VmShunt.BlockDriver.Requests;
 namespace VmShunt.Guest.Shunt.Modes;
 
 /// <summary>
-/// The shunt is put into the emulating stack when the enlightened side is instantiated, and taken out with it. It knows no
-/// mode: that it is there is the mode, and everything that meets it is diverted.
+/// The shunt is inserted into the emulating stack when the enlightened mode is entered, and removed when it is left. It has
+/// no switch and diverts every primary request.
 /// </summary>
 internal readonly struct PresenceMode : IModeSource
 {

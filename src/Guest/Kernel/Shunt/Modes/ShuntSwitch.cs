@@ -1,18 +1,21 @@
+using VmShunt.Ring.Memory;
+
 namespace VmShunt.Guest.Shunt.Modes;
 
 /// <summary>
-/// By what a shunt is told the mode: whoever holds it turns it, the shunt reads it once a request. Requests under way are
-/// not touched. Any thread.
+/// The mode of a shunt: its owner sets it, the shunt loads it once per request. Requests in flight are not affected. Any
+/// thread.
 /// </summary>
 internal sealed class ShuntSwitch
 {
     private bool _isDiverting;
 
-    internal bool IsDiverting => _isDiverting;
+    // Acquires: a request that is diverted finds the channel that was attached before Divert.
+    internal bool IsDiverting => Ordered.Load(ref _isDiverting);
 
     /// <summary>Enlightened mode.</summary>
-    internal void Divert() => _isDiverting = true;
+    internal void Divert() => Ordered.Store(ref _isDiverting, true);
 
     /// <summary>Emulating mode.</summary>
-    internal void PassDown() => _isDiverting = false;
+    internal void PassDown() => Ordered.Store(ref _isDiverting, false);
 }

@@ -1,9 +1,8 @@
 using VmShunt.BlockDriver.Requests;
-using VmShunt.Guest.Mode;
 
 namespace VmShunt.Guest.Shunt.Modes;
 
-/// <summary>The shunt is permanent, and another part of VM-C, <see cref="ModeControl"/>, tells it the mode.</summary>
+/// <summary>The shunt is permanent, and mode control holds its switch.</summary>
 internal readonly struct ToldMode(ShuntSwitch told) : IModeSource
 {
     public bool TryDivert(BlockRequest request, IEnlightenedEntry entry, IBlockDriver below)

@@ -5,14 +5,14 @@ using VmShunt.Ring.VirtioBlk;
 namespace VmShunt.Guest.Shunt.Policies;
 
 /// <summary>
-/// By effort: requests that move at least <see cref="LargeBytes"/>, and those of a kind that the trap was measured to take
-/// long for. What is small and not measured yet takes the trap, and so is measured.
+/// By effort: reads and writes of at least <see cref="LargeBytes"/>, and requests whose type and length were measured to be
+/// costly on the trap path. Small requests without a measurement trap, and so are measured.
 /// </summary>
-/// <param name="costs">What port driver-em measured.</param>
-/// <param name="candidates">Classes that may be primary at all.</param>
+/// <param name="costs">Latencies that the port driver (emulating) measured.</param>
+/// <param name="candidates">Request types that may be primary.</param>
 internal readonly struct EffortfulRequests(TrapCosts costs, RequestTypes candidates) : IRequestPolicy
 {
-    /// <summary>From here on moving the data is what a request costs.</summary>
+    /// <summary>From this length on data transfer dominates the cost of a request.</summary>
     internal const int LargeBytes = 4096;
 
     public bool IsPrimary(BlockOperation operation, int bytes) =>

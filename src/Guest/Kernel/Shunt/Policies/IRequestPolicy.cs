@@ -3,8 +3,8 @@ using VmShunt.BlockDriver.Requests;
 namespace VmShunt.Guest.Shunt.Policies;
 
 /// <summary>
-/// Which requests are primary: a shunt diverts them in enlightened mode; the others, secondary, always pass down to the trap. Asked once
-/// a request, in every mode. Implemented by structs, so that a shunt is compiled with it inside; it allocates and locks nothing.
+/// Decides which requests are primary: a shunt diverts them in enlightened mode; secondary requests always trap. Asked once
+/// per request, in every mode. Implemented by structs, so that the compiler inlines it; it neither allocates nor locks.
 /// </summary>
 internal interface IRequestPolicy
 {

@@ -6,8 +6,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Tests.Guest.Kernel.Shunt.AtRegisters;
 
 /// <summary>
-/// The enlightened road without processes: requests end in VM-H's virtualization driver, on threads of their own, so side
-/// by side and in any order. It can be held up, refuse everything, or be lost with requests on it.
+/// The ring path without processes: VM-H's virtualization driver executes requests on two threads, so in parallel and in any
+/// order. The test can hold requests, reject all, or lose the path with requests in flight.
 /// </summary>
 internal sealed class RecordingPath : IBlockDriver, IDisposable
 {
@@ -18,7 +18,7 @@ internal sealed class RecordingPath : IBlockDriver, IDisposable
     private readonly BlockingCollection<BlockRequest> _requests = [];
     private readonly ManualResetEventSlim _open = new(initialState: true);
     private readonly Thread[] _threads;
-    private int _lost, _waiting, _taken;
+    private int _lost, _waiting, _submitted;
 
     internal RecordingPath(VirtualizationDriver disk, GuestMemory memory)
     {
@@ -32,24 +32,24 @@ internal sealed class RecordingPath : IBlockDriver, IDisposable
 
     internal int MaxTransferBytes { get; init; } = 4 << 20;
 
-    /// <summary>Requests that were submitted and not ended.</summary>
-    internal int Waiting => _waiting;
+    /// <summary>Requests in flight.</summary>
+    internal int Waiting => Ordered.Load(ref _waiting);
 
-    /// <summary>Requests taken so far.</summary>
-    internal int Taken => _taken;
+    /// <summary>Requests submitted so far.</summary>
+    internal int Submitted => Ordered.Load(ref _submitted);
 
     internal void Hold() => _open.Reset();
 
-    internal void LetGo() => _open.Set();
+    internal void Resume() => _open.Set();
 
-    /// <summary>From now on, and for what is on it, every request is rejected.</summary>
-    internal void Lose() => _lost = 1;
+    /// <summary>Rejects every request from now on, those in flight too.</summary>
+    internal void Lose() => Ordered.Store(ref _lost, 1);
 
-    internal void Return() => _lost = 0;
+    internal void Return() => Ordered.Store(ref _lost, 0);
 
     public void Submit(BlockRequest request)
     {
-        Interlocked.Increment(ref _taken);
+        Interlocked.Increment(ref _submitted);
         Interlocked.Increment(ref _waiting);
         _requests.Add(request);
     }
@@ -69,9 +69,10 @@ internal sealed class RecordingPath : IBlockDriver, IDisposable
         foreach (var request in _requests.GetConsumingEnumerable())
         {
             _open.Wait();
-            var status = _lost != 0 ? DiskStatus.IoError : Execute(request, pieces);
+            var isLost = Ordered.Load(ref _lost) != 0;
+            var status = isLost ? DiskStatus.IoError : Execute(request, pieces);
             Interlocked.Decrement(ref _waiting);
-            if (_lost != 0) request.Reject();
+            if (isLost) request.Reject();
             else request.Complete(status == DiskStatus.Ok ? BlockStatus.Ok : BlockStatus.IoError);
         }
     }

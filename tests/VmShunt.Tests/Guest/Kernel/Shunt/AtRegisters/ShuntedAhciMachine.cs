@@ -1,4 +1,5 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Shunt.AtRegisters;
 using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.VirtioBlk;
@@ -11,34 +12,40 @@ internal sealed class ShuntedAhciMachine : AhciMachine
 {
     private const ulong Abar = 0xF000_0000;
 
-    internal ShuntedAhciMachine(PortDriver port, int blockBytes = 512, bool diverting = true) : base(port, blockBytes)
+    private IMmio _driverRegisters;
+
+    internal ShuntedAhciMachine(PortDriver port, int blockBytes = 512, bool diverting = true, bool inserted = true) : base(port, blockBytes)
     {
         Registers = new ControllerMmio(Controller, Abar);
-        Road = new RecordingPath(Disk, Memory);
-        Shunt = new RegisterShunt(Registers, Abar, Memory, new CrashGate(), static _ => { });
+        Path = new RecordingPath(Disk, Memory);
+        Shunt = new RegisterShunt(Registers, Abar, Memory, static () => { }, new CrashGate(), static _ => { });
+        _driverRegisters = inserted ? Shunt : Registers;
         if (diverting) Divert();
     }
 
-    /// <summary>The HBA's own registers; counts what would trap.</summary>
+    /// <summary>The HBA's own registers; counts the accesses that would trap.</summary>
     internal ControllerMmio Registers { get; }
 
-    internal RecordingPath Road { get; }
+    internal RecordingPath Path { get; }
 
     internal RegisterShunt Shunt { get; }
 
-    internal void Divert(RequestTypes primary = RequestTypes.All) => Shunt.Divert(Road, primary);
+    /// <summary>Puts the shunt between the driver and a port that is running.</summary>
+    internal void Insert()
+    {
+        Shunt.Adopt();
+        _driverRegisters = Shunt;
+    }
 
-    internal override uint Hba(int register) => (uint)Shunt.Read(Abar + (ulong)register, 4);
+    internal void Divert(RequestTypes primary = RequestTypes.All) => Shunt.Divert(Path, primary);
 
-    internal override void Hba(int register, uint value) => Shunt.Write(Abar + (ulong)register, 4, value);
+    internal override uint Hba(int register) => (uint)_driverRegisters.Read(Abar + (ulong)register, 4);
 
-    internal void Write(int register, int size, ulong value) => Shunt.Write(Abar + (ulong)register, size, value);
-
-    internal ulong Read(int register, int size) => Shunt.Read(Abar + (ulong)register, size);
+    internal override void Hba(int register, uint value) => _driverRegisters.Write(Abar + (ulong)register, 4, value);
 
     public override void Dispose()
     {
-        Road.Dispose();
+        Path.Dispose();
         Shunt.Dispose();
         base.Dispose();
     }

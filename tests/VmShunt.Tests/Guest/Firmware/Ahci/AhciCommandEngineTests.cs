@@ -1,0 +1,87 @@
+using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.HostPartition.Disk;
+using VmShunt.Ring.Memory;
+using VmShunt.Tests.Doubles;
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.Tests.Guest.Firmware.Ahci;
+
+/// <summary>The driver core that the polled and the interrupt-driven driver share.</summary>
+public class AhciCommandEngineTests
+{
+    private const ulong Abar = 0xF000_0000, Memory = 0x8000, Data = AhciMachine.Data;
+    private const int Slots = 4;
+
+    [Fact]
+    public void Commands_issued_together_complete_and_the_interrupt_is_acknowledged_once()
+    {
+        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20));
+        var port = Started(machine);
+        Assert.False(port.TryAcknowledge(out _, out _));
+        for (var slot = 0; slot < Slots; slot++) port.PrepareRead(slot, (ulong)slot, Data + (ulong)slot * 4096, 512);
+        port.Issue(0b1111);
+        AhciMachine.WaitUntil(() => port.Running == 0);
+        Assert.True(port.TryAcknowledge(out var causes, out var running));
+        Assert.Equal((PortInterrupt.DHRS, 0u), (causes, running));
+        Assert.True(port.HasMoved(3, 512));
+        Assert.False(port.HasMoved(3, 1024));
+        Assert.False(port.TryAcknowledge(out _, out _) || machine.Controller.InterruptLevel);
+    }
+
+    [Fact]
+    public void Recovery_names_the_failed_slot_and_the_others_can_be_issued_again()
+    {
+        using var machine = new AhciMachine(new BadSectorPortDriver(1 << 20, badFrom: 1000 * 512));
+        var port = Started(machine);
+        port.PrepareRead(0, 0, Data, 512);
+        port.PrepareRead(1, 1000, Data, 512);
+        port.PrepareRead(2, 2, Data, 512);
+        port.Issue(0b001);
+        port.Issue(0b010);
+        port.Issue(0b100);
+        AhciMachine.WaitUntil(() => (port.Status & AhciCommandEngine.FatalErrors) != 0);
+        Assert.Equal(0b110u, port.Running);
+        Assert.Equal(1, port.Recover());
+        Assert.Equal(0u, port.Running);
+        port.Issue(0b100);
+        AhciMachine.WaitUntil(() => port.Running == 0);
+        Assert.True(port.HasMoved(2, 512));
+    }
+
+    [Fact]
+    public void A_trim_longer_than_one_range_is_split_and_discards_every_sector()
+    {
+        const int sectors = 65535 + 100;
+        var disk = new RecordingPortDriver(40 << 20);
+        using var machine = new AhciMachine(disk);
+        var port = Started(machine);
+        disk.Forget();
+        port.PrepareTrim(Slots - 1, 8, sectors);
+        port.Issue(1u << Slots - 1);
+        AhciMachine.WaitUntil(() => port.Running == 0);
+        Assert.Equal(sectors, disk.Asked.Where(static asked => asked[0] is 'd' or 'u').Sum(static asked => int.Parse(asked[(asked.IndexOf('+', StringComparison.Ordinal) + 1)..])));
+    }
+
+    [Fact]
+    public void A_write_with_a_repeated_buffer_fills_the_whole_range()
+    {
+        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20));
+        var port = Started(machine);
+        machine.Memory.GetSpan(Data, 1024).Fill(0x42);
+        port.PrepareWrite(0, 16, Data, 4096, repeat: 1024);
+        port.Issue(1);
+        AhciMachine.WaitUntil(() => port.Running == 0);
+        port.PrepareRead(0, 16, Data + 0x10000, 4096);
+        port.Issue(1);
+        AhciMachine.WaitUntil(() => port.Running == 0);
+        Assert.Equal(-1, machine.Memory.GetSpan(Data + 0x10000, 4096).IndexOfAnyExcept((byte)0x42));
+    }
+
+    private static AhciCommandEngine Started(AhciMachine machine)
+    {
+        var port = new AhciCommandEngine(new ControllerMmio(machine.Controller, Abar), new AhciHba(1, Abar), machine.Memory, Memory, Slots);
+        port.Reset();
+        port.EnableInterrupt();
+        return port;
+    }
+}

@@ -1,0 +1,51 @@
+using VmShunt.BlockDriver.Requests;
+using VmShunt.Tests.Doubles;
+
+namespace VmShunt.Tests.Guest.Kernel.Emulating;
+
+/// <summary>The port driver (emulating) against VM-H's AHCI model.</summary>
+public class AhciPortDriverTests
+{
+    [Fact]
+    public async Task The_interrupt_driven_driver_completes_a_hundred_concurrent_requests_and_loses_none()
+    {
+        using var machine = new PortMachine(new BadSectorPortDriver(1 << 20, badFrom: 1000 * 512));
+        machine.Port.Drive(machine.NewDriver());
+        await Task.WhenAll(Enumerable.Range(0, 100).Select(i => Exercise(machine, i))).WaitAsync(TimeSpan.FromSeconds(120));
+        // The last request completed on the interrupt thread, which the disposal joins.
+        await Task.Yield();
+        Assert.Equal(0, machine.Disk.Counters.Repeated);
+    }
+
+    [Fact]
+    public async Task Zeroes_and_discards_reach_the_disk_as_writes_and_TRIM()
+    {
+        using var port = new RecordingPortDriver();
+        using var machine = new PortMachine(port);
+        machine.Port.Drive(machine.NewDriver());
+        port.Forget();
+        await machine.Disk.WriteZeroesAsync(8, 16 * 512);
+        await machine.Disk.DiscardAsync(64, 32 * 512);
+        await Task.Yield();
+        Assert.Contains("write 8+16", port.Asked);
+        Assert.Contains(port.Asked, static asked => asked.EndsWith(" 64+32", StringComparison.Ordinal));
+    }
+
+    // Every eighth one first reads sectors that fail: the recovery of the port must not affect the others.
+    private static async Task Exercise(PortMachine machine, int i)
+    {
+        await Task.Yield();
+        var (disk, pages) = (machine.Disk, machine.Pages);
+        var (write, read) = (pages.Allocate(4096), pages.Allocate(4096));
+        write.Span.Fill((byte)(i + 1));
+        for (var round = 0; round < 10; round++)
+        {
+            if (i % 8 == 0) await Assert.ThrowsAsync<BlockIoException>(async () => await disk.ReadAsync(1000, read));
+            await disk.WriteAsync((ulong)i * 8, write);
+            await disk.FlushAsync();
+            read.Span.Clear();
+            await disk.ReadAsync((ulong)i * 8, read);
+            Assert.Equal(-1, read.Span.IndexOfAnyExcept((byte)(i + 1)));
+        }
+    }
+}
