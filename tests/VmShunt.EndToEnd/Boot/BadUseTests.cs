@@ -4,7 +4,6 @@ using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Boot;
 
-[Collection(ProcessCollection.Name)]
 public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
 {
     private readonly TestFolder _folder = new();

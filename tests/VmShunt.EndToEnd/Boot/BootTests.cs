@@ -4,8 +4,7 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Boot;
 
-[Collection(ProcessCollection.Name)]
-public sealed class BootTests(OwnDisk own) : IDisposable
+public sealed class BootTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private const long BootRecordOffset = (long)GptLayout.AlignmentSectors * 512;
     private const long ImageOffset = BootRecordOffset + (8 * 512);

@@ -4,7 +4,6 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Boot;
 
-[Collection(ProcessCollection.Name)]
 public sealed class GuestBenchTests : IDisposable
 {
     private readonly TestFolder _folder = new();

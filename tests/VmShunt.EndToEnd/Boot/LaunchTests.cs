@@ -6,7 +6,6 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Boot;
 
-[Collection(ProcessCollection.Name)]
 public sealed class LaunchTests : IDisposable
 {
     private static readonly Dictionary<string, string[]> s_keys = new()

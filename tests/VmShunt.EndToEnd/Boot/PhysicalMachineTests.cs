@@ -7,8 +7,7 @@ using VmShunt.Perf.Measure;
 namespace VmShunt.EndToEnd.Boot;
 
 /// <summary>The disk that boots VM-C boots a machine that has no hypervisor, and works there.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class PhysicalMachineTests(OwnDisk own) : IDisposable
+public sealed class PhysicalMachineTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

@@ -4,8 +4,7 @@ using VmShunt.Perf.Launch;
 namespace VmShunt.EndToEnd.Boot;
 
 /// <summary>The processes may be started in any order, and at once: who needs another waits for it.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class StartTests(OwnDisk own) : IDisposable
+public sealed class StartTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

@@ -13,8 +13,7 @@ namespace VmShunt.EndToEnd.Chaos;
 /// repeated, or reordered against a flush. VMSHUNT_CHAOS_SECONDS says how long (an hour: 3600), VMSHUNT_CHAOS_SEED repeats a
 /// run's decisions.
 /// </summary>
-[Collection(ProcessCollection.Name)]
-public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private const int DefaultSeconds = 60, LoadDepth = 48;
 

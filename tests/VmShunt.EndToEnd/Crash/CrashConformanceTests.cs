@@ -9,8 +9,7 @@ namespace VmShunt.EndToEnd.Crash;
 /// VMSHUNT_CRASH_TABLE=all, a part with any text that occurs in the names of its cells; otherwise a sample, whose seed
 /// VMSHUNT_CRASH_SEED repeats.
 /// </summary>
-[Collection(ProcessCollection.Name)]
-public sealed class CrashConformanceTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class CrashConformanceTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private static readonly int s_seed =
         int.TryParse(Environment.GetEnvironmentVariable("VMSHUNT_CRASH_SEED"), CultureInfo.InvariantCulture, out var seed) ? seed : Environment.TickCount;

@@ -4,8 +4,7 @@ using VmShunt.Perf.Launch;
 namespace VmShunt.EndToEnd.Crash;
 
 /// <summary>A machine that cannot be dumped says so in one line, ends with an error, and never hangs.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class CrashRefusalTests(OwnDisk own) : IDisposable
+public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

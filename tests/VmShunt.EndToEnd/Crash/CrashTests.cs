@@ -9,8 +9,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Crash;
 
-[Collection(ProcessCollection.Name)]
-public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private const int InFlight = 32;
 

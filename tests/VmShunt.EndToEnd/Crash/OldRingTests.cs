@@ -3,8 +3,7 @@ using VmShunt.EndToEnd.Processes;
 namespace VmShunt.EndToEnd.Crash;
 
 /// <summary>Once a dump has begun, nobody writes into what is dumped by the old ring, however hard they try.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class OldRingTests(OwnDisk own) : IDisposable
+public sealed class OldRingTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

@@ -7,7 +7,6 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>The guest without a hypervisor (<c>--bus</c>), against our back-end and against one that nobody here wrote.</summary>
-[Collection(ProcessCollection.Name)]
 public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
 {
     private const int DiskBytes = 8 << 20;

@@ -5,8 +5,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>Requests that are called back and requests that are handed over together, on every road.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

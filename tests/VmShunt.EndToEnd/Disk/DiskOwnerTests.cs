@@ -6,7 +6,6 @@ using VmShunt.Perf.Launch;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>VM-H as the owner of a disk: cache modes, sizes that change, who else uses it, and no room for it.</summary>
-[Collection(ProcessCollection.Name)]
 public sealed class DiskOwnerTests : IDisposable
 {
     private const int DiskBytes = 8 << 20;

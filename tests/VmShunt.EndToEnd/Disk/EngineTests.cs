@@ -6,8 +6,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>However VM-H reads and writes an image, the guest sees the same disk.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

@@ -3,8 +3,7 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Disk;
 
-[Collection(ProcessCollection.Name)]
-public sealed class KilledProcessTests(OwnDisk own) : IDisposable
+public sealed class KilledProcessTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

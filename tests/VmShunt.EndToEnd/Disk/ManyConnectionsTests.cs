@@ -8,7 +8,6 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-[Collection(ProcessCollection.Name)]
 public sealed class ManyConnectionsTests(ITestOutputHelper output) : IDisposable
 {
     private const int Connections = 10_000, Before = 1000;

@@ -6,7 +6,6 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>A fleet on one VM-H, whose rings share a poller.</summary>
-[Collection(ProcessCollection.Name)]
 public sealed class ManyGuestsTests(ITestOutputHelper output) : IDisposable
 {
     private const int Guests = 64, Killed = 4, AtOnce = 8, SectorsEach = 512;

@@ -6,8 +6,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>VM-H whose disk is on another machine, with servers that nobody here wrote.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

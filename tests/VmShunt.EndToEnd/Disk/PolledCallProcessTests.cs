@@ -7,8 +7,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>Calls that poll (<c>--poll-queues</c>), over real processes: as many threads as requests in flight.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private const int DiskBytes = 8 << 20, Rounds = 4;
 

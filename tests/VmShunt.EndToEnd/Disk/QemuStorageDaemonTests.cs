@@ -5,7 +5,6 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>Our driver on a disk of qemu-storage-daemon, request by request and byte by byte against a model.</summary>
-[Collection(ProcessCollection.Name)]
 public sealed class QemuStorageDaemonTests(ITestOutputHelper output) : IDisposable
 {
     private const int DiskBytes = 8 << 20, Scripts = 40, RequestsEach = 100, KillEvery = 5;

@@ -8,8 +8,7 @@ namespace VmShunt.EndToEnd.Disk;
 /// How many system calls a request costs each process, as the kernel counts them. Before a count the code has run long
 /// enough to be compiled for good.
 /// </summary>
-[Collection(ProcessCollection.Name)]
-public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private const int DiskBytes = 32 << 20;
 

@@ -3,7 +3,6 @@ using VmShunt.Perf.Disks;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
 public sealed class BothPathsTests : IDisposable
 {
     // Odd on purpose, and larger than one chunk of a transfer.

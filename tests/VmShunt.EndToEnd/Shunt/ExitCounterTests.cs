@@ -4,8 +4,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class ExitCounterTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class ExitCounterTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     // What `read` asks for at once.
     private const int ChunkSectors = 2048;

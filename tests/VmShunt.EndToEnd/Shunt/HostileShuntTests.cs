@@ -6,8 +6,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Shunt;
 
 /// <summary>Section H of docs/hostile-inputs.md, as far as it needs the three processes.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     // More than a ring and a command list can hold together.
     private const int LoadDepth = 256;

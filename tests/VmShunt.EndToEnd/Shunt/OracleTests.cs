@@ -4,8 +4,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Shunt;
 
 /// <summary>One stream of requests, every way there is to do it, and always the same results, errors and content.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class OracleTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class OracleTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private static readonly string[] s_sources = ["told", "arrives", "looks", "tries", "commanded"];
     private static readonly string[] s_positions = ["above-class", "below-class", "below-port"];

@@ -4,8 +4,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private const int LoadDepth = 32, Flips = 120;
 

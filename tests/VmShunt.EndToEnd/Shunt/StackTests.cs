@@ -4,8 +4,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

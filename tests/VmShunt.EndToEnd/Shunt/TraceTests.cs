@@ -4,8 +4,7 @@ using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class TraceTests(OwnDisk own) : IDisposable
+public sealed class TraceTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 

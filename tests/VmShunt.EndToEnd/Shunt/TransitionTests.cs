@@ -4,8 +4,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class TransitionTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class TransitionTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     // Some requests are between two drivers at any moment; so many that 64 are in flight all the same.
     private const int LoadDepth = 96, Rounds = 10;
