@@ -97,7 +97,7 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
     [InlineData("vmshunt-guest --hypervisor {hypervisor} crash", "no dump partition")]
     [InlineData("vmshunt-guest --hypervisor {ring} info", "{ring}")]
     [InlineData("vmshunt-guest --bus {trap} info", "")]
-    public async Task A_mistake_beside_running_servers_is_answered_and_does_them_no_harm(string command, string said)
+    public async Task A_mistake_against_running_servers_is_answered_and_does_not_disturb_them(string command, string said)
     {
         _folder.RandomFile("disk.img", 1 << 20);
         _running.Add(await Programs.StartReadyAsync("vmshunt-host", Fill("--disk {disk} --vhost-user {ring} --vfio-user {trap}").Split(' ')));
@@ -111,7 +111,7 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task A_disk_is_written_by_one_process_and_the_second_hears_by_which()
+    public async Task A_second_writer_of_a_disk_is_refused_with_the_process_that_holds_it()
     {
         var disk = _folder.RandomFile("disk.img", 1 << 20);
         var writer = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"]);
@@ -132,7 +132,7 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task A_socket_that_a_dead_process_left_is_taken_over()
+    public async Task A_socket_left_by_a_process_that_exited_is_reused()
     {
         using (var left = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)) left.Bind(new UnixDomainSocketEndPoint(_folder["left"]));
         _running.Add(await Programs.StartReadyAsync("vmshunt-host", "--disk", "memory:1M", "--vhost-user", _folder["left"]));

@@ -16,7 +16,7 @@ public sealed class GuestBenchTests : IDisposable
         [$"TMPDIR={Temporary}", Path.Combine(AppContext.BaseDirectory, "vmshunt-perf"), "bench", "RingAgainstTrap", "--job", "dry", "--artifacts", reports];
 
     [Fact]
-    public async Task The_roads_are_benchmarked_in_a_real_guest_and_leave_no_file()
+    public async Task The_paths_are_benchmarked_in_a_real_guest_and_no_file_is_left()
     {
         var reports = _folder["reports"];
         var ended = await Programs.RunAsync("/usr/bin/env", Bench(reports));
@@ -37,7 +37,7 @@ public sealed class GuestBenchTests : IDisposable
     }
 
     [Fact]
-    public async Task Interrupted_in_the_middle_it_leaves_no_process_and_no_file()
+    public async Task An_interrupted_benchmark_leaves_no_process_and_no_file()
     {
         await using var bench = Programs.Start("/usr/bin/env", Bench(_folder["reports"]));
         await Until.TrueAsync(() => ProcessTable.FindChild(bench.Id, "vmshunt-guest") is not null, "the guest runs");

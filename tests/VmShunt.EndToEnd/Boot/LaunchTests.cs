@@ -29,7 +29,7 @@ public sealed class LaunchTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task The_main_job_tells_the_whole_story_and_leaves_no_process_and_no_file()
+    public async Task A_launch_completes_every_chapter_and_leaves_no_process_and_no_file()
     {
         string json = _folder["result.json"], report = _folder["report.html"], temporary = Directory.CreateDirectory(_folder["tmp"]).FullName;
         // Everything that the launch and its processes make goes into a folder of our own.
@@ -64,11 +64,11 @@ public sealed class LaunchTests : IDisposable
     [InlineData((1 << 20) + 1)]
     [InlineData((3 << 20) - 511)]
     [InlineData(777)]
-    public async Task A_users_disk_of_any_size_reads_the_same_by_every_road_and_stays_as_it_was(int bytes) =>
+    public async Task A_users_disk_of_any_size_reads_the_same_by_every_path_and_is_unchanged(int bytes) =>
         await LaunchOnAsync(_folder.RandomFile("user.img", bytes));
 
     [FactIfInstalled("mkfs.ext4")]
-    public async Task A_file_system_reads_the_same_by_every_road_and_stays_as_it_was()
+    public async Task A_file_system_reads_the_same_by_every_path_and_is_unchanged()
     {
         var image = _folder["ext4.img"];
         using (var file = File.Create(image)) file.SetLength(16 << 20);

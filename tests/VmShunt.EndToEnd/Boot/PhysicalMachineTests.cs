@@ -69,7 +69,7 @@ public sealed class PhysicalMachineTests(OwnDisk own) : IClassFixture<OwnDisk>, 
     }
 
     [Fact]
-    public async Task It_has_neither_hypervisor_nor_bus_and_says_so()
+    public async Task A_physical_machine_refuses_the_option_hypervisor()
     {
         var ended = await Programs.RunAsync("vmshunt-machine", "--disk", "mem:64M", "--hypervisor", "x", "info");
         Assert.Equal(1, ended.ExitCode);

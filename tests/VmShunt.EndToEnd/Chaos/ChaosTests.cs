@@ -34,7 +34,7 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IClassFi
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Whatever_happens_in_whatever_order_nothing_is_lost_repeated_or_reordered_against_a_flush()
+    public async Task Random_faults_lose_repeat_and_reorder_no_request_against_a_flush()
     {
         var seed = Setting("VMSHUNT_CHAOS_SEED") ?? Random.Shared.Next();
         var duration = TimeSpan.FromSeconds(Setting("VMSHUNT_CHAOS_SECONDS") ?? DefaultSeconds);

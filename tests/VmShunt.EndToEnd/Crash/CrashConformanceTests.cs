@@ -27,7 +27,7 @@ public sealed class CrashConformanceTests(OwnDisk own, ITestOutputHelper output)
 
     [Theory]
     [MemberData(nameof(Cells), DisableDiscoveryEnumeration = true)]
-    public async Task A_crash_leaves_a_dump_that_is_complete_and_right(CrashCell cell)
+    public async Task A_crash_leaves_a_complete_and_correct_dump(CrashCell cell)
     {
         output.WriteLine($"VMSHUNT_CRASH_SEED={s_seed}");
         var isHanging = cell.Condition == CrashCell.Hanging;

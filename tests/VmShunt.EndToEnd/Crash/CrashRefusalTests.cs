@@ -11,7 +11,7 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task A_stopped_host_partition_has_a_limit_after_which_the_crash_says_so()
+    public async Task A_crash_with_a_stopped_VM_H_fails_after_the_timeout_and_says_why()
     {
         await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("enlightened", Patience: 1));
         await machine.LoadAsync(64, completes: true);
@@ -33,7 +33,7 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
     }
 
     [Fact]
-    public async Task A_stopped_host_partition_has_a_limit_after_which_a_living_guest_crashes_and_says_so()
+    public async Task A_running_guest_with_a_stopped_VM_H_crashes_after_the_timeout_and_says_why()
     {
         await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("emulating", Patience: 1));
         ProcessTable.Send(machine.Host.Id, ProcessTable.SIGSTOP);
@@ -49,7 +49,7 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
     }
 
     [Fact]
-    public async Task A_disk_that_takes_no_dump_is_named()
+    public async Task A_crash_on_a_read_only_disk_names_the_failed_write()
     {
         await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("enlightened", HostArguments: "--read-only"));
         var refused = await Assert.ThrowsAsync<LaunchException>(() => machine.AskAsync("crash --in-flight 32"));
@@ -58,7 +58,7 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
     }
 
     [Fact]
-    public async Task A_host_partition_that_dies_under_the_crash_is_told_of()
+    public async Task A_crash_during_which_VM_H_is_killed_reports_the_lost_hypervisor()
     {
         await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("enlightened"));
         await machine.LoadAsync(64, completes: true);

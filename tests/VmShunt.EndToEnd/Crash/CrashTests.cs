@@ -21,7 +21,7 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
     [InlineData("enlightened")]
     [InlineData("alternate")]
     [InlineData("emulating")]
-    public async Task A_crash_with_requests_in_flight_and_scribbled_rings_leaves_a_true_dump_each_time(string mode)
+    public async Task A_crash_with_requests_in_flight_and_scribbled_rings_leaves_a_correct_dump_each_time(string mode)
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         for (var life = 1; life <= 2; life++)

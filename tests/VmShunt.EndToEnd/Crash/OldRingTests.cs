@@ -12,7 +12,7 @@ public sealed class OldRingTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposa
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task A_back_end_that_holds_on_to_the_memory_and_writes_over_it_changes_nothing_that_is_dumped(bool closesItsSocket)
+    public async Task A_back_end_that_keeps_and_overwrites_guest_memory_does_not_change_the_dump(bool closesItsSocket)
     {
         var disk = own.CopyTo(_folder);
         using var hostile = new HostileBus(_folder["hostile"], (ulong)new FileInfo(disk).Length / 512, closesItsSocket);

@@ -27,7 +27,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     [InlineData("busy", 1, "packed")]
     [InlineData("adaptive", 2, "packed")]
     [InlineData("never", 2, "packed")]
-    public async Task A_guest_on_the_bus_alone_does_everything_that_a_disk_can(string poll, int queues, string ring)
+    public async Task A_guest_with_only_the_bus_does_everything_that_a_disk_can(string poll, int queues, string ring)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2", "--poll", poll);
@@ -38,7 +38,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     [InlineData("split", "adaptive", 1)]
     [InlineData("packed", "adaptive", 2)]
     [InlineData("packed", "busy", 1)]
-    public async Task A_guest_outlives_fifty_deaths_of_its_back_end(string ring, string poll, int queues)
+    public async Task A_guest_survives_repeated_kills_of_its_back_end(string ring, string poll, int queues)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await OutliveAsync(50, Load, disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2"),
@@ -50,7 +50,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     [InlineData("split", "never", 2, 6)]
     [InlineData("packed", "adaptive", 2, 6)]
     [InlineData("packed", "busy", 1, 2)]
-    public async Task Calls_that_poll_outlive_deaths_of_the_back_end(string ring, string poll, int pollQueues, int depth)
+    public async Task Polled_calls_survive_kills_of_the_back_end(string ring, string poll, int pollQueues, int depth)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await OutliveAsync(10, $"load start --polled --depth {depth} --write", disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "3"),
@@ -58,7 +58,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     }
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task A_guest_outlives_deaths_of_qemu_storage_daemon()
+    public async Task A_guest_survives_kills_of_qemu_storage_daemon()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await OutliveAsync(10, Load, disk, () => StartDaemonAsync(disk, socket), "--bus", socket, "--queues", "2");
@@ -95,7 +95,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
-    public async Task A_disk_that_grows_or_shrinks_does_so_in_a_running_guest()
+    public async Task A_running_guest_sees_its_disk_grow_and_shrink()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket);
@@ -118,7 +118,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     [InlineData("adaptive", 2, 2)]
     [InlineData("never", 3, 1)]
     [InlineData("never", 3, 3)]
-    public async Task Each_queue_has_its_share_and_what_a_queue_completes_goes_on_on_it(string poll, int queues, int processors)
+    public async Task Every_queue_gets_requests_and_a_completion_is_followed_by_the_next_request_on_its_queue(string poll, int queues, int processors)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", $"{queues}");
@@ -147,7 +147,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
         (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64();
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task A_guest_on_the_bus_works_against_qemu_storage_daemon()
+    public async Task A_guest_with_only_the_bus_works_with_qemu_storage_daemon()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var daemon = await StartDaemonAsync(disk, socket);

@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>Requests that are called back and requests that are handed over together, on every road.</summary>
-public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
+public sealed class CancelAndBatchTests(SharedMachine shared, ITestOutputHelper output) : IClassFixture<SharedMachine>, IDisposable
 {
     private readonly TestFolder _folder = new();
 
@@ -15,9 +15,8 @@ public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) :
     [InlineData("emulating", "emulating")]
     [InlineData("enlightened", "emulating")]
     [InlineData("enlightened", "enlightened")]
-    public async Task A_batch_allocates_nothing_and_kicks_once_at_most(string mode, string stack)
+    public Task A_batch_allocates_nothing_and_kicks_once_at_most(string mode, string stack) => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync(mode);
         foreach (var batch in new[] { 1, 32, 128 })
         {
@@ -30,12 +29,11 @@ public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) :
             Assert.Equal(0, answer.AllocatedBytesPerRequest);
             Assert.InRange(answer.KicksPerRequest, 0, 1.0 / batch);
         }
-    }
+    });
 
     [Fact]
-    public async Task Cancelled_requests_have_no_effect_while_the_mode_changes()
+    public Task Cancelled_requests_have_no_effect_while_the_mode_changes() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         var data = await machine.DataAsync();
         await machine.ModeAsync("enlightened");
         await machine.AskAsync($"load start --stack emulating --depth 512 --write --cancel --first-sector {data.First} --sectors {data.Count}");
@@ -45,7 +43,7 @@ public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) :
             await machine.ModeAsync("enlightened");
         }
         Check(await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer));
-    }
+    });
 
     [Fact]
     public async Task Cancelled_requests_have_no_effect_while_VM_H_is_killed()

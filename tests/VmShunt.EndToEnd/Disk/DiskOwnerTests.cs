@@ -31,7 +31,7 @@ public sealed class DiskOwnerTests : IDisposable
     [InlineData("writethrough", 0)]
     [InlineData("direct", 0)]
     [InlineData("direct", 300)]
-    public async Task Every_cache_mode_serves_both_roads_alike(string cache, int more)
+    public async Task Every_cache_mode_serves_both_paths_alike(string cache, int more)
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes + more);
         await using var host = await StartHostAsync(disk, "--cache", cache, "--vhost-user", _folder["ring"], "--vfio-user", _folder["trap"]);
@@ -61,7 +61,7 @@ public sealed class DiskOwnerTests : IDisposable
     }
 
     [Fact]
-    public async Task A_guest_of_the_trap_alone_sees_the_new_capacity_when_it_asks()
+    public async Task A_guest_with_only_the_trap_path_sees_a_new_capacity_when_it_identifies_the_disk()
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes);
         await using var host = await StartHostAsync(disk, "--vfio-user", _folder["trap"]);
@@ -80,7 +80,7 @@ public sealed class DiskOwnerTests : IDisposable
     [Theory]
     [InlineData("writeback")]
     [InlineData("direct")]
-    public async Task A_file_cut_short_under_a_guest_fails_what_is_gone_and_nothing_else(string cache)
+    public async Task A_file_truncated_under_a_guest_fails_only_requests_beyond_its_end(string cache)
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes);
         await using var host = await StartHostAsync(disk, "--cache", cache, "--vhost-user", _folder["ring"]);
@@ -127,7 +127,7 @@ public sealed class DiskOwnerTests : IDisposable
     [InlineData("--disk memory:1M --cache direct", "--cache direct goes past the page cache")]
     [InlineData("--disk memory:1M --cache never", "never")]
     [InlineData("--disk memory:1M --on-full explode", "explode")]
-    public async Task What_cannot_be_is_refused_with_one_line(string options, string said)
+    public async Task Options_that_cannot_be_met_are_refused_with_one_line(string options, string said)
     {
         var ended = await Programs.RunAsync("vmshunt-host", ["--vhost-user", _folder["ring"], .. options.Split(' ')]);
         Assert.Equal(1, ended.ExitCode);
@@ -135,7 +135,7 @@ public sealed class DiskOwnerTests : IDisposable
     }
 
     [FactIfMountsAreAllowed]
-    public async Task Where_there_is_no_room_writes_fail_and_go_on_once_there_is()
+    public async Task On_a_full_file_system_writes_fail_until_there_is_space()
     {
         var mounted = Directory.CreateDirectory(_folder["mounted"]).FullName;
         await using var host = await SmallFileSystem.StartHostAsync(mounted, 20, taken: 12, 16 << 20, "--vhost-user", _folder["ring"]);
@@ -153,7 +153,7 @@ public sealed class DiskOwnerTests : IDisposable
     }
 
     [FactIfMountsAreAllowed]
-    public async Task Where_there_is_no_room_writes_can_wait_until_there_is()
+    public async Task On_a_full_file_system_writes_can_wait_for_space()
     {
         var mounted = Directory.CreateDirectory(_folder["mounted"]).FullName;
         await using var host = await SmallFileSystem.StartHostAsync(mounted, 20, taken: 12, 16 << 20, "--vhost-user", _folder["ring"], "--on-full", "wait");
@@ -170,7 +170,7 @@ public sealed class DiskOwnerTests : IDisposable
     }
 
     [FactIfMountsAreAllowed]
-    public async Task VM_H_ends_when_it_is_told_to_while_writes_wait_for_room()
+    public async Task VM_H_exits_on_SIGTERM_while_writes_wait_for_space()
     {
         var mounted = Directory.CreateDirectory(_folder["mounted"]).FullName;
         await using var host = await SmallFileSystem.StartHostAsync(mounted, 20, taken: 12, 16 << 20, "--vhost-user", _folder["ring"], "--on-full", "wait");

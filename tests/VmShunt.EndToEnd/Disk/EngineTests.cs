@@ -48,7 +48,7 @@ public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IClassF
     }
 
     [Fact]
-    public async Task A_file_cut_short_under_its_mapping_fails_what_is_gone_and_nothing_else()
+    public async Task A_file_truncated_under_its_mapping_fails_only_requests_beyond_its_end()
     {
         var disk = own.CopyTo(_folder);
         await using var machine = await RunningMachine.BootAsync(disk, hostOptions: ["--engine", "mmap"]);

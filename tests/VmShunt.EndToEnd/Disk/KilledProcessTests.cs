@@ -44,7 +44,7 @@ public sealed class KilledProcessTests(OwnDisk own) : IClassFixture<OwnDisk>, ID
     [InlineData("vmshunt-host", "hypervisor: VM-H of device disk0 is gone", "guest: the hypervisor is lost")]
     [InlineData("vmshunt-hypervisor", "host: the last client has been gone for 2 s", "guest: the hypervisor is lost")]
     [InlineData("vmshunt-guest", "host: the last client has been gone for 2 s", "hypervisor: no guest has been connected for 2 s (--linger)")]
-    public async Task A_process_killed_without_a_launcher_makes_the_others_end_by_themselves_and_say_why(string killed, params string[] said)
+    public async Task When_a_process_is_killed_the_others_exit_by_themselves_and_log_why(string killed, params string[] said)
     {
         string ring = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", own.CopyTo(_folder), "--vhost-user", ring, "--vfio-user", trap, "--linger", "2");

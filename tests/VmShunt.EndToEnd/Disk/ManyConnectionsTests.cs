@@ -18,7 +18,7 @@ public sealed class ManyConnectionsTests(ITestOutputHelper output) : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Ten_thousand_front_ends_come_and_go_and_leave_no_memory_thread_descriptor_or_mapping()
+    public async Task Ten_thousand_front_ends_connect_and_disconnect_and_leave_no_memory_thread_descriptor_or_mapping()
     {
         var socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", "memory:1M", "--vhost-user", socket);

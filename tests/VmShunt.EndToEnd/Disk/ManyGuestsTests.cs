@@ -15,7 +15,7 @@ public sealed class ManyGuestsTests(ITestOutputHelper output) : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Sixty_four_guests_verify_their_loads_on_one_poller_some_are_killed_and_idle_ones_cost_nothing()
+    public async Task Many_guests_verify_their_loads_on_one_poller_while_some_are_killed_and_idle_ones_cost_nothing()
     {
         var socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync(

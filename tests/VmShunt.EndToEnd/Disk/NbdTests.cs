@@ -13,7 +13,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
     public void Dispose() => _folder.Dispose();
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task A_disk_behind_qemu_storage_daemon_boots_a_guest_and_does_everything_by_both_roads()
+    public async Task A_disk_behind_qemu_storage_daemon_boots_a_guest_and_serves_every_request_by_both_paths()
     {
         var disk = own.CopyTo(_folder);
         await using var server = await StartDaemonAsync(disk);
@@ -40,7 +40,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
     }
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task A_server_that_is_killed_and_started_again_under_load_loses_no_request()
+    public async Task An_NBD_server_that_is_killed_and_restarted_under_load_loses_no_request()
     {
         var disk = own.CopyTo(_folder);
         var server = await StartDaemonAsync(disk);
@@ -72,7 +72,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
     }
 
     [FactIfInstalled("nbdkit")]
-    public async Task Exports_of_nbdkit_are_read_over_tcp_and_say_what_they_are()
+    public async Task Exports_of_nbdkit_are_read_over_TCP_with_their_size_and_read_only_flag()
     {
         var (server, port) = await StartNbdkitAsync();
         await using var stopsWithTheTest = server;
@@ -91,7 +91,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
     [InlineData("nbd+unix:///disk?socket=/nowhere/at/all", "cannot be used")]
     [InlineData("nbd://", "is expected")]
     [InlineData("nbd+unix:///disk", "nbd+unix:///EXPORT?socket=PATH is expected")]
-    public async Task What_is_no_server_is_refused_with_what_is_expected(string disk, string why)
+    public async Task An_NBD_address_that_cannot_be_used_is_refused_with_a_reason(string disk, string why)
     {
         var ended = await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"]);
         Assert.Equal(1, ended.ExitCode);

@@ -20,7 +20,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     [InlineData("packed", "never", 2, 4, 3, 2)]
     [InlineData("packed", "adaptive", 2, 8, 2, 1)]
     [InlineData("split", "adaptive", 1, 4, 1, 0)]
-    public async Task A_verified_load_of_calls_that_poll_ends_well_however_many_queues_there_are(string ring, string poll, int pollQueues, int depth, int offered, int got)
+    public async Task A_verified_load_of_polled_calls_succeeds_with_any_number_of_queues(string ring, string poll, int pollQueues, int depth, int offered, int got)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", $"{offered}", "--poll", poll);
@@ -35,7 +35,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     }
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task Calls_poll_a_queue_of_qemu_storage_daemon()
+    public async Task Polled_calls_work_with_qemu_storage_daemon()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var daemon = await BusOnlyTests.StartDaemonAsync(disk, socket);
@@ -46,7 +46,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     }
 
     [Fact]
-    public async Task Callers_of_a_disk_that_hangs_sleep_and_go_on_with_it()
+    public async Task Polled_calls_to_a_disk_that_hangs_sleep_and_complete_when_it_resumes()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "3");
@@ -69,7 +69,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     [Theory]
     [InlineData("emulating")]
     [InlineData("enlightened")]
-    public async Task The_mode_and_the_bus_change_under_callers_that_poll(string stack)
+    public async Task The_mode_and_the_bus_change_under_polled_calls(string stack)
     {
         var disk = own.CopyTo(_folder);
         await using var machine = await RunningMachine.BootAsync(disk, hostOptions: ["--queues", "3"], guestOptions: ["--poll-queues", "2"]);
@@ -100,7 +100,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     [InlineData("enlightened", "never")]
     [InlineData("alternate", "busy")]
     [InlineData("emulating", "adaptive")]
-    public async Task A_crash_with_callers_inside_leaves_a_true_dump(string mode, string poll)
+    public async Task A_crash_with_polled_calls_in_flight_leaves_a_correct_dump(string mode, string poll)
     {
         const int depth = 12, inFlight = 4;
         await using var machine = await RunningMachine.BootAsync(
@@ -124,7 +124,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     }
 
     [Fact]
-    public async Task A_measurement_of_calls_that_poll_has_a_thread_a_request()
+    public async Task A_measurement_of_polled_calls_has_one_thread_per_request()
     {
         var socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", $"memory:{DiskBytes}", "--vhost-user", socket, "--queues", "3");

@@ -39,7 +39,7 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : ICl
     [InlineData("memory", "", "randwrite", 32)]
     [InlineData("file", "--engine mmap", "randread", 1)]
     [InlineData("file", "--engine mmap", "randread", 32)]
-    public async Task A_request_that_is_a_copy_costs_none_between_ends_that_poll(string disk, string options, string operation, int depth)
+    public async Task A_request_that_is_a_copy_costs_no_system_call_between_polling_ends(string disk, string options, string operation, int depth)
     {
         var (host, guest) = await CountAsync(disk, "busy", options, operation, depth, Many);
         AssertNone(host, s_polling);
@@ -49,7 +49,7 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : ICl
     [SystemCallTheory]
     [InlineData("memory", "")]
     [InlineData("file", "--engine mmap")]
-    public async Task A_call_that_polls_costs_none_between_ends_that_poll(string disk, string options)
+    public async Task A_polled_call_costs_no_system_call_between_polling_ends(string disk, string options)
     {
         var (host, guest) = await CountAsync(disk, "busy", options, "randread --polled", 1, Many, "--poll-queues", "1");
         AssertNone(host, s_polling);
@@ -61,7 +61,7 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : ICl
     [InlineData("--engine pread", "randread", 32, "pread64")]
     [InlineData("--engine pread", "randwrite", 32, "pwrite64")]
     [InlineData("--engine mmap", "randwrite", 1, "pwrite64")]
-    public async Task A_request_of_the_file_costs_the_one_that_moves_its_data(string options, string operation, int depth, string call)
+    public async Task A_request_to_a_file_costs_only_the_system_call_that_moves_its_data(string options, string operation, int depth, string call)
     {
         var (host, guest) = await CountAsync("file", "busy", options, operation, depth, Many);
         Assert.Equal(Many, host[call]);
@@ -75,7 +75,7 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : ICl
     [InlineData("writeback", "randwrite", 32, 0.5)]
     [InlineData("direct", "randread", 1, 1)]
     [InlineData("direct", "randread", 32, 0.25)]
-    public async Task Requests_by_io_uring_share_the_one_that_submits_them(string cache, string operation, int depth, double most)
+    public async Task Requests_by_io_uring_share_the_system_call_that_submits_them(string cache, string operation, int depth, double most)
     {
         var (host, guest) = await CountAsync("file", "busy", $"--engine uring --cache {cache}", operation, depth, Many);
         Assert.InRange(host["io_uring_enter"], 1, (long)(most * Many));
@@ -89,7 +89,7 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : ICl
     [InlineData("file", "--engine pread", 1, 0)]
     [InlineData("file", "--engine uring", 1, 1)]
     [InlineData("file", "--engine uring", 32, 1)]
-    public async Task Between_ends_that_sleep_a_request_costs_each_at_most_one_signal_and_one_wake_up(string disk, string options, int depth, int completions)
+    public async Task Between_sleeping_ends_a_request_costs_each_at_most_one_notification_and_one_wake_up(string disk, string options, int depth, int completions)
     {
         var (host, guest) = await CountAsync(disk, "never", options, "randread", depth, Few);
         AssertWakeUps(guest, 1);
@@ -125,7 +125,7 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : ICl
     [SystemCallTheory]
     [InlineData(1, 8)]
     [InlineData(32, 1)]
-    public async Task A_trapped_request_costs_a_message_there_and_back_for_every_exit(int depth, int exits)
+    public async Task A_trapped_request_costs_one_message_each_way_per_exit(int depth, int exits)
     {
         const int requests = 2000, startOfMessages = 500;
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder), hostOptions: ["--engine", "mmap"]);

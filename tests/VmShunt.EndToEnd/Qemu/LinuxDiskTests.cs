@@ -52,7 +52,7 @@ public sealed class LinuxDiskTests(LinuxWithDisks linux, ITestOutputHelper outpu
     [InlineData("writethrough", 512, "write through")]
     [InlineData("direct", 512, "write back")]
     [InlineData("direct", 4096, "write back")]
-    public Task Linux_takes_the_disk_as_it_is_described_and_keeps_its_files_on_it(string cache, int blockBytes, string cacheType) => linux.UseAsync(LinuxDiskSpec.Described(cache, blockBytes), async disk =>
+    public Task Linux_sees_the_disk_as_VM_H_describes_it_and_keeps_its_files_on_it(string cache, int blockBytes, string cacheType) => linux.UseAsync(LinuxDiskSpec.Described(cache, blockBytes), async disk =>
     {
         var guest = disk.Guest;
         Assert.Equal(cacheType, await disk.AttributeAsync("cache_type"));

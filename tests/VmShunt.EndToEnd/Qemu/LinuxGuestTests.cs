@@ -20,9 +20,8 @@ public sealed class LinuxGuestTests(ITestOutputHelper output) : IDisposable
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         var before = (await FileHash.OfAsync(disk, default), File.GetLastWriteTimeUtc(disk));
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--read-only", "--vhost-user", socket);
-        var booting = QemuGuest.BootLinuxAsync(1, QemuGuest.Disk(socket));
+        await using var first = await QemuGuest.BootLinuxAsync(1, QemuGuest.Disk(socket));
         await using var second = await QemuGuest.BootLinuxAsync(1, QemuGuest.Disk(socket, packed: true));
-        await using var first = await booting;
         var hashes = await Task.WhenAll(new[] { first, second }.Select(static guest => guest.RunAsync("sha256sum /dev/vda")));
         Assert.All(hashes, hash => Assert.Equal(before.Item1, hash.Split(' ')[0]));
         Assert.Equal("1", await first.RunAsync("cat /sys/block/vda/ro"));

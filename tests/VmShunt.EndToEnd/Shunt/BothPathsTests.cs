@@ -22,7 +22,7 @@ public sealed class BothPathsTests : IDisposable
     }
 
     [Fact]
-    public async Task What_one_road_writes_every_other_reads_and_the_file_holds()
+    public async Task What_one_path_writes_every_other_path_reads_and_the_file_holds()
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes);
         await using var machine = await RunningMachine.BootAsync(disk);
@@ -53,7 +53,7 @@ public sealed class BothPathsTests : IDisposable
     }
 
     [Fact]
-    public async Task A_read_only_disk_refuses_writes_alike_on_every_road_and_stays_as_it_was()
+    public async Task A_read_only_disk_refuses_writes_alike_on_every_path_and_is_unchanged()
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes);
         var before = (await FileHash.OfAsync(disk, default), File.GetLastWriteTimeUtc(disk));
@@ -80,7 +80,7 @@ public sealed class BothPathsTests : IDisposable
     }
 
     [Fact]
-    public async Task What_is_not_on_the_disk_is_refused_alike_on_every_road()
+    public async Task Sectors_beyond_the_disk_are_refused_alike_on_every_path()
     {
         await using var machine = await RunningMachine.BootAsync(_folder.RandomFile("disk.img", DiskBytes));
         var refusals = new List<string>();

@@ -13,7 +13,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassF
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task While_enlightened_an_application_finds_the_emulated_disk_in_no_way_and_sends_the_shunt_nothing()
+    public async Task In_enlightened_mode_an_application_cannot_find_the_emulated_disk_and_sends_the_shunt_nothing()
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         Assert.Equal(["ahci0", "sda"], await DevicesAsync(machine));
@@ -44,7 +44,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassF
     }
 
     [Fact]
-    public async Task After_a_rescind_and_after_a_crash_the_emulated_disk_is_there_again()
+    public async Task After_a_rescind_and_after_a_crash_the_emulated_disk_is_visible_again()
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
@@ -63,7 +63,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassF
     }
 
     [Fact]
-    public async Task A_query_that_races_the_transition_finds_one_disk_whole_each_time()
+    public async Task A_query_during_a_transition_finds_exactly_one_disk()
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
@@ -85,7 +85,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassF
     }
 
     [Fact]
-    public async Task A_stack_that_an_application_builds_has_the_shunt_in_it_whoever_drives_the_port()
+    public async Task A_stack_that_an_application_builds_contains_the_shunt_whichever_stack_drives_the_port()
     {
         var disk = own.CopyTo(_folder);
         await using var machine = await RunningMachine.BootAsync(disk);

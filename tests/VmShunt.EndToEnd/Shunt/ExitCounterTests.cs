@@ -4,19 +4,14 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-public sealed class ExitCounterTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
+public sealed class ExitCounterTests(SharedMachine shared, ITestOutputHelper output) : IClassFixture<SharedMachine>
 {
     // What `read` asks for at once.
     private const int ChunkSectors = 2048;
 
-    private readonly TestFolder _folder = new();
-
-    public void Dispose() => _folder.Dispose();
-
     [Fact]
-    public async Task Requests_on_the_ring_and_shunted_ones_cost_no_exit()
+    public Task Requests_on_the_ring_and_shunted_ones_cost_no_exit() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         var data = await machine.DataAsync();
         await machine.ModeAsync("enlightened");
         var before = await machine.SettledExitsAsync();
@@ -33,12 +28,11 @@ public sealed class ExitCounterTests(OwnDisk own, ITestOutputHelper output) : IC
 
         Assert.Equal(completed.Trap, (await machine.CompletedAsync()).Trap);
         Assert.Equal(before, await machine.SettledExitsAsync());
-    }
+    });
 
     [Fact]
-    public async Task A_trapped_request_costs_the_same_exits_each_time_and_they_are_those_that_AHCI_needs()
+    public Task A_trapped_request_costs_the_same_exits_each_time_and_they_are_those_that_AHCI_needs() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         var costs = new List<long>();
         var before = await machine.SettledExitsAsync();
         var start = before;
@@ -59,16 +53,15 @@ public sealed class ExitCounterTests(OwnDisk own, ITestOutputHelper output) : IC
         const int Many = 40;
         await machine.AskAsync($"read --stack emulating --count {Many * ChunkSectors} --output /dev/null");
         Assert.Equal(before.Total + (Many * costs[0]), (await machine.SettledExitsAsync()).Total);
-    }
+    });
 
     [Theory]
     [InlineData("emulating", "emulating")]
     [InlineData("alternate", "emulating")]
     [InlineData("enlightened", "emulating")]
     [InlineData("enlightened", "enlightened")]
-    public async Task A_request_is_copied_and_allocated_for_on_no_road(string mode, string stack)
+    public Task No_path_copies_or_allocates_for_a_request(string mode, string stack) => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         var data = await machine.DataAsync();
         await machine.ModeAsync(mode);
         foreach (var operation in new[] { "randread", "randwrite" })
@@ -84,12 +77,11 @@ public sealed class ExitCounterTests(OwnDisk own, ITestOutputHelper output) : IC
                 Assert.Equal(0, answer.AllocatedBytesPerRequest);
             }
         }
-    }
+    });
 
     [Fact]
-    public async Task The_ring_goes_on_while_the_hypervisor_is_stopped_and_the_trap_works_again_after()
+    public Task The_ring_works_while_the_hypervisor_is_stopped_and_the_trap_works_again_afterwards() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         var data = await machine.DataAsync();
         await machine.ModeAsync("enlightened");
         var before = await machine.SettledExitsAsync();
@@ -117,12 +109,11 @@ public sealed class ExitCounterTests(OwnDisk own, ITestOutputHelper output) : IC
         await machine.ModeAsync("emulating");
         Assert.InRange((await machine.BenchAsync("emulating", "randread", 1, data)).Requests, 1, long.MaxValue);
         Assert.True((await machine.SettledExitsAsync()).Total > before.Total);
-    }
+    });
 
     [Fact]
-    public async Task In_alternate_mode_reads_and_writes_take_the_ring_and_a_flush_the_trap_without_an_enlightened_stack()
+    public Task In_alternate_mode_reads_and_writes_take_the_ring_and_a_flush_the_trap_without_an_enlightened_stack() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         var data = await machine.DataAsync();
         await machine.ModeAsync("alternate");
         Assert.Contains("there is no enlightened stack", await machine.RefusalAsync("hash --stack enlightened"), StringComparison.Ordinal);
@@ -140,5 +131,5 @@ public sealed class ExitCounterTests(OwnDisk own, ITestOutputHelper output) : IC
             Assert.InRange(after.Total - before.Total, 5, 9);
             before = after;
         }
-    }
+    });
 }

@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Shunt;
 
 /// <summary>Section H of docs/hostile-inputs.md, as far as it needs the three processes.</summary>
-public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
+public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOutputHelper output) : IClassFixture<SharedMachine>, IClassFixture<OwnDisk>, IDisposable
 {
     // More than a ring and a command list can hold together.
     private const int LoadDepth = 256;
@@ -21,10 +21,8 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
     [InlineData("enlightened", "emulating")]
     [InlineData("enlightened", "alternate")]
     [InlineData("alternate", "enlightened")]
-    public async Task A_mode_that_changes_while_nothing_that_was_accepted_is_answered_waits_and_harms_no_request(string from, string to)
+    public Task A_mode_change_while_VM_H_completes_nothing_waits_and_harms_no_request(string from, string to) => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         await machine.ModeAsync(from);
         await StartLoadAsync(machine, "emulating");
         Stop(machine.Host);
@@ -36,17 +34,15 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
         Assert.InRange(answer.InFlight, 64, LoadDepth);
         await machine.LoadGoesOnAsync();
         await StopLoadAsync(machine);
-        await HoldsWhatTheFileHoldsAsync(machine, disk, "emulating");
-    }
+        await HoldsWhatTheFileHoldsAsync(machine, shared.Disk, "emulating");
+    });
 
     [Theory]
     [InlineData("hypervisor", "emulating")]
     [InlineData("host", "emulating")]
     [InlineData("hypervisor", "enlightened")]
-    public async Task A_bus_that_goes_with_all_that_it_has_accepted_gives_back_what_was_not_done_and_no_more(string who, string stack)
+    public Task A_bus_that_is_rescinded_with_requests_in_flight_requeues_only_those_not_completed(string who, string stack) => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         await machine.ModeAsync("enlightened");
         await StartLoadAsync(machine, stack);
         for (var round = 0; round < 5; round++)
@@ -62,14 +58,12 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
             await machine.LoadGoesOnAsync();
         }
         await StopLoadAsync(machine);
-        await HoldsWhatTheFileHoldsAsync(machine, disk, stack);
-    }
+        await HoldsWhatTheFileHoldsAsync(machine, shared.Disk, stack);
+    });
 
     [Fact]
-    public async Task Two_stacks_that_write_one_sector_at_once_leave_one_write_whole_and_see_the_same()
+    public Task Concurrent_writes_of_two_stacks_to_one_block_leave_one_of_them_whole() => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         var data = await machine.DataAsync();
         await machine.ModeAsync("enlightened");
         // One stack by the ring and the other by the trap: each by the one that is not its own.
@@ -81,11 +75,11 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
         var completed = await machine.CompletedAsync();
         Assert.True(completed is { Trap: > 3000, Ring: > 3000 }, $"{completed}");
         await machine.AskAsync("flush");
-        await HoldsWhatTheFileHoldsAsync(machine, disk, "emulating");
-    }
+        await HoldsWhatTheFileHoldsAsync(machine, shared.Disk, "emulating");
+    });
 
     [Fact]
-    public async Task The_emulating_stack_is_removed_with_requests_of_the_other_stack_inside()
+    public async Task The_emulating_stack_is_removed_with_requests_of_the_other_stack_in_flight()
     {
         var disk = own.CopyTo(_folder);
         await using var machine = await RunningMachine.BootAsync(disk);
@@ -104,7 +98,7 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
     }
 
     [Fact]
-    public async Task A_bus_that_another_host_partition_takes_over_is_not_used_however_often_it_is_offered()
+    public async Task A_bus_that_another_VM_H_has_taken_over_is_not_used()
     {
         string disk = own.CopyTo(_folder), other = _folder.RandomFile("other.img", (int)new FileInfo(disk).Length, seed: 5);
         string bus = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
@@ -147,7 +141,7 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
     }
 
     [Fact]
-    public async Task A_guest_that_poses_as_the_first_gets_a_machine_of_its_own_and_takes_nothing_with_it()
+    public async Task A_guest_that_poses_as_another_gets_a_partition_of_its_own_and_does_not_disturb_it()
     {
         var disk = own.CopyTo(_folder);
         string bus = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];

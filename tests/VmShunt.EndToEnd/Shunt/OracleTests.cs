@@ -17,7 +17,7 @@ public sealed class OracleTests(OwnDisk own, ITestOutputHelper output) : IClassF
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task One_stream_of_requests_comes_to_the_same_by_every_mode_source_position_policy_and_road(bool isReadOnly)
+    public async Task One_stream_of_requests_gives_the_same_results_by_every_mode_source_position_policy_and_path(bool isReadOnly)
     {
         var seed = Random.Shared.Next();
         output.WriteLine($"seed {seed}");

@@ -4,13 +4,9 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
+public sealed class RescindTests(SharedMachine shared, ITestOutputHelper output) : IClassFixture<SharedMachine>
 {
     private const int LoadDepth = 256, Rounds = 12;
-
-    private readonly TestFolder _folder = new();
-
-    public void Dispose() => _folder.Dispose();
 
     [Theory]
     [InlineData("hypervisor", "emulating", "enlightened")]
@@ -18,10 +14,8 @@ public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IClass
     [InlineData("host", "emulating", "enlightened")]
     [InlineData("host", "enlightened", "enlightened")]
     [InlineData("hypervisor", "enlightened", "enlightened")]
-    public async Task The_bus_goes_under_load_and_comes_back_and_no_request_is_lost_repeated_or_failed(string who, string stack, string mode)
+    public Task The_bus_is_rescinded_and_offered_again_under_load_and_no_request_is_lost_repeated_or_failed(string who, string stack, string mode) => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         var owner = who == "host" ? machine.Host : machine.Hypervisor;
         var data = await machine.DataAsync();
         await machine.ModeAsync(mode);
@@ -51,13 +45,12 @@ public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IClass
         Assert.Equal(load.Requests, load.Completed);
 
         var ring = await machine.AskAsync($"hash --stack {stack}", GuestAnswersJson.Default.HashAnswer);
-        Assert.Equal(await Perf.Disks.FileHash.OfAsync(disk, default), ring.Sha256);
-    }
+        Assert.Equal(await Perf.Disks.FileHash.OfAsync(shared.Disk, default), ring.Sha256);
+    });
 
     [Fact]
-    public async Task A_guest_that_is_to_stay_on_the_trap_stays_there_when_the_bus_comes_back()
+    public Task A_guest_that_was_set_to_the_trap_path_stays_on_it_when_the_bus_is_offered_again() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
         ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR1);
         await ModeIsAsync(machine, "emulating");
@@ -67,7 +60,7 @@ public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IClass
         await Until.TrueAsync(async () => (await machine.AskAsync("info")).GetProperty("bus").GetBoolean(), "the bus is offered again");
         Assert.Equal("emulating", (await machine.InfoAsync()).Mode);
         Assert.Equal("enlightened", (await machine.ModeAsync("enlightened")).Mode);
-    }
+    });
 
     private static Task ModeIsAsync(RunningMachine machine, string mode) =>
         Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == mode, $"the guest is in {mode} mode");

@@ -4,7 +4,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
+public sealed class ShuntKindTests(SharedMachine shared, OwnDisk own, ITestOutputHelper output) : IClassFixture<SharedMachine>, IClassFixture<OwnDisk>, IDisposable
 {
     private const int LoadDepth = 32, Flips = 120;
 
@@ -26,10 +26,8 @@ public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : ICla
     [InlineData("looks", "below-port")]
     [InlineData("tries", "below-port")]
     [InlineData("commanded", "below-port")]
-    public async Task Hundreds_of_mode_changes_under_load_harm_no_request_however_the_shunt_knows_the_mode(string source, string position)
+    public Task Mode_changes_under_load_harm_no_request_whatever_the_mode_source_and_the_position(string source, string position) => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         var data = await machine.DataAsync();
         await machine.AskAsync($"shunt --mode-source {source} --shunt-position {position}");
         await machine.AskAsync($"load start --stack emulating --depth {LoadDepth} --write --first-sector {data.First} --sectors {data.Count}");
@@ -47,10 +45,10 @@ public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : ICla
         Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
         Assert.True(diverted > 0, "requests were diverted");
         Assert.True((await machine.AskAsync("shunt")).GetProperty("passed").GetInt64() > 0, "requests passed down");
-    }
+    });
 
     [Fact]
-    public async Task A_shunt_and_a_host_partition_that_sort_requests_differently_do_not_come_together()
+    public async Task A_shunt_and_VM_H_with_different_primary_request_types_do_not_connect()
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder), hostOptions: ["--primary", "read,write"]);
 
@@ -70,7 +68,7 @@ public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : ICla
     }
 
     [Fact]
-    public async Task A_class_of_requests_that_the_host_partition_does_not_do_on_the_ring_is_refused_there_and_done_by_the_trap()
+    public async Task A_request_type_that_VM_H_does_not_serve_on_the_ring_is_refused_there_and_completed_by_the_trap()
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder), hostOptions: ["--primary", "read"]);
         await machine.AskAsync("shunt --shunt-policy importance --primary read");
@@ -86,9 +84,8 @@ public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : ICla
     [InlineData("importance", "read,write")]
     [InlineData("frequency", "none")]
     [InlineData("effort", "all")]
-    public async Task A_policy_is_shown_and_exchanged_while_requests_run(string policy, string primary)
+    public Task A_policy_is_shown_and_replaced_while_requests_run(string policy, string primary) => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
         var shunt = await machine.AskAsync($"shunt --shunt-policy {policy}");
         Assert.Equal((policy, primary), (shunt.GetProperty("policy").GetString(), shunt.GetProperty("primary").GetString()));
@@ -99,5 +96,5 @@ public sealed class ShuntKindTests(OwnDisk own, ITestOutputHelper output) : ICla
         // Reads are important, soon frequent, and of 4 KiB an effort.
         var after = await machine.AskAsync("shunt");
         Assert.True(after.GetProperty("diverted").GetInt64() > bench.Requests / 2, $"most of {bench.Requests} reads were diverted: {after}");
-    }
+    });
 }

@@ -4,17 +4,11 @@ using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-public sealed class TraceTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
+public sealed class TraceTests(SharedMachine shared) : IClassFixture<SharedMachine>
 {
-    private readonly TestFolder _folder = new();
-
-    public void Dispose() => _folder.Dispose();
-
     [Fact]
-    public async Task A_trace_says_which_way_a_request_went_and_why_and_draws_it()
+    public Task A_trace_shows_the_path_of_a_request_and_the_shunts_decision() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
-
         await machine.ModeAsync("emulating");
         var trap = await machine.AskAsync("trace --stack emulating --warm 20");
         AssertWay(trap, "emulating", "EmulatingMode", "trap", ["Entered", "Shunt", "PortDriverEm", "Described", "Issued", "Noticed", "Completed"]);
@@ -38,12 +32,11 @@ public sealed class TraceTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposabl
         await machine.ModeAsync("alternate");
         var secondary = await machine.AskAsync("trace --stack emulating --warm 20 --operation flush");
         AssertWay(secondary, "emulating", "Secondary", "trap", ["Entered", "Shunt", "PortDriverEm", "Described", "Issued", "Noticed", "Completed"]);
-    }
+    });
 
     [Fact]
-    public async Task The_tools_of_dotnet_see_each_request_and_each_change_of_mode()
+    public Task The_tools_of_dotnet_see_each_request_and_each_change_of_mode() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("emulating");
         var listening = EventListening.ToProvider(machine.Guest.Id, "VmShunt-Guest");
 
@@ -60,12 +53,11 @@ public sealed class TraceTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposabl
         Assert.Contains(listening.Events, static e => e.Name == "ModeChanged" && (string)e.Payload["mode"] == "enlightened");
 
         Dictionary<string, object>[] Requests() => [.. listening.Events.Where(static e => e.Name == "RequestCompleted").Select(static e => e.Payload)];
-    }
+    });
 
     [Fact]
-    public async Task The_tools_of_dotnet_read_the_counters_and_nothing_is_allocated_for_them()
+    public Task The_tools_of_dotnet_read_the_counters_and_nothing_is_allocated_for_them() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
         using var listening = EventListening.ToMeter(machine.Guest.Id, "VmShunt.Guest");
         await machine.AskAsync("hash --stack emulating");
@@ -89,7 +81,7 @@ public sealed class TraceTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposabl
             var value = told.TryGetValue("value", out var now) ? now : told["lastValue"];
             return double.Parse((string)value, CultureInfo.InvariantCulture);
         }
-    }
+    });
 
     private static string Text(JsonElement trace) => trace.GetProperty("text").GetString()!;
 
