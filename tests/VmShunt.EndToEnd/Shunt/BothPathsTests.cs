@@ -43,7 +43,7 @@ public sealed class BothPathsTests : IDisposable
                 await machine.AskAsync($"flush --stack {StackOf(reader)}");
             }
         }
-        // In enlightened mode the emulating stack is the shunted road.
+        // In enlightened mode the emulating stack uses the shunted path.
         await machine.ModeAsync("enlightened");
         await machine.AskAsync($"fill --stack emulating --sector {FirstSector} --count {Sectors} --seed 5");
         await machine.AskAsync($"fill --stack enlightened --sector {FirstSector} --count {Sectors} --seed 5 --verify");
@@ -59,7 +59,7 @@ public sealed class BothPathsTests : IDisposable
         var before = (await FileHash.OfAsync(disk, default), File.GetLastWriteTimeUtc(disk));
         var content = _folder.RandomFile("content", 4096, seed: 5);
         await using var machine = await RunningMachine.BootAsync(disk, readOnly: true);
-        // ATA has no word for it; virtio has (VIRTIO_BLK_F_RO).
+        // ATA cannot describe it; virtio can (VIRTIO_BLK_F_RO).
         await machine.ModeAsync("enlightened");
         Assert.True((await machine.InfoAsync()).Disk.ReadOnly);
         foreach (var command in new[] { $"write --sector 8 --input {content}", "fill --sector 8 --count 8", "discard --sector 8 --count 8", "zero --sector 8 --count 8" })
@@ -70,7 +70,7 @@ public sealed class BothPathsTests : IDisposable
                 await machine.ModeAsync(mode);
                 var refusal = await machine.RefusalAsync($"{command} --stack {stack}");
                 refusals.Add(refusal[refusal.IndexOf("': ", StringComparison.Ordinal)..]);
-                // A refusal leaves the road as it was: the next request goes through.
+                // The next request on that path succeeds.
                 await machine.AskAsync($"hash --stack {stack} --bytes 4096");
             }
             Assert.Contains("at sector 8 failed: IoError", refusals[0], StringComparison.Ordinal);

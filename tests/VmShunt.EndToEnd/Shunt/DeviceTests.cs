@@ -26,7 +26,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassF
         probe = await ProbeAsync(machine);
         Assert.Equal("vda | vda | ", probe.Found);
         Assert.Equal((2 * PerDisk, 0), (probe.Requests, probe.Shunted));
-        // Not listed, not opened by name, not shown by PxSSTS.
+        // Not listed, not opened by name, and hidden in PxSSTS.
         Assert.InRange(probe.Suppressed, 3, long.MaxValue);
         Assert.Contains("there is no disk on ahci0", await machine.RefusalAsync("stack build"), StringComparison.Ordinal);
 
@@ -38,7 +38,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassF
         await machine.AskAsync("suppress on");
         Assert.Equal(["ahci0", "vda"], await DevicesAsync(machine));
 
-        // In alternate mode there is no other disk to be found.
+        // In alternate mode the emulated disk is the only one.
         await machine.ModeAsync("alternate");
         Assert.Equal(["ahci0", "sda"], await DevicesAsync(machine));
     }
@@ -50,10 +50,10 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassF
         await machine.ModeAsync("enlightened");
         Assert.Equal(["ahci0", "vda"], await DevicesAsync(machine));
         ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR1);
-        await Until.TrueAsync(async () => (await DevicesAsync(machine)).Contains("sda"), "the emulated disk is there again");
+        await Until.TrueAsync(async () => (await DevicesAsync(machine)).Contains("sda"), "the emulated disk is visible again");
         Assert.Equal("sda | sda | ahci0", (await ProbeAsync(machine)).Found);
         ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR2);
-        await Until.TrueAsync(async () => !(await DevicesAsync(machine)).Contains("sda"), "it is hidden again");
+        await Until.TrueAsync(async () => !(await DevicesAsync(machine)).Contains("sda"), "the emulated disk is hidden again");
 
         await machine.AskAsync("crash --in-flight 8");
         await machine.GuestEndsAsync();
@@ -108,14 +108,14 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassF
                 "hundreds of its requests cost no exit");
             Assert.Equal(before.Trap, (await machine.CompletedAsync()).Trap);
 
-            // Its own road below the shunt is there when it is needed.
+            // Its own trap path below the shunt works when the bus is rescinded.
             ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR1);
-            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Trap > before.Trap, "its requests take the trap");
+            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Trap > before.Trap, "its requests take the trap path");
             await machine.LoadGoesOnAsync(100);
             ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR2);
-            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is back");
+            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is used again");
             before = await machine.CompletedAsync();
-            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Ring > before.Ring + 100, "its requests take the ring");
+            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Ring > before.Ring + 100, "its requests take the ring path");
 
             var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
             output.WriteLine(load.ToString());

@@ -30,7 +30,7 @@ public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOu
         ProcessTable.Send(machine.Host.Id, ProcessTable.SIGCONT);
         var answer = await changing;
         Assert.Equal(to, answer.Mode);
-        // All that the load has, but for what is just being handed on.
+        // The whole load, less the requests that are between two drivers at this moment.
         Assert.InRange(answer.InFlight, 64, LoadDepth);
         await machine.LoadGoesOnAsync();
         await StopLoadAsync(machine);
@@ -52,7 +52,7 @@ public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOu
             ProcessTable.Send((who == "host" ? machine.Host : machine.Hypervisor).Id, ProcessTable.SIGUSR1);
             ProcessTable.Send(machine.Host.Id, ProcessTable.SIGCONT);
             await ModeIsAsync(machine, "emulating");
-            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Trap > held.Trap + 50, "requests take the trap");
+            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Trap > held.Trap + 50, "50 requests take the trap path");
             ProcessTable.Send((who == "host" ? machine.Host : machine.Hypervisor).Id, ProcessTable.SIGUSR2);
             await ModeIsAsync(machine, "enlightened");
             await machine.LoadGoesOnAsync();
@@ -66,7 +66,7 @@ public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOu
     {
         var data = await machine.DataAsync();
         await machine.ModeAsync("enlightened");
-        // One stack by the ring and the other by the trap: each by the one that is not its own.
+        // Each stack uses the other one's path.
         await machine.AskAsync("reverse-shunt emulating");
         var race = await machine.AskAsync($"race --first-sector {data.First} --blocks 16 --rounds 100");
         output.WriteLine(race.ToString());
@@ -88,7 +88,7 @@ public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOu
         await StartLoadAsync(machine, "enlightened");
         Stop(machine.Host);
         await machine.AskAsync("reverse-shunt inert");
-        // They are in the command list of a port that nobody is to drive any more.
+        // They are in the command list of a port that loses its driver.
         var removing = machine.AskAsync("stack remove");
         ProcessTable.Send(machine.Host.Id, ProcessTable.SIGCONT);
         await removing;
@@ -111,7 +111,7 @@ public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOu
         await AskAsync($"load start --stack enlightened --depth {LoadDepth} --write --first-sector {data.GetProperty("firstSector")} --sectors {data.GetProperty("sectors")}");
 
         ProcessTable.Send(host.Id, ProcessTable.SIGUSR1);
-        await Until.TrueAsync(() => !File.Exists(bus), "VM-H listens no more");
+        await Until.TrueAsync(() => !File.Exists(bus), "VM-H removes its socket");
         await using var thief = await Programs.StartReadyAsync("vmshunt-host", "--disk", other, "--vhost-user", bus);
         for (var round = 0; round < 3; round++)
         {
@@ -119,15 +119,15 @@ public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOu
             ProcessTable.Send(hypervisor.Id, ProcessTable.SIGUSR2);
             Assert.Contains("bus", (await Assert.ThrowsAsync<LaunchException>(() => AskAsync("mode enlightened"))).Message, StringComparison.Ordinal);
         }
-        await Until.TrueAsync(() => hypervisor.LastErrors.Any(line => line.Contains($"process {thief.Id} listens on {bus}", StringComparison.Ordinal)), "the hypervisor says why");
+        await Until.TrueAsync(() => hypervisor.LastErrors.Any(line => line.Contains($"process {thief.Id} listens on {bus}", StringComparison.Ordinal)), "the hypervisor logs which process listens");
         Assert.Equal("emulating", (await AskAsync("info")).GetProperty("mode").GetString());
 
-        // VM-H listens again, once it can: the guest goes back to its own disk.
+        // VM-H listens again as soon as it can: the guest uses its own disk again.
         ProcessTable.Send(thief.Id, ProcessTable.SIGKILL);
         await Programs.WaitForEndAsync(thief);
         File.Delete(bus);
         ProcessTable.Send(host.Id, ProcessTable.SIGUSR2);
-        // Two signals that are sent at once may be taken in either order: the last word is said alone.
+        // Two signals sent at once may be delivered in either order, so the last one is sent alone.
         ProcessTable.Send(hypervisor.Id, ProcessTable.SIGUSR2);
         await AskAsync("mode emulating");
         await Until.TrueAsync(async () => (await AskAsync("info")).GetProperty("bus").GetBoolean(), "the bus is offered");
@@ -152,7 +152,7 @@ public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOu
         await AskAsync("load start --stack enlightened --depth 64");
         for (var life = 0; life < 3; life++)
         {
-            // The same image, the same devices, the same questions; and once the socket that only the hypervisor is to know.
+            // The same image, devices and hypercalls; the third time it connects to the bus socket itself.
             await using var second = life == 2
                 ? await Programs.StartReadyAsync("vmshunt-guest", "--bus", bus, "--memory", "32M", "console")
                 : await Programs.StartReadyAsync("vmshunt-guest", "--hypervisor", socket, "--memory", "32M", "console");
