@@ -3,7 +3,7 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Crash;
 
-/// <summary>A machine that cannot be dumped says so in one line, ends with an error, and never hangs.</summary>
+/// <summary>A machine that cannot be dumped reports it in one line, exits with an error, and never hangs.</summary>
 public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
@@ -21,13 +21,13 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
             var refused = await Assert.ThrowsAsync<LaunchException>(() => machine.AskAsync("crash --in-flight 32"));
             Assert.Contains("no dump was written: the device at ", refused.Message, StringComparison.Ordinal);
             Assert.Contains("the peer did nothing for 1 s", refused.Message, StringComparison.Ordinal);
-            await AssertEndsInOneLineAsync(machine, "crash on purpose; no dump was written: ");
+            await AssertExitsWithOneLineAsync(machine, "crash on purpose; no dump was written: ");
         }
         finally
         {
             ProcessTable.Send(machine.Host.Id, ProcessTable.SIGCONT);
         }
-        // Nothing of it stays: VM-H serves the next guest.
+        // VM-H serves the next guest.
         await machine.StartGuestAsync(new CrashSetup("enlightened"));
         await machine.AskAsync("hash");
     }
@@ -40,7 +40,7 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
         try
         {
             await Assert.ThrowsAsync<LaunchException>(() => machine.AskAsync("hash"));
-            await AssertEndsInOneLineAsync(machine, "the peer did nothing for 1 s; no dump was written");
+            await AssertExitsWithOneLineAsync(machine, "the peer did nothing for 1 s; no dump was written");
         }
         finally
         {
@@ -54,7 +54,7 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
         await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("enlightened", HostArguments: "--read-only"));
         var refused = await Assert.ThrowsAsync<LaunchException>(() => machine.AskAsync("crash --in-flight 32"));
         Assert.Contains("no dump was written: WriteDmaExt of ", refused.Message, StringComparison.Ordinal);
-        await AssertEndsInOneLineAsync(machine, "crash on purpose; no dump was written: WriteDmaExt of ");
+        await AssertExitsWithOneLineAsync(machine, "crash on purpose; no dump was written: WriteDmaExt of ");
     }
 
     [Fact]
@@ -62,7 +62,7 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
     {
         await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("enlightened"));
         await machine.LoadAsync(64, completes: true);
-        // The queue's thread hangs, so that the crash is still waiting for it.
+        // The queue's thread hangs, so that the crash path waits for it.
         using (HeldThreads.Of(machine.Host.Id, "vring 0"))
         {
             var crash = machine.AskAsync("crash --in-flight 32");
@@ -70,10 +70,10 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
             ProcessTable.Send(machine.Host.Id, ProcessTable.SIGKILL);
             await Assert.ThrowsAsync<LaunchException>(() => crash);
         }
-        await AssertEndsInOneLineAsync(machine, "crash on purpose; no dump was written: the hypervisor is lost");
+        await AssertExitsWithOneLineAsync(machine, "crash on purpose; no dump was written: the hypervisor is lost");
     }
 
-    private static async Task AssertEndsInOneLineAsync(CrashingMachine machine, string expected)
+    private static async Task AssertExitsWithOneLineAsync(CrashingMachine machine, string expected)
     {
         var ended = await Programs.WaitForEndAsync(machine.Guest);
         Assert.Equal(1, ended.ExitCode);

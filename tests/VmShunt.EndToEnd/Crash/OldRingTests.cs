@@ -2,7 +2,7 @@ using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Crash;
 
-/// <summary>Once a dump has begun, nobody writes into what is dumped by the old ring, however hard they try.</summary>
+/// <summary>Once a dump has begun, the old ring cannot reach the memory that is dumped.</summary>
 public sealed class OldRingTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
@@ -26,6 +26,6 @@ public sealed class OldRingTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposa
         Assert.InRange(hostile.Written, 1, long.MaxValue);
         var steps = machine.Record()!.Events.Select(static e => e.What).ToList();
         Assert.Contains(closesItsSocket ? "bus channel of disk0 revoked, VM-H closed it" : "bus channel of disk0 cut by force", steps);
-        await machine.AssertDumpIsRightAsync(_folder, setup);
+        await machine.AssertDumpIsCorrectAsync(_folder, setup);
     }
 }

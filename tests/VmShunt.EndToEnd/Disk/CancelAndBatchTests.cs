@@ -4,7 +4,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>Requests that are called back and requests that are handed over together, on every road.</summary>
+/// <summary>Cancelled requests and batches, on every path.</summary>
 public sealed class CancelAndBatchTests(SharedMachine shared, ITestOutputHelper output) : IClassFixture<SharedMachine>, IDisposable
 {
     private readonly TestFolder _folder = new();
@@ -21,10 +21,10 @@ public sealed class CancelAndBatchTests(SharedMachine shared, ITestOutputHelper 
         foreach (var batch in new[] { 1, 32, 128 })
         {
             var command = $"bench --stack {stack} --batch {batch} --requests {batch * 100}";
-            // The first round is the code's own warm-up.
+            // The first rounds are the warm-up.
             for (var i = 0; i < 3; i++) _ = await machine.AskAsync(command, GuestAnswersJson.Default.BenchAnswer);
             var answer = await machine.AskAsync(command, GuestAnswersJson.Default.BenchAnswer);
-            output.WriteLine($"{mode}/{stack} batches of {batch}: {answer.AllocatedBytesPerRequest} bytes, {answer.KicksPerRequest} kicks a request, {answer.Iops:n0} requests/s");
+            output.WriteLine($"{mode}/{stack} batches of {batch}: {answer.AllocatedBytesPerRequest} bytes, {answer.KicksPerRequest} kicks per request, {answer.Iops:n0} requests per second");
             Assert.Equal(batch * 100, answer.Requests);
             Assert.Equal(0, answer.AllocatedBytesPerRequest);
             Assert.InRange(answer.KicksPerRequest, 0, 1.0 / batch);
@@ -55,7 +55,7 @@ public sealed class CancelAndBatchTests(SharedMachine shared, ITestOutputHelper 
             await using var guest = await Programs.StartReadyAsync("vmshunt-guest", "--memory", "32M", "--bus", socket, "console");
             var console = new GuestConsole(guest);
             await console.AskAsync("load start --depth 512 --write --cancel", Programs.AnyAnswer, Until.Patience, default);
-            for (var death = 0; death < 10; death++)
+            for (var kill = 0; kill < LongForm.Choose(4, 50); kill++)
             {
                 await Task.Delay(100);
                 ProcessTable.Send(host.Id, 9);

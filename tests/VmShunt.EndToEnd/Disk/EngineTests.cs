@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>However VM-H reads and writes an image, the guest sees the same disk.</summary>
+/// <summary>The guest sees the same disk with every I/O engine of VM-H.</summary>
 public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
@@ -58,6 +58,6 @@ public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IClassF
         using (var file = new FileStream(disk, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength((data.First + 16) * 512);
         Assert.Contains("IoError", await machine.RefusalAsync($"read --sector {data.First + 4096} --count 8 --output {_folder["read"]}"), StringComparison.Ordinal);
         await machine.AskAsync($"read --sector {data.First} --count 8 --output {_folder["read"]}");
-        Assert.False(machine.Host.Ended.IsCompleted, "VM-H goes on");
+        Assert.False(machine.Host.Ended.IsCompleted, "VM-H still runs");
     }
 }

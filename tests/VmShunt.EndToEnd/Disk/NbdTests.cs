@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>VM-H whose disk is on another machine, with servers that nobody here wrote.</summary>
+/// <summary>VM-H with a disk on an NBD server: qemu-storage-daemon and nbdkit.</summary>
 public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
@@ -62,7 +62,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
             output.WriteLine(load.ToString());
             Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
             Assert.Contains(machine.Host.LastErrors, static line => line.Contains("its server is back; requests go on", StringComparison.Ordinal));
-            // What was written and not flushed may have gone with a server: that is said once, at the next flush.
+            // Writes that were not flushed may be lost with a server: the next flush, and only that, fails.
             Assert.Contains("Flush", await machine.RefusalAsync("flush"), StringComparison.Ordinal);
         }
         finally
@@ -112,8 +112,8 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
         return server;
     }
 
-    // Below the ports that the system gives to who connects: there a client that tries a port that nobody serves can be
-    // given that very port, is then connected to itself, and holds the port that the server wants.
+    // Below the ephemeral ports: a client that connects to an unused ephemeral port can be assigned that very port, is then
+    // connected to itself, and holds the port that the server wants.
     private static async Task<(ChildProcess Server, int Port)> StartNbdkitAsync()
     {
         var said = "";
@@ -121,15 +121,15 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
         {
             var port = Random.Shared.Next(10_000, 32_000);
             var server = Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M");
-            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "nbdkit listens or ends");
+            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "nbdkit listens or exits");
             if (!server.Ended.IsCompleted) return (server, port);
             said = string.Join('\n', server.LastErrors);
             await server.DisposeAsync();
         }
-        throw new InvalidOperationException($"nbdkit finds no port: {said}");
+        throw new InvalidOperationException($"nbdkit found no port: {said}");
     }
 
-    /// <summary>Whether a server there greets who connects.</summary>
+    /// <summary>Whether a server on that port greets its clients.</summary>
     private static bool IsServing(int port)
     {
         try

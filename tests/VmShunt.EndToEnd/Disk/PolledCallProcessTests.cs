@@ -6,10 +6,10 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>Calls that poll (<c>--poll-queues</c>), over real processes: as many threads as requests in flight.</summary>
+/// <summary>Polled calls (<c>--poll-queues</c>) between processes: one thread per request in flight.</summary>
 public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
-    private const int DiskBytes = 8 << 20, Rounds = 4;
+    private const int DiskBytes = 8 << 20, Rounds = 3;
 
     private readonly TestFolder _folder = new();
 
@@ -57,7 +57,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
             ProcessTable.Send(host.Id, ProcessTable.SIGSTOP);
             try
             {
-                await Until.TrueAsync(() => ProcessTable.IsAsleep(guest.Id), "every thread of the guest sleeps");
+                await Until.TrueAsync(() => ProcessTable.IsAsleep(guest.Id), "every thread of the guest is asleep");
             }
             finally
             {
@@ -84,10 +84,10 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
                 await machine.LoadGoesOnAsync(100);
             }
             ProcessTable.Send(machine.Host.Id, ProcessTable.SIGUSR1);
-            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "emulating", "the bus is withdrawn");
+            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "emulating", "the bus is rescinded");
             await machine.LoadGoesOnAsync(100);
             ProcessTable.Send(machine.Host.Id, ProcessTable.SIGUSR2);
-            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is back");
+            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is used again");
             await machine.LoadGoesOnAsync(100);
         }
         AssertRight(await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer));
@@ -135,7 +135,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
             foreach (var depth in new[] { 1, 3 })
             {
                 var command = $"bench --polled --operation {operation} --depth {depth} --requests 5000";
-                // What the runtime takes when code runs for the first time is no request's.
+                // What the runtime allocates when code first runs belongs to no request.
                 _ = await AskAsync(console, command);
                 var answer = await AskAsync(console, command);
                 Assert.Equal(5000, answer.GetProperty("requests").GetInt64());
@@ -176,7 +176,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
         async Task GoesOnAsync()
         {
             var before = await RingedAsync(console);
-            await Until.TrueAsync(async () => await RingedAsync(console) > before + 1000, "a thousand calls have ended");
+            await Until.TrueAsync(async () => await RingedAsync(console) > before + 1000, "a thousand calls complete");
         }
     }
 
