@@ -32,7 +32,7 @@ public sealed class LaunchTests : IDisposable
     public async Task A_launch_completes_every_chapter_and_leaves_no_process_and_no_file()
     {
         string json = _folder["result.json"], report = _folder["report.html"], temporary = Directory.CreateDirectory(_folder["tmp"]).FullName;
-        // Everything that the launch and its processes make goes into a folder of our own.
+        // The launch and its processes make their files in a folder of the test.
         var ended = await Programs.RunAsync(
             "/usr/bin/env", $"TMPDIR={temporary}", Path.Combine(AppContext.BaseDirectory, "vmshunt-perf"), "launch", "--quick", "--memory", "32M", "--json", json, "--report", report);
 
@@ -86,7 +86,7 @@ public sealed class LaunchTests : IDisposable
         var output = new StringWriter();
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(output) });
         console.Profile.Width = 1000;
-        var options = new LaunchOptions { Disk = disk, JsonFile = json, Quick = true, MemoryBytes = OwnDisk.MemoryBytes, MeasureTime = TimeSpan.FromMilliseconds(60) };
+        var options = new LaunchOptions { Disk = disk, JsonFile = json, Quick = true, MemoryBytes = OwnDisk.MemoryBytes, MeasureTime = TimeSpan.FromMilliseconds(15) };
 
         var code = await new Launcher(options, console, console, static socket => new HypervisorTrapCounter(socket), CancellationToken.None).RunAsync();
 

@@ -3,7 +3,7 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Boot;
 
-/// <summary>The processes may be started in any order, and at once: who needs another waits for it.</summary>
+/// <summary>The processes may be started in any order, and at once: each waits for the peer that it needs.</summary>
 public sealed class StartTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();

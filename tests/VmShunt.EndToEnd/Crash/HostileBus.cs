@@ -16,7 +16,7 @@ internal sealed class HostileBus : IVhostUserDevice, IDisposable
     private readonly UnixListener _listener;
     private readonly Thread _thread;
     private readonly List<GuestMemory> _stolen = [];
-    private volatile bool _stopping;
+    private readonly SharedFlag _stopping = new();
     private long _written;
 
     /// <param name="path">Its socket, for one guest.</param>
@@ -66,7 +66,7 @@ internal sealed class HostileBus : IVhostUserDevice, IDisposable
 
     public void Dispose()
     {
-        _stopping = true;
+        _stopping.Raise();
         _thread.Join();
         foreach (var memory in _stolen) memory.Dispose();
         _listener.Dispose();
@@ -80,7 +80,7 @@ internal sealed class HostileBus : IVhostUserDevice, IDisposable
         if (_closes) backend.Dispose();
         var random = new Random(99);
         var noise = new byte[1 << 16];
-        while (!_stopping)
+        while (!_stopping.IsRaised)
         {
             random.NextBytes(noise);
             foreach (var region in _stolen.SelectMany(static memory => memory.Regions))

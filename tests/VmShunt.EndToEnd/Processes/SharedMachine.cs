@@ -4,7 +4,7 @@ namespace VmShunt.EndToEnd.Processes;
 /// One machine for all tests of a class that change nothing which the next test could not bear: a test finds it in emulating
 /// mode with the default shunt and without a load. After a test that failed the next one gets a new machine.
 /// </summary>
-public sealed class SharedMachine : IAsyncLifetime
+public sealed class SharedMachine : IAsyncLifetime, IDisposable
 {
     private const string DefaultShunt = "shunt --mode-source told --shunt-position below-class --shunt-policy auto";
 
@@ -33,11 +33,9 @@ public sealed class SharedMachine : IAsyncLifetime
         }
     }
 
-    public async Task DisposeAsync()
-    {
-        await StopAsync();
-        _folder.Dispose();
-    }
+    public Task DisposeAsync() => StopAsync();
+
+    public void Dispose() => _folder.Dispose();
 
     private Task<RunningMachine> BootAsync()
     {

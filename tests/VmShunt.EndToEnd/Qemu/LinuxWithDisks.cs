@@ -29,7 +29,7 @@ internal sealed record LinuxDiskSpec(bool Packed, int Queues, bool Reconnects, s
 /// One Linux guest in QEMU for all tests of a class. It has a disk for each of them, each with a VM-H of its own: a boot takes
 /// longer than most tests. After a test that failed the next one gets a new guest.
 /// </summary>
-public sealed class LinuxWithDisks : IAsyncLifetime
+public sealed class LinuxWithDisks : IAsyncLifetime, IDisposable
 {
     /// <summary>The size of every disk. All of it is a hole.</summary>
     internal const int DiskBytes = 48 << 20;
@@ -58,11 +58,9 @@ public sealed class LinuxWithDisks : IAsyncLifetime
         }
     }
 
-    public async Task DisposeAsync()
-    {
-        await StopAsync();
-        _folder.Dispose();
-    }
+    public Task DisposeAsync() => StopAsync();
+
+    public void Dispose() => _folder.Dispose();
 
     private string FileOf(int number) => _folder[$"disk{number}.img"];
 
