@@ -1,11 +1,9 @@
 using System.Net.Sockets;
-using System.Text.RegularExpressions;
 using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Boot;
 
-[Collection(ProcessCollection.Name)]
-public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
+public sealed class BadUseTests : IAsyncLifetime, IDisposable
 {
     private readonly TestFolder _folder = new();
     private readonly List<IAsyncDisposable> _running = [];
@@ -19,36 +17,6 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
     }
 
     public void Dispose() => _folder.Dispose();
-
-    // What {words} stand for: a good disk, an empty one, a file with content, nothing at all, sockets that serve.
-    private string Fill(string text) => text
-        .Replace("{disk}", _folder["disk.img"], StringComparison.Ordinal).Replace("{empty}", _folder["empty"], StringComparison.Ordinal)
-        .Replace("{file}", _folder["file"], StringComparison.Ordinal).Replace("{new}", _folder["new"], StringComparison.Ordinal)
-        .Replace("{none}", _folder["none"], StringComparison.Ordinal).Replace("{folder}", _folder.Path, StringComparison.Ordinal)
-        .Replace("{ring}", _folder["ring"], StringComparison.Ordinal).Replace("{trap}", _folder["trap"], StringComparison.Ordinal)
-        .Replace("{hypervisor}", _folder["hypervisor"], StringComparison.Ordinal);
-
-    private async Task RefusedAsync(string command, string said)
-    {
-        _folder.RandomFile("disk.img", 1 << 20);
-        _folder.RandomFile("file", 100);
-        File.WriteAllBytes(_folder["empty"], []);
-        var words = Fill(command).Split(' ');
-        var ended = await Programs.RunAsync(words[0], words[1..]);
-
-        Assert.NotEqual(0, ended.ExitCode);
-        Assert.DoesNotContain(ended.Output, static line => line.StartsWith("ready", StringComparison.Ordinal));
-        Assert.Contains(Fill(said), ended.ErrorText, StringComparison.Ordinal);
-        Assert.DoesNotContain("   at ", ended.ErrorText + string.Join('\n', ended.Output), StringComparison.Ordinal);
-        // The hypervisor's log may be around it.
-        Assert.Single(ended.Errors, static line => !LogLine().IsMatch(line));
-        Assert.DoesNotContain("Usage:", ended.ErrorText + string.Join('\n', ended.Output), StringComparison.Ordinal);
-        Assert.Equal(100, new FileInfo(_folder["file"]).Length);
-        Assert.True(File.Exists(_folder["empty"]), "the empty file is gone");
-    }
-
-    [GeneratedRegex(@"^\d\d:\d\d:\d\d\.\d{6} info: ")]
-    private static partial Regex LogLine();
 
     [Theory]
     [InlineData("vmshunt-host --disk {none} --vhost-user {new}", "cannot open the disk {none}")]
@@ -83,36 +51,10 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
     [InlineData("vmshunt-perf launch --colour red", "--colour")]
     [InlineData("vmshunt-perf launch --memory 100", "--memory 100")]
     [InlineData("vmshunt-perf launch --disk {disk} --memory 100000G", "ask for less")]
-    public Task A_mistake_is_answered_with_one_clear_line(string command, string said) => RefusedAsync(command, said);
-
-    [Theory]
-    [InlineData("vmshunt-host --disk memory:1M --vhost-user {ring}", "another process is listening there")]
-    [InlineData("vmshunt-host --disk memory:1M --vfio-user {trap}", "another process is listening there")]
-    [InlineData("vmshunt-hypervisor --socket {hypervisor} --device disk0,vfio-user={trap}", "another process is listening there")]
-    [InlineData("vmshunt-hypervisor --socket {new} --device disk0,vfio-user={ring}", "{ring}")]
-    [InlineData("vmshunt-guest --hypervisor {hypervisor} --memory 100 info", "100 is no multiple of")]
-    [InlineData("vmshunt-guest --hypervisor {hypervisor} --memory 1000T info", "ask for less")]
-    [InlineData("vmshunt-guest --hypervisor {hypervisor} --mode sideways info", "sideways")]
-    [InlineData("vmshunt-guest --hypervisor {hypervisor} --colour red info", "--colour")]
-    [InlineData("vmshunt-guest --hypervisor {hypervisor} read --count 1000000 --output /dev/null", "are not on the disk")]
-    [InlineData("vmshunt-guest --hypervisor {hypervisor} crash", "no dump partition")]
-    [InlineData("vmshunt-guest --hypervisor {ring} info", "{ring}")]
-    [InlineData("vmshunt-guest --bus {trap} info", "")]
-    public async Task A_mistake_beside_running_servers_is_answered_and_does_them_no_harm(string command, string said)
-    {
-        _folder.RandomFile("disk.img", 1 << 20);
-        _running.Add(await Programs.StartReadyAsync("vmshunt-host", Fill("--disk {disk} --vhost-user {ring} --vfio-user {trap}").Split(' ')));
-        _running.Add(await Programs.StartReadyAsync("vmshunt-hypervisor", Fill("--socket {hypervisor} --device disk0,vhost-user={ring},vfio-user={trap}").Split(' ')));
-
-        await RefusedAsync(command, said);
-
-        var guest = await Programs.RunAsync("vmshunt-guest", "--hypervisor", _folder["hypervisor"], "info");
-        Assert.True(guest.ExitCode == 0, guest.ErrorText);
-        Assert.Contains("mode: enlightened", guest.Output);
-    }
+    public Task A_mistake_is_answered_with_one_clear_line(string command, string said) => Mistake.AssertRefusedAsync(_folder, command, said);
 
     [Fact]
-    public async Task A_disk_is_written_by_one_process_and_the_second_hears_by_which()
+    public async Task A_second_writer_of_a_disk_is_refused_with_the_process_that_holds_it()
     {
         var disk = _folder.RandomFile("disk.img", 1 << 20);
         var writer = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"]);
@@ -123,7 +65,7 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
             Assert.Contains($"by process {writer.Id} (vmshunt-host)", refused.ErrorText, StringComparison.Ordinal);
         }
 
-        // The lock goes with its holder, however that ends; readers share.
+        // The kernel drops the lock of a killed process; readers share the disk.
         ProcessTable.Send(writer.Id, 9);
         await writer.Ended;
         await writer.DisposeAsync();
@@ -133,7 +75,7 @@ public sealed partial class BadUseTests : IAsyncLifetime, IDisposable
     }
 
     [Fact]
-    public async Task A_socket_that_a_dead_process_left_is_taken_over()
+    public async Task A_socket_left_by_a_process_that_exited_is_reused()
     {
         using (var left = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)) left.Bind(new UnixDomainSocketEndPoint(_folder["left"]));
         _running.Add(await Programs.StartReadyAsync("vmshunt-host", "--disk", "memory:1M", "--vhost-user", _folder["left"]));

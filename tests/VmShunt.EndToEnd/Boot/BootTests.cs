@@ -4,8 +4,7 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Boot;
 
-[Collection(ProcessCollection.Name)]
-public sealed class BootTests(OwnDisk own) : IDisposable
+public sealed class BootTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private const long BootRecordOffset = (long)GptLayout.AlignmentSectors * 512;
     private const long ImageOffset = BootRecordOffset + (8 * 512);
@@ -23,7 +22,7 @@ public sealed class BootTests(OwnDisk own) : IDisposable
         Assert.Equal(["boot", "data", "dump"], info.Partitions.Select(static p => p.Name));
         var boot = info.Partitions[0];
         Assert.Equal(BootRecordOffset, boot.FirstSector * 512);
-        // What was read on the way: at least a command for every 4 MiB of the image, and each costs exits.
+        // The loader read the image by AHCI commands of at most 4 MiB, and each costs exits.
         Assert.True(machine.Statistics().Exits.MmioWrite > 10);
     }
 
@@ -43,17 +42,7 @@ public sealed class BootTests(OwnDisk own) : IDisposable
     [InlineData(BootRecordOffset + 40, "the boot record at sector 2048 is damaged")]
     public async Task One_wrong_byte_on_the_boot_partition_is_found_and_nothing_is_started(long offset, string said)
     {
-        var disk = own.CopyTo(_folder);
-        using (var file = File.Open(disk, FileMode.Open, FileAccess.ReadWrite))
-        {
-            file.Position = offset;
-            var value = file.ReadByte();
-            file.Position = offset;
-            file.WriteByte((byte)(value ^ 1));
-        }
-        var refused = await Assert.ThrowsAsync<LaunchException>(() => RunningMachine.BootAsync(disk));
-        Assert.Contains("vmshunt-guest did not get ready", refused.Message, StringComparison.Ordinal);
-
+        var disk = DamagedDisk(offset);
         string trap = _folder["trap"], socket = _folder["hypervisor"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vfio-user", trap);
         await using var hypervisor = await Programs.StartReadyAsync("vmshunt-hypervisor", "--socket", socket, "--device", $"disk0,vfio-user={trap}");
@@ -61,5 +50,24 @@ public sealed class BootTests(OwnDisk own) : IDisposable
         Assert.NotEqual(0, guest.ExitCode);
         Assert.Empty(guest.Output);
         Assert.Contains(said, Assert.Single(guest.Errors), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_launcher_names_the_guest_that_finds_its_boot_partition_damaged()
+    {
+        var disk = DamagedDisk(ImageOffset);
+        var refused = await Assert.ThrowsAsync<LaunchException>(() => RunningMachine.BootAsync(disk));
+        Assert.Contains("vmshunt-guest did not get ready", refused.Message, StringComparison.Ordinal);
+    }
+
+    private string DamagedDisk(long offset)
+    {
+        var disk = own.CopyTo(_folder);
+        using var file = File.Open(disk, FileMode.Open, FileAccess.ReadWrite);
+        file.Position = offset;
+        var value = file.ReadByte();
+        file.Position = offset;
+        file.WriteByte((byte)(value ^ 1));
+        return disk;
     }
 }

@@ -6,7 +6,6 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Boot;
 
-[Collection(ProcessCollection.Name)]
 public sealed class LaunchTests : IDisposable
 {
     private static readonly Dictionary<string, string[]> s_keys = new()
@@ -30,10 +29,10 @@ public sealed class LaunchTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task The_main_job_tells_the_whole_story_and_leaves_no_process_and_no_file()
+    public async Task A_launch_completes_every_chapter_and_leaves_no_process_and_no_file()
     {
         string json = _folder["result.json"], report = _folder["report.html"], temporary = Directory.CreateDirectory(_folder["tmp"]).FullName;
-        // Everything that the launch and its processes make goes into a folder of our own.
+        // The launch and its processes make their files in a folder of the test.
         var ended = await Programs.RunAsync(
             "/usr/bin/env", $"TMPDIR={temporary}", Path.Combine(AppContext.BaseDirectory, "vmshunt-perf"), "launch", "--quick", "--memory", "32M", "--json", json, "--report", report);
 
@@ -65,11 +64,11 @@ public sealed class LaunchTests : IDisposable
     [InlineData((1 << 20) + 1)]
     [InlineData((3 << 20) - 511)]
     [InlineData(777)]
-    public async Task A_users_disk_of_any_size_reads_the_same_by_every_road_and_stays_as_it_was(int bytes) =>
+    public async Task A_users_disk_of_any_size_reads_the_same_by_every_path_and_is_unchanged(int bytes) =>
         await LaunchOnAsync(_folder.RandomFile("user.img", bytes));
 
     [FactIfInstalled("mkfs.ext4")]
-    public async Task A_file_system_reads_the_same_by_every_road_and_stays_as_it_was()
+    public async Task A_file_system_reads_the_same_by_every_path_and_is_unchanged()
     {
         var image = _folder["ext4.img"];
         using (var file = File.Create(image)) file.SetLength(16 << 20);
@@ -87,7 +86,7 @@ public sealed class LaunchTests : IDisposable
         var output = new StringWriter();
         var console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(output) });
         console.Profile.Width = 1000;
-        var options = new LaunchOptions { Disk = disk, JsonFile = json, Quick = true, MemoryBytes = OwnDisk.MemoryBytes, MeasureTime = TimeSpan.FromMilliseconds(60) };
+        var options = new LaunchOptions { Disk = disk, JsonFile = json, Quick = true, MemoryBytes = OwnDisk.MemoryBytes, MeasureTime = TimeSpan.FromMilliseconds(15) };
 
         var code = await new Launcher(options, console, console, static socket => new HypervisorTrapCounter(socket), CancellationToken.None).RunAsync();
 

@@ -6,9 +6,8 @@ using VmShunt.Perf.Measure;
 
 namespace VmShunt.EndToEnd.Boot;
 
-/// <summary>The disk that boots VM-C boots a machine that has no hypervisor, and works there.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class PhysicalMachineTests(OwnDisk own) : IDisposable
+/// <summary>The disk that boots VM-C also boots a machine without a hypervisor.</summary>
+public sealed class PhysicalMachineTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 
@@ -19,7 +18,7 @@ public sealed class PhysicalMachineTests(OwnDisk own) : IDisposable
     {
         var disk = own.CopyTo(_folder);
         SectorRange data;
-        // In VM-C first: what it writes by the ring ...
+        // VM-C writes by the ring path ...
         await using (var machine = await RunningMachine.BootAsync(disk))
         {
             Assert.Equal("image", (await machine.AskAsync("info")).GetProperty("boot").GetString());
@@ -28,7 +27,7 @@ public sealed class PhysicalMachineTests(OwnDisk own) : IDisposable
             await machine.AskAsync($"fill --sector {data.First} --count 256 --seed 7");
         }
 
-        // ... the physical machine reads, from the same disk, with the kernel that it booted from there.
+        // ... and the physical machine, whose kernel comes from the same disk, reads it.
         await using (var machine = await StartAsync(disk))
         {
             var info = await AskAsync(machine, "info");
@@ -39,7 +38,7 @@ public sealed class PhysicalMachineTests(OwnDisk own) : IDisposable
             Assert.Contains("bus", refused.Message, StringComparison.Ordinal);
 
             await AskAsync(machine, $"load start --depth 32 --write --first-sector {data.First} --sectors {data.Count}");
-            await Until.TrueAsync(async () => (await AskAsync(machine, "info")).GetProperty("requests").GetProperty("trap").GetInt64() > 2000, "the load is under way");
+            await Until.TrueAsync(async () => (await AskAsync(machine, "info")).GetProperty("requests").GetProperty("trap").GetInt64() > 2000, "two thousand requests complete");
             var load = await new GuestConsole(machine).AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, default, default);
             Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
             await AskAsync(machine, $"fill --sector {data.First} --count 256 --seed 8");
@@ -70,7 +69,7 @@ public sealed class PhysicalMachineTests(OwnDisk own) : IDisposable
     }
 
     [Fact]
-    public async Task It_has_neither_hypervisor_nor_bus_and_says_so()
+    public async Task A_physical_machine_refuses_the_option_hypervisor()
     {
         var ended = await Programs.RunAsync("vmshunt-machine", "--disk", "mem:64M", "--hypervisor", "x", "info");
         Assert.Equal(1, ended.ExitCode);

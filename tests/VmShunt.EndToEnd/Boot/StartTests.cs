@@ -3,16 +3,15 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Boot;
 
-/// <summary>The processes may be started in any order, and at once: who needs another waits for it.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class StartTests(OwnDisk own) : IDisposable
+/// <summary>The processes may be started in any order, and at once: each waits for the peer that it needs.</summary>
+public sealed class StartTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task The_guest_may_come_first_and_the_host_partition_last()
+    public async Task The_guest_may_start_first_and_VM_H_last()
     {
         string ring = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
         await using var guest = Programs.Start("vmshunt-guest", "--hypervisor", socket, "--wait", "60", "--memory", "32M", "info");
@@ -39,7 +38,7 @@ public sealed class StartTests(OwnDisk own) : IDisposable
     [InlineData("vmshunt-guest --wait 0.2 --hypervisor {missing} info")]
     [InlineData("vmshunt-guest --wait 0.2 --bus {missing} info")]
     [InlineData("vmshunt-hypervisor --wait 0.2 --socket {missing}.own --device disk0,vfio-user={missing}")]
-    public async Task Who_never_comes_is_named(string command)
+    public async Task A_peer_that_never_listens_is_named(string command)
     {
         var missing = _folder["missing"];
         var words = command.Replace("{missing}", missing, StringComparison.Ordinal).Split(' ');
@@ -49,7 +48,7 @@ public sealed class StartTests(OwnDisk own) : IDisposable
     }
 
     [Fact]
-    public async Task Of_three_that_were_started_the_one_that_failed_is_named()
+    public async Task The_process_that_failed_to_start_is_named()
     {
         var disk = own.CopyTo(_folder);
         var refused = await Assert.ThrowsAsync<LaunchException>(() => RunningMachine.BootAsync(disk, readOnly: true, hostOptions: ["--queues", "0"]));

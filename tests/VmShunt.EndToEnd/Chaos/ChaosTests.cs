@@ -8,15 +8,13 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Chaos;
 
 /// <summary>
-/// Three real processes under a verified load, to which everything that can happen does, at random: mode changes, other
-/// shunts, a bus that goes and comes, processes that stop, crashes, and processes that are killed. Nothing may be lost,
-/// repeated, or reordered against a flush. VMSHUNT_CHAOS_SECONDS says how long (an hour: 3600), VMSHUNT_CHAOS_SEED repeats a
-/// run's decisions.
+/// The three processes under a verified load and random faults: mode changes, other shunts, rescinded buses, stopped
+/// processes, crashes and kills. No request may be lost, repeated, or reordered against a flush. VMSHUNT_CHAOS_SECONDS sets
+/// the duration, VMSHUNT_CHAOS_SEED repeats the decisions of a run.
 /// </summary>
-[Collection(ProcessCollection.Name)]
-public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
-    private const int DefaultSeconds = 60, LoadDepth = 48;
+    private const int ShortSeconds = 15, LongSeconds = 1500, LoadDepth = 48;
 
     private static readonly string[] s_modes = ["emulating", "enlightened", "enlightened", "alternate"];
     private static readonly string[] s_sources = ["told", "arrives", "looks", "tries", "commanded"];
@@ -35,10 +33,10 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Whatever_happens_in_whatever_order_nothing_is_lost_repeated_or_reordered_against_a_flush()
+    public async Task Random_faults_lose_repeat_and_reorder_no_request_against_a_flush()
     {
         var seed = Setting("VMSHUNT_CHAOS_SEED") ?? Random.Shared.Next();
-        var duration = TimeSpan.FromSeconds(Setting("VMSHUNT_CHAOS_SECONDS") ?? DefaultSeconds);
+        var duration = TimeSpan.FromSeconds(Setting("VMSHUNT_CHAOS_SECONDS") ?? LongForm.Choose(ShortSeconds, LongSeconds));
         output.WriteLine($"VMSHUNT_CHAOS_SEED={seed}");
         _random = new Random(seed);
         _disk = own.CopyTo(_folder);
@@ -61,8 +59,10 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         {
             if (_machine is not null) await _machine.DisposeAsync();
         }
-        output.WriteLine($"{string.Join(", ", _happened.OrderBy(static h => h.Key))}; {_checked} requests checked one by one, {_kept} changes kept over a kill");
-        Assert.True(_checked > 0, "scripts were checked");
+        var seen = $"{string.Join(", ", _happened.OrderBy(static h => h.Key))}; {_checked} requests compared with the model, {_kept} acknowledged changes kept over a kill";
+        output.WriteLine(seen);
+        LongForm.Keep(nameof(ChaosTests), $"{duration.TotalSeconds} s, seed {seed}: {seen}");
+        Assert.True(_checked > 0, "scripts were compared with the model");
     }
 
     private static int? Setting(string name) => int.TryParse(Environment.GetEnvironmentVariable(name), CultureInfo.InvariantCulture, out var value) ? value : null;
@@ -100,7 +100,7 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await StartLoadAsync();
     }
 
-    /// <summary>Half of the data partition is the model's, the other half the load's.</summary>
+    /// <summary>The scripts use one half of the data partition, the load the other half.</summary>
     private async Task FindPartsAsync()
     {
         var data = await Machine.DataAsync();
@@ -124,7 +124,7 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await StartLoadAsync();
     }
 
-    /// <summary>A script's requests, each with its result by the model, while the bus goes and comes and processes stop.</summary>
+    /// <summary>Replays a script, whose results the model gives, while the bus is rescinded and processes stop.</summary>
     private async Task ReplayAsync()
     {
         var script = _part.Next(_random.Next(), requests: 60);
@@ -163,7 +163,7 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await WithBusAsync($"reverse-shunt {(_random.Next(2) == 0 ? "emulating" : "inert")}");
     }
 
-    /// <summary>A command that needs the bus; it may be away, or go while the command comes, and then that is the answer.</summary>
+    /// <summary>A command that needs the bus. It may fail because the bus is rescinded.</summary>
     private async Task WithBusAsync(string command)
     {
         try
@@ -184,7 +184,7 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await Machine.GuestEndsAsync();
         await Machine.StartGuestAsync();
         var dump = await Machine.AskAsync($"dump export {_folder["core"]}");
-        Assert.True(dump.GetProperty("valid").GetBoolean(), "the dump is right");
+        Assert.True(dump.GetProperty("valid").GetBoolean(), "the dump is correct");
         await FindPartsAsync();
         await StartLoadAsync();
     }
@@ -194,23 +194,23 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await BeginScriptAsync();
         ProcessTable.Send(Machine.Guest.Id, ProcessTable.SIGKILL);
         await Machine.Guest.Ended;
-        CutOffScript();
+        CheckInterruptedScript();
         await Machine.StartGuestAsync();
         await FindPartsAsync();
         await StartLoadAsync();
     }
 
-    /// <summary>Without its hardware a machine is dead, and without its hypervisor; all of it starts anew.</summary>
+    /// <summary>A guest cannot run without VM-H or the hypervisor, so all three start again.</summary>
     private async Task KillServerAsync()
     {
         await BeginScriptAsync();
         ProcessTable.Send(_random.Next(2) == 0 ? Machine.Host.Id : Machine.Hypervisor.Id, ProcessTable.SIGKILL);
         await Machine.Guest.Ended;
-        CutOffScript();
+        CheckInterruptedScript();
         await BootAsync();
     }
 
-    /// <summary>A script that will be cut off somewhere.</summary>
+    /// <summary>Starts a script that a kill will interrupt.</summary>
     private async Task BeginScriptAsync()
     {
         File.Delete(_folder["cut-transcript"]);
@@ -222,14 +222,14 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await Task.Delay(_random.Next(60));
     }
 
-    /// <summary>What the guest was told is done must be on the disk, whoever was killed.</summary>
-    private void CutOffScript()
+    /// <summary>Every acknowledged request must be on the disk, whichever process was killed.</summary>
+    private void CheckInterruptedScript()
     {
         var transcript = File.Exists(_folder["cut-transcript"]) ? File.ReadAllText(_folder["cut-transcript"]) : "";
-        // What follows the last line end is a line that was cut off itself.
+        // The text after the last line end is an incomplete line.
         var acknowledged = transcript.Split('\n')[..^1];
         Assert.Equal(_expected.Take(acknowledged.Length), acknowledged);
-        _kept += _part.CutOff(acknowledged.Length);
+        _kept += _part.Interrupted(acknowledged.Length);
     }
 
     private void AssertModel() => Assert.Null(_part.Check());

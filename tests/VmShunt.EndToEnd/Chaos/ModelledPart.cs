@@ -4,9 +4,8 @@ using VmShunt.EndToEnd.Processes;
 namespace VmShunt.EndToEnd.Chaos;
 
 /// <summary>
-/// A part of the disk of which the test knows every byte. It is written by scripts, of which each touches a sector once: a
-/// script that was cut off leaves each of its sectors as it was or as it was to be, as it was to be if the guest had been told
-/// that it is done, and every other one untouched.
+/// A part of the disk of which the test knows every byte. Scripts write it, and each script touches a sector once: after an
+/// interrupted script each of its sectors has its old content or its new one, and its new one if the request was acknowledged.
 /// </summary>
 internal sealed class ModelledPart
 {
@@ -19,8 +18,8 @@ internal sealed class ModelledPart
     private RequestScript? _script;
 
     /// <param name="disk">The disk's file.</param>
-    /// <param name="firstSector">Where the part starts.</param>
-    /// <param name="sectors">How long it is.</param>
+    /// <param name="firstSector">The first sector of the part.</param>
+    /// <param name="sectors">Its length in sectors.</param>
     internal ModelledPart(string disk, long firstSector, long sectors)
     {
         _disk = disk;
@@ -29,19 +28,19 @@ internal sealed class ModelledPart
         _content = Read();
     }
 
-    /// <summary>The next script; until <see cref="Done"/> it is uncertain how far it came.</summary>
+    /// <summary>The next script; until <see cref="Done"/> each of its sectors may be old or new.</summary>
     internal RequestScript Next(int seed, int requests)
     {
         _before = (byte[])_content.Clone();
         return _script = RequestScript.MakeDisjoint(_content, _firstSector, seed, requests);
     }
 
-    /// <summary>All requests of the script have ended well.</summary>
+    /// <summary>All requests of the script succeeded.</summary>
     internal void Done() => _before = null;
 
-    /// <summary>The script was cut off; the guest had been told of so many of its requests that they are done.</summary>
+    /// <summary>The script was interrupted after that many of its requests were acknowledged.</summary>
     /// <returns>How many of these changed the disk.</returns>
-    internal int CutOff(int acknowledged)
+    internal int Interrupted(int acknowledged)
     {
         var changed = 0;
         foreach (var line in _script!.Lines.Where(static line => line != "wait").Take(acknowledged))
@@ -54,7 +53,7 @@ internal sealed class ModelledPart
         return changed;
     }
 
-    /// <summary>Compares the file with the model; what a script that was cut off did is learned from the file.</summary>
+    /// <summary>Compares the file with the model; what an interrupted script wrote is read from the file.</summary>
     /// <returns>Null, or what is wrong.</returns>
     internal string? Check()
     {
@@ -64,7 +63,7 @@ internal sealed class ModelledPart
             var sector = found.AsSpan(at, SectorBytes);
             if (sector.SequenceEqual(_content.AsSpan(at, SectorBytes))) continue;
             if (_before is not null && sector.SequenceEqual(_before.AsSpan(at, SectorBytes))) continue;
-            return $"sector {_firstSector + at / SectorBytes} holds what was never written there, or not last";
+            return $"sector {_firstSector + at / SectorBytes} holds content that was not the last written there";
         }
         _content = found;
         _before = null;
@@ -78,7 +77,7 @@ internal sealed class ModelledPart
         for (var at = 0; at < content.Length;)
         {
             var read = RandomAccess.Read(file, content.AsSpan(at), _firstSector * SectorBytes + at);
-            Assert.True(read > 0, "the disk ends too early");
+            Assert.True(read > 0, "the disk is too short");
             at += read;
         }
         return content;

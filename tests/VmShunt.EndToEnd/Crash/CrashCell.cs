@@ -3,16 +3,16 @@ namespace VmShunt.EndToEnd.Crash;
 /// <summary>One cell of the table of crashes: the state of the shunt, the ring's condition, and the processors under load.</summary>
 public sealed record CrashCell(string State, string Condition, int Processors)
 {
-    /// <summary>Somewhere within a change between the other three.</summary>
+    /// <summary>During a change between the other three.</summary>
     internal const string Changing = "changing";
 
-    /// <summary>VM-H's thread behind the road in use hangs, and what it has taken piles up.</summary>
+    /// <summary>VM-H's thread behind the path in use hangs with requests in flight.</summary>
     internal const string Hanging = "hanging";
 
     private static readonly string[] s_states = ["emulating", "enlightened", "alternate", Changing];
     private static readonly string[] s_conditions = ["busy", "scribbled", "full", Hanging, "no pages", "no heap", "crashes again"];
 
-    /// <summary>All of them. A thread that hangs keeps a change of mode from coming to its end, so that no change is under way.</summary>
+    /// <summary>The whole table. A mode change cannot complete while a thread hangs, so that pair is left out.</summary>
     internal static IReadOnlyList<CrashCell> All { get; } =
     [
         .. from state in s_states from condition in s_conditions from processors in Enumerable.Range(1, 4)
@@ -20,7 +20,7 @@ public sealed record CrashCell(string State, string Condition, int Processors)
         select new CrashCell(state, condition, processors),
     ];
 
-    /// <summary>A few, in which each state, each condition and each number of processors occurs.</summary>
+    /// <summary>A few cells in which each state, each condition and each number of processors occurs.</summary>
     internal static IReadOnlyList<CrashCell> Sample(int seed)
     {
         var random = new Random(seed);

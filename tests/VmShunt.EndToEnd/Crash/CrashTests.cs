@@ -9,8 +9,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Crash;
 
-[Collection(ProcessCollection.Name)]
-public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private const int InFlight = 32;
 
@@ -22,7 +21,7 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
     [InlineData("enlightened")]
     [InlineData("alternate")]
     [InlineData("emulating")]
-    public async Task A_crash_with_requests_in_flight_and_scribbled_rings_leaves_a_true_dump_each_time(string mode)
+    public async Task A_crash_with_requests_in_flight_and_scribbled_rings_leaves_a_correct_dump_each_time(string mode)
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         for (var life = 1; life <= 2; life++)
@@ -41,7 +40,7 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
             Assert.Equal(await FileHash.OfAsync(core, default), dump.Sha256);
             Assert.Equal(crash.Record.MemorySha256, dump.MemorySha256);
             Assert.Equal(crash.Record.MemorySha256, CoreFile.HashMemory(core));
-            // A dump that was saved does not wait any more.
+            // A saved dump is not offered again.
             Assert.Null((await machine.InfoAsync()).Dump);
         }
     }
@@ -76,17 +75,17 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
         Assert.True(IndexOf("the guest crashed") < IndexOf("stay suspended") && IndexOf("stay suspended") < revoked);
         Assert.True(revoked < hashed && hashed < goesOn, "the ring is closed before the memory is hashed, and that before the dump");
 
-        // VM-H's own word, on the same clock, is older than the hypervisor's.
+        // VM-H's log entry, on the same clock, is older than the hypervisor's step.
         var closed = HostClosedTheRing(machine.Host);
         output.WriteLine($"{closed / 1e9:F6} VM-H: ring closed");
         Assert.True(closed < events[hashed].MonotonicNanoseconds);
 
-        // And the kernel's: of the guest's RAM at most the trap's mapping is left, and what is dumped is mapped for reading only.
+        // By the kernel's account: of the guest's RAM at most the trap's mapping remains, and the dump's memory is mapped read-only.
         var after = samples.Where(s => s.At > events[revoked].MonotonicNanoseconds).ToList();
         Assert.All(after, sample => Assert.InRange(sample.Mapped, 0, byTrap));
         Assert.All(samples, sample => Assert.Equal(0, sample.WritableDump));
         Assert.Contains(after, static sample => sample.Dump == OwnDisk.MemoryBytes);
-        output.WriteLine($"{samples.Count} looks at the mappings, {after.Count} after the revocation");
+        output.WriteLine($"{samples.Count} samples of the mappings, {after.Count} after the revocation");
 
         int IndexOf(string what)
         {
@@ -113,7 +112,7 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
             Assert.Contains(expected, text, StringComparison.Ordinal);
     }
 
-    /// <summary>Crashes under a load that writes, and waits for the guest's end.</summary>
+    /// <summary>Crashes under a load that writes, and waits until the guest exits.</summary>
     private static async Task<(CrashAnswer Answer, CrashStatistics Record)> CrashAsync(RunningMachine machine, string mode)
     {
         var data = await machine.DataAsync();
@@ -125,14 +124,14 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
         return (answer, machine.Statistics().Crash!);
     }
 
-    private static List<Look> Watch(int host, CancellationToken done)
+    private static List<Sample> Watch(int host, CancellationToken done)
     {
-        var samples = new List<Look>();
+        var samples = new List<Sample>();
         while (!done.IsCancellationRequested)
         {
-            // The time of before the look: what is later than an event was looked at after it.
+            // The time before the sample: a sample with a later time than an event was read after it.
             var at = Nanoseconds();
-            samples.Add(new Look(
+            samples.Add(new Sample(
                 at,
                 ProcessTable.GuestMemoryMapped(host),
                 ProcessTable.DumpMemoryMapped(host, writable: false),
@@ -141,7 +140,7 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
         return samples;
     }
 
-    private readonly record struct Look(long At, long Mapped, long Dump, long WritableDump);
+    private readonly record struct Sample(long At, long Mapped, long Dump, long WritableDump);
 
     private static long HostClosedTheRing(ChildProcess host)
     {

@@ -8,12 +8,12 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.EndToEnd.Crash;
 
-/// <summary>How a machine that is to crash is set up.</summary>
+/// <summary>Options of a machine that will crash.</summary>
 /// <param name="Mode">The guest's mode.</param>
-/// <param name="Processors">On how many processors applications run.</param>
-/// <param name="Patience">How many seconds the hypervisor gives VM-H.</param>
+/// <param name="Processors">The number of processors that run applications.</param>
+/// <param name="Patience">How many seconds the hypervisor waits for VM-H.</param>
 /// <param name="HeapMegabytes">The limit of the guest's managed heap, or 0.</param>
-/// <param name="BusSocket">Who serves the bus in place of VM-H, or null.</param>
+/// <param name="BusSocket">The socket of a back-end that serves the bus in place of VM-H, or null.</param>
 /// <param name="HostArguments">For VM-H, besides disk and sockets.</param>
 internal sealed record CrashSetup(
     string Mode, int Processors = 1, double Patience = 10, int HeapMegabytes = 0, string? BusSocket = null, params string[] HostArguments);
@@ -75,7 +75,7 @@ internal sealed partial class CrashingMachine : IAsyncDisposable
 
     internal Task<JsonElement> AskAsync(string command) => new GuestConsole(Guest).AskAsync(command, Programs.AnyAnswer, default, default);
 
-    /// <summary>Starts a load, and where its requests can be done, waits until many are.</summary>
+    /// <summary>Starts a load, and if its requests can complete, waits until many have.</summary>
     internal async Task LoadAsync(int depth, bool completes)
     {
         await AskAsync($"load start --depth {depth}");
@@ -86,10 +86,10 @@ internal sealed partial class CrashingMachine : IAsyncDisposable
                 var requests = (await AskAsync("info")).GetProperty("requests");
                 return requests.GetProperty("trap").GetInt64() + requests.GetProperty("ring").GetInt64() > 2 * depth;
             },
-            "the load is under way");
+            $"{2 * depth} requests complete");
     }
 
-    /// <summary>What the hypervisor saw of the crash, or null if it was not told or did not come to its end.</summary>
+    /// <summary>The hypervisor's record of the crash, or null if it saw none or not all of it.</summary>
     internal CrashStatistics? Record()
     {
         _observer ??= HypervisorObserver.Connect(_socket);
@@ -98,14 +98,14 @@ internal sealed partial class CrashingMachine : IAsyncDisposable
 
     /// <summary>Waits for the step of the crash sequence.</summary>
     internal Task StepAsync(string step) =>
-        Until.TrueAsync(() => Hypervisor.LastErrors.Any(line => line.Contains(step, StringComparison.Ordinal)), $"the hypervisor says '{step}'");
+        Until.TrueAsync(() => Hypervisor.LastErrors.Any(line => line.Contains(step, StringComparison.Ordinal)), $"the hypervisor logs '{step}'");
 
     /// <summary>
-    /// Boots again, has the dump exported, and looks at it by all means: the guest's checksum, the hypervisor's witness, the
-    /// bytes of the file, and readelf.
+    /// Boots again, exports the dump, and checks it: by the guest's checksum, the hypervisor's hash of the memory, the bytes
+    /// of the file, and readelf.
     /// </summary>
-    /// <returns>The registers' notes, one a processor.</returns>
-    internal async Task<int> AssertDumpIsRightAsync(TestFolder folder, CrashSetup setup)
+    /// <returns>The number of register notes, one per processor.</returns>
+    internal async Task<int> AssertDumpIsCorrectAsync(TestFolder folder, CrashSetup setup)
     {
         var record = Record();
         Assert.NotNull(record);

@@ -7,8 +7,8 @@ using VmShunt.Ring.VirtioBlk;
 namespace VmShunt.EndToEnd.Crash;
 
 /// <summary>
-/// A vhost-user back-end in VM-H's place that takes every request and answers none, and when the guest crashes does not let
-/// go of its memory: it writes all over it until it is disposed.
+/// A vhost-user back-end in VM-H's place that completes no request. When the guest crashes it keeps the guest's memory mapped
+/// and overwrites it until it is disposed.
 /// </summary>
 internal sealed class HostileBus : IVhostUserDevice, IDisposable
 {
@@ -16,12 +16,12 @@ internal sealed class HostileBus : IVhostUserDevice, IDisposable
     private readonly UnixListener _listener;
     private readonly Thread _thread;
     private readonly List<GuestMemory> _stolen = [];
-    private volatile bool _stopping;
+    private readonly SharedFlag _stopping = new();
     private long _written;
 
-    /// <param name="path">Where it listens, for one guest.</param>
-    /// <param name="sectors">How large it says that the disk is.</param>
-    /// <param name="closes">Whether it pretends to have let go, by closing its socket as a good back-end does.</param>
+    /// <param name="path">Its socket, for one guest.</param>
+    /// <param name="sectors">The capacity that it reports.</param>
+    /// <param name="closes">Whether it closes its socket when the channel is revoked, as a correct back-end does.</param>
     internal HostileBus(string path, ulong sectors, bool closes)
     {
         _closes = closes;
@@ -31,7 +31,7 @@ internal sealed class HostileBus : IVhostUserDevice, IDisposable
         _thread.Start();
     }
 
-    /// <summary>How many bytes it has written since the guest crashed.</summary>
+    /// <summary>The bytes it has written since the guest crashed.</summary>
     internal long Written => Interlocked.Read(ref _written);
 
     public ulong Features => (ulong)(VirtioBlkFeatures.Version1 | VirtioBlkFeatures.Flush | VirtioBlkFeatures.EventIndex);
@@ -59,14 +59,14 @@ internal sealed class HostileBus : IVhostUserDevice, IDisposable
 
     public IRunningVring Start(VringSetup setup)
     {
-        // Holds on to the mappings, whatever the session does with its own map.
+        // Keeps the mappings when the session unmaps its own.
         _stolen.Add(new GuestMemory(setup.Memory.Regions));
         return new Idle();
     }
 
     public void Dispose()
     {
-        _stopping = true;
+        _stopping.Raise();
         _thread.Join();
         foreach (var memory in _stolen) memory.Dispose();
         _listener.Dispose();
@@ -80,7 +80,7 @@ internal sealed class HostileBus : IVhostUserDevice, IDisposable
         if (_closes) backend.Dispose();
         var random = new Random(99);
         var noise = new byte[1 << 16];
-        while (!_stopping)
+        while (!_stopping.IsRaised)
         {
             random.NextBytes(noise);
             foreach (var region in _stolen.SelectMany(static memory => memory.Regions))

@@ -6,8 +6,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>The guest without a hypervisor (<c>--bus</c>), against our back-end and against one that nobody here wrote.</summary>
-[Collection(ProcessCollection.Name)]
+/// <summary>The guest without a hypervisor (<c>--bus</c>), with our back-end and with qemu-storage-daemon.</summary>
 public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
 {
     private const int DiskBytes = 8 << 20;
@@ -28,7 +27,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     [InlineData("busy", 1, "packed")]
     [InlineData("adaptive", 2, "packed")]
     [InlineData("never", 2, "packed")]
-    public async Task A_guest_on_the_bus_alone_does_everything_that_a_disk_can(string poll, int queues, string ring)
+    public async Task A_guest_with_only_the_bus_does_everything_that_a_disk_can(string poll, int queues, string ring)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2", "--poll", poll);
@@ -39,10 +38,10 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     [InlineData("split", "adaptive", 1)]
     [InlineData("packed", "adaptive", 2)]
     [InlineData("packed", "busy", 1)]
-    public async Task A_guest_outlives_fifty_deaths_of_its_back_end(string ring, string poll, int queues)
+    public async Task A_guest_survives_repeated_kills_of_its_back_end(string ring, string poll, int queues)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
-        await OutliveAsync(50, Load, disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2"),
+        await SurviveAsync(LongForm.Choose(5, 50), Load, disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "2"),
             "--bus", socket, "--ring", ring, "--poll", poll, "--queues", $"{queues}");
     }
 
@@ -51,21 +50,21 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     [InlineData("split", "never", 2, 6)]
     [InlineData("packed", "adaptive", 2, 6)]
     [InlineData("packed", "busy", 1, 2)]
-    public async Task Calls_that_poll_outlive_deaths_of_the_back_end(string ring, string poll, int pollQueues, int depth)
+    public async Task Polled_calls_survive_kills_of_the_back_end(string ring, string poll, int pollQueues, int depth)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
-        await OutliveAsync(10, $"load start --polled --depth {depth} --write", disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "3"),
+        await SurviveAsync(LongForm.Choose(3, 50), $"load start --polled --depth {depth} --write", disk, () => Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "3"),
             "--bus", socket, "--ring", ring, "--poll", poll, "--poll-queues", $"{pollQueues}");
     }
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task A_guest_outlives_deaths_of_qemu_storage_daemon()
+    public async Task A_guest_survives_kills_of_qemu_storage_daemon()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
-        await OutliveAsync(10, Load, disk, () => StartDaemonAsync(disk, socket), "--bus", socket, "--queues", "2");
+        await SurviveAsync(LongForm.Choose(5, 50), Load, disk, () => StartDaemonAsync(disk, socket), "--bus", socket, "--queues", "2");
     }
 
-    private async Task OutliveAsync(int deaths, string load, string disk, Func<Task<ChildProcess>> startAsync, params string[] options)
+    private async Task SurviveAsync(int kills, string load, string disk, Func<Task<ChildProcess>> startAsync, params string[] options)
     {
         var host = await startAsync();
         try
@@ -73,10 +72,10 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
             await using var guest = await Programs.StartReadyAsync("vmshunt-guest", ["--memory", "32M", .. options, "console"]);
             var console = new GuestConsole(guest);
             await AskAsync(console, load);
-            for (var death = 0; death < deaths; death++)
+            for (var kill = 0; kill < kills; kill++)
             {
                 var before = await RingedAsync(console);
-                await Until.TrueAsync(async () => await RingedAsync(console) > before + 200, $"the load goes on after {death} deaths");
+                await Until.TrueAsync(async () => await RingedAsync(console) > before + 200, $"200 more requests complete after {kill} kills");
                 ProcessTable.Send(host.Id, 9);
                 await host.Ended;
                 await host.DisposeAsync();
@@ -86,8 +85,10 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
             Assert.Equal((0, 0, 0, 0), (answer.Failed, answer.Lost, answer.Repeated, answer.Mismatched));
             Assert.Equal(answer.Requests, answer.Completed);
             Assert.Equal(await FileHash.OfAsync(disk, default), (await AskAsync(console, "hash")).GetProperty("sha256").GetString());
-            output.WriteLine($"{answer.Requests} verified requests over {deaths} deaths");
-            Assert.Equal(deaths, (await AskAsync(console, "info")).GetProperty("requests").GetProperty("reconnects").GetInt32());
+            var seen = $"{answer.Requests} verified requests over {kills} kills";
+            output.WriteLine(seen);
+            LongForm.Keep(nameof(BusOnlyTests), $"{load}, guest {string.Join(' ', options.Skip(2))}: {seen}, none lost, repeated or failed");
+            Assert.Equal(kills, (await AskAsync(console, "info")).GetProperty("requests").GetProperty("reconnects").GetInt32());
         }
         finally
         {
@@ -96,7 +97,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
-    public async Task A_disk_that_grows_or_shrinks_does_so_in_a_running_guest()
+    public async Task A_running_guest_sees_its_disk_grow_and_shrink()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket);
@@ -119,7 +120,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
     [InlineData("adaptive", 2, 2)]
     [InlineData("never", 3, 1)]
     [InlineData("never", 3, 3)]
-    public async Task Each_queue_has_its_share_and_what_a_queue_completes_goes_on_on_it(string poll, int queues, int processors)
+    public async Task Every_queue_gets_requests_and_a_completion_is_followed_by_the_next_request_on_its_queue(string poll, int queues, int processors)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", $"{queues}");
@@ -129,14 +130,14 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
         long[] before = await ByQueueAsync(console);
         Assert.Equal(queues, before.Length);
 
-        // What one request's completion starts, and so on, has no reason to leave the queue.
+        // Each completion starts the next request, which stays on its queue.
         await AskAsync(console, "bench --operation randread --depth 1 --requests 400");
         Assert.Equal([.. Enumerable.Repeat(0L, queues - 1), 400L], (await ByQueueAsync(console)).Zip(before, static (now, then) => now - then).Order());
 
-        // Whether a load goes on where requests complete, or on processors of its own.
+        // The load submits where requests complete, or from processors of its own.
         before = await ByQueueAsync(console);
         await AskAsync(console, $"load start --depth {8 * queues}");
-        await Until.TrueAsync(async () => (await ByQueueAsync(console)).Zip(before).All(static queue => queue.First > queue.Second + 100), "each queue has requests");
+        await Until.TrueAsync(async () => (await ByQueueAsync(console)).Zip(before).All(static queue => queue.First > queue.Second + 100), "each queue completes 100 more requests");
         var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
         Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
     }
@@ -148,7 +149,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
         (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64();
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task A_guest_on_the_bus_works_against_qemu_storage_daemon()
+    public async Task A_guest_with_only_the_bus_works_with_qemu_storage_daemon()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var daemon = await StartDaemonAsync(disk, socket);
@@ -185,7 +186,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
         await AskAsync(console, "fill --seed 3");
         await AskAsync(console, "fill --seed 3 --verify");
         await AskAsync(console, "load start --depth 64 --write");
-        await Until.TrueAsync(async () => (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64() > 1000, "a thousand requests are done");
+        await Until.TrueAsync(async () => (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64() > 1000, "a thousand requests complete");
         var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
         Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
 

@@ -4,9 +4,8 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>Requests that are called back and requests that are handed over together, on every road.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+/// <summary>Cancelled requests and batches, on every path.</summary>
+public sealed class CancelAndBatchTests(SharedMachine shared, ITestOutputHelper output) : IClassFixture<SharedMachine>, IDisposable
 {
     private readonly TestFolder _folder = new();
 
@@ -16,27 +15,25 @@ public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) :
     [InlineData("emulating", "emulating")]
     [InlineData("enlightened", "emulating")]
     [InlineData("enlightened", "enlightened")]
-    public async Task A_batch_allocates_nothing_and_kicks_once_at_most(string mode, string stack)
+    public Task A_batch_allocates_nothing_and_kicks_once_at_most(string mode, string stack) => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync(mode);
         foreach (var batch in new[] { 1, 32, 128 })
         {
             var command = $"bench --stack {stack} --batch {batch} --requests {batch * 100}";
-            // The first round is the code's own warm-up.
+            // The first rounds are the warm-up.
             for (var i = 0; i < 3; i++) _ = await machine.AskAsync(command, GuestAnswersJson.Default.BenchAnswer);
             var answer = await machine.AskAsync(command, GuestAnswersJson.Default.BenchAnswer);
-            output.WriteLine($"{mode}/{stack} batches of {batch}: {answer.AllocatedBytesPerRequest} bytes, {answer.KicksPerRequest} kicks a request, {answer.Iops:n0} requests/s");
+            output.WriteLine($"{mode}/{stack} batches of {batch}: {answer.AllocatedBytesPerRequest} bytes, {answer.KicksPerRequest} kicks per request, {answer.Iops:n0} requests per second");
             Assert.Equal(batch * 100, answer.Requests);
             Assert.Equal(0, answer.AllocatedBytesPerRequest);
             Assert.InRange(answer.KicksPerRequest, 0, 1.0 / batch);
         }
-    }
+    });
 
     [Fact]
-    public async Task Cancelled_requests_have_no_effect_while_the_mode_changes()
+    public Task Cancelled_requests_have_no_effect_while_the_mode_changes() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         var data = await machine.DataAsync();
         await machine.ModeAsync("enlightened");
         await machine.AskAsync($"load start --stack emulating --depth 512 --write --cancel --first-sector {data.First} --sectors {data.Count}");
@@ -46,7 +43,7 @@ public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) :
             await machine.ModeAsync("enlightened");
         }
         Check(await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer));
-    }
+    });
 
     [Fact]
     public async Task Cancelled_requests_have_no_effect_while_VM_H_is_killed()
@@ -58,7 +55,7 @@ public sealed class CancelAndBatchTests(OwnDisk own, ITestOutputHelper output) :
             await using var guest = await Programs.StartReadyAsync("vmshunt-guest", "--memory", "32M", "--bus", socket, "console");
             var console = new GuestConsole(guest);
             await console.AskAsync("load start --depth 512 --write --cancel", Programs.AnyAnswer, Until.Patience, default);
-            for (var death = 0; death < 10; death++)
+            for (var kill = 0; kill < LongForm.Choose(4, 50); kill++)
             {
                 await Task.Delay(100);
                 ProcessTable.Send(host.Id, 9);

@@ -5,8 +5,7 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>VM-H as the owner of a disk: cache modes, sizes that change, who else uses it, and no room for it.</summary>
-[Collection(ProcessCollection.Name)]
+/// <summary>VM-H as the owner of a disk: cache modes, changes of size, other processes that use the image, and a full file system.</summary>
 public sealed class DiskOwnerTests : IDisposable
 {
     private const int DiskBytes = 8 << 20;
@@ -24,15 +23,15 @@ public sealed class DiskOwnerTests : IDisposable
 
     private Task<ChildProcess> StartGuestAsync() => Programs.StartReadyAsync("vmshunt-guest", "--bus", _folder["ring"], "--memory", "32M", "console");
 
-    private static Task SaysAsync(ChildProcess host, string text, int times = 1) =>
-        Until.TrueAsync(() => host.LastErrors.Count(line => line.Contains(text, StringComparison.Ordinal)) >= times, $"{host.Name} says '{text}'");
+    private static Task LogsAsync(ChildProcess host, string text, int times = 1) =>
+        Until.TrueAsync(() => host.LastErrors.Count(line => line.Contains(text, StringComparison.Ordinal)) >= times, $"{host.Name} logs '{text}'");
 
     [Theory]
     [InlineData("writeback", 0)]
     [InlineData("writethrough", 0)]
     [InlineData("direct", 0)]
     [InlineData("direct", 300)]
-    public async Task Every_cache_mode_serves_both_roads_alike(string cache, int more)
+    public async Task Every_cache_mode_serves_both_paths_alike(string cache, int more)
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes + more);
         await using var host = await StartHostAsync(disk, "--cache", cache, "--vhost-user", _folder["ring"], "--vfio-user", _folder["trap"]);
@@ -55,14 +54,14 @@ public sealed class DiskOwnerTests : IDisposable
         }
         await AskAsync(console, "mode enlightened");
         await AskAsync(console, "load start --depth 32 --write");
-        await Until.TrueAsync(async () => (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64() > 2000, "two thousand requests are done");
+        await Until.TrueAsync(async () => (await AskAsync(console, "info")).GetProperty("requests").GetProperty("ring").GetInt64() > 2000, "two thousand requests complete");
         var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
         Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
         Assert.DoesNotContain(host.LastErrors, line => line.Contains("fail:", StringComparison.Ordinal));
     }
 
     [Fact]
-    public async Task A_guest_of_the_trap_alone_sees_the_new_capacity_when_it_asks()
+    public async Task A_guest_with_only_the_trap_path_sees_a_new_capacity_when_it_identifies_the_disk()
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes);
         await using var host = await StartHostAsync(disk, "--vfio-user", _folder["trap"]);
@@ -71,7 +70,7 @@ public sealed class DiskOwnerTests : IDisposable
         {
             Resize(disk, bytes);
             ProcessTable.Send(host.Id, Signal.HangUp);
-            if (bytes != DiskBytes) await SaysAsync(host, $"to {bytes / 512} sectors");
+            if (bytes != DiskBytes) await LogsAsync(host, $"to {bytes / 512} sectors");
             var info = await Programs.RunAsync("vmshunt-guest", "--hypervisor", _folder["hypervisor"], "--mode", "emulating", "info", "--json");
             Assert.True(info.ExitCode == 0, info.ErrorText);
             Assert.Contains($"\"bytes\":{bytes},", string.Concat(info.Output), StringComparison.Ordinal);
@@ -81,19 +80,19 @@ public sealed class DiskOwnerTests : IDisposable
     [Theory]
     [InlineData("writeback")]
     [InlineData("direct")]
-    public async Task A_file_cut_short_under_a_guest_fails_what_is_gone_and_nothing_else(string cache)
+    public async Task A_file_truncated_under_a_guest_fails_only_requests_beyond_its_end(string cache)
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes);
         await using var host = await StartHostAsync(disk, "--cache", cache, "--vhost-user", _folder["ring"]);
         await using var guest = await StartGuestAsync();
         var console = new GuestConsole(guest);
         Resize(disk, DiskBytes / 2);
-        // Nobody has told VM-H: the guest still believes in the other half.
+        // VM-H has not been notified, so the guest still sees the old capacity.
         for (var i = 0; i < 3; i++) Assert.Contains("IoError", await RefusalAsync(console, $"read --sector {DiskBytes / 512 - 8} --count 8 --output {_folder["out"]}"), StringComparison.Ordinal);
         await AskAsync(console, $"read --sector {DiskBytes / 1024 - 8} --count 8 --output {_folder["out"]}");
-        await SaysAsync(host, $"0 of them are in the file, which was {DiskBytes} bytes long");
+        await LogsAsync(host, $"0 of them are in the file, which was {DiskBytes} bytes long");
         ProcessTable.Send(host.Id, Signal.HangUp);
-        await SaysAsync(host, $"to {DiskBytes / 1024} sectors");
+        await LogsAsync(host, $"to {DiskBytes / 1024} sectors");
         await AskAsync(console, $"fill --sector {DiskBytes / 1024 - 8} --count 8 --seed 4");
         Assert.Equal(DiskBytes / 2, new FileInfo(disk).Length);
     }
@@ -128,7 +127,7 @@ public sealed class DiskOwnerTests : IDisposable
     [InlineData("--disk memory:1M --cache direct", "--cache direct goes past the page cache")]
     [InlineData("--disk memory:1M --cache never", "never")]
     [InlineData("--disk memory:1M --on-full explode", "explode")]
-    public async Task What_cannot_be_is_refused_with_one_line(string options, string said)
+    public async Task Options_that_cannot_be_met_are_refused_with_one_line(string options, string said)
     {
         var ended = await Programs.RunAsync("vmshunt-host", ["--vhost-user", _folder["ring"], .. options.Split(' ')]);
         Assert.Equal(1, ended.ExitCode);
@@ -136,54 +135,54 @@ public sealed class DiskOwnerTests : IDisposable
     }
 
     [FactIfMountsAreAllowed]
-    public async Task Where_there_is_no_room_writes_fail_and_go_on_once_there_is()
+    public async Task On_a_full_file_system_writes_fail_until_there_is_space()
     {
         var mounted = Directory.CreateDirectory(_folder["mounted"]).FullName;
         await using var host = await SmallFileSystem.StartHostAsync(mounted, 20, taken: 12, 16 << 20, "--vhost-user", _folder["ring"]);
         await using var guest = await StartGuestAsync();
         var console = new GuestConsole(guest);
         Assert.Contains("IoError", await RefusalAsync(console, "fill --seed 1"), StringComparison.Ordinal);
-        await SaysAsync(host, "No space left on device");
+        await LogsAsync(host, "No space left on device");
         await AskAsync(console, "fill --seed 2 --count 8192");
         SmallFileSystem.MakeRoom(host, mounted);
         await AskAsync(console, "fill --seed 3");
         await AskAsync(console, "fill --seed 3 --verify");
-        // A discard makes room too.
+        // A discard frees space too.
         await AskAsync(console, "discard --sector 0 --count 32768");
         Assert.InRange(await AllocatedKilobytesAsync(host, mounted), 0, 64);
     }
 
     [FactIfMountsAreAllowed]
-    public async Task Where_there_is_no_room_writes_can_wait_until_there_is()
+    public async Task On_a_full_file_system_writes_can_wait_for_space()
     {
         var mounted = Directory.CreateDirectory(_folder["mounted"]).FullName;
         await using var host = await SmallFileSystem.StartHostAsync(mounted, 20, taken: 12, 16 << 20, "--vhost-user", _folder["ring"], "--on-full", "wait");
         await using var guest = await StartGuestAsync();
         var console = new GuestConsole(guest);
         var fill = AskAsync(console, "fill --seed 3");
-        await SaysAsync(host, "is full: writes wait until there is room");
+        await LogsAsync(host, "is full: writes wait until there is room");
         Assert.False(fill.IsCompleted);
         SmallFileSystem.MakeRoom(host, mounted);
         await fill;
         await AskAsync(console, "fill --seed 3 --verify");
-        await SaysAsync(host, "has room again");
+        await LogsAsync(host, "has room again");
         Assert.DoesNotContain(host.LastErrors, line => line.Contains("fail:", StringComparison.Ordinal));
     }
 
     [FactIfMountsAreAllowed]
-    public async Task VM_H_ends_when_it_is_told_to_while_writes_wait_for_room()
+    public async Task VM_H_exits_on_SIGTERM_while_writes_wait_for_space()
     {
         var mounted = Directory.CreateDirectory(_folder["mounted"]).FullName;
         await using var host = await SmallFileSystem.StartHostAsync(mounted, 20, taken: 12, 16 << 20, "--vhost-user", _folder["ring"], "--on-full", "wait");
         await using var guest = await StartGuestAsync();
         var console = new GuestConsole(guest);
         var fill = AskAsync(console, "fill --seed 3");
-        await SaysAsync(host, "is full: writes wait until there is room");
+        await LogsAsync(host, "is full: writes wait until there is room");
         ProcessTable.Send(host.Id, Signal.Terminate);
         var ended = await Programs.WaitForEndAsync(host);
         Assert.Equal(0, ended.ExitCode);
         Assert.Contains(ended.Errors, line => line.Contains("no write waits for room any more", StringComparison.Ordinal));
-        // The guest was not told of a failure: it waits for its disk to come back.
+        // The guest sees no failure: it waits until its disk is served again.
         Assert.False(fill.IsCompleted);
     }
 

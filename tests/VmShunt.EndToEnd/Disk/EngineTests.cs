@@ -5,9 +5,8 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>However VM-H reads and writes an image, the guest sees the same disk.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+/// <summary>The guest sees the same disk with every I/O engine of VM-H.</summary>
+public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 
@@ -49,7 +48,7 @@ public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IDispos
     }
 
     [Fact]
-    public async Task A_file_cut_short_under_its_mapping_fails_what_is_gone_and_nothing_else()
+    public async Task A_file_truncated_under_its_mapping_fails_only_requests_beyond_its_end()
     {
         var disk = own.CopyTo(_folder);
         await using var machine = await RunningMachine.BootAsync(disk, hostOptions: ["--engine", "mmap"]);
@@ -59,6 +58,6 @@ public sealed class EngineTests(OwnDisk own, ITestOutputHelper output) : IDispos
         using (var file = new FileStream(disk, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength((data.First + 16) * 512);
         Assert.Contains("IoError", await machine.RefusalAsync($"read --sector {data.First + 4096} --count 8 --output {_folder["read"]}"), StringComparison.Ordinal);
         await machine.AskAsync($"read --sector {data.First} --count 8 --output {_folder["read"]}");
-        Assert.False(machine.Host.Ended.IsCompleted, "VM-H goes on");
+        Assert.False(machine.Host.Ended.IsCompleted, "VM-H still runs");
     }
 }

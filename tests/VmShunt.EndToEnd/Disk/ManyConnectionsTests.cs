@@ -8,7 +8,6 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-[Collection(ProcessCollection.Name)]
 public sealed class ManyConnectionsTests(ITestOutputHelper output) : IDisposable
 {
     private const int Connections = 10_000, Before = 1000;
@@ -19,7 +18,7 @@ public sealed class ManyConnectionsTests(ITestOutputHelper output) : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Ten_thousand_front_ends_come_and_go_and_leave_no_memory_thread_descriptor_or_mapping()
+    public async Task Ten_thousand_front_ends_connect_and_disconnect_and_leave_no_memory_thread_descriptor_or_mapping()
     {
         var socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", "memory:1M", "--vhost-user", socket);
@@ -29,17 +28,17 @@ public sealed class ManyConnectionsTests(ITestOutputHelper output) : IDisposable
         {
             if (i == Before) first = await SettledAsync(host);
             using var frontend = VhostUserFrontend.Open(UnixConnection.Connect(socket), (ulong)VirtioBlkFeatures.Version1, (ulong)VirtioBlkFeatures.Version1);
-            // Some leave at once, some after they have shared their memory.
+            // Some disconnect at once, some after they have shared their memory.
             if (i % 2 == 0) frontend.ShareMemory([(0, RamBytes, 0)], ram);
         }
         var last = await SettledAsync(host);
         output.WriteLine($"after {Before}: {first}; after {Connections}: {last}");
         Assert.Equal(first.Descriptors, last.Descriptors);
-        // The runtime has a thread now and then that compiles.
+        // The runtime sometimes has a thread that compiles.
         Assert.InRange(last.Threads, 1, first.Threads + 1);
-        // The runtime maps a little more now and then; sessions that left one each would add nine thousand.
+        // The runtime sometimes maps more; sessions that leaked a mapping each would add nine thousand.
         Assert.InRange(last.Mappings, 0, first.Mappings + (Connections - Before) / 100);
-        // The collector's heap breathes; what a session left would add up to more.
+        // The size of the GC's heap varies; what each session leaked would add up to more.
         Assert.InRange(last.ResidentKilobytes, 0, first.ResidentKilobytes + 24 * 1024);
     }
 
@@ -54,7 +53,7 @@ public sealed class ManyConnectionsTests(ITestOutputHelper output) : IDisposable
                 now = Resources.Of(host.Id);
                 return before.Threads == now.Threads && before.Descriptors == now.Descriptors;
             },
-            "the last sessions have ended");
+            "VM-H has closed the last sessions");
         return now;
     }
 

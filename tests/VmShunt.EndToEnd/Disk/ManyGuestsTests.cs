@@ -5,49 +5,52 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>A fleet on one VM-H, whose rings share a poller.</summary>
-[Collection(ProcessCollection.Name)]
+/// <summary>Many guests of one VM-H, whose rings share a poller. The long form has 64.</summary>
 public sealed class ManyGuestsTests(ITestOutputHelper output) : IDisposable
 {
-    private const int Guests = 64, Killed = 4, AtOnce = 8, SectorsEach = 512;
+    private const int Killed = 4, AtOnce = 4, SectorsEach = 512, Stride = 3;
+
+    private static readonly int s_guests = LongForm.Choose(16, 64);
 
     private readonly TestFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task Sixty_four_guests_verify_their_loads_on_one_poller_some_are_killed_and_idle_ones_cost_nothing()
+    public async Task Many_guests_verify_their_loads_on_one_poller_while_some_are_killed_and_idle_ones_cost_nothing()
     {
         var socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync(
-            "vmshunt-host", "--disk", $"memory:{Guests * SectorsEach * 512}", "--vhost-user", socket, "--pollers", "1");
+            "vmshunt-host", "--disk", $"memory:{s_guests * SectorsEach * 512}", "--vhost-user", socket, "--pollers", "1");
         var guests = new List<ChildProcess>();
         try
         {
-            while (guests.Count < Guests)
+            while (guests.Count < s_guests)
             {
                 guests.AddRange(await Task.WhenAll(Enumerable.Range(0, AtOnce).Select(_ =>
                     Programs.StartReadyAsync("vmshunt-guest", "--bus", socket, "--memory", "16M", "--poll", "adaptive", "console"))));
             }
             var consoles = guests.ConvertAll(static guest => new GuestConsole(guest));
-            for (var i = 0; i < Guests; i++)
+            for (var i = 0; i < s_guests; i++)
                 await AskAsync(consoles[i], $"load start --depth 4 --write --first-sector {i * SectorsEach} --sectors {SectorsEach}");
-            for (var i = 0; i < Killed; i++) ProcessTable.Send(guests[i * 11].Id, ProcessTable.SIGKILL);
+            for (var i = 0; i < Killed; i++) ProcessTable.Send(guests[i * Stride].Id, ProcessTable.SIGKILL);
             Assert.Equal(1, Named(host, "rings"));
 
             long requests = 0;
-            for (var i = 0; i < Guests; i++)
+            for (var i = 0; i < s_guests; i++)
             {
-                if (i % 11 == 0 && i / 11 < Killed) continue;
+                if (i % Stride == 0 && i / Stride < Killed) continue;
                 var load = await consoles[i].AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
                 Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
                 Assert.Equal(load.Requests, load.Completed);
                 Assert.True(load.Requests > 0, $"guest {i} was served");
                 requests += load.Requests;
             }
-            output.WriteLine($"{requests} verified requests of {Guests - Killed} guests");
+            var seen = $"{requests} verified requests of {s_guests - Killed} guests";
+            output.WriteLine(seen);
+            LongForm.Keep(nameof(ManyGuestsTests), seen + ", none lost, repeated or failed");
 
-            // Nothing to do: the one thread that serves all of them does not run at all.
+            // Without requests the one thread that serves all guests does not run at all.
             var before = -1L;
             await Until.TrueAsync(
                 async () =>
@@ -57,7 +60,7 @@ public sealed class ManyGuestsTests(ITestOutputHelper output) : IDisposable
                     await Task.Delay(200);
                     return before == last;
                 },
-                "the poller sleeps");
+                "the poller uses no processor time for 200 ms");
             Assert.Equal(0, Named(host, "vring 0"));
             await AskAsync(consoles[^1], "hash");
             Assert.True(RunTime(host, "rings") > before, "the poller serves again");

@@ -5,16 +5,15 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>VM-H whose disk is on another machine, with servers that nobody here wrote.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+/// <summary>VM-H with a disk on an NBD server: qemu-storage-daemon and nbdkit.</summary>
+public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private readonly TestFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task A_disk_behind_qemu_storage_daemon_boots_a_guest_and_does_everything_by_both_roads()
+    public async Task A_disk_behind_qemu_storage_daemon_boots_a_guest_and_serves_every_request_by_both_paths()
     {
         var disk = own.CopyTo(_folder);
         await using var server = await StartDaemonAsync(disk);
@@ -41,7 +40,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
     }
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task A_server_that_is_killed_and_started_again_under_load_loses_no_request()
+    public async Task An_NBD_server_that_is_killed_and_restarted_under_load_loses_no_request()
     {
         var disk = own.CopyTo(_folder);
         var server = await StartDaemonAsync(disk);
@@ -63,7 +62,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
             output.WriteLine(load.ToString());
             Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
             Assert.Contains(machine.Host.LastErrors, static line => line.Contains("its server is back; requests go on", StringComparison.Ordinal));
-            // What was written and not flushed may have gone with a server: that is said once, at the next flush.
+            // Writes that were not flushed may be lost with a server: the next flush, and only that, fails.
             Assert.Contains("Flush", await machine.RefusalAsync("flush"), StringComparison.Ordinal);
         }
         finally
@@ -73,7 +72,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
     }
 
     [FactIfInstalled("nbdkit")]
-    public async Task Exports_of_nbdkit_are_read_over_tcp_and_say_what_they_are()
+    public async Task Exports_of_nbdkit_are_read_over_TCP_with_their_size_and_read_only_flag()
     {
         var (server, port) = await StartNbdkitAsync();
         await using var stopsWithTheTest = server;
@@ -92,7 +91,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
     [InlineData("nbd+unix:///disk?socket=/nowhere/at/all", "cannot be used")]
     [InlineData("nbd://", "is expected")]
     [InlineData("nbd+unix:///disk", "nbd+unix:///EXPORT?socket=PATH is expected")]
-    public async Task What_is_no_server_is_refused_with_what_is_expected(string disk, string why)
+    public async Task An_NBD_address_that_cannot_be_used_is_refused_with_a_reason(string disk, string why)
     {
         var ended = await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"]);
         Assert.Equal(1, ended.ExitCode);
@@ -113,8 +112,8 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
         return server;
     }
 
-    // Below the ports that the system gives to who connects: there a client that tries a port that nobody serves can be
-    // given that very port, is then connected to itself, and holds the port that the server wants.
+    // Below the ephemeral ports: a client that connects to an unused ephemeral port can be assigned that very port, is then
+    // connected to itself, and holds the port that the server wants.
     private static async Task<(ChildProcess Server, int Port)> StartNbdkitAsync()
     {
         var said = "";
@@ -122,15 +121,15 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IDisposabl
         {
             var port = Random.Shared.Next(10_000, 32_000);
             var server = Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M");
-            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "nbdkit listens or ends");
+            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "nbdkit listens or exits");
             if (!server.Ended.IsCompleted) return (server, port);
             said = string.Join('\n', server.LastErrors);
             await server.DisposeAsync();
         }
-        throw new InvalidOperationException($"nbdkit finds no port: {said}");
+        throw new InvalidOperationException($"nbdkit found no port: {said}");
     }
 
-    /// <summary>Whether a server there greets who connects.</summary>
+    /// <summary>Whether a server on that port greets its clients.</summary>
     private static bool IsServing(int port)
     {
         try

@@ -6,11 +6,10 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>Calls that poll (<c>--poll-queues</c>), over real processes: as many threads as requests in flight.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+/// <summary>Polled calls (<c>--poll-queues</c>) between processes: one thread per request in flight.</summary>
+public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
-    private const int DiskBytes = 8 << 20, Rounds = 4;
+    private const int DiskBytes = 8 << 20, Rounds = 3;
 
     private readonly TestFolder _folder = new();
 
@@ -21,7 +20,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     [InlineData("packed", "never", 2, 4, 3, 2)]
     [InlineData("packed", "adaptive", 2, 8, 2, 1)]
     [InlineData("split", "adaptive", 1, 4, 1, 0)]
-    public async Task A_verified_load_of_calls_that_poll_ends_well_however_many_queues_there_are(string ring, string poll, int pollQueues, int depth, int offered, int got)
+    public async Task A_verified_load_of_polled_calls_succeeds_with_any_number_of_queues(string ring, string poll, int pollQueues, int depth, int offered, int got)
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", $"{offered}", "--poll", poll);
@@ -36,7 +35,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     }
 
     [FactIfInstalled("qemu-storage-daemon")]
-    public async Task Calls_poll_a_queue_of_qemu_storage_daemon()
+    public async Task Polled_calls_work_with_qemu_storage_daemon()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var daemon = await BusOnlyTests.StartDaemonAsync(disk, socket);
@@ -47,7 +46,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     }
 
     [Fact]
-    public async Task Callers_of_a_disk_that_hangs_sleep_and_go_on_with_it()
+    public async Task Polled_calls_to_a_disk_that_hangs_sleep_and_complete_when_it_resumes()
     {
         string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", socket, "--queues", "3");
@@ -58,7 +57,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
             ProcessTable.Send(host.Id, ProcessTable.SIGSTOP);
             try
             {
-                await Until.TrueAsync(() => ProcessTable.IsAsleep(guest.Id), "every thread of the guest sleeps");
+                await Until.TrueAsync(() => ProcessTable.IsAsleep(guest.Id), "every thread of the guest is asleep");
             }
             finally
             {
@@ -70,7 +69,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     [Theory]
     [InlineData("emulating")]
     [InlineData("enlightened")]
-    public async Task The_mode_and_the_bus_change_under_callers_that_poll(string stack)
+    public async Task The_mode_and_the_bus_change_under_polled_calls(string stack)
     {
         var disk = own.CopyTo(_folder);
         await using var machine = await RunningMachine.BootAsync(disk, hostOptions: ["--queues", "3"], guestOptions: ["--poll-queues", "2"]);
@@ -85,10 +84,10 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
                 await machine.LoadGoesOnAsync(100);
             }
             ProcessTable.Send(machine.Host.Id, ProcessTable.SIGUSR1);
-            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "emulating", "the bus is withdrawn");
+            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "emulating", "the bus is rescinded");
             await machine.LoadGoesOnAsync(100);
             ProcessTable.Send(machine.Host.Id, ProcessTable.SIGUSR2);
-            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is back");
+            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is used again");
             await machine.LoadGoesOnAsync(100);
         }
         AssertRight(await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer));
@@ -101,7 +100,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     [InlineData("enlightened", "never")]
     [InlineData("alternate", "busy")]
     [InlineData("emulating", "adaptive")]
-    public async Task A_crash_with_callers_inside_leaves_a_true_dump(string mode, string poll)
+    public async Task A_crash_with_polled_calls_in_flight_leaves_a_correct_dump(string mode, string poll)
     {
         const int depth = 12, inFlight = 4;
         await using var machine = await RunningMachine.BootAsync(
@@ -125,7 +124,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
     }
 
     [Fact]
-    public async Task A_measurement_of_calls_that_poll_has_a_thread_a_request()
+    public async Task A_measurement_of_polled_calls_has_one_thread_per_request()
     {
         var socket = _folder["ring"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", $"memory:{DiskBytes}", "--vhost-user", socket, "--queues", "3");
@@ -136,7 +135,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
             foreach (var depth in new[] { 1, 3 })
             {
                 var command = $"bench --polled --operation {operation} --depth {depth} --requests 5000";
-                // What the runtime takes when code runs for the first time is no request's.
+                // What the runtime allocates when code first runs belongs to no request.
                 _ = await AskAsync(console, command);
                 var answer = await AskAsync(console, command);
                 Assert.Equal(5000, answer.GetProperty("requests").GetInt64());
@@ -177,7 +176,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
         async Task GoesOnAsync()
         {
             var before = await RingedAsync(console);
-            await Until.TrueAsync(async () => await RingedAsync(console) > before + 1000, "a thousand calls have ended");
+            await Until.TrueAsync(async () => await RingedAsync(console) > before + 1000, "a thousand calls complete");
         }
     }
 

@@ -1,33 +1,23 @@
 using VmShunt.EndToEnd.Processes;
-using VmShunt.Perf.Launch;
 using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Disk;
 
-/// <summary>
-/// How many system calls a request costs each process, as the kernel counts them. Before a count the code has run long
-/// enough to be compiled for good.
-/// </summary>
-[Collection(ProcessCollection.Name)]
-public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+/// <summary>The number of system calls that a request costs each process, as the kernel counts them.</summary>
+public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
-    private const int DiskBytes = 32 << 20;
+    // So many that a hundredth of a call per request is more than what the runtime does in the same time by itself.
+    private const int Many = 20_000, RuntimeCalls = Many / 100;
 
-    // Enough for a hundredth of a call a request to be more than what the runtime does in the same time by itself.
-    private const int Many = 50_000;
+    // Sleeping ends wake each other for every request, so the same time has fewer requests and more calls of the runtime.
+    private const int Few = 10_000, RuntimeCallsAsleep = Few / 20;
 
-    // The two ends wake each other for every request.
-    private const int Few = 10_000;
-
-    // Compiling, collecting and the console: as many however many requests there are.
-    private const int RuntimeCalls = Many / 100;
-
-    // A polling end that finds nothing gives its core up now and then, moves to another, and looks whether its peer's
-    // process lives. That goes with time and not with requests: ends that have a core each do not get that far.
+    // A polling end without work sometimes yields, changes its core, and checks that its peer's process exists. Their number
+    // depends on time, not on requests: ends that have a core each do none of it.
     private static readonly string[] s_polling = ["sched_yield", "sched_getaffinity", "sched_setaffinity", "poll"];
 
-    // Where an end sleeps: it is woken (poll; epoll_wait where one thread serves many rings), takes the signal (read), and
-    // signals the other (write).
+    // A sleeping end is woken (poll; epoll_wait where one thread serves many rings), clears its eventfd (read), and notifies
+    // its peer (write).
     private static readonly string[] s_waking = ["poll", "epoll_wait", "read", "write"];
 
     private readonly TestFolder _folder = new();
@@ -35,157 +25,129 @@ public sealed class SystemCallTests(OwnDisk own, ITestOutputHelper output) : IDi
     public void Dispose() => _folder.Dispose();
 
     [SystemCallTheory]
-    [InlineData("memory", "", "randread", 1)]
-    [InlineData("memory", "", "randread", 32)]
-    [InlineData("memory", "", "randwrite", 32)]
-    [InlineData("file", "--engine mmap", "randread", 1)]
-    [InlineData("file", "--engine mmap", "randread", 32)]
-    public async Task A_request_that_is_a_copy_costs_none_between_ends_that_poll(string disk, string options, string operation, int depth)
+    [InlineData("memory", "", "randread 1", "randread 32", "randwrite 32")]
+    [InlineData("file", "--engine mmap", "randread 1", "randread 32")]
+    public async Task A_request_that_is_a_copy_costs_no_system_call_between_polling_ends(string disk, string options, params string[] loads)
     {
-        var (host, guest) = await CountAsync(disk, "busy", options, operation, depth, Many);
-        AssertNone(host, s_polling);
-        AssertNone(guest, s_polling);
+        await using var ends = await CountedEnds.StartAsync(_folder, disk, "busy", options);
+        foreach (var load in loads)
+        {
+            var (host, guest) = await ends.CountAsync(load, Many, output);
+            AssertNone(host, s_polling);
+            AssertNone(guest, s_polling);
+        }
     }
 
     [SystemCallTheory]
     [InlineData("memory", "")]
     [InlineData("file", "--engine mmap")]
-    public async Task A_call_that_polls_costs_none_between_ends_that_poll(string disk, string options)
+    public async Task A_polled_call_costs_no_system_call_between_polling_ends(string disk, string options)
     {
-        var (host, guest) = await CountAsync(disk, "busy", options, "randread --polled", 1, Many, "--poll-queues", "1");
+        await using var ends = await CountedEnds.StartAsync(_folder, disk, "busy", options, "--poll-queues", "1");
+        var (host, guest) = await ends.CountAsync("randread 1 --polled", Many, output);
         AssertNone(host, s_polling);
         AssertNone(guest, s_polling);
     }
 
     [SystemCallTheory]
-    [InlineData("--engine pread", "randread", 1, "pread64")]
-    [InlineData("--engine pread", "randread", 32, "pread64")]
-    [InlineData("--engine pread", "randwrite", 32, "pwrite64")]
-    [InlineData("--engine mmap", "randwrite", 1, "pwrite64")]
-    public async Task A_request_of_the_file_costs_the_one_that_moves_its_data(string options, string operation, int depth, string call)
+    [InlineData("--engine pread", "randread 1", "randread 32", "randwrite 32")]
+    [InlineData("--engine mmap", "randwrite 1")]
+    public async Task A_request_to_a_file_costs_only_the_system_call_that_moves_its_data(string options, params string[] loads)
     {
-        var (host, guest) = await CountAsync("file", "busy", options, operation, depth, Many);
-        Assert.Equal(Many, host[call]);
-        AssertNone(host, [call, .. s_polling]);
-        AssertNone(guest, s_polling);
-    }
-
-    [SystemCallTheory]
-    [InlineData("writeback", "randread", 1, 1)]
-    [InlineData("writeback", "randread", 32, 0.5)]
-    [InlineData("writeback", "randwrite", 32, 0.5)]
-    [InlineData("direct", "randread", 1, 1)]
-    [InlineData("direct", "randread", 32, 0.25)]
-    public async Task Requests_by_io_uring_share_the_one_that_submits_them(string cache, string operation, int depth, double most)
-    {
-        var (host, guest) = await CountAsync("file", "busy", $"--engine uring --cache {cache}", operation, depth, Many);
-        Assert.InRange(host["io_uring_enter"], 1, (long)(most * Many));
-        AssertNone(host, ["io_uring_enter", .. s_polling]);
-        AssertNone(guest, s_polling);
-    }
-
-    [SystemCallTheory]
-    [InlineData("memory", "", 1, 0)]
-    [InlineData("memory", "", 32, 0)]
-    [InlineData("file", "--engine pread", 1, 0)]
-    [InlineData("file", "--engine uring", 1, 1)]
-    [InlineData("file", "--engine uring", 32, 1)]
-    public async Task Between_ends_that_sleep_a_request_costs_each_at_most_one_signal_and_one_wake_up(string disk, string options, int depth, int completions)
-    {
-        var (host, guest) = await CountAsync(disk, "never", options, "randread", depth, Few);
-        AssertWakeUps(guest, 1);
-        // What the disk does side by side wakes VM-H too.
-        AssertWakeUps(host, 1 + completions);
-        Assert.InRange(host["poll"] + host["epoll_wait"], 0, Few * (1 + completions) + RuntimeCalls);
-        // The poller's signals need not be taken.
-        if (disk == "memory") Assert.InRange(host["read"], 0, RuntimeCalls);
-        Assert.InRange(host["write"], 0, Few + RuntimeCalls);
-        AssertNone(guest, s_waking);
-        AssertNone(host, ["pread64", "io_uring_enter", .. s_waking]);
-    }
-
-    [SystemCallTheory]
-    [InlineData("mmap", 1)]
-    [InlineData("mmap", 32)]
-    [InlineData("pread", 1)]
-    public async Task A_shunted_request_costs_what_one_on_the_ring_costs_and_the_hypervisor_nothing(string engine, int depth)
-    {
-        await using var machine = await RunningMachine.BootAsync(
-            own.CopyTo(_folder), hostOptions: ["--engine", engine, "--poll", "busy"], guestOptions: ["--poll", "busy"]);
-        await machine.ModeAsync("enlightened");
-        foreach (var stack in new[] { "enlightened", "emulating" })
+        await using var ends = await CountedEnds.StartAsync(_folder, "file", "busy", options);
+        foreach (var load in loads)
         {
-            var (host, guest, hypervisor) = await CountAsync(machine, stack, depth, Many);
-            Assert.Equal(engine == "pread" ? Many : 0, host["pread64"]);
-            AssertNone(host, ["pread64", .. s_polling]);
+            var call = load.StartsWith("randread", StringComparison.Ordinal) ? "pread64" : "pwrite64";
+            var (host, guest) = await ends.CountAsync(load, Many, output);
+            Assert.Equal(Many, host[call]);
+            AssertNone(host, [call, .. s_polling]);
             AssertNone(guest, s_polling);
-            AssertNone(hypervisor);
         }
     }
 
     [SystemCallTheory]
-    [InlineData(1, 8)]
-    [InlineData(32, 1)]
-    public async Task A_trapped_request_costs_a_message_there_and_back_for_every_exit(int depth, int exits)
+    [InlineData("writeback", 0.5, "randread 1", "randread 32", "randwrite 32")]
+    [InlineData("direct", 0.25, "randread 1", "randread 32")]
+    public async Task Requests_by_io_uring_share_the_system_call_that_submits_them(string cache, double mostAtDepth, params string[] loads)
+    {
+        await using var ends = await CountedEnds.StartAsync(_folder, "file", "busy", $"--engine uring --cache {cache}");
+        foreach (var load in loads)
+        {
+            var most = load.EndsWith(" 1", StringComparison.Ordinal) ? 1 : mostAtDepth;
+            var (host, guest) = await ends.CountAsync(load, Many, output);
+            Assert.InRange(host["io_uring_enter"], 1, (long)(most * Many));
+            AssertNone(host, ["io_uring_enter", .. s_polling]);
+            AssertNone(guest, s_polling);
+        }
+    }
+
+    [SystemCallTheory]
+    [InlineData("memory", "", 0, 1, 32)]
+    [InlineData("file", "--engine pread", 0, 1)]
+    [InlineData("file", "--engine uring", 1, 1, 32)]
+    public async Task Between_sleeping_ends_a_request_costs_each_at_most_one_notification_and_one_wake_up(string disk, string options, int completions, params int[] depths)
+    {
+        await using var ends = await CountedEnds.StartAsync(_folder, disk, "never", options);
+        foreach (var depth in depths)
+        {
+            var (host, guest) = await ends.CountAsync($"randread {depth}", Few, output);
+            AssertWakeUps(guest, 1);
+            // Completions of asynchronous I/O wake VM-H too.
+            AssertWakeUps(host, 1 + completions);
+            Assert.InRange(host["poll"] + host["epoll_wait"], 0, Few * (1 + completions) + RuntimeCallsAsleep);
+            // A poller need not clear its eventfds.
+            if (disk == "memory") Assert.InRange(host["read"], 0, RuntimeCallsAsleep);
+            Assert.InRange(host["write"], 0, Few + RuntimeCallsAsleep);
+            Assert.InRange(guest.Except(s_waking), 0, RuntimeCallsAsleep);
+            Assert.InRange(host.Except(["pread64", "io_uring_enter", .. s_waking]), 0, RuntimeCallsAsleep);
+        }
+    }
+
+    [SystemCallTheory]
+    [InlineData("mmap", 1, 32)]
+    [InlineData("pread", 1)]
+    public async Task A_shunted_request_costs_what_one_on_the_ring_costs_and_the_hypervisor_nothing(string engine, params int[] depths)
+    {
+        await using var ends = await CountedEnds.BootAsync(_folder, own.CopyTo(_folder), $"--engine {engine} --poll busy", "--poll", "busy");
+        await ends.AskAsync("mode enlightened");
+        foreach (var stack in new[] { "enlightened", "emulating" })
+        {
+            foreach (var depth in depths)
+            {
+                var (host, guest) = await ends.CountAsync($"randread {depth} --stack {stack}", Many, output);
+                Assert.Equal(engine == "pread" ? Many : 0, host["pread64"]);
+                AssertNone(host, ["pread64", .. s_polling]);
+                AssertNone(guest, s_polling);
+                AssertNone(ends.Hypervisor!);
+            }
+        }
+    }
+
+    [SystemCallFact]
+    public async Task A_trapped_request_costs_one_message_each_way_per_exit()
     {
         const int requests = 2000, startOfMessages = 500;
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder), hostOptions: ["--engine", "mmap"]);
-        var (host, guest, hypervisor) = await CountAsync(machine, "emulating", depth, requests);
-        // A command issued, its interrupt taken and acknowledged, and a halt in between; at depth, once for many.
-        long most = exits * requests + startOfMessages;
-        Assert.InRange(guest["sendmsg"], 1, most);
-        Assert.InRange(guest["recvmsg"], 1, most);
-        // The hypervisor has two sides; a header and its payload are received together.
-        Assert.InRange(hypervisor["sendmsg"], 1, 2 * most);
-        Assert.InRange(hypervisor["recvmsg"], 1, 2 * most);
-        Assert.InRange(host["sendmsg"], 1, most);
-        Assert.InRange(host["recvmsg"], 1, most);
-        Assert.InRange(host["write"], 1, requests + startOfMessages);
+        await using var ends = await CountedEnds.BootAsync(_folder, own.CopyTo(_folder), "--engine mmap");
+        // At depth 1 the command, its interrupt with its acknowledgement, and a halt; at depth 32 one exit for many requests.
+        foreach (var (depth, exits) in new[] { (1, 8), (32, 1) })
+        {
+            var (host, guest) = await ends.CountAsync($"randread {depth} --stack emulating", requests, output);
+            long most = exits * requests + startOfMessages;
+            Assert.InRange(guest["sendmsg"], 1, most);
+            Assert.InRange(guest["recvmsg"], 1, most);
+            // The hypervisor has two sides; it receives a header and its payload with one call.
+            Assert.InRange(ends.Hypervisor!["sendmsg"], 1, 2 * most);
+            Assert.InRange(ends.Hypervisor!["recvmsg"], 1, 2 * most);
+            Assert.InRange(host["sendmsg"], 1, most);
+            Assert.InRange(host["recvmsg"], 1, most);
+            Assert.InRange(host["write"], 1, requests + startOfMessages);
+        }
     }
 
     private static void AssertNone(SystemCalls calls, params IReadOnlyList<string> leftOut) => Assert.InRange(calls.Except(leftOut), 0, RuntimeCalls);
 
-    private static void AssertWakeUps(SystemCalls calls, int aRequest)
+    private static void AssertWakeUps(SystemCalls calls, int perRequest)
     {
-        foreach (var call in s_waking) Assert.InRange(calls[call], 0, Few * aRequest + RuntimeCalls);
-    }
-
-    private async Task<(SystemCalls Host, SystemCalls Guest)> CountAsync(string disk, string poll, string options, string operation, int depth, int requests, params string[] guestOptions)
-    {
-        var socket = _folder["ring"];
-        var spec = disk == "memory" ? $"memory:{DiskBytes}" : _folder.RandomFile("disk.img", DiskBytes);
-        await using var host = await Programs.StartReadyAsync(
-            "vmshunt-host", ["--disk", spec, "--vhost-user", socket, "--poll", poll, .. options.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
-        await using var guest = await Programs.StartReadyAsync("vmshunt-guest", ["--bus", socket, "--memory", "32M", "--poll", poll, .. guestOptions, "console"]);
-        var console = new GuestConsole(guest);
-        var counts = await CountAsync(
-            length => console.AskAsync($"bench --operation {operation} --depth {depth} {length}", Programs.AnyAnswer, Until.Patience, default), requests, host, guest);
-        return (counts[0], counts[1]);
-    }
-
-    private async Task<(SystemCalls Host, SystemCalls Guest, SystemCalls Hypervisor)> CountAsync(RunningMachine machine, string stack, int depth, int requests)
-    {
-        var counts = await CountAsync(length => machine.AskAsync($"bench --stack {stack} --depth {depth} {length}"), requests, machine.Host, machine.Guest, machine.Hypervisor);
-        return (counts[0], counts[1], counts[2]);
-    }
-
-    private async Task<IReadOnlyList<SystemCalls>> CountAsync(Func<string, Task> benchAsync, int requests, params IReadOnlyList<ChildProcess> processes)
-    {
-        await benchAsync("--seconds 1");
-        var traces = new List<SystemCallTrace>();
-        try
-        {
-            foreach (var process in processes) traces.Add(await SystemCallTrace.AttachAsync(process.Id));
-            await benchAsync($"--requests {requests}");
-            var counts = new List<SystemCalls>();
-            foreach (var trace in traces) counts.Add(await trace.EndAsync());
-            output.WriteLine($"{requests} requests");
-            for (var i = 0; i < counts.Count; i++) output.WriteLine($"  {processes[i].Name}: {counts[i]}");
-            return counts;
-        }
-        finally
-        {
-            foreach (var trace in traces) await trace.DisposeAsync();
-        }
+        foreach (var call in s_waking) Assert.InRange(calls[call], 0, Few * perRequest + RuntimeCallsAsleep);
     }
 }

@@ -21,7 +21,7 @@ internal sealed class EventListening : IDisposable
         _reader.Start();
     }
 
-    /// <summary>What has come, in order.</summary>
+    /// <summary>The events received, in order.</summary>
     internal ConcurrentQueue<(string Name, Dictionary<string, object> Payload)> Events { get; } = new();
 
     /// <summary>As <c>dotnet-trace collect --providers</c> does.</summary>
@@ -38,7 +38,7 @@ internal sealed class EventListening : IDisposable
             ["MaxHistograms"] = "10",
         })));
 
-    /// <summary>Ends the session; what the process told before has come then.</summary>
+    /// <summary>Stops the session; every event that the process sent before has been received then.</summary>
     public void Dispose()
     {
         try
@@ -47,7 +47,7 @@ internal sealed class EventListening : IDisposable
         }
         catch (Exception e) when (e is IOException or ServerNotAvailableException or TimeoutException)
         {
-            // The process is gone.
+            // The process has exited.
         }
         _reader.Join();
         _source.Dispose();
@@ -65,7 +65,7 @@ internal sealed class EventListening : IDisposable
         }
         catch (Exception e) when (e is IOException or EndOfStreamException or FormatException)
         {
-            // The session ended in the middle of a block.
+            // The session was stopped in the middle of a block.
         }
     }
 }

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace VmShunt.EndToEnd.Processes;
 
 /// <summary>
-/// Stops single threads of another process where they are, as a disk that hangs would, while the rest of the process goes
-/// on (ptrace(2)). What is not released goes on when this is disposed.
+/// Stops single threads of another process, as a disk that hangs would, while its other threads run (ptrace(2)). They
+/// resume when they are released, at the latest when this is disposed.
 /// </summary>
 internal sealed class HeldThreads : IDisposable
 {
@@ -20,7 +20,7 @@ internal sealed class HeldThreads : IDisposable
     private HeldThreads(int[] threads)
     {
         _threads = threads;
-        // Who holds a thread must be the one that lets it go.
+        // Only the thread that attached may detach.
         _tracer = new Thread(Trace) { IsBackground = true, Name = "tracer" };
         _tracer.Start();
         _held.Task.GetAwaiter().GetResult();
@@ -34,7 +34,7 @@ internal sealed class HeldThreads : IDisposable
         return new HeldThreads(threads);
     }
 
-    /// <summary>Lets them go on.</summary>
+    /// <summary>Resumes them.</summary>
     internal void Release()
     {
         if (_orders.IsAddingCompleted) return;
@@ -65,7 +65,7 @@ internal sealed class HeldThreads : IDisposable
             _held.SetException(e);
         }
         _orders.TryTake(out _, Timeout.Infinite);
-        // A process that has ended needs no letting go.
+        // Fails if the process has exited, which does no harm.
         foreach (var thread in _threads) _ = Ptrace(PTRACE_DETACH, thread, 0, 0);
     }
 

@@ -11,7 +11,7 @@ internal static class ProcessTable
     /// <summary>Sends a signal to one process.</summary>
     internal static void Send(int processId, int signal) => Assert.Equal(0, Signal.Send(processId, signal));
 
-    /// <summary>The living process that has this parent and runs this program.</summary>
+    /// <summary>The running child of this parent that runs this program.</summary>
     /// <returns>Its id, or null.</returns>
     internal static int? FindChild(int parent, string program) =>
         All().Where(id => State(id) is { } state && state.Parent == parent && state.Kind != 'Z' && CommandLine(id).Split('\0')[0].EndsWith("/" + program, StringComparison.Ordinal))
@@ -25,7 +25,7 @@ internal static class ProcessTable
     internal static bool IsStopped(int processId) =>
         Directory.EnumerateDirectories($"/proc/{processId}/task").All(thread => State(Path.GetRelativePath("/proc", thread))?.Kind == 'T');
 
-    /// <summary>Whether every thread of a process sleeps at this moment.</summary>
+    /// <summary>Whether every thread of a process is asleep at this moment.</summary>
     internal static bool IsAsleep(int processId) =>
         Directory.EnumerateDirectories($"/proc/{processId}/task").All(thread => State(Path.GetRelativePath("/proc", thread))?.Kind == 'S');
 

@@ -9,23 +9,37 @@ internal static class Programs
 {
     private const int KeptLines = 2000;
 
+    // A test run under nohup or in the background of a script ignores these, and children inherit that.
+    private static readonly bool s_ignoresSignals = IsIgnored(Signal.HangUp) || IsIgnored(Signal.Interrupt);
+
     /// <summary>Any answer of a guest's console, as it is.</summary>
     internal static JsonTypeInfo<JsonElement> AnyAnswer { get; } = (JsonTypeInfo<JsonElement>)JsonSerializerOptions.Default.GetTypeInfo(typeof(JsonElement));
 
-    /// <summary>What a program that has ended leaves.</summary>
-    internal sealed record Ended(int ExitCode, IReadOnlyList<string> Output, IReadOnlyList<string> Errors)
+    /// <summary>What a program that has exited leaves.</summary>
+    internal sealed record Result(int ExitCode, IReadOnlyList<string> Output, IReadOnlyList<string> Errors)
     {
         internal string ErrorText => string.Join('\n', Errors);
     }
 
     /// <summary>Starts one of ours, named as it is, or any program by its path.</summary>
-    internal static ChildProcess Start(string program, params IEnumerable<string> arguments) =>
-        ChildProcess.Start(Path.GetFileName(program), Path.Combine(AppContext.BaseDirectory, program), arguments, KeptLines);
+    internal static ChildProcess Start(string program, params IEnumerable<string> arguments)
+    {
+        string name = Path.GetFileName(program), path = Path.Combine(AppContext.BaseDirectory, program);
+        return s_ignoresSignals
+            ? ChildProcess.Start(name, "/usr/bin/env", ["--default-signal=HUP,INT", path, .. arguments], KeptLines)
+            : ChildProcess.Start(name, path, arguments, KeptLines);
+    }
+
+    /// <summary>Starts one of ours with a variable in its environment.</summary>
+    internal static ChildProcess StartWith(string variable, string program, params IEnumerable<string> arguments) =>
+        Start("/usr/bin/env", [variable, Path.Combine(AppContext.BaseDirectory, program), .. arguments]);
 
     /// <summary>Starts a server of ours and waits for its ready line.</summary>
-    internal static async Task<ChildProcess> StartReadyAsync(string program, params IEnumerable<string> arguments)
+    internal static Task<ChildProcess> StartReadyAsync(string program, params IEnumerable<string> arguments) => ReadyAsync(Start(program, arguments));
+
+    /// <summary>Waits for a server's ready line.</summary>
+    internal static async Task<ChildProcess> ReadyAsync(ChildProcess child)
     {
-        var child = Start(program, arguments);
         try
         {
             await WaitForLineAsync(child, "ready");
@@ -38,7 +52,7 @@ internal static class Programs
         }
     }
 
-    /// <summary>Takes lines of standard output until one holds the text.</summary>
+    /// <summary>Reads standard output up to the line that contains the text.</summary>
     internal static async Task WaitForLineAsync(ChildProcess child, string text)
     {
         using var limit = new CancellationTokenSource(Until.Patience);
@@ -50,24 +64,30 @@ internal static class Programs
         }
         catch (Exception e) when (e is OperationCanceledException or System.Threading.Channels.ChannelClosedException)
         {
-            Assert.Fail($"{child.Name} never said '{text}'; it said:\n{string.Join('\n', child.LastOutput)}");
+            Assert.Fail($"{child.Name} did not write '{text}' within {Until.Patience.TotalSeconds} s, or exited; it wrote:\n{string.Join('\n', child.LastOutput)}");
         }
     }
 
-    /// <summary>Runs a program to its end.</summary>
-    internal static async Task<Ended> RunAsync(string program, params IEnumerable<string> arguments)
+    /// <summary>Runs a program until it exits.</summary>
+    internal static async Task<Result> RunAsync(string program, params IEnumerable<string> arguments)
     {
         await using var child = Start(program, arguments);
         return await WaitForEndAsync(child);
     }
 
-    /// <summary>Waits for a program to end by itself.</summary>
-    internal static async Task<Ended> WaitForEndAsync(ChildProcess child)
+    /// <summary>Waits for a program to exit by itself.</summary>
+    internal static async Task<Result> WaitForEndAsync(ChildProcess child)
     {
         await Task.WhenAny(child.Ended, Task.Delay(Until.Patience));
-        Assert.True(child.Ended.IsCompleted, $"{child.Name} does not end; it said:\n{string.Join('\n', child.LastOutput)}");
+        Assert.True(child.Ended.IsCompleted, $"{child.Name} did not exit within {Until.Patience.TotalSeconds} s; it wrote:\n{string.Join('\n', child.LastOutput)}");
         var output = new List<string>();
         while (child.Output.TryRead(out var line)) output.Add(line);
-        return new Ended(child.ExitCode, output, child.LastErrors);
+        return new Result(child.ExitCode, output, child.LastErrors);
+    }
+
+    private static bool IsIgnored(int signal)
+    {
+        var mask = File.ReadLines("/proc/self/status").First(static line => line.StartsWith("SigIgn:", StringComparison.Ordinal))["SigIgn:".Length..];
+        return (Convert.ToUInt64(mask.Trim(), 16) >> (signal - 1) & 1) != 0;
     }
 }

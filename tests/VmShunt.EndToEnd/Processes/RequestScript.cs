@@ -4,8 +4,8 @@ using System.Security.Cryptography;
 namespace VmShunt.EndToEnd.Processes;
 
 /// <summary>
-/// A random stream of requests, good and bad, as a script for the guest's <c>replay</c>, with what must become of each by a
-/// model: a disk that is an array of bytes.
+/// A random stream of requests, good and bad, as a script for the guest's <c>replay</c>, with the result that a model
+/// gives for each: a disk that is an array of bytes.
 /// </summary>
 internal sealed class RequestScript
 {
@@ -29,12 +29,12 @@ internal sealed class RequestScript
 
     internal IReadOnlyList<string> Lines => _lines;
 
-    /// <summary>What the guest must write down.</summary>
+    /// <summary>The transcript that the guest must write.</summary>
     internal IReadOnlyList<string> Expected => _expected;
 
-    /// <summary>Makes a script, and does to the model what it does to the disk.</summary>
+    /// <summary>Makes a script and applies it to the model.</summary>
     /// <param name="disk">The model's content.</param>
-    /// <param name="seed">The same one makes the same script.</param>
+    /// <param name="seed">The same seed makes the same script.</param>
     /// <param name="requests">How many.</param>
     /// <param name="isReadOnly">Whether the disk refuses to change.</param>
     internal static RequestScript Make(byte[] disk, int seed, int requests, bool isReadOnly)
@@ -50,11 +50,11 @@ internal sealed class RequestScript
 
     /// <summary>
     /// As <see cref="Make"/>, on a part of the disk, with good requests only, of which no two touch the same sector: whatever
-    /// part of it was done, each sector is as it was or as it was to be.
+    /// part of it ran, each sector has its old content or its new one.
     /// </summary>
-    /// <param name="part">The model of that part.</param>
+    /// <param name="part">The model of that part of the disk.</param>
     /// <param name="firstSector">Where it starts on the disk.</param>
-    /// <param name="seed">The same one makes the same script.</param>
+    /// <param name="seed">The same seed makes the same script.</param>
     /// <param name="requests">How many at most.</param>
     internal static RequestScript MakeDisjoint(byte[] part, long firstSector, int seed, int requests)
     {
@@ -114,7 +114,7 @@ internal sealed class RequestScript
         // Mostly small, sometimes long enough for several descriptors, PRDT entries and holes in the file.
         var sectors = _random.Next(8) == 0 ? _random.Next(1, 1024) : _random.Next(1, 17);
         var first = _random.NextInt64(Sectors - sectors);
-        // What is in flight together touches no sector twice.
+        // Requests in flight at the same time touch no sector twice.
         if (Enumerable.Range(0, sectors).Any(i => _touched.Contains(first + i)))
         {
             if (_first is not null) return;

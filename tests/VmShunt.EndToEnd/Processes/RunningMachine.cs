@@ -59,10 +59,12 @@ internal sealed class RunningMachine : IAsyncDisposable
 
     internal Task<ModeAnswer> ModeAsync(string mode) => AskAsync($"mode {mode}", GuestAnswersJson.Default.ModeAnswer);
 
-    internal Task<BenchAnswer> BenchAsync(string stack, string operation, int depth, SectorRange range) =>
-        AskAsync(new Workload(operation, 4096, depth).Command(stack, TimeSpan.FromSeconds(0.3), range), GuestAnswersJson.Default.BenchAnswer);
+    /// <summary>Measures a number of requests of 4 KiB. However slow the machine is, so many complete.</summary>
+    internal Task<BenchAnswer> BenchAsync(string stack, string operation, int depth, SectorRange range, int requests = 2000) => AskAsync(
+        $"bench --stack {stack} --operation {operation} --depth {depth} --requests {requests} --first-sector {range.First} --sectors {range.Count}",
+        GuestAnswersJson.Default.BenchAnswer);
 
-    /// <summary>What a command is refused with.</summary>
+    /// <summary>The error with which a command fails.</summary>
     internal async Task<string> RefusalAsync(string command) => (await Assert.ThrowsAsync<LaunchException>(() => AskAsync(command))).Message;
 
     /// <summary>The data partition.</summary>
@@ -80,7 +82,7 @@ internal sealed class RunningMachine : IAsyncDisposable
     }
 
     /// <summary>
-    /// The exits so far, once the guest's interrupt processor has halted again: it halts before the first interrupt and
+    /// The VM exits so far, once the guest's interrupt processor has halted again: it halts before the first interrupt and
     /// after each, and reads HBA.IS once for each.
     /// </summary>
     internal async Task<ExitCounts> SettledExitsAsync()
@@ -98,14 +100,14 @@ internal sealed class RunningMachine : IAsyncDisposable
         return settled!;
     }
 
-    /// <summary>Requests that the guest has completed, by either road.</summary>
+    /// <summary>Requests that the guest has completed, by path.</summary>
     internal async Task<(long Trap, long Ring)> CompletedAsync()
     {
         var requests = (await AskAsync("info")).GetProperty("requests");
         return (requests.GetProperty("trap").GetInt64(), requests.GetProperty("ring").GetInt64());
     }
 
-    /// <summary>Waits until a load that runs has completed many more requests.</summary>
+    /// <summary>Waits until a running load has completed that many more requests.</summary>
     internal async Task LoadGoesOnAsync(int requests = 500)
     {
         var before = await CompletedAsync();

@@ -13,7 +13,7 @@ public sealed class FactIfMountsAreAllowedAttribute : FactAttribute
     }
 }
 
-/// <summary>VM-H with its disk on a file system of a few megabytes, most of them taken, in a mount namespace of its own.</summary>
+/// <summary>VM-H with its disk on a file system of a few megabytes, mostly full, in a mount namespace of its own.</summary>
 internal static class SmallFileSystem
 {
     private const string Filler = "filler", Disk = "disk.img";
@@ -28,7 +28,7 @@ internal static class SmallFileSystem
     /// <summary>Starts VM-H.</summary>
     /// <param name="folder">Where the file system is mounted, for VM-H alone.</param>
     /// <param name="megabytes">Its size.</param>
-    /// <param name="taken">How much of that a file takes.</param>
+    /// <param name="taken">Megabytes of it that a filler file occupies.</param>
     /// <param name="diskBytes">The size of the disk, all of it a hole.</param>
     /// <param name="arguments">For VM-H, besides the disk.</param>
     internal static async Task<ChildProcess> StartHostAsync(string folder, int megabytes, int taken, long diskBytes, params string[] arguments)
@@ -51,6 +51,6 @@ internal static class SmallFileSystem
         }
     }
 
-    /// <summary>Gives the space back that was taken.</summary>
+    /// <summary>Deletes the filler file.</summary>
     internal static void MakeRoom(ChildProcess host, string folder) => File.Delete($"/proc/{host.Id}/root{folder}/{Filler}");
 }

@@ -5,7 +5,7 @@ namespace VmShunt.EndToEnd.Processes;
 /// <summary>Waits for what another process will make true.</summary>
 internal static class Until
 {
-    /// <summary>How long anything may take: only a hang takes longer, on a busy machine too.</summary>
+    /// <summary>The limit of every wait: only a hang takes longer, on a busy machine too.</summary>
     internal static TimeSpan Patience { get; } = TimeSpan.FromSeconds(60);
 
     internal static Task TrueAsync(Func<bool> condition, string what) => TrueAsync(() => Task.FromResult(condition()), what);
@@ -15,7 +15,7 @@ internal static class Until
         var start = Stopwatch.GetTimestamp();
         while (!await condition())
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"within a minute: {what}");
+            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"not within {Patience.TotalSeconds} s: {what}");
             await Task.Delay(5);
         }
     }

@@ -3,7 +3,6 @@ using VmShunt.EndToEnd.Processes;
 namespace VmShunt.EndToEnd.Qemu;
 
 /// <summary>The firmware of a PC starts what lies on VM-H's disk.</summary>
-[Collection(ProcessCollection.Name)]
 public sealed class BootSectorTests : IDisposable
 {
     private const int ExitCode = (0x10 << 1) | 1;

@@ -5,26 +5,36 @@ using VmShunt.EndToEnd.Processes;
 namespace VmShunt.EndToEnd.Qemu;
 
 /// <summary>
-/// The guest's whole user space: busybox, mke2fs with its libraries, the modules, and an init that ends in a shell on the
+/// The guest's whole user space: busybox, mke2fs with its libraries, the modules, and an init with a shell on the
 /// serial line. A cpio archive of the kernel's "newc" form (Documentation/driver-api/early-userspace/buffer-format).
 /// </summary>
 internal static partial class Initramfs
 {
     private const uint Folder = 0x41ed, Executable = 0x81ed;
 
-    internal static void Write(string path)
+    private static readonly Lazy<string> s_file = new(static () =>
     {
-        using var file = File.Create(path);
+        var file = TestFolder.UntilExit()["initramfs"];
+        Write(file);
+        return file;
+    });
+
+    /// <summary>The archive, made once per run.</summary>
+    internal static string File => s_file.Value;
+
+    private static void Write(string path)
+    {
+        using var file = System.IO.File.Create(path);
         var inode = 1u;
         foreach (var folder in new[] { "bin", "lib", "lib64", "modules", "proc", "sys", "dev", "mnt", "usr", "sbin" }) Add(file, ref inode, folder, Folder, []);
-        Add(file, ref inode, "bin/busybox", Executable, File.ReadAllBytes(Installed.Require("busybox")));
+        Add(file, ref inode, "bin/busybox", Executable, System.IO.File.ReadAllBytes(Installed.Require("busybox")));
         AddWithLibraries(file, ref inode, "sbin/mke2fs", Installed.Require("mke2fs"));
-        foreach (var (name, module) in GuestKernel.Modules()) Add(file, ref inode, $"modules/{name}.ko", Executable, File.ReadAllBytes(module));
+        foreach (var (name, module) in GuestKernel.Modules()) Add(file, ref inode, $"modules/{name}.ko", Executable, System.IO.File.ReadAllBytes(module));
         Add(file, ref inode, "init", Executable, Encoding.ASCII.GetBytes(Init()));
         Add(file, ref inode, "TRAILER!!!", 0, []);
     }
 
-    // A busy guest loses characters of its serial line: a command says how long it is, and is not run when it is not.
+    // A busy guest loses characters of its serial line: each command carries its length, and runs only if it is complete.
     private static string Init() =>
         $$"""
         #!/bin/busybox sh
@@ -43,11 +53,11 @@ internal static partial class Initramfs
 
     private static void AddWithLibraries(Stream file, ref uint inode, string name, string program)
     {
-        Add(file, ref inode, name, Executable, File.ReadAllBytes(program));
+        Add(file, ref inode, name, Executable, System.IO.File.ReadAllBytes(program));
         using var ldd = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("ldd", program) { RedirectStandardOutput = true })!;
         var libraries = LibraryPath().Matches(ldd.StandardOutput.ReadToEnd()).Select(static match => match.Value);
         foreach (var library in libraries.Distinct())
-            Add(file, ref inode, (library.Contains("ld-linux", StringComparison.Ordinal) ? "lib64/" : "lib/") + Path.GetFileName(library), Executable, File.ReadAllBytes(library));
+            Add(file, ref inode, (library.Contains("ld-linux", StringComparison.Ordinal) ? "lib64/" : "lib/") + Path.GetFileName(library), Executable, System.IO.File.ReadAllBytes(library));
     }
 
     private static void Add(Stream file, ref uint inode, string name, uint mode, byte[] content)

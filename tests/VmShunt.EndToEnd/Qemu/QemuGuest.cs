@@ -6,7 +6,7 @@ namespace VmShunt.EndToEnd.Qemu;
 /// <summary>A QEMU process with a vhost-user-blk disk, and, if it runs our Linux, a shell on its serial line.</summary>
 internal sealed class QemuGuest : IAsyncDisposable
 {
-    /// <summary>What our Linux says to a command that did not arrive whole.</summary>
+    /// <summary>The answer of our Linux to a command of which characters are missing.</summary>
     internal const string Garbled = "GARBLED";
 
     private const int MemoryMegabytes = 192, MostTries = 5;
@@ -22,11 +22,11 @@ internal sealed class QemuGuest : IAsyncDisposable
 
     internal int ExitCode => _process.ExitCode;
 
-    /// <summary>The disk of every guest here, as QEMU's options.</summary>
-    internal static IEnumerable<string> Disk(string socket, bool packed = false, int queues = 1, bool reconnect = false) =>
+    /// <summary>A disk as QEMU's options. The guest numbers its disks in the order of these options.</summary>
+    internal static IEnumerable<string> Disk(string socket, bool packed = false, int queues = 1, bool reconnect = false, int number = 0) =>
     [
-        "-chardev", $"socket,id=ring,path={socket}{(reconnect ? ",reconnect=1" : "")}",
-        "-device", $"vhost-user-blk-pci,chardev=ring,packed={(packed ? "on" : "off")},num-queues={queues}",
+        "-chardev", $"socket,id=ring{number},path={socket}{(reconnect ? ",reconnect=1" : "")}",
+        "-device", $"vhost-user-blk-pci,chardev=ring{number},packed={(packed ? "on" : "off")},num-queues={queues}",
     ];
 
     /// <summary>Starts QEMU with memory that VM-H can map, the serial line on standard input and output.</summary>
@@ -39,9 +39,9 @@ internal sealed class QemuGuest : IAsyncDisposable
         ]));
 
     /// <summary>Starts our Linux and waits for its shell.</summary>
-    internal static async Task<QemuGuest> BootLinuxAsync(string initramfs, int processors, params IEnumerable<string> options)
+    internal static async Task<QemuGuest> BootLinuxAsync(int processors, params IEnumerable<string> options)
     {
-        var guest = Start(["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", initramfs, "-append", "console=ttyS0 quiet", .. options]);
+        var guest = Start(["-smp", $"{processors}", "-kernel", GuestKernel.Bootable, "-initrd", Initramfs.File, "-append", "console=ttyS0 quiet", .. options]);
         try
         {
             await guest.WaitForAsync("GUEST-READY");
@@ -58,11 +58,11 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal Task WaitForAsync(string text) => Programs.WaitForLineAsync(_process, text);
 
     /// <summary>Runs a command in the guest's shell; the test fails if the command does.</summary>
-    /// <returns>What it said.</returns>
+    /// <returns>Its output.</returns>
     internal async Task<string> RunAsync(string command)
     {
         var (code, said) = await TryAsync(command);
-        Assert.True(code == 0, $"{command} ended with {code}: {said}");
+        Assert.True(code == 0, $"{command} exited with {code}: {said}");
         return said;
     }
 
@@ -70,7 +70,7 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal async Task<(int Code, string Said)> TryAsync(string command)
     {
         var mark = $"done-{++_commands}";
-        // The mark is put together by the shell, so that an echo of the command is not taken for it.
+        // The mark is put together by the shell, so that an echo of the command does not contain it.
         var line = $"{{ {command}; }} 2>&1; code=$?; echo; echo \"do\"\"ne-{_commands}:$code\"";
         await SendAsync(line);
         var tries = 1;
@@ -88,7 +88,7 @@ internal sealed class QemuGuest : IAsyncDisposable
         }
         catch (Exception e) when (e is OperationCanceledException or System.Threading.Channels.ChannelClosedException)
         {
-            Assert.Fail($"the guest does not answer '{command}'; it said:\n{string.Join('\n', _process.LastOutput.TakeLast(40))}");
+            Assert.Fail($"the guest did not answer '{command}' within {Until.Patience.TotalSeconds} s; it wrote:\n{string.Join('\n', _process.LastOutput.TakeLast(40))}");
             throw;
         }
     }

@@ -3,7 +3,6 @@ using VmShunt.Perf.Disks;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
 public sealed class BothPathsTests : IDisposable
 {
     // Odd on purpose, and larger than one chunk of a transfer.
@@ -23,7 +22,7 @@ public sealed class BothPathsTests : IDisposable
     }
 
     [Fact]
-    public async Task What_one_road_writes_every_other_reads_and_the_file_holds()
+    public async Task What_one_path_writes_every_other_path_reads_and_the_file_holds()
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes);
         await using var machine = await RunningMachine.BootAsync(disk);
@@ -44,7 +43,7 @@ public sealed class BothPathsTests : IDisposable
                 await machine.AskAsync($"flush --stack {StackOf(reader)}");
             }
         }
-        // In enlightened mode the emulating stack is the shunted road.
+        // In enlightened mode the emulating stack uses the shunted path.
         await machine.ModeAsync("enlightened");
         await machine.AskAsync($"fill --stack emulating --sector {FirstSector} --count {Sectors} --seed 5");
         await machine.AskAsync($"fill --stack enlightened --sector {FirstSector} --count {Sectors} --seed 5 --verify");
@@ -54,13 +53,13 @@ public sealed class BothPathsTests : IDisposable
     }
 
     [Fact]
-    public async Task A_read_only_disk_refuses_writes_alike_on_every_road_and_stays_as_it_was()
+    public async Task A_read_only_disk_refuses_writes_alike_on_every_path_and_is_unchanged()
     {
         var disk = _folder.RandomFile("disk.img", DiskBytes);
         var before = (await FileHash.OfAsync(disk, default), File.GetLastWriteTimeUtc(disk));
         var content = _folder.RandomFile("content", 4096, seed: 5);
         await using var machine = await RunningMachine.BootAsync(disk, readOnly: true);
-        // ATA has no word for it; virtio has (VIRTIO_BLK_F_RO).
+        // ATA cannot describe it; virtio can (VIRTIO_BLK_F_RO).
         await machine.ModeAsync("enlightened");
         Assert.True((await machine.InfoAsync()).Disk.ReadOnly);
         foreach (var command in new[] { $"write --sector 8 --input {content}", "fill --sector 8 --count 8", "discard --sector 8 --count 8", "zero --sector 8 --count 8" })
@@ -71,7 +70,7 @@ public sealed class BothPathsTests : IDisposable
                 await machine.ModeAsync(mode);
                 var refusal = await machine.RefusalAsync($"{command} --stack {stack}");
                 refusals.Add(refusal[refusal.IndexOf("': ", StringComparison.Ordinal)..]);
-                // A refusal leaves the road as it was: the next request goes through.
+                // The next request on that path succeeds.
                 await machine.AskAsync($"hash --stack {stack} --bytes 4096");
             }
             Assert.Contains("at sector 8 failed: IoError", refusals[0], StringComparison.Ordinal);
@@ -81,7 +80,7 @@ public sealed class BothPathsTests : IDisposable
     }
 
     [Fact]
-    public async Task What_is_not_on_the_disk_is_refused_alike_on_every_road()
+    public async Task Sectors_beyond_the_disk_are_refused_alike_on_every_path()
     {
         await using var machine = await RunningMachine.BootAsync(_folder.RandomFile("disk.img", DiskBytes));
         var refusals = new List<string>();

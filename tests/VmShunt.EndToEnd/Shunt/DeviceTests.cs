@@ -4,8 +4,7 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
     private const int PerDisk = 50;
 
@@ -14,7 +13,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IDispos
     public void Dispose() => _folder.Dispose();
 
     [Fact]
-    public async Task While_enlightened_an_application_finds_the_emulated_disk_in_no_way_and_sends_the_shunt_nothing()
+    public async Task In_enlightened_mode_an_application_cannot_find_the_emulated_disk_and_sends_the_shunt_nothing()
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         Assert.Equal(["ahci0", "sda"], await DevicesAsync(machine));
@@ -27,7 +26,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IDispos
         probe = await ProbeAsync(machine);
         Assert.Equal("vda | vda | ", probe.Found);
         Assert.Equal((2 * PerDisk, 0), (probe.Requests, probe.Shunted));
-        // Not listed, not opened by name, not shown by PxSSTS.
+        // Not listed, not opened by name, and hidden in PxSSTS.
         Assert.InRange(probe.Suppressed, 3, long.MaxValue);
         Assert.Contains("there is no disk on ahci0", await machine.RefusalAsync("stack build"), StringComparison.Ordinal);
 
@@ -39,22 +38,22 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IDispos
         await machine.AskAsync("suppress on");
         Assert.Equal(["ahci0", "vda"], await DevicesAsync(machine));
 
-        // In alternate mode there is no other disk to be found.
+        // In alternate mode the emulated disk is the only one.
         await machine.ModeAsync("alternate");
         Assert.Equal(["ahci0", "sda"], await DevicesAsync(machine));
     }
 
     [Fact]
-    public async Task After_a_rescind_and_after_a_crash_the_emulated_disk_is_there_again()
+    public async Task After_a_rescind_and_after_a_crash_the_emulated_disk_is_visible_again()
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
         Assert.Equal(["ahci0", "vda"], await DevicesAsync(machine));
         ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR1);
-        await Until.TrueAsync(async () => (await DevicesAsync(machine)).Contains("sda"), "the emulated disk is there again");
+        await Until.TrueAsync(async () => (await DevicesAsync(machine)).Contains("sda"), "the emulated disk is visible again");
         Assert.Equal("sda | sda | ahci0", (await ProbeAsync(machine)).Found);
         ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR2);
-        await Until.TrueAsync(async () => !(await DevicesAsync(machine)).Contains("sda"), "it is hidden again");
+        await Until.TrueAsync(async () => !(await DevicesAsync(machine)).Contains("sda"), "the emulated disk is hidden again");
 
         await machine.AskAsync("crash --in-flight 8");
         await machine.GuestEndsAsync();
@@ -64,7 +63,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IDispos
     }
 
     [Fact]
-    public async Task A_query_that_races_the_transition_finds_one_disk_whole_each_time()
+    public async Task A_query_during_a_transition_finds_exactly_one_disk()
     {
         await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
@@ -86,7 +85,7 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IDispos
     }
 
     [Fact]
-    public async Task A_stack_that_an_application_builds_has_the_shunt_in_it_whoever_drives_the_port()
+    public async Task A_stack_that_an_application_builds_contains_the_shunt_whichever_stack_drives_the_port()
     {
         var disk = own.CopyTo(_folder);
         await using var machine = await RunningMachine.BootAsync(disk);
@@ -109,14 +108,14 @@ public sealed class DeviceTests(OwnDisk own, ITestOutputHelper output) : IDispos
                 "hundreds of its requests cost no exit");
             Assert.Equal(before.Trap, (await machine.CompletedAsync()).Trap);
 
-            // Its own road below the shunt is there when it is needed.
+            // Its own trap path below the shunt works when the bus is rescinded.
             ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR1);
-            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Trap > before.Trap, "its requests take the trap");
+            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Trap > before.Trap, "its requests take the trap path");
             await machine.LoadGoesOnAsync(100);
             ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR2);
-            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is back");
+            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is used again");
             before = await machine.CompletedAsync();
-            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Ring > before.Ring + 100, "its requests take the ring");
+            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Ring > before.Ring + 100, "its requests take the ring path");
 
             var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
             output.WriteLine(load.ToString());

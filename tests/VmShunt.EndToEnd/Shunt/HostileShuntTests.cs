@@ -6,8 +6,7 @@ using Xunit.Abstractions;
 namespace VmShunt.EndToEnd.Shunt;
 
 /// <summary>Section H of docs/hostile-inputs.md, as far as it needs the three processes.</summary>
-[Collection(ProcessCollection.Name)]
-public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class HostileShuntTests(SharedMachine shared, OwnDisk own, ITestOutputHelper output) : IClassFixture<SharedMachine>, IClassFixture<OwnDisk>, IDisposable
 {
     // More than a ring and a command list can hold together.
     private const int LoadDepth = 256;
@@ -22,10 +21,8 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
     [InlineData("enlightened", "emulating")]
     [InlineData("enlightened", "alternate")]
     [InlineData("alternate", "enlightened")]
-    public async Task A_mode_that_changes_while_nothing_that_was_accepted_is_answered_waits_and_harms_no_request(string from, string to)
+    public Task A_mode_change_while_VM_H_completes_nothing_waits_and_harms_no_request(string from, string to) => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         await machine.ModeAsync(from);
         await StartLoadAsync(machine, "emulating");
         Stop(machine.Host);
@@ -33,21 +30,19 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
         ProcessTable.Send(machine.Host.Id, ProcessTable.SIGCONT);
         var answer = await changing;
         Assert.Equal(to, answer.Mode);
-        // All that the load has, but for what is just being handed on.
+        // The whole load, less the requests that are between two drivers at this moment.
         Assert.InRange(answer.InFlight, 64, LoadDepth);
         await machine.LoadGoesOnAsync();
         await StopLoadAsync(machine);
-        await HoldsWhatTheFileHoldsAsync(machine, disk, "emulating");
-    }
+        await HoldsWhatTheFileHoldsAsync(machine, shared.Disk, "emulating");
+    });
 
     [Theory]
     [InlineData("hypervisor", "emulating")]
     [InlineData("host", "emulating")]
     [InlineData("hypervisor", "enlightened")]
-    public async Task A_bus_that_goes_with_all_that_it_has_accepted_gives_back_what_was_not_done_and_no_more(string who, string stack)
+    public Task A_bus_that_is_rescinded_with_requests_in_flight_requeues_only_those_not_completed(string who, string stack) => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         await machine.ModeAsync("enlightened");
         await StartLoadAsync(machine, stack);
         for (var round = 0; round < 5; round++)
@@ -57,23 +52,21 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
             ProcessTable.Send((who == "host" ? machine.Host : machine.Hypervisor).Id, ProcessTable.SIGUSR1);
             ProcessTable.Send(machine.Host.Id, ProcessTable.SIGCONT);
             await ModeIsAsync(machine, "emulating");
-            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Trap > held.Trap + 50, "requests take the trap");
+            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Trap > held.Trap + 50, "50 requests take the trap path");
             ProcessTable.Send((who == "host" ? machine.Host : machine.Hypervisor).Id, ProcessTable.SIGUSR2);
             await ModeIsAsync(machine, "enlightened");
             await machine.LoadGoesOnAsync();
         }
         await StopLoadAsync(machine);
-        await HoldsWhatTheFileHoldsAsync(machine, disk, stack);
-    }
+        await HoldsWhatTheFileHoldsAsync(machine, shared.Disk, stack);
+    });
 
     [Fact]
-    public async Task Two_stacks_that_write_one_sector_at_once_leave_one_write_whole_and_see_the_same()
+    public Task Concurrent_writes_of_two_stacks_to_one_block_leave_one_of_them_whole() => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         var data = await machine.DataAsync();
         await machine.ModeAsync("enlightened");
-        // One stack by the ring and the other by the trap: each by the one that is not its own.
+        // Each stack uses the other one's path.
         await machine.AskAsync("reverse-shunt emulating");
         var race = await machine.AskAsync($"race --first-sector {data.First} --blocks 16 --rounds 100");
         output.WriteLine(race.ToString());
@@ -82,11 +75,11 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
         var completed = await machine.CompletedAsync();
         Assert.True(completed is { Trap: > 3000, Ring: > 3000 }, $"{completed}");
         await machine.AskAsync("flush");
-        await HoldsWhatTheFileHoldsAsync(machine, disk, "emulating");
-    }
+        await HoldsWhatTheFileHoldsAsync(machine, shared.Disk, "emulating");
+    });
 
     [Fact]
-    public async Task The_emulating_stack_is_removed_with_requests_of_the_other_stack_inside()
+    public async Task The_emulating_stack_is_removed_with_requests_of_the_other_stack_in_flight()
     {
         var disk = own.CopyTo(_folder);
         await using var machine = await RunningMachine.BootAsync(disk);
@@ -95,7 +88,7 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
         await StartLoadAsync(machine, "enlightened");
         Stop(machine.Host);
         await machine.AskAsync("reverse-shunt inert");
-        // They are in the command list of a port that nobody is to drive any more.
+        // They are in the command list of a port that loses its driver.
         var removing = machine.AskAsync("stack remove");
         ProcessTable.Send(machine.Host.Id, ProcessTable.SIGCONT);
         await removing;
@@ -105,7 +98,7 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
     }
 
     [Fact]
-    public async Task A_bus_that_another_host_partition_takes_over_is_not_used_however_often_it_is_offered()
+    public async Task A_bus_that_another_VM_H_has_taken_over_is_not_used()
     {
         string disk = own.CopyTo(_folder), other = _folder.RandomFile("other.img", (int)new FileInfo(disk).Length, seed: 5);
         string bus = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
@@ -118,7 +111,7 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
         await AskAsync($"load start --stack enlightened --depth {LoadDepth} --write --first-sector {data.GetProperty("firstSector")} --sectors {data.GetProperty("sectors")}");
 
         ProcessTable.Send(host.Id, ProcessTable.SIGUSR1);
-        await Until.TrueAsync(() => !File.Exists(bus), "VM-H listens no more");
+        await Until.TrueAsync(() => !File.Exists(bus), "VM-H removes its socket");
         await using var thief = await Programs.StartReadyAsync("vmshunt-host", "--disk", other, "--vhost-user", bus);
         for (var round = 0; round < 3; round++)
         {
@@ -126,15 +119,15 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
             ProcessTable.Send(hypervisor.Id, ProcessTable.SIGUSR2);
             Assert.Contains("bus", (await Assert.ThrowsAsync<LaunchException>(() => AskAsync("mode enlightened"))).Message, StringComparison.Ordinal);
         }
-        await Until.TrueAsync(() => hypervisor.LastErrors.Any(line => line.Contains($"process {thief.Id} listens on {bus}", StringComparison.Ordinal)), "the hypervisor says why");
+        await Until.TrueAsync(() => hypervisor.LastErrors.Any(line => line.Contains($"process {thief.Id} listens on {bus}", StringComparison.Ordinal)), "the hypervisor logs which process listens");
         Assert.Equal("emulating", (await AskAsync("info")).GetProperty("mode").GetString());
 
-        // VM-H listens again, once it can: the guest goes back to its own disk.
+        // VM-H listens again as soon as it can: the guest uses its own disk again.
         ProcessTable.Send(thief.Id, ProcessTable.SIGKILL);
         await Programs.WaitForEndAsync(thief);
         File.Delete(bus);
         ProcessTable.Send(host.Id, ProcessTable.SIGUSR2);
-        // Two signals that are sent at once may be taken in either order: the last word is said alone.
+        // Two signals sent at once may be delivered in either order, so the last one is sent alone.
         ProcessTable.Send(hypervisor.Id, ProcessTable.SIGUSR2);
         await AskAsync("mode emulating");
         await Until.TrueAsync(async () => (await AskAsync("info")).GetProperty("bus").GetBoolean(), "the bus is offered");
@@ -148,7 +141,7 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
     }
 
     [Fact]
-    public async Task A_guest_that_poses_as_the_first_gets_a_machine_of_its_own_and_takes_nothing_with_it()
+    public async Task A_guest_that_poses_as_another_gets_a_partition_of_its_own_and_does_not_disturb_it()
     {
         var disk = own.CopyTo(_folder);
         string bus = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
@@ -159,7 +152,7 @@ public sealed class HostileShuntTests(OwnDisk own, ITestOutputHelper output) : I
         await AskAsync("load start --stack enlightened --depth 64");
         for (var life = 0; life < 3; life++)
         {
-            // The same image, the same devices, the same questions; and once the socket that only the hypervisor is to know.
+            // The same image, devices and hypercalls; the third time it connects to the bus socket itself.
             await using var second = life == 2
                 ? await Programs.StartReadyAsync("vmshunt-guest", "--bus", bus, "--memory", "32M", "console")
                 : await Programs.StartReadyAsync("vmshunt-guest", "--hypervisor", socket, "--memory", "32M", "console");

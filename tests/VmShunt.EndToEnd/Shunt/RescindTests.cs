@@ -4,14 +4,11 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class RescindTests(SharedMachine shared, ITestOutputHelper output) : IClassFixture<SharedMachine>
 {
-    private const int LoadDepth = 256, Rounds = 12;
+    private const int LoadDepth = 256;
 
-    private readonly TestFolder _folder = new();
-
-    public void Dispose() => _folder.Dispose();
+    private static readonly int s_rounds = LongForm.Choose(6, 100);
 
     [Theory]
     [InlineData("hypervisor", "emulating", "enlightened")]
@@ -19,16 +16,15 @@ public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IDispo
     [InlineData("host", "emulating", "enlightened")]
     [InlineData("host", "enlightened", "enlightened")]
     [InlineData("hypervisor", "enlightened", "enlightened")]
-    public async Task The_bus_goes_under_load_and_comes_back_and_no_request_is_lost_repeated_or_failed(string who, string stack, string mode)
+    public Task The_bus_is_rescinded_and_offered_again_under_load_and_no_request_is_lost_repeated_or_failed(string who, string stack, string mode) => shared.UseAsync(async machine =>
     {
-        var disk = own.CopyTo(_folder);
-        await using var machine = await RunningMachine.BootAsync(disk);
         var owner = who == "host" ? machine.Host : machine.Hypervisor;
         var data = await machine.DataAsync();
         await machine.ModeAsync(mode);
         await machine.AskAsync($"load start --stack {stack} --depth {LoadDepth} --write --first-sector {data.First} --sectors {data.Count}");
         var (trapped, ringed) = (0, 0);
-        for (var round = 0; round < Rounds; round++)
+        var reconnects = await ReconnectsAsync(machine);
+        for (var round = 0; round < s_rounds; round++)
         {
             ProcessTable.Send(owner.Id, ProcessTable.SIGUSR1);
             await ModeIsAsync(machine, "emulating");
@@ -44,21 +40,21 @@ public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IDispo
             await machine.AskAsync("flush --stack emulating");
             if ((await machine.CompletedAsync()).Ring > before.Ring) ringed++;
         }
-        Assert.Equal((Rounds, Rounds), (trapped, ringed));
-        Assert.Equal(Rounds, (await machine.AskAsync("info")).GetProperty("requests").GetProperty("reconnects").GetInt32());
+        Assert.Equal((s_rounds, s_rounds), (trapped, ringed));
+        Assert.Equal(reconnects + s_rounds, await ReconnectsAsync(machine));
         var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
         output.WriteLine(load.ToString());
+        LongForm.Keep(nameof(RescindTests), $"{who} rescinds {s_rounds} times, {stack} stack, {mode} mode: {load.Requests} verified requests, none lost, repeated or failed");
         Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
         Assert.Equal(load.Requests, load.Completed);
 
         var ring = await machine.AskAsync($"hash --stack {stack}", GuestAnswersJson.Default.HashAnswer);
-        Assert.Equal(await Perf.Disks.FileHash.OfAsync(disk, default), ring.Sha256);
-    }
+        Assert.Equal(await Perf.Disks.FileHash.OfAsync(shared.Disk, default), ring.Sha256);
+    });
 
     [Fact]
-    public async Task A_guest_that_is_to_stay_on_the_trap_stays_there_when_the_bus_comes_back()
+    public Task A_guest_that_was_set_to_the_trap_path_stays_on_it_when_the_bus_is_offered_again() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
         ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR1);
         await ModeIsAsync(machine, "emulating");
@@ -68,7 +64,10 @@ public sealed class RescindTests(OwnDisk own, ITestOutputHelper output) : IDispo
         await Until.TrueAsync(async () => (await machine.AskAsync("info")).GetProperty("bus").GetBoolean(), "the bus is offered again");
         Assert.Equal("emulating", (await machine.InfoAsync()).Mode);
         Assert.Equal("enlightened", (await machine.ModeAsync("enlightened")).Mode);
-    }
+    });
+
+    private static async Task<int> ReconnectsAsync(RunningMachine machine) =>
+        (await machine.AskAsync("info")).GetProperty("requests").GetProperty("reconnects").GetInt32();
 
     private static Task ModeIsAsync(RunningMachine machine, string mode) =>
         Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == mode, $"the guest is in {mode} mode");

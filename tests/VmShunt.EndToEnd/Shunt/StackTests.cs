@@ -4,9 +4,10 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
+    private static readonly int s_rounds = LongForm.Choose(8, 200);
+
     private readonly TestFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
@@ -20,7 +21,7 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         Assert.Contains("in emulating mode the emulating stack is needed", await machine.RefusalAsync("stack remove"), StringComparison.Ordinal);
         await machine.ModeAsync("enlightened");
 
-        // Requests are inside the stack, below its shunt, when it is taken away.
+        // The stack is removed with requests in flight below its shunt.
         await machine.AskAsync($"load start --stack emulating --depth 128 --write --first-sector {data.First} --sectors {data.Count}");
         await machine.LoadGoesOnAsync();
         await machine.AskAsync("stack remove");
@@ -28,15 +29,15 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         Assert.Contains("the emulating stack was removed", await machine.RefusalAsync("hash --stack emulating"), StringComparison.Ordinal);
         Assert.Contains("only the enlightened mode is possible", await machine.RefusalAsync("mode emulating"), StringComparison.Ordinal);
 
-        // While the bus is away there is no road: requests wait, and none fails.
+        // While the bus is rescinded no path exists: requests wait, and none fails.
         await machine.AskAsync($"load start --stack enlightened --depth 128 --write --first-sector {data.First} --sectors {data.Count}");
         for (var round = 0; round < 5; round++)
         {
             await machine.LoadGoesOnAsync();
             ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR1);
-            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "emulating", "the bus is away");
+            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "emulating", "the bus is rescinded");
             ProcessTable.Send(machine.Hypervisor.Id, ProcessTable.SIGUSR2);
-            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is back");
+            await Until.TrueAsync(async () => (await machine.InfoAsync()).Mode == "enlightened", "the bus is offered again");
         }
         await StopAsync(machine);
         var hash = await machine.AskAsync("hash", GuestAnswersJson.Default.HashAnswer);
@@ -62,7 +63,7 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await machine.LoadGoesOnAsync();
         Assert.Equal(0, await DivertedAsync(machine));
 
-        for (var round = 0; round < 20; round++)
+        for (var round = 0; round < s_rounds; round++)
         {
             await machine.AskAsync("reverse-shunt emulating");
             var before = await machine.CompletedAsync();
@@ -71,13 +72,13 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
             await machine.AskAsync("reverse-shunt inert");
             var diverted = await DivertedAsync(machine);
             before = await machine.CompletedAsync();
-            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Ring > before.Ring + 100, "they take the ring");
+            await Until.TrueAsync(async () => (await machine.CompletedAsync()).Ring > before.Ring + 100, "they take the ring path");
             await machine.AskAsync("flush --stack enlightened");
             Assert.Equal(diverted, await DivertedAsync(machine));
         }
         await StopAsync(machine);
 
-        // Shunt and reverse shunt both divert, each to the other's port driver: requests end, on the other road each.
+        // Shunt and reverse shunt both divert, each to the other's port driver: each stack completes its requests by the other's path.
         await machine.AskAsync("reverse-shunt emulating");
         var start = await machine.CompletedAsync();
         await machine.AskAsync("read --stack emulating --count 2048 --output /dev/null");
@@ -101,7 +102,7 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         var console = new GuestConsole(guest);
         var (sumOfOne, sumOfTwo) = (await Perf.Disks.FileHash.OfAsync(one, default), await Perf.Disks.FileHash.OfAsync(two, default));
 
-        // The second controller and its disk stay visible, whatever the first one's shunt hides.
+        // The second controller and its disk stay visible although the first one's shunt hides its disk.
         var devices = (await AskAsync("devices")).GetProperty("devices").EnumerateArray().Select(static d => d.GetProperty("name").GetString()!).ToArray();
         Assert.Equal(["ahci0", "vda", "ahci1", "sdb"], devices);
         Assert.Equal(["vda", "sdb"], (await AskAsync("probe --requests 10")).GetProperty("listed").EnumerateArray().Select(static d => d.GetString()!).ToArray());
@@ -115,7 +116,7 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         await AskAsync("reverse-shunt inert");
         Assert.Equal(sumOfOne, await HashAsync());
 
-        // The other VM-H's bus goes: its disk is reached by its own trap, never the first disk instead.
+        // The other VM-H rescinds its bus: its disk is reached by its own trap path, and the first disk is not touched.
         await AskAsync("reverse-shunt sdb");
         ProcessTable.Send(second.Id, ProcessTable.SIGUSR1);
         await AskAsync("fill --stack enlightened --sector 9000 --count 64 --seed 3 --verify");
@@ -123,7 +124,7 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
         Assert.NotEqual(sumOfTwo, await Perf.Disks.FileHash.OfAsync(two, default));
         Assert.Equal(sumOfOne, await Perf.Disks.FileHash.OfAsync(one, default));
 
-        // It comes back, and is used again without anybody asking for it.
+        // It is offered again and used again without a command.
         ProcessTable.Send(second.Id, ProcessTable.SIGUSR2);
         await Until.TrueAsync(
             async () =>
@@ -132,7 +133,7 @@ public sealed class StackTests(OwnDisk own, ITestOutputHelper output) : IDisposa
                 await AskAsync("read --stack enlightened --sector 0 --count 8 --output /dev/null");
                 return await RingedAsync() > before;
             },
-            "its requests take its bus again");
+            "its requests take its ring again");
 
         async Task<long> RingedAsync() => (await AskAsync("info")).GetProperty("requests").GetProperty("ring").GetInt64();
 

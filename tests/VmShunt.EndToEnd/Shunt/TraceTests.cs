@@ -4,47 +4,39 @@ using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class TraceTests(OwnDisk own) : IDisposable
+public sealed class TraceTests(SharedMachine shared) : IClassFixture<SharedMachine>
 {
-    private readonly TestFolder _folder = new();
-
-    public void Dispose() => _folder.Dispose();
-
     [Fact]
-    public async Task A_trace_says_which_way_a_request_went_and_why_and_draws_it()
+    public Task A_trace_shows_the_path_of_a_request_and_the_shunts_decision() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
-
         await machine.ModeAsync("emulating");
         var trap = await machine.AskAsync("trace --stack emulating --warm 20");
-        AssertWay(trap, "emulating", "EmulatingMode", "trap", ["Entered", "Shunt", "PortDriverEm", "Described", "Issued", "Noticed", "Completed"]);
+        AssertTrace(trap, "emulating", "EmulatingMode", "trap", ["Entered", "Shunt", "PortDriverEm", "Described", "Issued", "Noticed", "Completed"]);
         Assert.True(trap.GetProperty("registerAccesses").GetInt32() >= 5, "PxCI and what the interrupt handler reads and writes are exits");
         Assert.Contains("PxCI", Text(trap), StringComparison.Ordinal);
 
         await machine.ModeAsync("enlightened");
         var shunted = await machine.AskAsync("trace --stack emulating --warm 20");
-        AssertWay(shunted, "emulating", "Diverted", "ring", ["Entered", "Shunt", "PortDriverEn", "Described", "Issued", "Noticed", "Completed"]);
+        AssertTrace(shunted, "emulating", "Diverted", "ring", ["Entered", "Shunt", "PortDriverEn", "Described", "Issued", "Noticed", "Completed"]);
         Assert.Equal(0, shunted.GetProperty("registerAccesses").GetInt32());
         Assert.Contains("▶", Text(shunted), StringComparison.Ordinal);
 
         var direct = await machine.AskAsync("trace --stack enlightened --warm 20 --operation write");
-        AssertWay(direct, "enlightened", "None", "ring", ["Entered", "ReverseShunt", "PortDriverEn", "Described", "Issued", "Noticed", "Completed"]);
+        AssertTrace(direct, "enlightened", "None", "ring", ["Entered", "ReverseShunt", "PortDriverEn", "Described", "Issued", "Noticed", "Completed"]);
 
         await machine.AskAsync("shunt --shunt-position below-port");
         var below = await machine.AskAsync("trace --stack emulating --warm 20");
-        AssertWay(below, "emulating", "Diverted", "ring", ["Entered", "PortDriverEm", "Described", "Shunt", "Issued", "Noticed", "Completed"]);
+        AssertTrace(below, "emulating", "Diverted", "ring", ["Entered", "PortDriverEm", "Described", "Shunt", "Issued", "Noticed", "Completed"]);
 
         await machine.AskAsync("shunt --shunt-position below-class");
         await machine.ModeAsync("alternate");
         var secondary = await machine.AskAsync("trace --stack emulating --warm 20 --operation flush");
-        AssertWay(secondary, "emulating", "Secondary", "trap", ["Entered", "Shunt", "PortDriverEm", "Described", "Issued", "Noticed", "Completed"]);
-    }
+        AssertTrace(secondary, "emulating", "Secondary", "trap", ["Entered", "Shunt", "PortDriverEm", "Described", "Issued", "Noticed", "Completed"]);
+    });
 
     [Fact]
-    public async Task The_tools_of_dotnet_see_each_request_and_each_change_of_mode()
+    public Task The_tools_of_dotnet_see_each_request_and_each_change_of_mode() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("emulating");
         var listening = EventListening.ToProvider(machine.Guest.Id, "VmShunt-Guest");
 
@@ -61,43 +53,42 @@ public sealed class TraceTests(OwnDisk own) : IDisposable
         Assert.Contains(listening.Events, static e => e.Name == "ModeChanged" && (string)e.Payload["mode"] == "enlightened");
 
         Dictionary<string, object>[] Requests() => [.. listening.Events.Where(static e => e.Name == "RequestCompleted").Select(static e => e.Payload)];
-    }
+    });
 
     [Fact]
-    public async Task The_tools_of_dotnet_read_the_counters_and_nothing_is_allocated_for_them()
+    public Task The_tools_of_dotnet_read_the_counters_and_nothing_is_allocated_for_them() => shared.UseAsync(async machine =>
     {
-        await using var machine = await RunningMachine.BootAsync(own.CopyTo(_folder));
         await machine.ModeAsync("enlightened");
         using var listening = EventListening.ToMeter(machine.Guest.Id, "VmShunt.Guest");
         await machine.AskAsync("hash --stack emulating");
 
         await Until.TrueAsync(() => Last("vmshunt.guest.requests", "road=ring,stack=emulating") > 0, "shunted requests are counted");
         await Until.TrueAsync(() => Last("vmshunt.guest.shunt.requests", "decision=diverted") > 0, "the shunt's decisions are counted");
-        await Until.TrueAsync(() => Last("vmshunt.guest.mode.enlightened", "") == 1, "the mode is told");
+        await Until.TrueAsync(() => Last("vmshunt.guest.mode.enlightened", "") == 1, "the mode is reported");
         await Until.TrueAsync(() => Last("vmshunt.guest.registers.accesses", "") > 0, "register accesses are counted");
         Assert.Equal(0, Last("vmshunt.guest.requests.failed", "stack=emulating"));
 
-        // While somebody reads counters a request still allocates nothing.
+        // A request allocates nothing while a tool reads the counters.
         var bench = await machine.BenchAsync("emulating", "randread", 4, await machine.DataAsync());
         Assert.Equal(0, bench.AllocatedBytesPerRequest);
 
         double Last(string instrument, string tags)
         {
-            var told = listening.Events.LastOrDefault(e =>
+            var reported = listening.Events.LastOrDefault(e =>
                 e.Payload.TryGetValue("instrumentName", out var name) && (string)name == instrument
                 && e.Payload.TryGetValue("tags", out var tagged) && (string)tagged == tags).Payload;
-            if (told is null) return double.NaN;
-            var value = told.TryGetValue("value", out var now) ? now : told["lastValue"];
+            if (reported is null) return double.NaN;
+            var value = reported.TryGetValue("value", out var now) ? now : reported["lastValue"];
             return double.Parse((string)value, CultureInfo.InvariantCulture);
         }
-    }
+    });
 
     private static string Text(JsonElement trace) => trace.GetProperty("text").GetString()!;
 
-    private static void AssertWay(JsonElement trace, string stack, string decision, string road, string[] hops)
+    private static void AssertTrace(JsonElement trace, string stack, string decision, string path, string[] hops)
     {
         Assert.Equal(
-            (stack, decision, road, "Ok"),
+            (stack, decision, path, "Ok"),
             (trace.GetProperty("stack").GetString(), trace.GetProperty("decision").GetString(), trace.GetProperty("road").GetString(), trace.GetProperty("status").GetString()));
         Assert.Equal(hops, trace.GetProperty("hops").EnumerateArray().Select(static h => h.GetProperty("hop").GetString()));
         var times = trace.GetProperty("hops").EnumerateArray().Select(static h => h.GetProperty("microseconds").GetDouble()).ToArray();

@@ -4,10 +4,9 @@ using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Shunt;
 
-[Collection(ProcessCollection.Name)]
-public sealed class TransitionTests(OwnDisk own, ITestOutputHelper output) : IDisposable
+public sealed class TransitionTests(OwnDisk own, ITestOutputHelper output) : IClassFixture<OwnDisk>, IDisposable
 {
-    // Some requests are between two drivers at any moment; so many that 64 are in flight all the same.
+    // Some requests are between two drivers at any moment; with so many at least 64 are in flight.
     private const int LoadDepth = 96, Rounds = 10;
 
     private readonly TestFolder _folder = new();
@@ -39,7 +38,7 @@ public sealed class TransitionTests(OwnDisk own, ITestOutputHelper output) : IDi
         Assert.Equal(load.Requests, load.Completed);
         Assert.InRange(load.Completed, Rounds * 3 * 100, long.MaxValue);
 
-        // What the guest wrote by whichever road is what the file holds.
+        // The file holds what the guest wrote, whichever path a write took.
         await machine.ModeAsync("enlightened");
         var ring = await machine.AskAsync("hash --stack enlightened", GuestAnswersJson.Default.HashAnswer);
         Assert.Equal(await Perf.Disks.FileHash.OfAsync(disk, default), ring.Sha256);
