@@ -8,10 +8,10 @@ using VmShunt.Perf.Entries;
 using VmShunt.Perf.House;
 using VmShunt.Perf.Launch;
 
-var root = new RootCommand("Launches VM-H, the hypervisor and VM-C as three processes on a disk, and measures every road to it.");
+var root = new RootCommand("Starts VM-H (host server), the hypervisor and VM-C (guest) as three processes on a disk, measures every path to the disk, and checks a crash dump. Takes about a minute; --quick is shorter.");
 LaunchCommand.AddTo(root);
 
-var launch = new Command("launch", "The same as no command.");
+var launch = new Command("launch", "Same as without a command.");
 LaunchCommand.AddTo(launch);
 root.Subcommands.Add(launch);
 
@@ -21,8 +21,8 @@ root.Subcommands.Add(PeerCommand.Build());
 root.Subcommands.Add(HouseCommand.Build());
 root.Subcommands.Add(EntriesCommand.Build());
 
-var path = new Argument<string>("file") { Description = "The image to make; it must not exist." };
-var makeDisk = new Command("make-disk", "Makes the disk that a launch without --disk makes for itself.");
+var path = new Argument<string>("file") { Description = "The image to create; the file must not exist." };
+var makeDisk = new Command("make-disk", "Creates the disk image that launch uses without --disk: boot, data and dump partitions.");
 makeDisk.Arguments.Add(path);
 makeDisk.SetAction(parse =>
 {
@@ -43,7 +43,7 @@ var parsed = root.Parse(args);
 if (parsed.Action is ParseErrorAction)
 {
     var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-    Console.Error.WriteLine($"vmshunt-perf: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-perf --help says what is possible");
+    Console.Error.WriteLine($"vmshunt-perf: {string.Join(' ', faults).TrimEnd('.')}; see vmshunt-perf --help");
     return 1;
 }
 return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

@@ -10,14 +10,14 @@ using VmShunt.Perf.Bench.Counters;
 
 namespace VmShunt.Perf.Bench;
 
-/// <summary>How the suites are run and reported unless the command line says otherwise.</summary>
+/// <summary>The configuration of the suites; the command line can override it.</summary>
 internal static class BenchConfig
 {
-    /// <summary>Where reports go, from the current folder.</summary>
+    /// <summary>The folder of the reports, relative to the current folder.</summary>
     internal const string ArtifactsPath = "artifacts/bench";
 
-    /// <param name="logger">Where BenchmarkDotNet writes what it does.</param>
-    /// <param name="job">The job that is run when the command line names none; null for BenchmarkDotNet's own.</param>
+    /// <param name="logger">Receives the log of BenchmarkDotNet.</param>
+    /// <param name="job">The default job; null for that of BenchmarkDotNet.</param>
     internal static IConfig Create(ILogger logger, Job? job)
     {
         var config = ManualConfig.CreateEmpty()
@@ -34,8 +34,8 @@ internal static class BenchConfig
     }
 
     /// <summary>
-    /// Long enough for ratios, short enough for a whole suite in two minutes on two slow cores. Many short iterations, so
-    /// that one which the scheduler disturbed does not shift the median.
+    /// Precise enough for ratios, and fast enough for a suite in two minutes on two slow cores. Many short iterations, so
+    /// that one the scheduler disturbs does not shift the median.
     /// </summary>
     internal static Job Quick { get; } = Job.Default
         .WithId("Quick")

@@ -10,14 +10,13 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// A read through the ring into the application's own pages against one into a bounce buffer that is then copied. Both
-/// ends on one thread; behind the ring VM-H's own virtio-blk device on a disk in memory (<c>memory:SIZE</c>), so that the
-/// device costs one copy and nothing else.
+/// A read through the ring into the application's pages vs a read into a bounce buffer and a copy. Both ends on one thread;
+/// the device is VM-H's virtio-blk device on a memory disk (<c>memory:SIZE</c>), which costs one copy.
 /// </summary>
 [MemoryDiagnoser]
 public class CopyAgainstZeroCopy
 {
-    // Larger than the caches' share of one reader, so that the data is not warm by accident.
+    // Larger than the caches, so that the data is not cached by accident.
     private const int DiskBytes = 32 << 20, BufferBytes = 32 << 20, MaxBlock = 1 << 20;
     private const ulong BounceAddress = BufferBytes;
 
@@ -30,7 +29,7 @@ public class CopyAgainstZeroCopy
     private SplitDeviceQueue _device;
     private int _next;
 
-    /// <summary>Bytes a request.</summary>
+    /// <summary>Bytes per request.</summary>
     [Params(4 << 10, 64 << 10, 1 << 20)]
     public int BlockBytes { get; set; }
 
@@ -82,14 +81,14 @@ public class CopyAgainstZeroCopy
         if (!_memory.Memory.TryWrite(slot, new VirtioBlkRequestHeader { Type = VirtioBlkRequestType.In, Sector = diskOffset / 512 })
             || !_memory.Memory.TryWrite(slot + RequestShape.StatusOffset, byte.MaxValue))
         {
-            throw new InvalidOperationException("the request's slot is not in guest memory");
+            throw new InvalidOperationException("the request's slot is outside guest memory");
         }
         RequestShape.Describe(_buffers, slot, target, BlockBytes);
         if (!_driver.TryAdd(_buffers, RequestShape.Readable, 0)) throw new InvalidOperationException("the ring is full");
         _driver.Publish();
 
-        if (_device.TryTake(_chain) != PopResult.Taken) throw new InvalidOperationException(_device.Fault ?? "the device finds no chain");
-        if (!_processor.TryProcess(_chain, HostClassDriver.NoSector, out var returned)) throw new InvalidOperationException("the request was stopped");
+        if (_device.TryTake(_chain) != PopResult.Taken) throw new InvalidOperationException(_device.Fault ?? "the device found no chain");
+        if (!_processor.TryProcess(_chain, HostClassDriver.NoSector, out var returned)) throw new InvalidOperationException("the request was cancelled");
         _device.Return(_chain.Handle, returned);
         _device.Publish();
 
@@ -100,7 +99,7 @@ public class CopyAgainstZeroCopy
         }
     }
 
-    /// <summary>Touches every page of the buffers too, before the first is timed.</summary>
+    /// <summary>Also touches every page of the buffers before the first measurement.</summary>
     private void FillDisk()
     {
         new Random(1).NextBytes(_memory.Memory.GetSpan(RingMemory.Data, BufferBytes + MaxBlock));

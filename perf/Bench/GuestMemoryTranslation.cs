@@ -6,8 +6,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// What it costs to turn a guest-physical address that a peer wrote into checked memory, at random addresses: as a window
-/// of 16 bytes (headers, rings, tables) and as an entry in a list for disk I/O (data of 4 KiB).
+/// The cost of translating and checking random guest-physical addresses: to a window of 16 bytes (headers, rings, tables)
+/// and to an I/O vector of 4 KiB (data).
 /// </summary>
 [MemoryDiagnoser]
 public class GuestMemoryTranslation
@@ -26,7 +26,7 @@ public class GuestMemoryTranslation
     public void Setup()
     {
         _file = SharedMemoryFile.Create("vmshunt-bench", (long)RegionBytes * 8);
-        // Eight with holes between them, and two that touch in guest-physical addresses but not in this process's.
+        // Eight regions with holes between them, and two that are adjacent in guest-physical but not in virtual addresses.
         MemoryRegion[] apart = [.. Enumerable.Range(0, 8).Select(i => MemoryRegion.Map(_file, (ulong)i * RegionBytes, RegionBytes, (ulong)i * (RegionBytes + Gap)))];
         MemoryRegion[] touching = [MemoryRegion.Map(_file, RegionBytes * 4, RegionBytes, 0), MemoryRegion.Map(_file, 0, RegionBytes, RegionBytes)];
         _regions = [.. apart, .. touching];
@@ -84,5 +84,5 @@ public class GuestMemoryTranslation
         }
     }
 
-    private static void Refused(ulong address) => throw new InvalidOperationException($"address {address:x} is not translated as it should be");
+    private static void Refused(ulong address) => throw new InvalidOperationException($"address {address:x} is not translated correctly");
 }

@@ -6,8 +6,8 @@ using BenchmarkDotNet.Running;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// A benchmark's median by that of its suite's baseline with the same parameters. BenchmarkDotNet's own ratio is one of
-/// means, which one iteration that the scheduler disturbed can shift by a power of ten.
+/// A benchmark's median divided by that of its suite's baseline with the same parameters. BenchmarkDotNet's ratio uses means,
+/// which one iteration disturbed by the scheduler can shift by a factor of ten.
 /// </summary>
 internal sealed class MedianRatioColumn : IColumn
 {
@@ -15,7 +15,7 @@ internal sealed class MedianRatioColumn : IColumn
 
     public string ColumnName => "Median ratio";
 
-    public string Legend => "Median by the median of the baseline with the same parameters";
+    public string Legend => "Median divided by the median of the baseline with the same parameters (lower is better)";
 
     public bool AlwaysShow => false;
 

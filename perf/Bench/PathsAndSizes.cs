@@ -7,10 +7,10 @@ using VmShunt.Perf.Measure;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// Every road of three real processes at every depth with requests of every size. One operation is one random read; the
-/// guest's console is asked for hundreds or thousands at once.
+/// Every path of three real processes at several queue depths and block sizes. One operation is one random read; one
+/// console command runs thousands of them.
 /// </summary>
-/// <remarks>The requests run in other processes, so allocation is what the guest says of itself, not a diagnoser's.</remarks>
+/// <remarks>The requests run in other processes, so the allocated bytes are the guest's own count.</remarks>
 public class PathsAndSizes
 {
     private const int Requests = 2048;
@@ -19,7 +19,7 @@ public class PathsAndSizes
     private BenchAnswer? _last;
     private long _requests, _exitsBefore;
 
-    /// <summary>The road.</summary>
+    /// <summary>The path.</summary>
     [Params(DiskPath.Trap, DiskPath.Alternate, DiskPath.Shunted, DiskPath.Ring)]
     public string Path { get; set; } = DiskPath.Ring;
 
@@ -27,7 +27,7 @@ public class PathsAndSizes
     [Params(1, 8, 32)]
     public int QueueDepth { get; set; }
 
-    /// <summary>Bytes a request.</summary>
+    /// <summary>Bytes per request.</summary>
     [Params(512, 4 << 10, 64 << 10, 1 << 20)]
     public int BlockBytes { get; set; }
 
@@ -44,8 +44,8 @@ public class PathsAndSizes
     public void Cleanup()
     {
         RequestCounters.Report("Traps", (double)(_machine.Exits - _exitsBefore) / _requests, "VM exits per request, counted by the hypervisor");
-        RequestCounters.Report("Guest B", _last!.AllocatedBytesPerRequest, "Managed bytes per request that the guest allocated, in its own count");
-        RequestCounters.Report("MB/s", _last.MegabytesPerSecond, "Megabytes a second, of the last operations");
+        RequestCounters.Report("Guest B", _last!.AllocatedBytesPerRequest, "Managed bytes per request allocated by the guest, by its own count");
+        RequestCounters.Report("MB/s", _last.MegabytesPerSecond, "Megabytes per second of the last operations");
         _machine.Dispose();
     }
 

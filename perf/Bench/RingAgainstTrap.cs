@@ -7,10 +7,10 @@ using VmShunt.Perf.Measure;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// A random read of 4 KiB in a real guest of three processes: by trap, shunted, and on the ring. One operation is one
-/// request; the guest's console is asked for thousands at once, so that its own round trip does not count.
+/// A random 4 KiB read of a real guest (three processes) on the trap path, shunted, and on the ring. One operation is one
+/// request; one console command runs thousands of them, so that its round trip does not count.
 /// </summary>
-/// <remarks>The requests run in other processes, so allocation is what the guest says of itself, not a diagnoser's.</remarks>
+/// <remarks>The requests run in other processes, so the allocated bytes are the guest's own count.</remarks>
 public class RingAgainstTrap
 {
     private const int TrapRequests = 512, RingRequests = 16384;
@@ -37,9 +37,9 @@ public class RingAgainstTrap
     public void Cleanup()
     {
         RequestCounters.Report("Traps", (double)(_machine.Exits - _exitsBefore) / _requests, "VM exits per request, counted by the hypervisor");
-        RequestCounters.Report("Kicks", _kicks / _requests, "Times per request that the guest had to signal VM-H");
-        RequestCounters.Report("Calls", _calls / _requests, "Times per request that VM-H had to signal the guest");
-        RequestCounters.Report("Guest B", _last!.AllocatedBytesPerRequest, "Managed bytes per request that the guest allocated, in its own count");
+        RequestCounters.Report("Kicks", _kicks / _requests, "Kicks per request: eventfd notifications from the guest to VM-H");
+        RequestCounters.Report("Calls", _calls / _requests, "Calls per request: eventfd notifications from VM-H to the guest");
+        RequestCounters.Report("Guest B", _last!.AllocatedBytesPerRequest, "Managed bytes per request allocated by the guest, by its own count");
         _machine.Dispose();
     }
 

@@ -1,11 +1,12 @@
 using BenchmarkDotNet.Attributes;
+using VmShunt.BlockDriver.Virtio;
 using VmShunt.Perf.Bench.Ends;
 
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// What a descriptor chain of a read (header, data, status) costs in the ring's code alone, both ends on one thread:
-/// driver add and publish, device take, return and publish, driver reap. The mean is that of one chain.
+/// The cost of one descriptor chain of a read (header, data, status) in the virtqueue code, both ends on one thread: driver
+/// add and publish, device pop, return and publish, driver reap.
 /// </summary>
 [MemoryDiagnoser]
 public class RingOperations
@@ -15,15 +16,15 @@ public class RingOperations
     private RingMemory _memory = null!;
     private ChainLoop _loop = null!;
 
-    /// <summary>The ring's layout.</summary>
-    [Params(VirtqueueFormat.Split, VirtqueueFormat.Packed)]
-    public VirtqueueFormat Layout { get; set; }
+    /// <summary>The layout of the virtqueue.</summary>
+    [Params(RingLayout.Split, RingLayout.Packed)]
+    public RingLayout Layout { get; set; }
 
-    /// <summary>Whether the three buffers stand in an indirect table.</summary>
+    /// <summary>Whether the three buffers are in an indirect table.</summary>
     [Params(false, true)]
     public bool Indirect { get; set; }
 
-    /// <summary>Chains published at once.</summary>
+    /// <summary>Chains per publish.</summary>
     [Params(1, 8, 32)]
     public int Batch { get; set; }
 

@@ -6,8 +6,8 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// One request to the other end of a ring and back, both ends spinning, beside one cache line thrown to and fro: the
-/// ratio is what the ring costs in units of what this machine can do at all. Between threads and between processes.
+/// The round trip of one request on a virtqueue with both ends spinning, vs that of one cache line. The ratio is the cost of
+/// the ring in units of the minimum on this machine. Between threads and between processes.
 /// </summary>
 [MemoryDiagnoser]
 public class RingRoundTrip
@@ -24,11 +24,11 @@ public class RingRoundTrip
     public PeerPlace Peer { get; set; }
 
     [GlobalSetup(Target = nameof(CacheLinePingPong))]
-    public void ThrowLine()
+    public void StartCacheLine()
     {
         _memory = RingMemory.Create(dataBytes: 4096);
         _peer = Ends.Peer.Start(Peer, PeerWork.CacheLine, _memory);
-        _line = new CacheLine(_memory.Ball, _peer.Gone);
+        _line = new CacheLine(_memory.SharedLine, _peer.Exited);
         Tiering.Settle(CacheLinePingPong);
     }
 
@@ -36,7 +36,7 @@ public class RingRoundTrip
     public void StartSplitRing()
     {
         _memory = RingMemory.Create(dataBytes: 4096);
-        // The driver first: it clears the ring.
+        // The driver first, because it clears the ring.
         Start(_memory.SplitDriver(indirect: true, eventIndex: true), PeerWork.SplitRing);
         Tiering.Settle(SplitRing);
     }
@@ -72,6 +72,6 @@ public class RingRoundTrip
     private void Start<TQueue>(TQueue queue, PeerWork device) where TQueue : struct, IDriverQueue
     {
         _peer = Ends.Peer.Start(Peer, device, _memory);
-        _driver = new DriverEnd<TQueue>(queue, bell: null, WaitPolicy.Busy, _peer.Gone);
+        _driver = new DriverEnd<TQueue>(queue, events: null, WaitPolicy.Busy, _peer.Exited);
     }
 }

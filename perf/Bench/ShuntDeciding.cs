@@ -9,8 +9,8 @@ using VmShunt.Ring.VirtioBlk;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// What it costs a request that a shunt decides about it: a class driver over a bottom that ends requests at once, first with
-/// no shunt between them, then with each way to know the mode and each policy. One operation is one flush.
+/// The cost of the shunt's decision per request: a class driver over a port driver that completes requests inline, without a
+/// shunt, then with each mode source and each policy. One operation is one flush.
 /// </summary>
 [MemoryDiagnoser]
 public class ShuntDeciding
@@ -19,14 +19,14 @@ public class ShuntDeciding
 
     private DiskClassDriver _disk = null!;
 
-    /// <summary>The shunt: how it knows the mode, and its policy; or none.</summary>
+    /// <summary>The shunt's mode source and policy, or none.</summary>
     [Params("none", "told all", "arrives all", "looks all", "tries all", "commanded all", "told importance", "told frequency", "told effort")]
     public string Shunt { get; set; } = "none";
 
     [GlobalSetup]
     public void Setup()
     {
-        var (em, en) = (new AtOnce(), new AtOnce());
+        var (em, en) = (new InlineDriver(), new InlineDriver());
         var told = new ShuntSwitch();
         told.Divert();
         _disk = new DiskClassDriver(Shunt switch
@@ -51,9 +51,9 @@ public class ShuntDeciding
     [Benchmark(OperationsPerInvoke = Requests)]
     public void Flush()
     {
-        // Each has ended when it comes back, so the loop never waits.
+        // Each request completes inline, so the loop never waits.
         Task loop = FlushAllAsync();
-        if (!loop.IsCompletedSuccessfully) throw new InvalidOperationException("a request did not end at once", loop.Exception);
+        if (!loop.IsCompletedSuccessfully) throw new InvalidOperationException("a request did not complete inline", loop.Exception);
     }
 
     private async Task FlushAllAsync()
@@ -61,7 +61,7 @@ public class ShuntDeciding
         for (var i = 0; i < Requests; i++) await _disk.FlushAsync();
     }
 
-    private sealed class AtOnce : IEnlightenedEntry
+    private sealed class InlineDriver : IEnlightenedEntry
     {
         public DiskGeometry Geometry { get; } = new(1 << 20, 1 << 20, "", IsReadOnly: false);
 

@@ -4,27 +4,27 @@ using BenchmarkDotNet.Running;
 
 namespace VmShunt.Perf.Bench;
 
-/// <summary>What the user asked of <c>bench</c>.</summary>
-/// <param name="Filter">What <see cref="Suites.Find"/> takes; null for all.</param>
-/// <param name="List">Only say what would run.</param>
-/// <param name="Full">BenchmarkDotNet's own job instead of the quick one.</param>
+/// <summary>The options of <c>bench</c>.</summary>
+/// <param name="Filter">The filter for <see cref="Suites.Find"/>; null for all.</param>
+/// <param name="List">List the benchmarks and run none.</param>
+/// <param name="Full">Use the default job of BenchmarkDotNet instead of the quick one.</param>
 /// <param name="Options">Further BenchmarkDotNet options, such as <c>--job short</c>.</param>
 internal sealed record BenchOptions(string? Filter, bool List, bool Full, IReadOnlyList<string> Options);
 
 /// <summary>Runs suites in this process.</summary>
 /// <remarks>
-/// BenchmarkDotNet's other way generates a project for each run and restores and builds it, which needs the package feed,
-/// cannot see this program's internal types, and would put half a minute before each suite.
+/// BenchmarkDotNet's default toolchain generates, restores and builds a project for each run: it needs the package feed,
+/// cannot see internal types, and takes half a minute per suite.
 /// </remarks>
 internal sealed class SuiteRunner(TextWriter output, TextWriter errors, ILogger log)
 {
-    /// <returns>The exit code: 0 when every benchmark that was asked for gave a result.</returns>
+    /// <returns>The exit code: 0 when every selected benchmark has a result.</returns>
     internal int Run(BenchOptions options)
     {
         var found = Suites.Find(options.Filter);
         if (found.Count == 0)
         {
-            errors.WriteLine($"No benchmark is called '{options.Filter}'. There are:");
+            errors.WriteLine($"No benchmark matches '{options.Filter}'. Available:");
             List(Suites.Find(null), errors);
             return 1;
         }

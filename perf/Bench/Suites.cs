@@ -3,10 +3,10 @@ using BenchmarkDotNet.Attributes;
 
 namespace VmShunt.Perf.Bench;
 
-/// <summary>The BenchmarkDotNet suites of this assembly: one a class, its public methods the benchmarks.</summary>
+/// <summary>The BenchmarkDotNet suites of this assembly: a suite is a class, its benchmarks are methods.</summary>
 internal static class Suites
 {
-    /// <summary>All of them, by name.</summary>
+    /// <summary>All suites by name.</summary>
     internal static IReadOnlyList<Type> All { get; } =
     [
         .. Assembly.GetExecutingAssembly().GetTypes().Where(static type => Benchmarks(type).Any()).OrderBy(static type => type.Name, StringComparer.Ordinal),
@@ -18,10 +18,10 @@ internal static class Suites
         .Select(static method => method.Name);
 
     /// <summary>
-    /// The benchmarks that a filter means. Without a wildcard it is a part of the name of a suite or a benchmark; with one
-    /// (* or ?) it is a pattern of the whole <c>Suite.Benchmark</c>. Letters count the same in either case.
+    /// The benchmarks that match a filter, ignoring case. Without a wildcard (* or ?) the filter is a part of
+    /// <c>Suite.Benchmark</c>; with one it is a pattern for the whole.
     /// </summary>
-    /// <returns>The suites and their benchmarks; nothing when the filter means none.</returns>
+    /// <returns>The matching suites and benchmarks; empty if there are none.</returns>
     internal static IReadOnlyList<(Type Suite, string Benchmark)> Find(string? filter)
     {
         var all = All.SelectMany(static suite => Benchmarks(suite).Select(benchmark => (suite, benchmark)));

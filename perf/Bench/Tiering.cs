@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// The JIT compiles a hot method anew once nothing else has been compiled for 100 ms. A pilot that still meets the first
-/// version asks for too few operations an iteration, so a suite runs its code for a moment beforehand.
+/// Waits for tiered compilation: the JIT recompiles a hot method after 100 ms without other compilations. A pilot stage with
+/// unoptimised code would choose too few operations per iteration, so a suite runs its code for 200 ms first.
 /// </summary>
 internal static class Tiering
 {

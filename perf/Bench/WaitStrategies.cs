@@ -8,9 +8,8 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Perf.Bench;
 
 /// <summary>
-/// What each way of waiting makes of a round trip between two threads: both ends wait by the same policy and may wake
-/// each other by eventfd. Once with requests at once after each other, once after a pause that is longer than the
-/// adaptive waiter spins, so that the device sleeps.
+/// The round trip between two threads with each wait strategy. Both ends use the same strategy and wake each other by
+/// eventfd. Once back to back, once after a pause that is longer than the adaptive strategy spins, so that the device sleeps.
 /// </summary>
 [MemoryDiagnoser]
 public class WaitStrategies
@@ -18,27 +17,27 @@ public class WaitStrategies
     private const int RoundTrips = 256, Pauses = 64;
 
     private RingMemory _memory = null!;
-    private Bell _bell = null!;
+    private QueueEvents _events = null!;
     private Peer _peer = null!;
     private DriverEnd _driver = null!;
     private long _requests, _kicksBefore, _sleepsBefore;
 
-    /// <summary>How both ends wait.</summary>
+    /// <summary>The wait strategy of both ends.</summary>
     [Params(WaitPolicy.Busy, WaitPolicy.Adaptive, WaitPolicy.Never)]
     public WaitPolicy Policy { get; set; }
 
-    /// <summary>Twice what the adaptive waiter spins.</summary>
+    /// <summary>Twice the spin time of the adaptive strategy.</summary>
     internal static TimeSpan Pause => SpinBudget.DefaultSpin * 2;
 
     [GlobalSetup]
     public void Setup()
     {
         _memory = RingMemory.Create(dataBytes: 4096);
-        _bell = new Bell();
+        _events = new QueueEvents();
         var queue = _memory.SplitDriver(indirect: true, eventIndex: true);
         var device = _memory.SplitDevice(indirect: true, eventIndex: true);
-        _peer = new ThreadPeer(stopping => EchoEnd.Serve(device, _bell, Policy, stopping), _bell.Kick.Signal);
-        _driver = new DriverEnd<SplitDriverQueue>(queue, _bell, Policy, _peer.Gone);
+        _peer = new ThreadPeer(stopping => EchoEnd.Serve(device, _events, Policy, stopping), _events.Kick.Signal);
+        _driver = new DriverEnd<SplitDriverQueue>(queue, _events, Policy, _peer.Exited);
         Tiering.Settle(AtOnce);
         (_requests, _kicksBefore, _sleepsBefore) = (0, _driver.Kicks, _driver.Sleeps);
     }
@@ -46,11 +45,11 @@ public class WaitStrategies
     [GlobalCleanup]
     public void Cleanup()
     {
-        RequestCounters.Report("Kicks", (double)(_driver.Kicks - _kicksBefore) / _requests, "Times per request that the driver had to signal the device");
-        RequestCounters.Report("Sleeps", (double)(_driver.Sleeps - _sleepsBefore) / _requests, "Times per request that the driver slept until its completion");
+        RequestCounters.Report("Kicks", (double)(_driver.Kicks - _kicksBefore) / _requests, "Kicks per request: eventfd notifications from the driver to the device");
+        RequestCounters.Report("Sleeps", (double)(_driver.Sleeps - _sleepsBefore) / _requests, "Sleeps per request: how often the driver blocked before its completion");
         _peer.Dispose();
         _driver.Dispose();
-        _bell.Dispose();
+        _events.Dispose();
         _memory.Dispose();
     }
 
@@ -61,7 +60,7 @@ public class WaitStrategies
         _requests += RoundTrips;
     }
 
-    /// <summary>The mean contains the pause: 200 µs.</summary>
+    /// <summary>The mean includes the pause of 200 µs.</summary>
     [Benchmark(OperationsPerInvoke = Pauses)]
     public void AfterPause()
     {

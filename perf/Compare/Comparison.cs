@@ -3,23 +3,23 @@ using Spectre.Console;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Output;
 using VmShunt.Perf.Compare.Rows;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare;
 
-/// <summary>Runs the table, tells it, and leaves no process and no file behind, whatever happens.</summary>
+/// <summary>Measures the table and prints it. Leaves no process and no temporary file, even after a failure.</summary>
 internal sealed class Comparison(CompareOptions options, IAnsiConsole console, IAnsiConsole errors, CancellationToken cancel)
 {
-    private readonly Narrator _narrator = new(console);
+    private readonly ProgressLog _log = new(console);
 
-    /// <returns>The exit code: 0 when everything was measured, whether or not every target was reached.</returns>
+    /// <returns>The exit code: 0 when every row was measured, even if a target is not met.</returns>
     internal async Task<int> RunAsync()
     {
         try
         {
-            var result = options.Drawn is { } drawn ? CompareResult.Read(drawn) : await MeasureAsync();
+            var result = options.Rendered is { } rendered ? CompareResult.Read(rendered) : await MeasureAsync();
             console.WriteLine();
             VerdictTable.Write(console, result);
             Save(options.JsonFile, result.ToJson() + "\n");
@@ -29,7 +29,7 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            errors.MarkupLine("[yellow]Stopped; nothing is left behind.[/]");
+            errors.MarkupLine("[yellow]Stopped. No process and no temporary file is left.[/]");
             return 1;
         }
         catch (Exception e) when (e is LaunchException or InputsDifferException or IOException or UnauthorizedAccessException or InvalidOperationException)
@@ -44,27 +44,27 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
         var date = DateTime.UtcNow;
         var start = Stopwatch.GetTimestamp();
         var programs = InstalledPrograms.Versions();
-        foreach (var (program, version) in programs) _narrator.Say(version == InstalledPrograms.Missing ? $"{program}: not installed, its rows are left out" : $"{program}: {version}");
-        using var session = new CompareSession(options, _narrator, cancel);
+        foreach (var (program, version) in programs) _log.Line(version == InstalledPrograms.Missing ? $"{program}: not installed; its comparisons are left out" : $"{program}: {version}");
+        using var session = new CompareSession(options, _log, cancel);
         var rows = new List<RowResult>();
         foreach (var row in TableRows.Find(options.Rows))
         {
-            _narrator.Chapter(row.Title);
+            _log.Section(row.Title);
             var result = await row.RunAsync(session);
             rows.Add(result);
-            Tell(result);
+            Print(result);
         }
         return new CompareResult(
-            date, Command(), Commit.Current(), Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 1), MachineDescription.Read(), programs, rows);
+            date, Command(), GitCommit.Current(), Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 1), MachineDescription.Read(), programs, rows);
     }
 
-    private void Tell(RowResult row)
+    private void Print(RowResult row)
     {
-        if (row.Calibration.Count > 0) _narrator.Say(string.Join(", ", row.Calibration.Select(static one => $"{one.Name} {one.Nanoseconds.Median:N0} ns")));
-        foreach (var measurement in row.Measurements) _narrator.Say(MeasurementLine.Of(measurement));
+        if (row.Calibration.Count > 0) _log.Line(string.Join(", ", row.Calibration.Select(static one => $"{one.Name} {one.Nanoseconds.Median:N0} ns")));
+        foreach (var measurement in row.Measurements) _log.Line(MeasurementLine.Of(measurement));
         foreach (var verdict in row.Verdicts)
-            _narrator.Say($"{verdict.Work} against {verdict.Against}: {verdict.ValueText} [{verdict.SpreadText}]{(verdict.Target is { } target ? $", {target.Text}: {VerdictTable.Word(verdict)}" : "")}");
-        foreach (var note in Disturbance.Of(row)) _narrator.Say(note);
+            _log.Line($"{verdict.Work} vs {verdict.Against}: {verdict.ValueText} [{verdict.SpreadText}]{(verdict.Target is { } target ? $", target {target.Text}: {VerdictTable.Word(verdict)}" : "")}{(verdict.Direction is { } direction ? $" ({direction.ToString().ToLowerInvariant()} is better)" : "")}");
+        foreach (var note in Disturbance.Of(row)) _log.Line(note);
     }
 
     private string Command() => string.Join(' ', new[]
@@ -78,6 +78,6 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
     {
         if (path is null) return;
         File.WriteAllText(path, text);
-        _narrator.Say($"written: {path}");
+        _log.Line($"wrote {path}");
     }
 }

@@ -5,8 +5,8 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Perf.Launch;
 
 /// <summary>
-/// The launcher's own look at an exported ELF64 core (System V ABI, "Program Header"): what the guest says about its
-/// dump is not taken on trust.
+/// Reads an exported ELF64 core (System V ABI, "Program Header") independently of the guest, so that the guest's statement
+/// about its dump is checked.
 /// </summary>
 internal static class CoreFile
 {
@@ -14,8 +14,8 @@ internal static class CoreFile
     private const uint PT_LOAD = 1;
     private const ushort ET_CORE = 4;
 
-    /// <summary>The SHA-256 of the RAM in a core, in order of addresses, without the crash reserve, in lower-case hex.</summary>
-    /// <exception cref="LaunchException">The file is no core.</exception>
+    /// <summary>The SHA-256 of the RAM in a core in address order, without the crash reserve, in lower-case hex.</summary>
+    /// <exception cref="LaunchException">The file is not a core.</exception>
     internal static string HashMemory(string path)
     {
         using FileStream file = File.OpenRead(path);
@@ -28,7 +28,7 @@ internal static class CoreFile
             for (var left = bytes; left > 0;)
             {
                 var n = file.Read(buffer, 0, (int)Math.Min(left, buffer.Length));
-                if (n == 0) throw new LaunchException($"{path} ends within the memory at 0x{address:x}");
+                if (n == 0) throw new LaunchException($"{path} is truncated within the memory at 0x{address:x}");
                 hash.AppendData(buffer, 0, n);
                 left -= n;
             }
@@ -42,11 +42,11 @@ internal static class CoreFile
         if (file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false) < HeaderBytes || !header.AsSpan(0, 6).SequenceEqual("\u007fELF\u0002\u0001"u8)
             || BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(16)) != ET_CORE)
         {
-            throw new LaunchException($"{path} is no little-endian ELF64 core");
+            throw new LaunchException($"{path} is not a little-endian ELF64 core");
         }
         int count = BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(56));
         if (count > MaxSegments || BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(54)) != ProgramHeaderBytes)
-            throw new LaunchException($"{path} has program headers that no core has");
+            throw new LaunchException($"{path} has invalid program headers");
         file.Position = BinaryPrimitives.ReadInt64LittleEndian(header.AsSpan(32));
         var segments = new List<(ulong, long, long)>();
         var entry = new byte[ProgramHeaderBytes];

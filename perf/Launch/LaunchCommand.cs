@@ -1,21 +1,22 @@
 using System.CommandLine;
+using VmShunt.Perf.Launch.Model;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Perf.Launch;
 
-/// <summary>The options of <c>launch</c>.</summary>
+/// <summary>The command <c>launch</c>.</summary>
 internal static class LaunchCommand
 {
-    /// <summary>Adds the options and the action to a command; the root and <c>launch</c> are the same.</summary>
+    /// <summary>Adds the options and the action to a command: the root command and <c>launch</c> do the same.</summary>
     internal static void AddTo(Command command)
     {
-        var disk = new Option<string?>("--disk") { Description = "A raw disk image or block device. Never written unless --allow-writes is given. Default: a disk made for this launch." };
-        var allowWrites = new Option<bool>("--allow-writes") { Description = "Lets the run write to --disk: its data partition (or all of it, when it has no partitions) and its dump partition lose their content." };
-        var quick = new Option<bool>("--quick") { Description = "Fewer depths and one round of measurements." };
-        var json = new Option<string?>("--json") { Description = "Write the results to this file." };
-        var report = new Option<string?>("--report") { Description = "Write an HTML report to this file." };
-        var dump = new Option<string?>("--dump") { Description = "Keep the exported core of the crash in this file." };
-        var memory = new Option<string>("--memory") { Description = "The guest's memory, such as 64M.", DefaultValueFactory = _ => "64M" };
+        var disk = new Option<string?>("--disk") { Description = "A raw disk image or block device. It is only read unless --allow-writes is given. Default: a temporary disk made for this launch." };
+        var allowWrites = new Option<bool>("--allow-writes") { Description = "Allow writes to --disk. Overwrites its data partition (or the whole disk if it has no partitions) and its dump partition." };
+        var quick = new Option<bool>("--quick") { Description = "Fewer queue depths and one round of measurements instead of three." };
+        var json = new Option<string?>("--json") { Description = "Write the results to this file as JSON." };
+        var report = new Option<string?>("--report") { Description = "Write an HTML report with charts to this file." };
+        var dump = new Option<string?>("--dump") { Description = "Keep the core dump of the crash (ELF64) in this file." };
+        var memory = new Option<string>("--memory") { Description = "The memory of the guest, such as 64M.", DefaultValueFactory = _ => "64M" };
         memory.Validators.Add(result =>
         {
             if (result.GetValueOrDefault<string>() is { } text && !IsMemory(text, out var wrong))
@@ -37,7 +38,7 @@ internal static class LaunchCommand
             };
             using var stop = new StopSignals();
             var launcher = new Launcher(
-                options, ConsoleOf.Output(), ConsoleOf.Errors(),
+                options, Consoles.Output(), Consoles.Errors(),
                 static socket => new HypervisorTrapCounter(socket), stop.Token);
             var code = await launcher.RunAsync();
             return stop.ExitCode ?? code;
@@ -47,9 +48,9 @@ internal static class LaunchCommand
     private static bool IsMemory(string text, out string wrong)
     {
         var machine = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        wrong = $"this machine has {MemorySize.Format(machine)}, ask for less";
+        wrong = $"this machine has {MemorySize.Format(machine)}; ask for less";
         if (ByteSize.TryParse(text, out var bytes) && bytes > machine) return false;
-        wrong = "give at least 16M in whole pages, such as 64M";
+        wrong = "give at least 16M, a multiple of 4096 bytes, such as 64M";
         return bytes >= 16 << 20 && bytes % 4096 == 0;
     }
 }

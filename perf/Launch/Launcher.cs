@@ -1,26 +1,26 @@
 using Spectre.Console;
-using VmShunt.Perf.Report;
+using VmShunt.Perf.Launch.Model;
 
 namespace VmShunt.Perf.Launch;
 
-/// <summary>Runs the story, reports it, and leaves no process and no file behind, whatever happens.</summary>
+/// <summary>Runs a launch and prints its result. Leaves no process and no temporary file, even after a failure.</summary>
 internal sealed class Launcher(
     LaunchOptions options, IAnsiConsole console, IAnsiConsole errors, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel)
 {
-    private readonly Narrator _narrator = new(console);
+    private readonly ProgressLog _log = new(console);
 
-    /// <returns>The exit code: 0 when the whole story came true.</returns>
+    /// <returns>The exit code: 0 when every step succeeded.</returns>
     internal async Task<int> RunAsync()
     {
         try
         {
             using var folder = new WorkFolder();
-            Output.Write(await TellAsync(folder), options, _narrator);
+            LaunchOutput.Write(await RunAsync(folder), options, _log);
             return 0;
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            errors.MarkupLine("[yellow]Stopped; nothing is left behind.[/]");
+            errors.MarkupLine("[yellow]Stopped. No process and no temporary file is left.[/]");
             return 1;
         }
         catch (Exception e) when (e is LaunchException or IOException or UnauthorizedAccessException)
@@ -30,28 +30,28 @@ internal sealed class Launcher(
         }
     }
 
-    private async Task<LaunchResult> TellAsync(WorkFolder folder)
+    private async Task<LaunchResult> RunAsync(WorkFolder folder)
     {
         await using ThreeProcesses processes = ThreeProcesses.Prepare(options, folder, connectTrapCounter, cancel);
         try
         {
-            return await new Story(options, processes, _narrator, folder, cancel).TellAsync();
+            return await new LaunchStory(options, processes, _log, folder, cancel).RunAsync();
         }
         catch (Exception e) when (e is LaunchException or IOException)
         {
-            IReadOnlyList<ChildProcess> ended = await processes.FindEndedAsync();
-            // Ctrl-C on a terminal reaches the children too; their end may be the first news of it.
+            IReadOnlyList<ChildProcess> exited = await processes.FindExitedAsync();
+            // Ctrl-C on a terminal reaches the child processes too; their exits may be noticed before the signal.
             cancel.ThrowIfCancellationRequested();
-            ShowLastLines(ended, processes);
+            ShowLastLines(exited, processes);
             throw;
         }
     }
 
-    private void ShowLastLines(IReadOnlyList<ChildProcess> ended, ThreeProcesses processes)
+    private void ShowLastLines(IReadOnlyList<ChildProcess> exited, ThreeProcesses processes)
     {
-        foreach (ChildProcess child in ended)
-            Show(child, $"{child.Name} (process {child.Id}) ended with exit code {child.ExitCode}{SignalOf(child.ExitCode)}");
-        if (ended.Count == 0 && processes.Newest is { } newest) Show(newest, $"{newest.Name} (process {newest.Id}) still runs");
+        foreach (ChildProcess child in exited)
+            Show(child, $"{child.Name} (process {child.Id}) exited with code {child.ExitCode}{SignalOf(child.ExitCode)}");
+        if (exited.Count == 0 && processes.Newest is { } newest) Show(newest, $"{newest.Name} (process {newest.Id}) is still running");
     }
 
     private void Show(ChildProcess child, string what)

@@ -10,7 +10,7 @@ using BenchmarkDotNet.Validators;
 
 namespace VmShunt.Perf.Bench.Counters;
 
-/// <summary>Makes columns of what benchmarks report to <see cref="RequestCounters"/>.</summary>
+/// <summary>Adds a column for each counter that benchmarks report to <see cref="RequestCounters"/>.</summary>
 internal sealed class CountersDiagnoser : IDiagnoser
 {
     public IEnumerable<string> Ids => [nameof(CountersDiagnoser)];
@@ -23,7 +23,7 @@ internal sealed class CountersDiagnoser : IDiagnoser
 
     public void Handle(HostSignal signal, DiagnoserActionParameters parameters)
     {
-        // A benchmark that failed half-way leaves nothing to the next one.
+        // Drops the counters of a benchmark that failed.
         if (signal == HostSignal.BeforeAnythingElse) _ = RequestCounters.Take();
     }
 
@@ -32,7 +32,7 @@ internal sealed class CountersDiagnoser : IDiagnoser
 
     public void DisplayResults(ILogger logger)
     {
-        // The columns say it.
+        // The columns show it.
     }
 
     public IEnumerable<ValidationError> Validate(ValidationParameters validationParameters) => [];

@@ -8,8 +8,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Perf.Bench.Ends;
 
 /// <summary>
-/// VM-H, the hypervisor and VM-C as three processes on a disk made for them, as <c>launch</c> starts them; VM-C reads its
-/// data partition when it is told to.
+/// VM-H, the hypervisor and VM-C as three processes on a temporary disk, as <c>launch</c> starts them. VM-C reads its data
+/// partition on request.
 /// </summary>
 internal sealed class BenchMachine : IDisposable
 {
@@ -41,22 +41,22 @@ internal sealed class BenchMachine : IDisposable
     /// <summary>VM exits since the start.</summary>
     internal long Exits => _processes.Traps!.Exits();
 
-    /// <summary>Starts one that is in the mode in which a path exists.</summary>
+    /// <summary>Starts a machine in the mode in which the path exists.</summary>
     internal static BenchMachine Start(string path) =>
-        s_exiting.IsRaised ? throw new OperationCanceledException("the program is ending") : new BenchMachine(path);
+        s_exiting.IsRaised ? throw new OperationCanceledException("the program is exiting") : new BenchMachine(path);
 
-    /// <summary>Has the guest read blocks at random.</summary>
+    /// <summary>Lets the guest read random blocks.</summary>
     /// <param name="path">One of <see cref="DiskPath"/>.</param>
-    /// <param name="queueDepth">How many are in flight.</param>
-    /// <param name="requests">How many in all.</param>
-    /// <param name="blockBytes">How large each is.</param>
+    /// <param name="queueDepth">Requests in flight.</param>
+    /// <param name="requests">The total number of requests.</param>
+    /// <param name="blockBytes">Bytes per request.</param>
     internal BenchAnswer Read(string path, int queueDepth, int requests, int blockBytes = 4096)
     {
         var answer = Wait(_processes.AskAsync(
             string.Create(CultureInfo.InvariantCulture,
                 $"bench --stack {DiskPath.Stack(path)} --operation randread --block-size {blockBytes} --depth {queueDepth} --requests {requests} --first-sector {_range.First} --sectors {_range.Count}"),
             GuestAnswersJson.Default.BenchAnswer));
-        if (answer.Requests != requests) throw new LaunchException($"of {requests} requests {answer.Requests} came back");
+        if (answer.Requests != requests) throw new LaunchException($"{answer.Requests} of {requests} requests completed");
         return answer;
     }
 
@@ -68,7 +68,7 @@ internal sealed class BenchMachine : IDisposable
         _folder.Dispose();
     }
 
-    // Ctrl-C in the middle of a suite: no process and no disk stays behind, and the next benchmark starts none.
+    // Ctrl-C during a suite: leaves no process and no disk, and lets the next benchmark start none.
     private void DisposeAtExit(object? sender, EventArgs e)
     {
         s_exiting.Raise();

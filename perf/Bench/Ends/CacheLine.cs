@@ -4,15 +4,15 @@ using VmShunt.Ring.Notification;
 namespace VmShunt.Perf.Bench.Ends;
 
 /// <summary>
-/// One cache line thrown to and fro: the least that any exchange between two cores can cost, and so the yardstick of
-/// this machine at this moment. Odd is the thrower's word, even the answer. The waiting is the rings' own.
+/// Ping-pong of one cache line: the minimum cost of any exchange between two cores, and so the calibration of the machine.
+/// The sender writes odd numbers, the receiver answers with even ones. Waits as the rings do.
 /// </summary>
-internal sealed class CacheLine(MemoryWindow line, SharedFlag peerGone)
+internal sealed class CacheLine(MemoryWindow line, SharedFlag peerExited)
 {
     private SpinBudget _spin = NewBudget(mayMove: false);
     private ushort _word;
 
-    /// <summary>Throws it and waits until it is back.</summary>
+    /// <summary>Sends one number and waits for the answer.</summary>
     internal void RoundTrip()
     {
         line.WriteUInt16Release(0, (ushort)(_word + 1));
@@ -20,12 +20,12 @@ internal sealed class CacheLine(MemoryWindow line, SharedFlag peerGone)
         _spin.Refill();
         while (line.ReadUInt16Acquire(0) != _word)
         {
-            if (peerGone.IsRaised) throw new InvalidOperationException("the other end of the cache line is gone");
+            if (peerExited.IsRaised) throw new InvalidOperationException("the other end of the cache line exited");
             _spin.TrySpin();
         }
     }
 
-    /// <summary>Throws every odd word back until the flag is raised.</summary>
+    /// <summary>Answers every odd number until the flag is raised.</summary>
     internal static void Return(MemoryWindow line, SharedFlag stopping)
     {
         var spin = NewBudget(mayMove: true);

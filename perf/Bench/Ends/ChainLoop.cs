@@ -1,24 +1,25 @@
+using VmShunt.BlockDriver.Virtio;
 using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Perf.Bench.Ends;
 
-/// <summary>Both ends of a ring on one thread, for the cost of the ring's code without any waiting.</summary>
+/// <summary>Both ends of a virtqueue on one thread: the cost of the code without any wait.</summary>
 internal abstract class ChainLoop
 {
-    internal static ChainLoop Create(VirtqueueFormat layout, RingMemory memory, bool indirect, int batch) => layout switch
+    internal static ChainLoop Create(RingLayout layout, RingMemory memory, bool indirect, int batch) => layout switch
     {
-        VirtqueueFormat.Split => new ChainLoop<SplitDriverQueue, SplitDeviceQueue>(
+        RingLayout.Split => new ChainLoop<SplitDriverQueue, SplitDeviceQueue>(
             memory.SplitDriver(indirect, eventIndex: true), memory.SplitDevice(indirect, eventIndex: true), batch),
-        VirtqueueFormat.Packed => new ChainLoop<PackedDriverQueue, PackedDeviceQueue>(
+        RingLayout.Packed => new ChainLoop<PackedDriverQueue, PackedDeviceQueue>(
             memory.PackedDriver(indirect, eventIndex: true), memory.PackedDevice(indirect, eventIndex: true), batch),
-        _ => throw new ArgumentOutOfRangeException(nameof(layout), layout, "no such layout"),
+        _ => throw new ArgumentOutOfRangeException(nameof(layout), layout, "unknown layout"),
     };
 
-    /// <summary>Takes chains to the device and back, a batch after another.</summary>
+    /// <summary>Passes chains to the device and back, batch by batch.</summary>
     internal abstract void Run(int chains);
 }
 
-/// <summary>Generic over the ends, so that it is compiled whole for each layout, as the product's own loops are.</summary>
+/// <summary>Generic over the queue types, so that the JIT compiles it for each layout, as it does the loops of VM-C and VM-H.</summary>
 internal sealed class ChainLoop<TDriver, TDevice>(TDriver driver, TDevice device, int batch) : ChainLoop
     where TDriver : struct, IDriverQueue
     where TDevice : struct, IDeviceQueue
@@ -37,12 +38,12 @@ internal sealed class ChainLoop<TDriver, TDevice>(TDriver driver, TDevice device
             _driver.Publish();
             for (var i = 0; i < batch; i++)
             {
-                if (_device.TryTake(_chain) != PopResult.Taken || _chain.Count != RequestShape.Buffers) Fail(_device.Fault ?? "the device finds no chain");
+                if (_device.TryTake(_chain) != PopResult.Taken || _chain.Count != RequestShape.Buffers) Fail(_device.Fault ?? "the device found no chain");
                 _device.Return(_chain.Handle, 1);
             }
             _device.Publish();
             for (var i = 0; i < batch; i++)
-                if (_driver.TryTakeUsed(out _, out _) != PopResult.Taken) Fail(_driver.Fault ?? "the driver finds no completion");
+                if (_driver.TryTakeUsed(out _, out _) != PopResult.Taken) Fail(_driver.Fault ?? "the driver found no completion");
         }
     }
 

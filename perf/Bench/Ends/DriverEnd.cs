@@ -5,14 +5,14 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Perf.Bench.Ends;
 
-/// <summary>The driver's end of a ring, whatever its layout, with one request in flight.</summary>
+/// <summary>The driver's end of a virtqueue of any layout, with one request in flight.</summary>
 internal abstract class DriverEnd : IDisposable
 {
     internal long Kicks { get; private protected set; }
 
     internal long Sleeps { get; private protected set; }
 
-    /// <summary>Sends a request and waits until it is back, again and again.</summary>
+    /// <summary>Sends requests one by one and waits for each completion.</summary>
     internal abstract void RoundTrips(int count);
 
     public abstract void Dispose();
@@ -22,22 +22,22 @@ internal abstract class DriverEnd : IDisposable
 internal sealed class DriverEnd<TQueue> : DriverEnd where TQueue : struct, IDriverQueue
 {
     private readonly QueueBuffer[] _buffers = RequestShape.Read(RingMemory.Slot(0), RingMemory.Data, 4096);
-    private readonly Bell? _bell;
+    private readonly QueueEvents? _events;
     private readonly WaitSet? _sleep;
-    private readonly SharedFlag _peerGone;
+    private readonly SharedFlag _peerExited;
     private TQueue _queue;
     private SpinBudget _spin;
 
-    /// <param name="queue">The ring, clean.</param>
-    /// <param name="bell">What wakes either end; null when neither ever sleeps.</param>
+    /// <param name="queue">A new virtqueue.</param>
+    /// <param name="events">The eventfds; null if neither end sleeps.</param>
     /// <param name="policy">How the driver waits.</param>
-    /// <param name="peerGone">Raised when there is nobody left to wait for.</param>
-    internal DriverEnd(TQueue queue, Bell? bell, WaitPolicy policy, SharedFlag peerGone)
+    /// <param name="peerExited">Raised when the other end has exited.</param>
+    internal DriverEnd(TQueue queue, QueueEvents? events, WaitPolicy policy, SharedFlag peerExited)
     {
         _queue = queue;
-        _bell = bell;
-        _sleep = bell is null ? null : new WaitSet(bell.Call.Handle);
-        _peerGone = peerGone;
+        _events = events;
+        _sleep = events is null ? null : new WaitSet(events.Call.Handle);
+        _peerExited = peerExited;
         _spin = new SpinBudget(policy, SpinBudget.DefaultSpin, mayMove: false);
         _queue.Disarm();
     }
@@ -52,16 +52,16 @@ internal sealed class DriverEnd<TQueue> : DriverEnd where TQueue : struct, IDriv
     private void RoundTrip()
     {
         if (!_queue.TryAdd(_buffers, RequestShape.Readable, 0)) throw new InvalidOperationException(_queue.Fault ?? "the ring is full");
-        if (_queue.Publish() && _bell is not null)
+        if (_queue.Publish() && _events is not null)
         {
-            _bell.Kick.Signal();
+            _events.Kick.Signal();
             Kicks++;
         }
         _spin.Refill();
         PopResult found;
         while ((found = _queue.TryTakeUsed(out _, out _)) == PopResult.Empty)
         {
-            if (_peerGone.IsRaised) throw new InvalidOperationException("the other end of the ring is gone");
+            if (_peerExited.IsRaised) throw new InvalidOperationException("the other end of the ring exited");
             if (_spin.TrySpin()) continue;
             Sleep();
             _spin.Refill();
@@ -75,7 +75,7 @@ internal sealed class DriverEnd<TQueue> : DriverEnd where TQueue : struct, IDriv
         {
             Sleeps++;
             _sleep!.Wait();
-            _bell!.Call.TryDrain();
+            _events!.Call.TryDrain();
         }
         _queue.Disarm();
     }

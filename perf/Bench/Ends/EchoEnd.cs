@@ -6,19 +6,19 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Perf.Bench.Ends;
 
 /// <summary>
-/// The device's end of a ring that gives every chain back at once: what is left of VM-H's queue thread when a request
-/// costs nothing. Waits as that thread does.
+/// The device's end of a virtqueue that returns every chain at once: VM-H's queue thread without the work of a request.
+/// Waits as that thread does.
 /// </summary>
 internal static class EchoEnd
 {
     /// <summary>Serves until the flag is raised.</summary>
-    /// <param name="queue">The ring.</param>
-    /// <param name="bell">What wakes either end; null when neither ever sleeps.</param>
+    /// <param name="queue">The virtqueue.</param>
+    /// <param name="events">The eventfds; null if neither end sleeps.</param>
     /// <param name="policy">How the device waits.</param>
-    /// <param name="stopping">Ends it; a sleeper must be kicked as well.</param>
-    internal static void Serve<TQueue>(TQueue queue, Bell? bell, WaitPolicy policy, SharedFlag stopping) where TQueue : struct, IDeviceQueue
+    /// <param name="stopping">Stops the loop; a sleeping device must be kicked too.</param>
+    internal static void Serve<TQueue>(TQueue queue, QueueEvents? events, WaitPolicy policy, SharedFlag stopping) where TQueue : struct, IDeviceQueue
     {
-        using var sleep = bell is null ? null : new WaitSet(bell.Kick.Handle);
+        using var sleep = events is null ? null : new WaitSet(events.Kick.Handle);
         var chain = new DescriptorChain();
         var spin = new SpinBudget(policy, SpinBudget.DefaultSpin, mayMove: true);
         queue.Disarm();
@@ -28,7 +28,7 @@ internal static class EchoEnd
             if (found == PopResult.Taken)
             {
                 queue.Return(chain.Handle, 1);
-                if (queue.Publish()) bell?.Call.Signal();
+                if (queue.Publish()) events?.Call.Signal();
                 spin.Refill();
             }
             else if (found == PopResult.Broken)
@@ -40,7 +40,7 @@ internal static class EchoEnd
                 if (!queue.Arm())
                 {
                     sleep!.Wait();
-                    bell!.Kick.TryDrain();
+                    events!.Kick.TryDrain();
                 }
                 queue.Disarm();
                 spin.Refill();

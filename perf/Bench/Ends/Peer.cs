@@ -8,15 +8,15 @@ public enum PeerPlace
     /// <summary>On a thread of this process.</summary>
     Thread,
 
-    /// <summary>In a process of its own that has mapped the same file.</summary>
+    /// <summary>In a separate process that maps the same file.</summary>
     Process,
 }
 
 /// <summary>The other end of a round trip, running until it is disposed.</summary>
 internal abstract class Peer : IDisposable
 {
-    /// <summary>Raised when it has ended, so that nobody waits for it for ever.</summary>
-    internal SharedFlag Gone { get; } = new();
+    /// <summary>Raised when the other end has exited, so that no thread waits for it forever.</summary>
+    internal SharedFlag Exited { get; } = new();
 
     internal static Peer Start(PeerPlace place, PeerWork work, RingMemory memory) => place switch
     {

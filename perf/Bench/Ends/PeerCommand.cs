@@ -4,8 +4,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.Perf.Bench.Ends;
 
 /// <summary>
-/// <c>bench-peer</c>, which this program gives itself: be the other end of a round trip in the given shared memory until
-/// standard input ends, as it does too when the parent is killed.
+/// <c>bench-peer</c>, which this program starts itself with: the other end of a round trip in the given shared memory, until
+/// standard input closes (which it also does when the parent is killed).
 /// </summary>
 internal static class PeerCommand
 {

@@ -2,7 +2,7 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.Perf.Bench.Ends;
 
-/// <summary>The other end in a process of its own: this program, started again with <see cref="PeerCommand"/>.</summary>
+/// <summary>The other end in a separate process: this program, started with <see cref="PeerCommand"/>.</summary>
 internal sealed class ProcessPeer : Peer
 {
     private const string Program = "vmshunt-perf";
@@ -13,7 +13,7 @@ internal sealed class ProcessPeer : Peer
     {
         _process = ChildProcess.Start(
             "the other end", Path.Combine(AppContext.BaseDirectory, Program), [PeerCommand.Name, work.ToString(), memory.Path]);
-        _ = _process.Ended.ContinueWith(_ => Gone.Raise(), TaskScheduler.Default);
+        _ = _process.Ended.ContinueWith(_ => Exited.Raise(), TaskScheduler.Default);
         using var limit = new CancellationTokenSource(GuestConsole.Patience);
         try
         {

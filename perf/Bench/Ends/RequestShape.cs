@@ -3,12 +3,12 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Perf.Bench.Ends;
 
-/// <summary>The buffers of a read as virtio-blk has them (virtio 1.3 §5.2.6): header, data, status.</summary>
+/// <summary>The buffers of a virtio-blk read (virtio 1.3 §5.2.6): header, data, status.</summary>
 internal static class RequestShape
 {
     internal const int Buffers = 3, Readable = 1;
 
-    /// <summary>The status lies on a cache line of its own: the device writes it, the driver the header.</summary>
+    /// <summary>The status has its own cache line, because the device writes it and the driver writes the header.</summary>
     internal const int StatusOffset = 64;
 
     internal static QueueBuffer[] Read(ulong slot, ulong data, int bytes)

@@ -7,15 +7,15 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Perf.Bench.Ends;
 
 /// <summary>
-/// Memory that two ends of a ring share, each area on pages of its own as the guest lays it out, and room for data. The
-/// file is anonymous; another process of the same user opens it by its path.
+/// The shared memory of a virtqueue, each area on its own pages as in the guest, and a data area. The file is anonymous;
+/// another process of the same user opens it by its path.
 /// </summary>
 internal sealed class RingMemory : IDisposable
 {
     internal const int QueueSize = 128;
 
     private const int TableEntries = 4, PageBytes = 4096;
-    private const ulong BallAddress = 0, DescriptorsAddress = PageBytes, DriverAddress = 2 * PageBytes, DeviceAddress = 3 * PageBytes;
+    private const ulong LineAddress = 0, DescriptorsAddress = PageBytes, DriverAddress = 2 * PageBytes, DeviceAddress = 3 * PageBytes;
     private const ulong TablesAddress = 4 * PageBytes, SlotsAddress = 6 * PageBytes, DataAddress = 16 * PageBytes;
 
     private readonly SafeFileHandle _file;
@@ -30,29 +30,29 @@ internal sealed class RingMemory : IDisposable
 
     internal GuestMemory Memory { get; }
 
-    /// <summary>Where data may lie, by guest-physical address.</summary>
+    /// <summary>The guest-physical address of the data area.</summary>
     internal static ulong Data => DataAddress;
 
-    /// <summary>Another process of the same user finds the memory here as long as this object lives.</summary>
+    /// <summary>The path by which another process of the same user opens the memory while this object exists.</summary>
     internal string Path => string.Create(CultureInfo.InvariantCulture, $"/proc/{Environment.ProcessId}/fd/{_file.DangerousGetHandle()}");
 
-    /// <summary>Where a request's header and status lie, on cache lines of their own.</summary>
+    /// <summary>The address of a request's header and status, each on its own cache line.</summary>
     internal static ulong Slot(int index) => SlotsAddress + (ulong)index * 128;
 
-    /// <summary>A cache line that holds nothing but what is thrown to and fro.</summary>
-    internal MemoryWindow Ball => Window(BallAddress, 64);
+    /// <summary>The cache line of the ping-pong.</summary>
+    internal MemoryWindow SharedLine => Window(LineAddress, 64);
 
     internal static RingMemory Create(int dataBytes) => new(SharedMemoryFile.Create("vmshunt-bench", (long)DataAddress + dataBytes));
 
     internal static RingMemory Open(string path) => new(File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite));
 
-    /// <summary>The driver's end; clears the ring.</summary>
+    /// <summary>The driver's end. Clears the ring.</summary>
     internal SplitDriverQueue SplitDriver(bool indirect, bool eventIndex) => new(SplitAreas, QueueSize, eventIndex, Tables(indirect), TablesAddress);
 
     /// <summary>The device's end of a new ring.</summary>
     internal SplitDeviceQueue SplitDevice(bool indirect, bool eventIndex) => new(Memory, SplitAreas, QueueSize, 0, indirect, eventIndex);
 
-    /// <summary>The driver's end; clears the ring.</summary>
+    /// <summary>The driver's end. Clears the ring.</summary>
     internal PackedDriverQueue PackedDriver(bool indirect, bool eventIndex) => new(PackedAreas, QueueSize, eventIndex, Tables(indirect), TablesAddress);
 
     /// <summary>The device's end of a new ring.</summary>

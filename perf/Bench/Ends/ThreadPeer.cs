@@ -11,7 +11,7 @@ internal sealed class ThreadPeer : Peer
     private Exception? _failure;
 
     /// <param name="work">Runs until its flag is raised.</param>
-    /// <param name="wake">Makes it look at the flag if it sleeps.</param>
+    /// <param name="wake">Wakes the thread if it sleeps, so that it checks the flag.</param>
     internal ThreadPeer(Action<SharedFlag> work, Action? wake = null)
     {
         _wake = wake ?? (static () => { });
@@ -25,7 +25,7 @@ internal sealed class ThreadPeer : Peer
             {
                 _failure = e;
             }
-            Gone.Raise();
+            Exited.Raise();
         })
         { IsBackground = true, Name = "peer" };
         _thread.Start();

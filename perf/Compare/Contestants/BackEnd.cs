@@ -1,26 +1,26 @@
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
-/// <summary>What a disk is made of.</summary>
+/// <summary>A disk that a back-end serves.</summary>
 /// <param name="Medium">memory, null, page cache or O_DIRECT.</param>
-/// <param name="Content">noise, holes, or nothing.</param>
+/// <param name="Content">noise (random bytes), holes, or nothing.</param>
 /// <param name="Bytes">Its size.</param>
-internal sealed record Disk(string Medium, string Content, long Bytes)
+internal sealed record ServedDisk(string Medium, string Content, long Bytes)
 {
     internal const string Memory = "memory", Null = "null", PageCache = "page cache", Direct = "O_DIRECT";
 }
 
-/// <summary>A process that serves a disk on a vhost-user socket: VM-H, or a peer.</summary>
+/// <summary>A process that serves a disk on a vhost-user socket: VM-H or a peer.</summary>
 internal sealed class BackEnd : IAsyncDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(20);
 
     private readonly CompareSession _session;
     private readonly ChildProcess _process;
 
-    private BackEnd(CompareSession session, string subject, Disk disk, string socket, ChildProcess process)
+    private BackEnd(CompareSession session, string subject, ServedDisk disk, string socket, ChildProcess process)
     {
         _session = session;
         _process = process;
@@ -32,32 +32,32 @@ internal sealed class BackEnd : IAsyncDisposable
 
     internal string Subject { get; }
 
-    internal Disk Disk { get; }
+    internal ServedDisk Disk { get; }
 
     internal string Socket { get; }
 
     internal int ProcessId => _process.Id;
 
     /// <summary>VM-H.</summary>
-    /// <param name="session">The sitting.</param>
-    /// <param name="subject">What the report calls it.</param>
-    /// <param name="disk">What it serves.</param>
-    /// <param name="spec">The same as <c>--disk</c> takes it.</param>
+    /// <param name="session">The run.</param>
+    /// <param name="subject">Its name in the report.</param>
+    /// <param name="disk">The disk that it serves.</param>
+    /// <param name="spec">The disk as a value of <c>--disk</c>.</param>
     /// <param name="options">Further options.</param>
-    internal static Task<BackEnd> HostAsync(CompareSession session, string subject, Disk disk, string spec, params IEnumerable<string> options)
+    internal static Task<BackEnd> HostAsync(CompareSession session, string subject, ServedDisk disk, string spec, params IEnumerable<string> options)
     {
         var socket = session.NewSocket();
         var process = ChildProcess.Start("vmshunt-host", session.Own("vmshunt-host"), ["--disk", spec, "--vhost-user", socket, .. options]);
         return ReadyAsync(new BackEnd(session, subject, disk, socket, process));
     }
 
-    /// <summary>qemu-storage-daemon; null where it is not installed.</summary>
-    /// <param name="session">The sitting.</param>
-    /// <param name="subject">What the report calls it.</param>
-    /// <param name="disk">What it serves.</param>
+    /// <summary>qemu-storage-daemon; null if it is not installed.</summary>
+    /// <param name="session">The run.</param>
+    /// <param name="subject">Its name in the report.</param>
+    /// <param name="disk">The disk that it serves.</param>
     /// <param name="blockDevice">The options of <c>--blockdev</c>, without the node's name.</param>
     /// <param name="ownThread">Whether the export runs in an iothread instead of the main loop.</param>
-    internal static async Task<BackEnd?> StorageDaemonAsync(CompareSession session, string subject, Disk disk, string blockDevice, bool ownThread)
+    internal static async Task<BackEnd?> StorageDaemonAsync(CompareSession session, string subject, ServedDisk disk, string blockDevice, bool ownThread)
     {
         if (InstalledPrograms.Find(InstalledPrograms.StorageDaemon) is not { } program) return null;
         var socket = session.NewSocket();
@@ -73,17 +73,17 @@ internal sealed class BackEnd : IAsyncDisposable
         _session.Guard.Forget(_process.Id);
     }
 
-    // Both listen before they go on; only ours says so.
+    // Both create the socket when they listen; only VM-H prints a ready line.
     private static async Task<BackEnd> ReadyAsync(BackEnd backEnd)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(backEnd._session.Cancel);
-        limit.CancelAfter(s_patience);
+        limit.CancelAfter(s_timeout);
         try
         {
             while (!File.Exists(backEnd.Socket))
             {
                 if (backEnd._process.Ended.IsCompleted)
-                    throw new LaunchException($"{backEnd._process.Name} ended (exit code {backEnd._process.ExitCode}): {string.Join("; ", backEnd._process.LastOutput)}");
+                    throw new LaunchException($"{backEnd._process.Name} exited with code {backEnd._process.ExitCode}: {string.Join("; ", backEnd._process.LastOutput)}");
                 await Task.Delay(5, limit.Token);
             }
             return backEnd;
@@ -91,7 +91,7 @@ internal sealed class BackEnd : IAsyncDisposable
         catch (OperationCanceledException) when (!backEnd._session.Cancel.IsCancellationRequested)
         {
             await backEnd.DisposeAsync();
-            throw new LaunchException($"{backEnd._process.Name} did not listen on {backEnd.Socket} within {s_patience.TotalSeconds:F0} s");
+            throw new LaunchException($"{backEnd._process.Name} did not listen on {backEnd.Socket} within {s_timeout.TotalSeconds:F0} s");
         }
         catch
         {

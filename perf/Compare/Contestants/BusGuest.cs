@@ -1,11 +1,11 @@
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
 /// <summary>
-/// Our guest as a load generator: a front-end of any vhost-user-blk back-end (<c>vmshunt-guest --bus</c>). A guest that
-/// polls without end takes a core even when it has nothing to do, so it is stopped (SIGSTOP) while others have their turn.
+/// The guest as a load generator: a front-end of any vhost-user-blk back-end (<c>vmshunt-guest --bus</c>). A guest that
+/// busy-polls uses a core even when idle, so it is stopped (SIGSTOP) while others are measured.
 /// </summary>
 internal sealed class BusGuest : IAsyncDisposable
 {
@@ -27,8 +27,8 @@ internal sealed class BusGuest : IAsyncDisposable
     internal int ProcessId => _console.Process.Id;
 
     /// <summary>Connects a guest to a back-end.</summary>
-    /// <param name="session">The sitting.</param>
-    /// <param name="backEnd">Not owned.</param>
+    /// <param name="session">The run.</param>
+    /// <param name="backEnd">The back-end; not owned.</param>
     /// <param name="poll">busy or adaptive.</param>
     /// <param name="options">Further options, such as <c>--ring packed</c>.</param>
     internal static async Task<BusGuest> ConnectAsync(CompareSession session, BackEnd backEnd, string poll, params IEnumerable<string> options)
@@ -39,7 +39,7 @@ internal sealed class BusGuest : IAsyncDisposable
         try
         {
             var line = await process.Output.ReadAsync(session.Cancel).AsTask().WaitAsync(GuestConsole.Patience, session.Cancel);
-            if (!line.StartsWith("ready", StringComparison.Ordinal)) throw new LaunchException($"vmshunt-guest said '{line}' where 'ready' was due");
+            if (!line.StartsWith("ready", StringComparison.Ordinal)) throw new LaunchException($"vmshunt-guest printed '{line}' instead of its ready line");
             guest.Stop();
             return guest;
         }
@@ -55,7 +55,7 @@ internal sealed class BusGuest : IAsyncDisposable
         }
     }
 
-    /// <summary>Has it measure, while nobody else of the sitting does.</summary>
+    /// <summary>Runs a bench command; no other contestant runs meanwhile.</summary>
     internal async Task<BenchAnswer> BenchAsync(string command, TimeSpan duration)
     {
         Continue();

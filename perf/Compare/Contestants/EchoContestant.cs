@@ -1,7 +1,8 @@
 using System.Diagnostics;
+using VmShunt.BlockDriver.Virtio;
 using VmShunt.Perf.Bench.Ends;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Launch;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Virtqueue;
@@ -9,7 +10,7 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.Perf.Compare.Contestants;
 
 /// <summary>
-/// The bare ring between two processes, both polling: this one is the driver, the other gives every chain back at once.
+/// The bare virtqueue between two busy-polling processes: this one is the driver, the other returns every chain at once.
 /// No guest, no device, no data.
 /// </summary>
 internal sealed class EchoContestant : Contestant, IDisposable
@@ -21,22 +22,22 @@ internal sealed class EchoContestant : Contestant, IDisposable
     private readonly ProcessPeer _peer;
     private readonly DriverEnd _driver;
 
-    internal EchoContestant(CompareSession session, VirtqueueFormat layout)
-        : base($"ring, {(layout == VirtqueueFormat.Packed ? "packed" : "split")}", Given(session))
+    internal EchoContestant(CompareSession session, RingLayout layout)
+        : base($"ring, {(layout == RingLayout.Packed ? "packed" : "split")}", Given(session))
     {
         _guard = session.Guard;
-        // The driver first: it clears the ring.
-        if (layout == VirtqueueFormat.Packed)
+        // The driver first, because it clears the ring.
+        if (layout == RingLayout.Packed)
         {
             var queue = _memory.PackedDriver(indirect: true, eventIndex: true);
             _peer = Start(PeerWork.PackedRing);
-            _driver = new DriverEnd<PackedDriverQueue>(queue, bell: null, WaitPolicy.Busy, _peer.Gone);
+            _driver = new DriverEnd<PackedDriverQueue>(queue, events: null, WaitPolicy.Busy, _peer.Exited);
         }
         else
         {
             var queue = _memory.SplitDriver(indirect: true, eventIndex: true);
             _peer = Start(PeerWork.SplitRing);
-            _driver = new DriverEnd<SplitDriverQueue>(queue, bell: null, WaitPolicy.Busy, _peer.Gone);
+            _driver = new DriverEnd<SplitDriverQueue>(queue, events: null, WaitPolicy.Busy, _peer.Exited);
         }
         _ = Signal.Send(_peer.ProcessId, Signal.Stop);
     }
@@ -55,7 +56,7 @@ internal sealed class EchoContestant : Contestant, IDisposable
                 count += Batch;
             }
             while ((elapsed = Stopwatch.GetElapsedTime(start)) < duration);
-            // Both ends take a core the whole time.
+            // Both ends use a core all the time.
             var cpu = elapsed.TotalMicroseconds / count;
             return new Sample(count / elapsed.TotalSeconds, null, null, null, cpu, cpu, 0);
         }

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
@@ -8,8 +8,8 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Perf.Compare.Contestants;
 
 /// <summary>
-/// One VM exit and back, again and again, of a virtual processor that this process runs: one that the hypervisor answers
-/// itself, or a register of the emulated controller, that VM-H answers.
+/// VM exits of a virtual processor that this process runs: a hypercall, which the hypervisor answers itself, or a register
+/// read of the emulated controller, which VM-H answers.
 /// </summary>
 internal sealed class ExitContestant : Contestant
 {
@@ -18,14 +18,14 @@ internal sealed class ExitContestant : Contestant
     private const int Batch = 64;
 
     private readonly VirtualProcessor _processor;
-    private readonly Machine _servers;
+    private readonly BootedMachine _servers;
     private readonly bool _register;
 
-    /// <param name="session">The sitting.</param>
-    /// <param name="servers">VM-H and the hypervisor.</param>
-    /// <param name="processor">Of a partition there.</param>
-    /// <param name="register">Whether VM-H answers.</param>
-    internal ExitContestant(CompareSession session, Machine servers, VirtualProcessor processor, bool register)
+    /// <param name="session">The run.</param>
+    /// <param name="servers">The machine whose VM-H and hypervisor answer.</param>
+    /// <param name="processor">A virtual processor of a partition of that hypervisor.</param>
+    /// <param name="register">Whether to read a register instead of making a hypercall.</param>
+    internal ExitContestant(CompareSession session, BootedMachine servers, VirtualProcessor processor, bool register)
         : base(register ? Register : Hypercall, Given(session))
     {
         _servers = servers;

@@ -1,24 +1,24 @@
 using System.Globalization;
 using System.Text.Json;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
-/// <summary>fio with io_uring on the bare file, past the page cache.</summary>
+/// <summary>fio with io_uring and O_DIRECT on the bare file.</summary>
 internal sealed class FioContestant(string program, string file, Workload workload, Inputs inputs) : Contestant("fio io_uring", inputs)
 {
     internal static IReadOnlyList<Allowance> Allowed { get; } =
-        [new(nameof(Inputs.Generator), "fio makes its requests itself, on the bare file: no guest, no ring")];
+        [new(nameof(Inputs.Generator), "fio makes its requests on the bare file: no guest, no ring")];
 
-    /// <returns>Null where fio is not installed.</returns>
-    internal static FioContestant? Find(CompareSession session, Disk disk, Workload workload) => InstalledPrograms.Find(InstalledPrograms.Fio) is not { } program
+    /// <returns>Null if fio is not installed.</returns>
+    internal static FioContestant? Find(CompareSession session, ServedDisk disk, Workload workload) => InstalledPrograms.Find(InstalledPrograms.Fio) is not { } program
         ? null
         : new FioContestant(program, session.DiskFile, workload, RingContestant.Given(session, disk, workload, session.WholeDisk) with { Generator = "fio" });
 
-    // A process of its own every time: nothing to warm.
+    // Every measurement starts a new process, so there is nothing to warm up.
     internal override Task LeadInAsync(TimeSpan duration) => Task.CompletedTask;
 
     internal override async Task<Sample> MeasureAsync(TimeSpan duration)
@@ -32,14 +32,14 @@ internal sealed class FioContestant(string program, string file, Workload worklo
         await fio.Ended;
         var lines = new List<string>();
         while (fio.Output.TryRead(out var line)) lines.Add(line);
-        if (fio.ExitCode != 0) throw new LaunchException($"fio ended with exit code {fio.ExitCode}: {string.Join("; ", fio.LastOutput)}");
+        if (fio.ExitCode != 0) throw new LaunchException($"fio exited with code {fio.ExitCode}: {string.Join("; ", fio.LastOutput)}");
         return Parse(string.Join('\n', lines));
     }
 
     /// <summary>Reads fio's JSON (fio(1), JSON OUTPUT).</summary>
     internal static Sample Parse(string output)
     {
-        // Notes may stand before the JSON.
+        // fio may print notes before the JSON.
         using var json = JsonDocument.Parse(output[output.IndexOf('{', StringComparison.Ordinal)..]);
         var job = json.RootElement.GetProperty("jobs")[0];
         var read = job.GetProperty("read");

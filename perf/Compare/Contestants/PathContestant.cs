@@ -1,20 +1,20 @@
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
-/// <summary>A workload on one of the roads of a machine of three processes, in the road's mode: a turn that follows one of another mode begins with the change.</summary>
-internal sealed class PathContestant(string path, Machine machine, Workload workload, Inputs inputs) : Contestant(path, inputs)
+/// <summary>A workload on one path of a booted machine. Switches the guest to the path's mode first if needed.</summary>
+internal sealed class PathContestant(string path, BootedMachine machine, Workload workload, Inputs inputs) : Contestant(path, inputs)
 {
-    /// <summary>One workload on one road.</summary>
-    /// <param name="session">The sitting.</param>
-    /// <param name="path">The road.</param>
-    /// <param name="machine">Not owned.</param>
-    /// <param name="workload">What to do.</param>
-    /// <param name="turn">How long a turn takes; by default what the sitting says.</param>
-    internal static PathContestant Of(CompareSession session, string path, Machine machine, Workload workload, TimeSpan? turn = null) => new(
-        path, machine, workload, RingContestant.Given(session, new Disk(Disk.PageCache, "noise", new FileInfo(session.BootDisk).Length), workload, machine.Data) with
+    /// <summary>One workload on one path.</summary>
+    /// <param name="session">The run.</param>
+    /// <param name="path">One of <see cref="DiskPath"/>.</param>
+    /// <param name="machine">The machine; not owned.</param>
+    /// <param name="workload">The workload.</param>
+    /// <param name="turn">The duration of one measurement; null for the default.</param>
+    internal static PathContestant Of(CompareSession session, string path, BootedMachine machine, Workload workload, TimeSpan? turn = null) => new(
+        path, machine, workload, RingContestant.Given(session, new ServedDisk(ServedDisk.PageCache, "noise", new FileInfo(session.BootDisk).Length), workload, machine.Data) with
         {
             Generator = "vmshunt-guest, booted, adaptive",
             Seconds = (turn ?? session.Options.Turn).TotalSeconds,

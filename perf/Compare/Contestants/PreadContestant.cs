@@ -1,19 +1,19 @@
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
+using VmShunt.Perf.Launch.Model;
 using VmShunt.Perf.Measure;
-using VmShunt.Perf.Report;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
 /// <summary>
-/// <c>pread</c> of the file by a thread of this process: no machine, no ring, no queue. One thread, since a ring's device
-/// thread is one too.
+/// <c>pread</c> of the file on a thread of this process: no VM, no ring, no queue. One thread, because a ring has one device
+/// thread too.
 /// </summary>
 internal sealed class PreadContestant(string subject, DirectPath path, Workload workload, Inputs inputs) : Contestant(subject, inputs)
 {
     internal const string Name = "pread in process";
 
-    /// <summary>What the ratios with it allow, and say.</summary>
+    /// <summary>Inputs in which a ratio with it may differ.</summary>
     internal static IReadOnlyList<Allowance> Allowed { get; } =
     [
         new(nameof(Inputs.Generator), "pread is called in process: no front-end, no queue"),
@@ -23,7 +23,7 @@ internal sealed class PreadContestant(string subject, DirectPath path, Workload 
     internal static PreadContestant Of(CompareSession session, DirectPath path, int blockBytes, string operation)
     {
         var workload = new Workload(operation, blockBytes, 1);
-        return new PreadContestant(Name, path, workload, RingContestant.Given(session, new Disk(Disk.PageCache, "noise", session.Options.DiskBytes), workload, session.WholeDisk) with
+        return new PreadContestant(Name, path, workload, RingContestant.Given(session, new ServedDisk(ServedDisk.PageCache, "noise", session.Options.DiskBytes), workload, session.WholeDisk) with
         {
             Generator = "a thread of this process",
         });

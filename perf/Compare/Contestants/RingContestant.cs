@@ -1,18 +1,19 @@
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
-/// <summary>A workload of a guest on a back-end's ring.</summary>
+/// <summary>A workload of a guest on the ring of a back-end.</summary>
 internal sealed class RingContestant(string subject, BusGuest guest, Workload workload, SectorRange range, Inputs inputs) : Contestant(subject, inputs)
 {
+    // Inputs of earlier results have these values: compare OLD NEW matches on them.
     private const string Polling = "vmshunt-guest --poll busy", Calling = "vmshunt-guest, calls that poll";
 
-    /// <summary>Why a call that polls may be set beside what the polling guest got of a peer.</summary>
+    /// <summary>Why a polled call may be compared with a peer that the busy-polling guest measured.</summary>
     internal static Allowance PolledAllowed { get; } = new(
-        nameof(Inputs.Generator), "ours is the call that polls the ring itself, which is part of what is judged; theirs is the same guest with a thread that polls without end");
+        nameof(Inputs.Generator), "VmShunt is measured with a polled call, which polls the ring on the calling thread and is part of what is measured; the peer is measured by the same guest with a busy-polling queue thread");
 
     /// <summary>One workload over a range of the back-end's disk.</summary>
     internal static RingContestant Of(CompareSession session, string subject, BusGuest guest, Workload workload, SectorRange? range = null)
@@ -21,7 +22,7 @@ internal sealed class RingContestant(string subject, BusGuest guest, Workload wo
         return new RingContestant(subject, guest, workload, sectors, Given(session, guest.BackEnd.Disk, workload, sectors));
     }
 
-    internal static Inputs Given(CompareSession session, Disk disk, Workload workload, SectorRange range) => new()
+    internal static Inputs Given(CompareSession session, ServedDisk disk, Workload workload, SectorRange range) => new()
     {
         Operation = workload.Operation,
         BlockBytes = workload.BlockSize,
@@ -44,7 +45,7 @@ internal sealed class RingContestant(string subject, BusGuest guest, Workload wo
 
     internal static Sample SampleOf(BenchAnswer answer, long hostNanoseconds, long hypervisorNanoseconds)
     {
-        if (answer.Requests == 0) throw new LaunchException("no request came back in a whole turn");
+        if (answer.Requests == 0) throw new LaunchException("no request completed during a measurement");
         double requests = answer.Requests;
         return new Sample(
             answer.Iops, answer.P50Microseconds, answer.P99Microseconds, answer.P999Microseconds,

@@ -1,11 +1,10 @@
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Rows;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
-/// <summary>io_uring of the file by a thread of this process: no machine, no ring, no other end.</summary>
+/// <summary>io_uring reads of the file on a thread of this process: no VM, no ring, no back-end.</summary>
 internal sealed class UringContestant(UringPath path, Inputs inputs) : Contestant(Name, inputs)
 {
     internal const string Name = "io_uring in process";
@@ -13,8 +12,8 @@ internal sealed class UringContestant(UringPath path, Inputs inputs) : Contestan
     internal static IReadOnlyList<Allowance> Allowed { get; } =
         [new(nameof(Inputs.Generator), "io_uring is called in process: no guest, no ring, one thread for both ends")];
 
-    internal static UringContestant Of(CompareSession session, Rig rig, Disk disk, Workload workload) => new(
-        rig.Hold(new UringPath(session.DiskFile, disk.Medium == Disk.Direct, workload, disk.Bytes)),
+    internal static UringContestant Of(CompareSession session, UringPath path, ServedDisk disk, Workload workload) => new(
+        path,
         RingContestant.Given(session, disk, workload, session.WholeDisk) with { Generator = "a thread of this process, io_uring" });
 
     internal override Task<Sample> MeasureAsync(TimeSpan duration) => Task.Run(() =>

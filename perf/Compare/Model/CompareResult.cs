@@ -1,33 +1,36 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using VmShunt.Perf.Launch;
-using VmShunt.Perf.Report;
+using VmShunt.Perf.Launch.Model;
 
 namespace VmShunt.Perf.Compare.Model;
 
-/// <summary>Everything that one run of <c>compare</c> found out, as it is written with <c>--json</c>.</summary>
-/// <param name="Date">When it began, UTC.</param>
-/// <param name="Command">How it was called.</param>
-/// <param name="Commit">Which commit it measured; empty where git does not say.</param>
-/// <param name="Seconds">How long it took.</param>
-/// <param name="Machine">Where.</param>
-/// <param name="Programs">The versions of the peers; "not installed" for one that is missing.</param>
-/// <param name="Rows">The table.</param>
+/// <summary>The result of one run of <c>compare</c>, as <c>--json</c> writes it.</summary>
+/// <param name="Date">When the run started, UTC.</param>
+/// <param name="Command">The command line that repeats the run.</param>
+/// <param name="Commit">The commit that was measured; empty outside a git repository.</param>
+/// <param name="Seconds">The duration of the run.</param>
+/// <param name="Machine">The machine that ran it.</param>
+/// <param name="Programs">The versions of the peer programs, or "not installed".</param>
+/// <param name="Rows">The rows of the table.</param>
 internal sealed record CompareResult(
     DateTime Date, string Command, string Commit, double Seconds, MachineResult Machine, IReadOnlyDictionary<string, string> Programs, IReadOnlyList<RowResult> Rows)
 {
+    /// <summary>Whether other processes used so much CPU time during a row that its figures cannot be trusted.</summary>
+    public bool Disturbed => Rows.Any(static row => row.Disturbed);
+
     internal string ToJson() => JsonSerializer.Serialize(this, CompareResultJson.Default.CompareResult);
 
-    /// <exception cref="LaunchException">The file is not there, or not one of ours.</exception>
+    /// <exception cref="LaunchException">The file cannot be read, or is not a result of compare.</exception>
     internal static CompareResult Read(string path)
     {
         try
         {
-            return JsonSerializer.Deserialize(File.ReadAllText(path), CompareResultJson.Default.CompareResult) ?? throw new JsonException("it is empty");
+            return JsonSerializer.Deserialize(File.ReadAllText(path), CompareResultJson.Default.CompareResult) ?? throw new JsonException("the file is empty");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new LaunchException($"{path} is no result of compare --json: {e.Message}", e);
+            throw new LaunchException($"{path} is not a result of compare --json: {e.Message}", e);
         }
     }
 }

@@ -3,13 +3,13 @@ using System.Text.Json.Serialization;
 namespace VmShunt.Perf.Compare.Model;
 
 /// <summary>
-/// One round of one contestant. The rate is a second's; latencies in microseconds, null where requests were not timed one
-/// by one; CPU time in microseconds a request.
+/// One round of one contestant: requests per second, latencies in microseconds (null if requests were not timed one by
+/// one), CPU microseconds per request.
 /// </summary>
 internal sealed record Sample(
     double Iops, double? P50, double? P99, double? P999, double GuestCpu, double HostCpu, double HypervisorCpu)
 {
-    /// <summary>CPU time that others took meanwhile, as a share of one core; filled in by who watched.</summary>
+    /// <summary>CPU time that other processes used during the round, as a share of one core.</summary>
     public double ForeignCpu { get; init; }
 
     [JsonIgnore]
@@ -19,10 +19,10 @@ internal sealed record Sample(
     internal double Cpu => GuestCpu + HostCpu + HypervisorCpu;
 }
 
-/// <summary>What one contestant did, round by round, with what it was given.</summary>
-/// <param name="Subject">Who was measured.</param>
-/// <param name="Inputs">What it was given.</param>
-/// <param name="Rounds">In the order of the rounds, so that those of one round can be paired.</param>
+/// <summary>The rounds of one contestant.</summary>
+/// <param name="Subject">The contestant's name.</param>
+/// <param name="Inputs">The inputs of every round.</param>
+/// <param name="Rounds">In the order of the rounds, so that samples of the same round can be paired.</param>
 internal sealed record Measurement(string Subject, Inputs Inputs, IReadOnlyList<Sample> Rounds)
 {
     internal Spread Of(Func<Sample, double> figure) => Spread.Of(Rounds.Select(figure));
@@ -31,9 +31,9 @@ internal sealed record Measurement(string Subject, Inputs Inputs, IReadOnlyList<
     internal double MegabytesPerSecond => Of(static sample => sample.Iops).Median * Inputs.BlockBytes / 1e6;
 }
 
-/// <summary>What this machine can do at all at this moment, in nanoseconds, taken in the same rounds as what it is held against.</summary>
-/// <param name="Name">What was timed.</param>
-/// <param name="BlockBytes">The size that it was timed with; null where there is none.</param>
+/// <summary>A calibration: how long a basic operation takes on this machine, in nanoseconds, measured in the same rounds as the contestants.</summary>
+/// <param name="Name">The operation.</param>
+/// <param name="BlockBytes">The bytes per operation; null if it has no size.</param>
 /// <param name="Rounds">Nanoseconds, round by round.</param>
 internal sealed record Yardstick(string Name, int? BlockBytes, IReadOnlyList<double> Rounds)
 {

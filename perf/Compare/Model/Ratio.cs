@@ -1,31 +1,30 @@
 namespace VmShunt.Perf.Compare.Model;
 
 /// <summary>
-/// The only way to set two measurements side by side: round by round, the rounds having been taken in turns, and not
-/// at all where their inputs differ.
+/// The only way to compare two measurements: a ratio per interleaved round. Refuses measurements whose inputs differ.
 /// </summary>
 internal static class Ratio
 {
     /// <summary>Ours as a multiple of theirs.</summary>
-    /// <param name="ours">Above the line.</param>
-    /// <param name="theirs">Below it.</param>
-    /// <param name="figure">What is compared, such as the rate.</param>
-    /// <param name="allowed">Inputs that may differ, with the reasons.</param>
-    /// <exception cref="InputsDifferException">They did not run with the same inputs.</exception>
+    /// <param name="ours">The numerator.</param>
+    /// <param name="theirs">The denominator.</param>
+    /// <param name="figure">The figure that is compared, such as the rate.</param>
+    /// <param name="allowed">Inputs that may differ.</param>
+    /// <exception cref="InputsDifferException">Their inputs differ.</exception>
     internal static Spread Of(Measurement ours, Measurement theirs, Func<Sample, double> figure, params IReadOnlyList<Allowance> allowed)
     {
         ours.Inputs.RequireSame(ours.Subject, theirs.Subject, theirs.Inputs, allowed);
         return Spread.Of(Paired(ours.Subject, [.. ours.Rounds.Select(figure)], theirs.Subject, [.. theirs.Rounds.Select(figure)]));
     }
 
-    /// <summary>A request's time as a multiple of what the yardsticks take together.</summary>
-    /// <exception cref="InputsDifferException">A yardstick was timed with another block size.</exception>
+    /// <summary>The time per request as a multiple of the sum of the yardsticks.</summary>
+    /// <exception cref="InputsDifferException">A yardstick was measured with another block size.</exception>
     internal static Spread Of(Measurement ours, params IReadOnlyList<Yardstick> yardsticks)
     {
         foreach (var yardstick in yardsticks)
         {
             if (yardstick.BlockBytes is { } bytes && bytes != ours.Inputs.BlockBytes)
-                throw new InputsDifferException($"{ours.Subject} and {yardstick.Name} are not set side by side, their inputs differ: BlockBytes: {ours.Inputs.BlockBytes} and {bytes}");
+                throw new InputsDifferException($"{ours.Subject} and {yardstick.Name} are not compared, their inputs differ: BlockBytes: {ours.Inputs.BlockBytes} and {bytes}");
         }
         double[] below = [.. Enumerable.Range(0, yardsticks[0].Rounds.Count).Select(round => yardsticks.Sum(one => one.Rounds[round]))];
         return Spread.Of(Paired(ours.Subject, [.. ours.Rounds.Select(static sample => sample.Nanoseconds)], string.Join(" + ", yardsticks.Select(static one => one.Name)), below));
@@ -37,7 +36,7 @@ internal static class Ratio
     private static IEnumerable<double> Paired(string above, IReadOnlyList<double> upper, string below, IReadOnlyList<double> lower)
     {
         if (upper.Count != lower.Count)
-            throw new InputsDifferException($"{above} and {below} are not set side by side: {upper.Count} rounds and {lower.Count}");
+            throw new InputsDifferException($"{above} and {below} are not compared: {upper.Count} rounds and {lower.Count}");
         return upper.Zip(lower, static (a, b) => a / b);
     }
 }

@@ -1,22 +1,22 @@
-using VmShunt.Perf.Report;
+using VmShunt.Perf.Launch.Model;
 
 namespace VmShunt.Perf.Compare.Model;
 
-/// <summary>One row of the table with everything that was measured for it.</summary>
-/// <param name="Id">Stable over runs.</param>
-/// <param name="Title">For people.</param>
-/// <param name="Calibration">Taken in the row's own rounds.</param>
-/// <param name="Measurements">Of every contestant.</param>
-/// <param name="Verdicts">What follows.</param>
+/// <summary>One row of the table with its measurements.</summary>
+/// <param name="Id">The same in every run.</param>
+/// <param name="Title">Its title.</param>
+/// <param name="Calibration">Measured in the row's rounds.</param>
+/// <param name="Measurements">One per contestant.</param>
+/// <param name="Verdicts">The figures of the table.</param>
 internal sealed record RowResult(
     string Id, string Title, IReadOnlyList<Yardstick> Calibration, IReadOnlyList<Measurement> Measurements, IReadOnlyList<Verdict> Verdicts)
 {
-    /// <summary>CPU time that others took while the row was measured, a share of one core: three quarters of the rounds saw no more.</summary>
+    /// <summary>CPU time that other processes used during the row, as a share of one core: the upper quartile of the rounds.</summary>
     public required double ForeignCpu { get; init; }
 
-    /// <summary>Whether others disturbed it so much that its figures should not be trusted.</summary>
-    public bool Disturbed => ForeignCpu > Sitting.ForeignCpu.Limit;
+    /// <summary>Whether other processes used so much CPU time that the figures cannot be trusted.</summary>
+    public bool Disturbed => ForeignCpu > Measure.ForeignCpu.Limit;
 
-    /// <summary>Where a request's time goes, for rows that take it apart.</summary>
+    /// <summary>Where the time of a request goes, for the row that breaks it down.</summary>
     public IReadOnlyList<HopBreakdown> Hops { get; init; } = [];
 }

@@ -3,7 +3,15 @@ using System.Text.Json.Serialization;
 
 namespace VmShunt.Perf.Compare.Model;
 
-/// <summary>Which side of the target is good.</summary>
+/// <summary>The direction in which a figure improves.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<Better>))]
+internal enum Better
+{
+    Higher,
+    Lower,
+}
+
+/// <summary>Whether a target is a maximum or a minimum.</summary>
 [JsonConverter(typeof(JsonStringEnumConverter<Bound>))]
 internal enum Bound
 {
@@ -11,9 +19,9 @@ internal enum Bound
     AtLeast,
 }
 
-/// <summary>What a figure must reach.</summary>
-/// <param name="Bound">Which side is good.</param>
-/// <param name="Value">The bound, included.</param>
+/// <summary>The target of a figure.</summary>
+/// <param name="Bound">Maximum or minimum.</param>
+/// <param name="Value">The bound; a figure equal to it meets the target.</param>
 /// <param name="Unit">× for a ratio, else the unit of the figure.</param>
 internal sealed record Target(Bound Bound, double Value, string Unit = "×")
 {
@@ -21,22 +29,30 @@ internal sealed record Target(Bound Bound, double Value, string Unit = "×")
 
     internal static Target AtLeast(double value, string unit = "×") => new(Bound.AtLeast, value, unit);
 
-    internal bool IsReachedBy(double value) => Bound == Bound.AtMost ? value <= Value : value >= Value;
+    internal bool IsMetBy(double value) => Bound == Bound.AtMost ? value <= Value : value >= Value;
 
     internal string Text => string.Create(CultureInfo.InvariantCulture, $"{(Bound == Bound.AtMost ? "≤" : "≥")} {Verdict.Number(Value)} {Unit}");
 }
 
-/// <summary>A line of the table: what was asked, what came out.</summary>
-/// <param name="Id">Stable over runs: <c>compare OLD NEW</c> finds it by this.</param>
-/// <param name="Work">What is done.</param>
-/// <param name="Against">What it is held against.</param>
-/// <param name="Target">What it must reach; null for a figure that is only told.</param>
-/// <param name="Value">What came out; null when it could not be measured, and <paramref name="Notes"/> says why.</param>
-/// <param name="Notes">Differences that were allowed, what was not installed, what bounds it.</param>
+/// <summary>A line of the table: a figure and its target.</summary>
+/// <param name="Id">The same in every run: <c>compare OLD NEW</c> matches verdicts by it.</param>
+/// <param name="Work">What is measured.</param>
+/// <param name="Against">What it is compared with.</param>
+/// <param name="Target">The target; null for a figure without one.</param>
+/// <param name="Value">The figure; null if it could not be measured, with the reason in <paramref name="Notes"/>.</param>
+/// <param name="Notes">Inputs that differ and why, programs that are not installed, what bounds the figure.</param>
 internal sealed record Verdict(string Id, string Work, string Against, Target? Target, Spread? Value, IReadOnlyList<string> Notes)
 {
-    /// <summary>By the median; null where nothing was measured or nothing asked.</summary>
-    public bool? Reached => Value is { } value && Target is { } target ? target.IsReachedBy(value.Median) : null;
+    /// <summary>The direction in which a figure without a target improves.</summary>
+    public Better? Better { get; init; }
+
+    /// <summary>Whether the median meets the target; null without a figure or a target.</summary>
+    [JsonPropertyName("reached")]
+    public bool? Met => Value is { } value && Target is { } target ? target.IsMetBy(value.Median) : null;
+
+    /// <summary>The direction in which the figure improves; null in results of older versions that did not record it.</summary>
+    [JsonIgnore]
+    internal Better? Direction => Target is { } target ? target.Bound == Bound.AtLeast ? Model.Better.Higher : Model.Better.Lower : Better;
 
     [JsonIgnore]
     internal string Unit => Target?.Unit ?? "×";
@@ -47,7 +63,7 @@ internal sealed record Verdict(string Id, string Work, string Against, Target? T
     [JsonIgnore]
     internal string SpreadText => Value is null ? "" : $"{Number(Value.Lower)} … {Number(Value.Upper)}";
 
-    /// <summary>Three digits that matter.</summary>
+    /// <summary>Formats a figure with about three significant digits.</summary>
     internal static string Number(double value) => Math.Abs(value) switch
     {
         >= 100 => value.ToString("N0", CultureInfo.InvariantCulture),

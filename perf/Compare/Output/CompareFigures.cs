@@ -1,38 +1,38 @@
 using System.Globalization;
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Report;
-using VmShunt.Perf.Report.Charts;
+using VmShunt.Perf.Launch.Report;
+using VmShunt.Perf.Launch.Report.Charts;
 
 namespace VmShunt.Perf.Compare.Output;
 
-/// <summary>The pictures of a comparison. A row that was not run has none.</summary>
+/// <summary>The charts of a comparison. A row that was not run has none.</summary>
 internal sealed class CompareFigures(CompareResult result)
 {
     private const string None = "<p>Not measured in this run.</p>\n";
 
     private readonly Looks _looks = LooksOf(result);
 
-    /// <summary>The looks of all who are in a picture, which those are whose requests were timed one by one.</summary>
+    /// <summary>The styles of all contestants that appear in a chart: those whose requests were timed one by one.</summary>
     internal static Looks LooksOf(CompareResult result) =>
         new(result.Rows.Select(static row => row.Measurements.Where(static one => one.Rounds[0].P999 is not null).Select(static one => one.Subject)));
 
     internal string OverDepth()
     {
         if (result.Rows.FirstOrDefault(static row => row.Id == "depths") is not { } row) return None;
-        // pread has no depth: a line across would say that it has.
+        // pread has no queue depth, so a line over depth would be wrong.
         var series = SeriesOf(row.Measurements.Where(static one => one.Subject != PreadContestant.Name), static one => one.Inputs.Depth, static one => one.Of(static s => s.Iops).Median);
         var pread = row.Measurements.FirstOrDefault(static one => one.Subject == PreadContestant.Name);
-        var title = "4 KiB random reads" + (pread is null ? "" : string.Create(CultureInfo.InvariantCulture, $"; pread in process, one after another: {pread.Of(static s => s.Iops).Median:N0} a second"));
-        return Page.Figure(title, LineChart.Draw($"IOPS over depth, {title}", series, new Axes("requests in flight", static depth => $"{depth:0}", "requests a second", LogScale.Label)));
+        var title = "4 KiB random reads" + (pread is null ? "" : string.Create(CultureInfo.InvariantCulture, $"; pread in process, one at a time: {pread.Of(static s => s.Iops).Median:N0} per second"));
+        return Page.Figure(title, LineChart.Draw($"Requests per second over queue depth, {title}", series, new Axes("queue depth", static depth => $"{depth:0}", "requests per second", LogScale.Label)));
     }
 
     internal string OverBlockSize()
     {
         if (result.Rows.FirstOrDefault(static row => row.Id == "blocks") is not { } row) return None;
         var series = SeriesOf(row.Measurements, static one => one.Inputs.BlockBytes, static one => one.MegabytesPerSecond);
-        const string title = "Sequential reads of a file in the page cache, depth 4; pread one after another";
-        return Page.Figure(title, LineChart.Draw($"MB/s over block size, {title}", series, new Axes("bytes a request", Bytes, "MB/s", LogScale.Label)));
+        const string title = "Sequential reads of a file in the page cache, depth 4; pread one at a time";
+        return Page.Figure(title, LineChart.Draw($"MB/s over block size, {title}", series, new Axes("bytes per request", Bytes, "MB/s", LogScale.Label)));
     }
 
     internal string Latency() => OrNone(string.Concat(result.Rows
@@ -46,24 +46,24 @@ internal sealed class CompareFigures(CompareResult result)
                 [.. group.Select(one => new LatencyRow(one.Subject, _looks.Of(one.Subject), At(one, static s => s.P50), At(one, static s => s.P99), At(one, static s => s.P999)))]));
         })));
 
-    internal string Hops() => OrNone(HopFigures.Draw([.. result.Rows.SelectMany(static row => row.Hops).OrderByDescending(static road => road.Microseconds)]));
+    internal string Hops() => OrNone(HopFigures.Draw([.. result.Rows.SelectMany(static row => row.Hops).OrderByDescending(static path => path.Microseconds)]));
 
     internal string Cpu() => OrNone(string.Concat(result.Rows
         .Where(static row => row.Measurements.Count > 0 && row.Id is not ("depths" or "blocks" or "roundtrip"))
         .Select(static row => Page.Figure(row.Title, BarChart.Draw(
-            $"CPU microseconds a request: {row.Title}",
+            $"CPU microseconds per request: {row.Title}",
             [
                 .. row.Measurements.Select(one => new Bar(
                     Label(row, one),
                     [
-                        new BarPart("p0", "guest", one.Of(static s => s.GuestCpu).Median),
+                        new BarPart("p0", "VM-C", one.Of(static s => s.GuestCpu).Median),
                         new BarPart("p1", "VM-H or daemon", one.Of(static s => s.HostCpu).Median),
                         new BarPart("p2", "hypervisor", one.Of(static s => s.HypervisorCpu).Median),
                     ],
                     $"{Verdict.Number(one.Of(static s => s.Cpu).Median)} µs")),
             ])))));
 
-    // A row's contestants differ in one thing; that is their name.
+    // The contestants of a row differ in one thing, which labels them.
     private static string Label(RowResult row, Measurement one) => row.Id switch
     {
         "cost-depth" => $"depth {one.Inputs.Depth}",

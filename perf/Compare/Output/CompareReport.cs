@@ -1,18 +1,19 @@
 using System.Globalization;
 using System.Text;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Launch;
-using VmShunt.Perf.Report;
+using VmShunt.Perf.Launch.Model;
+using VmShunt.Perf.Launch.Report;
+using VmShunt.Perf.Launch.Report.Charts;
 
 namespace VmShunt.Perf.Compare.Output;
 
-/// <summary>The report of a comparison: one HTML file that needs nothing else (<c>compare.html</c> is its template).</summary>
+/// <summary>The report of a comparison: one self-contained HTML file. <c>compare.html</c> is its template.</summary>
 internal static class CompareReport
 {
     internal static string Build(CompareResult result)
     {
         var figures = new CompareFigures(result);
-        return Page.Read("compare.html")
+        return Page.Read("compare.html", typeof(CompareReport).Assembly)
             .Replace("{{style}}", Page.Read("report.css"), StringComparison.Ordinal)
             .Replace("{{byline}}", Svg.Escape(Byline(result)), StringComparison.Ordinal)
             .Replace("{{warnings}}", Warnings(result), StringComparison.Ordinal)
@@ -30,18 +31,18 @@ internal static class CompareReport
 
     private static string Byline(CompareResult result) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{result.Date:yyyy-MM-dd}, {result.Machine.Cores} processors of {result.Machine.Cpu}.{(Disturbance.Is(result) ? "" : $" {Disturbance.Sentence(result)}")}");
+        $"{result.Date:yyyy-MM-dd}, {(result.Commit.Length > 0 ? $"commit {result.Commit}, " : "")}{result.Machine.Cores} processors of {result.Machine.Cpu}.{(result.Disturbed ? "" : $" {Disturbance.Sentence(result)}")}");
 
     private static string Warnings(CompareResult result) =>
-        Disturbance.Is(result) ? $"<p class=\"warning\" role=\"note\">{Svg.Escape(Disturbance.Sentence(result))}</p>" : "";
+        result.Disturbed ? $"<p class=\"warning\" role=\"note\">{Svg.Escape(Disturbance.Sentence(result))}</p>" : "";
 
     private static string Facts(CompareResult result)
     {
         var text = new StringBuilder();
         void Add(string name, string value) => text.Append(CultureInfo.InvariantCulture, $"<dt>{name}</dt><dd>{Svg.Escape(value)}</dd>\n");
-        Add("When", string.Create(CultureInfo.InvariantCulture, $"{result.Date:yyyy-MM-dd HH:mm} UTC, {result.Seconds:N0} s"));
+        Add("Date", string.Create(CultureInfo.InvariantCulture, $"{result.Date:yyyy-MM-dd HH:mm} UTC, {result.Seconds:N0} s"));
         Add("Command", result.Command);
-        if (result.Commit.Length > 0) Add("Commit", result.Commit);
+        Add("Commit", result.Commit.Length > 0 ? result.Commit : "unknown (no git repository)");
         Add("Machine", $"{result.Machine.Cpu}, {result.Machine.Cores} processors, Linux {result.Machine.Kernel}, {result.Machine.Runtime}");
         foreach (var (program, version) in result.Programs) Add(program, version.Replace(program + " version ", "", StringComparison.Ordinal));
         if (result.Rows.Any(static row => row.Calibration.Count > 0)) Add("Calibration", MarkdownTable.Calibration(result));

@@ -1,35 +1,35 @@
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
 /// <summary>
-/// Managed bytes that a request allocates in each process, on every path, at depth 1 and 32: what a long run allocates
-/// more than a short one, by the requests that it does more. What a command costs whatever its length falls out.
+/// Managed bytes allocated per request in each process, on every path, at depth 1 and 32: the difference between a long
+/// and a short run, divided by the difference in requests, so that the fixed cost of a command cancels out.
 /// </summary>
-internal sealed class AllocationRow() : Row("allocation", "bytes allocated a request")
+internal sealed class AllocationRow() : Row("allocation", "bytes allocated per request")
 {
-    // The runtime counts in pieces of 8 KiB a thread. Thousands of requests that allocated would be far more than a few of
-    // them, the smallest object being 24 bytes.
-    private const double Untold = 4 * 8192;
+    // The runtime counts in units of 8 KiB per thread. Thousands of requests that allocate would use many more units, because
+    // the smallest object has 24 bytes.
+    private const double Negligible = 4 * 8192;
 
     private static readonly Target s_none = Target.AtMost(0, "B");
 
     private const int IdleReports = 3;
 
-    // Now and then a runtime allocates for itself; what requests allocate is there each time.
+    // A runtime sometimes allocates for itself; what requests allocate appears in every attempt.
     private const int Attempts = 3;
 
-    private const string Note = "the least of up to three times; the runtimes count in pieces of 8 KiB a thread: less than four pieces in all the requests is taken for none; an object each would be 24 B or more";
+    private const string Note = "the lowest of up to three attempts; the runtimes count in units of 8 KiB per thread, and fewer than four units over all requests count as 0 (one object per request would be at least 24 B)";
 
     internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         var watch = new ForeignCpu();
         var verdicts = new List<Verdict>();
-        (Func<Rig, Disk> Disk, string Name)[] disks =
+        (Func<Rig, ServedDisk> Disk, string Name)[] disks =
             [(static rig => rig.MemoryDisk, "memory"), (static rig => rig.CachedFile, "file"), (static rig => rig.DirectFile, "O_DIRECT")];
         string[] paths = [DiskPath.Shunted, DiskPath.Trap, DiskPath.Alternate];
         var take = session.Options.Quick ? 1 : disks.Length;
@@ -37,16 +37,16 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
         {
             await using var rig = new Rig(session);
             var backEnd = (await rig.HostAsync(disk(rig), "VM-H")).BackEnd;
-            var guest = (await rig.CrowdAsync(backEnd, 1))[0];
+            var guest = (await rig.ManyGuestsAsync(backEnd, 1))[0];
             var sectors = new SectorRange(0, backEnd.Disk.Bytes / 512);
-            await MeasureAsync(session, verdicts, $"ring, {name}", [("guest", guest.ProcessId), ("VM-H", backEnd.ProcessId)], (workload, time) => guest.BenchAsync(workload.BusCommand(time, sectors), time));
+            await MeasureAsync(session, verdicts, $"ring, {name}", [("VM-C", guest.ProcessId), ("VM-H", backEnd.ProcessId)], (workload, time) => guest.BenchAsync(workload.BusCommand(time, sectors), time));
         }
         foreach (var path in paths[..take])
         {
             await using var rig = new Rig(session);
             var machine = await rig.MachineAsync(DiskPath.Mode(path));
             await MeasureAsync(
-                session, verdicts, path, [("guest", machine.Guest), ("VM-H", machine.Host), ("hypervisor", machine.Hypervisor)],
+                session, verdicts, path, [("VM-C", machine.Guest), ("VM-H", machine.Host), ("hypervisor", machine.Hypervisor)],
                 (workload, time) => machine.BenchAsync(workload.Command(DiskPath.Stack(path), time, machine.Data), time));
         }
         return new RowResult(Id, Title, [], [], verdicts) { ForeignCpu = watch.Share() };
@@ -63,7 +63,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
             foreach (var depth in session.Options.Quick ? new[] { 32 } : [1, 32])
             {
                 var workload = new Workload("randread", 4096, depth);
-                // Compiling allocates; so does the first use of anything.
+                // JIT compilation and first use allocate.
                 _ = await bench(workload, session.Options.WarmUp);
                 var (each, requests) = await LeastAsync(session, counters, duration => bench(workload, duration));
                 most = Math.Max(most, each.Max());
@@ -78,7 +78,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
         }
     }
 
-    // Of each process, a request; and how many requests that was measured with.
+    // Bytes per request of each process, and the number of requests they were measured with.
     private static async Task<(double[] Each, long Requests)> LeastAsync(CompareSession session, AllocationCounter[] counters, Func<TimeSpan, Task<BenchAnswer>> bench)
     {
         double[] each = [.. counters.Select(static _ => double.MaxValue)];
@@ -88,15 +88,15 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
             var few = await CountAsync(session, counters, () => bench(session.Options.Turn));
             var many = await CountAsync(session, counters, () => bench(session.Options.Turn * 5));
             requests = many.Requests - few.Requests;
-            for (var i = 0; i < each.Length; i++) each[i] = Math.Min(each[i], Told(many.Bytes[i] - few.Bytes[i]) / Math.Max(1, requests));
+            for (var i = 0; i < each.Length; i++) each[i] = Math.Min(each[i], Counted(many.Bytes[i] - few.Bytes[i]) / Math.Max(1, requests));
         }
         return (each, requests);
     }
 
-    // Between idle reports, so that all that was allocated meanwhile is in; what reporting itself allocates is taken off.
+    // From one idle report to another, so that everything allocated in between counts; the allocation of the reports is subtracted.
     private static async Task<(double[] Bytes, long Requests)> CountAsync(CompareSession session, AllocationCounter[] counters, Func<Task<BenchAnswer>> bench)
     {
-        // The report that is due may hold what was before.
+        // The pending report may contain earlier allocations.
         _ = await NextAsync(session, counters, 2);
         var idle = await NextAsync(session, counters, IdleReports);
         var answer = await bench();
@@ -105,7 +105,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated a req
         return (sums, answer.Requests);
     }
 
-    private static double Told(double bytes) => bytes <= Untold ? 0 : bytes;
+    private static double Counted(double bytes) => bytes <= Negligible ? 0 : bytes;
 
     private static Task<(double Bytes, int Reports)[]> NextAsync(CompareSession session, AllocationCounter[] counters, int reports) =>
         Task.WhenAll(counters.Select(counter => counter.NextAsync(reports, session.Cancel)));

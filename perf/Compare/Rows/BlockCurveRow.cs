@@ -1,11 +1,11 @@
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
-/// <summary>Sequential reads of a file in the page cache over the size of a request: a curve, not a judgement.</summary>
+/// <summary>Sequential reads of a file in the page cache over block size: a curve without targets.</summary>
 internal sealed class BlockCurveRow() : Row("blocks", "sequential reads over block size, depth 4")
 {
     private const int Depth = 4;

@@ -1,11 +1,11 @@
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
-/// <summary>Random reads of 4 KiB over depth, every road and peer: a curve, not a judgement.</summary>
+/// <summary>Random reads of 4 KiB over queue depth, on every path and peer: a curve without targets.</summary>
 internal sealed class DepthCurveRow() : Row("depths", "4 KiB random reads over depth")
 {
     internal override async Task<RowResult> RunAsync(CompareSession session)
@@ -17,7 +17,7 @@ internal sealed class DepthCurveRow() : Row("depths", "4 KiB random reads over d
             ("VM-H memory", await rig.HostAsync(rig.MemoryDisk, "VM-H")),
             ("VM-H file", await rig.HostAsync(rig.CachedFile, "VM-H")),
         ];
-        // Of each peer's engines the one that is mostly its best.
+        // For each peer the engine that is usually its fastest.
         rings.AddRange((await rig.StorageDaemonsAsync(rig.NullDisk)).Take(1));
         rings.AddRange((await rig.StorageDaemonsAsync(rig.CachedFile)).Take(2).TakeLast(1).Select(static one => ("qsd file, io_uring", one.Guest)));
         var machine = await rig.MachineAsync(DiskPath.Mode(DiskPath.Trap));

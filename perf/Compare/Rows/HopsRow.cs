@@ -1,33 +1,33 @@
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.BlockDriver.Virtio;
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
+using VmShunt.Perf.Launch.Model;
 using VmShunt.Perf.Measure;
-using VmShunt.Perf.Report;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Perf.Compare.Rows;
 
 /// <summary>
-/// Where a request's time goes on each road at depth 1, from differences of things that can really be measured alone:
-/// every step adds one part to the step before it.
+/// Where the time of a request goes on each path at depth 1, from differences between measurements, each of which adds one
+/// part to the one before it.
 /// </summary>
-internal sealed class HopsRow() : Row("hops", "where the microseconds go, 4 KiB, depth 1")
+internal sealed class HopsRow() : Row("hops", "where the time of a request goes, 4 KiB, depth 1")
 {
-    // Of a read by the trap: one exit to issue it, five in the interrupt handler, and one hlt, that the hypervisor answers
-    // alone. The launch counts them (trapsPerRequest).
+    // VM exits of a read on the trap path that VM-H answers: one to issue it and five in the interrupt handler. A seventh, the
+    // halt, is answered by the hypervisor alone. launch counts them (trapsPerRequest).
     private const int RegisterExits = 6;
 
     internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
         var workload = new Workload("randread", 4096, 1);
-        EchoContestant echo = rig.Hold(new EchoContestant(session, VirtqueueFormat.Packed));
+        EchoContestant echo = rig.Hold(new EchoContestant(session, RingLayout.Packed));
         RingContestant
             nothing = RingContestant.Of(session, "VM-H null", await rig.HostAsync(rig.NullDisk, "VM-H"), workload),
             memory = RingContestant.Of(session, "VM-H memory", await rig.HostAsync(rig.MemoryDisk, "VM-H"), workload),
             file = RingContestant.Of(session, "VM-H file", await rig.HostAsync(rig.CachedFile, "VM-H"), workload);
-        // The booted guest's servers too, so that exits and whole requests meet the same processes.
+        // On the booted machine's VM-H and hypervisor, so that exits and whole requests use the same processes.
         var machine = await rig.MachineAsync(DiskPath.Mode(DiskPath.Trap));
         PathContestant trap = PathContestant.Of(session, DiskPath.Trap, machine, workload);
         var processor = rig.Hold(GuestPartition.Create(machine.HypervisorSocket, 16 << 20, 1)).StartProcessor(0);
@@ -42,19 +42,19 @@ internal sealed class HopsRow() : Row("hops", "where the microseconds go, 4 KiB,
             Hops =
             [
                 new HopBreakdown("ring", Of(file), InOrder(
-                    new HopShare("cache line there and back", line, Calibration.PingPong),
-                    new HopShare("ring: add, publish, take, return, reap", Of(echo) - line, "bare ring between two processes, less the cache line"),
-                    new HopShare("guest's stack, virtio-blk device", Of(nothing) - Of(echo), "a guest on a null disk, less the bare ring"),
-                    new HopShare("copy of 4 KiB", Of(memory) - Of(nothing), "memory disk, less the null disk"),
-                    new HopShare("file in the page cache", Of(file) - Of(memory), "file, less the memory disk"))),
+                    new HopShare("cache-line round trip", line, Calibration.PingPong),
+                    new HopShare("virtqueue: add, publish, pop, return, reap", Of(echo) - line, "bare virtqueue between two processes, minus the cache line"),
+                    new HopShare("guest I/O stack, virtio-blk device", Of(nothing) - Of(echo), "a guest on a null disk, minus the bare virtqueue"),
+                    new HopShare("copy of 4 KiB", Of(memory) - Of(nothing), "memory disk, minus the null disk"),
+                    new HopShare("file in the page cache", Of(file) - Of(memory), "file, minus the memory disk"))),
                 new HopBreakdown("trap", whole, InOrder(
-                    new HopShare("7 exits: guest to hypervisor and back", 7 * exit, "7 × a hypercall that the hypervisor answers itself"),
-                    new HopShare("6 of them on to VM-H and back", RegisterExits * (access - exit), "6 × (a register that VM-H answers, less the hypercall)"),
-                    new HopShare("command in VM-H, disk, interrupt, wake-ups", whole - (7 * exit) - (RegisterExits * (access - exit)), "a whole request by the trap, less its exits"))),
+                    new HopShare("7 VM exits: guest, hypervisor, guest", 7 * exit, "7 × a hypercall that the hypervisor answers itself"),
+                    new HopShare("6 of them: hypervisor, VM-H, hypervisor", RegisterExits * (access - exit), "6 × (a register read that VM-H answers, minus a hypercall)"),
+                    new HopShare("command in VM-H, disk, interrupt, wake-ups", whole - (7 * exit) - (RegisterExits * (access - exit)), "a whole request on the trap path, minus its VM exits"))),
             ],
         };
     }
 
-    // Where noise makes a difference negative, the part is too small to be seen.
+    // A negative difference is noise: the part is too small to measure.
     private static IReadOnlyList<HopShare> InOrder(params HopShare[] hops) => [.. hops.Select(static hop => hop with { Microseconds = Math.Max(0, hop.Microseconds) })];
 }

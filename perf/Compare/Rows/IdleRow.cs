@@ -1,12 +1,12 @@
 using System.Diagnostics;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
-/// <summary>What three processes take of a core in the second that starts 100 ms after the last request.</summary>
-internal sealed class IdleRow() : Row("idle", "idle: VM-H, hypervisor and VM-C together")
+/// <summary>The CPU time of the three processes in the second that starts 100 ms after the last request.</summary>
+internal sealed class IdleRow() : Row("idle", "idle CPU time: VM-H, hypervisor and VM-C together")
 {
     private static readonly TimeSpan s_after = TimeSpan.FromMilliseconds(100), s_second = TimeSpan.FromSeconds(1);
 
@@ -28,7 +28,7 @@ internal sealed class IdleRow() : Row("idle", "idle: VM-H, hypervisor and VM-C t
         }
         return new RowResult(Id, Title, [], [], [new Verdict($"{Id}.core", Title, "the second that starts 100 ms after the last request", Target.AtMost(1, "% of a core"), Spread.Of(shares), [])])
         {
-            ForeignCpu = Spread.Of(foreign).Upper,
+            ForeignCpu = ForeignCpu.Of(foreign),
         };
 
         long Cpu() => ProcessorTime.Of(machine.Host) + ProcessorTime.Of(machine.Hypervisor) + ProcessorTime.Of(machine.Guest);

@@ -1,13 +1,13 @@
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
 /// <summary>
-/// VM-H's disk in memory, packed and split, against qemu-storage-daemon's null disk. At depth 1 the call that polls is
-/// judged; the asynchronous requests are measured beside it.
+/// VM-H's memory disk, packed and split, vs the null disk of qemu-storage-daemon. At depth 1 the target is for the polled
+/// call; asynchronous requests are measured too.
 /// </summary>
 internal sealed class MemoryRow(int depth) : Row($"memory-{depth}", $"memory disk, 4 KiB random read, depth {depth}")
 {
@@ -16,7 +16,7 @@ internal sealed class MemoryRow(int depth) : Row($"memory-{depth}", $"memory dis
     private static readonly Allowance[] s_null =
     [
         new(nameof(Inputs.Medium), "null-co moves no data, which favours it"),
-        new(nameof(Inputs.Content), "null-co holds none"),
+        new(nameof(Inputs.Content), "null-co has no content"),
         RingContestant.PolledAllowed,
     ];
 
@@ -33,18 +33,18 @@ internal sealed class MemoryRow(int depth) : Row($"memory-{depth}", $"memory dis
 
         var ours = rounds.Of(polled ?? packed);
         var best = peers.Length == 0 ? null : Best(peers.Select(rounds.Of));
-        var verdicts = new List<Verdict> { Judge("qsd", Title, Target.AtLeast(depth == 1 ? 4 : 3), ours, best, Iops, "qsd null-co", s_null) };
+        var verdicts = new List<Verdict> { WithTarget("qsd", $"{Title}: requests per second", Target.AtLeast(depth == 1 ? 4 : 3), ours, best, Iops, "qsd null-co", s_null) };
         if (depth == 1)
         {
             Yardstick line = rounds.Yardstick(Calibration.PingPong), copy = rounds.Yardstick(Calibration.DiskCopy);
-            verdicts.Add(new Verdict($"{Id}.limit", Title, $"{line.Name} + {copy.Name}", Target.AtMost(2), Ratio.Of(ours, line, copy), []));
-            verdicts.Add(new Verdict($"{Id}.polled", $"{Title}: time of a polled call", Packed, null, Ratio.Of(ours, rounds.Of(packed), Time, RingContestant.PolledAllowed), []));
+            verdicts.Add(new Verdict($"{Id}.limit", $"{Title}: time per request", $"{line.Name} + {copy.Name}", Target.AtMost(2), Ratio.Of(ours, line, copy), []));
+            verdicts.Add(WithoutTarget("polled", $"{Title}: time of a polled call vs an asynchronous request", Better.Lower, ours, rounds.Of(packed), Time, RingContestant.PolledAllowed));
         }
         else
         {
-            verdicts.Add(Judge("packed", $"{Title}: packed by split", Target.AtLeast(0.97), ours, rounds.Of(split), Iops, Split) with
+            verdicts.Add(WithTarget("packed", $"{Title}: requests per second, packed vs split", Target.AtLeast(0.97), ours, rounds.Of(split), Iops, Split) with
             {
-                Notes = ["0.97: the same but for noise"],
+                Notes = ["0.97 means equal within noise"],
             });
         }
         return Result(rounds, verdicts);

@@ -1,15 +1,15 @@
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
 /// <summary>
-/// The same requests in flight on one queue and on two, each queue with a thread of the guest and one of VM-H, which all
-/// poll. Told, not judged: how far it goes depends on the cores.
+/// The same queue depth on one queue and on two. Each queue has a busy-polling thread in the guest and one in VM-H. Has no
+/// target, because the result depends on the number of cores.
 /// </summary>
-internal sealed class QueuesRow() : Row("queues", "two queues on two guest threads, memory disk, 4 KiB random read, depth 32 in all")
+internal sealed class QueuesRow() : Row("queues", "two queues vs one, memory disk, 4 KiB random read, depth 32 in total")
 {
     private const int Threads = 4;
 
@@ -17,19 +17,19 @@ internal sealed class QueuesRow() : Row("queues", "two queues on two guest threa
     {
         await using var rig = new Rig(session);
         var workload = new Workload("randread", 4096, 32);
-        // One VM-H, so one memory, for both.
+        // One VM-H for both, so that both read the same memory.
         var one = await rig.HostAsync(rig.MemoryDisk, "VM-H", hostOptions: ["--queues", "2"], guestOptions: ["--queues", "1"]);
         var two = await rig.GuestAsync(one.BackEnd, "--queues", "2");
         RingContestant single = Of(session, one, workload, 1), both = Of(session, two, workload, 2);
         var rounds = await Rounds.RunAsync(session, [single, both]);
-        var ratio = Ratio.Of(rounds.Of(both), rounds.Of(single), Iops, new Allowance(nameof(Inputs.Queues), "the number of queues is what grows"));
-        return Result(rounds, new Verdict($"{Id}.two", Title, single.Subject, null, ratio, [Bound(Environment.ProcessorCount)]));
+        var ratio = Ratio.Of(rounds.Of(both), rounds.Of(single), Iops, new Allowance(nameof(Inputs.Queues), "the number of queues is what the row varies"));
+        return Result(rounds, new Verdict($"{Id}.two", $"{Title}: requests per second", single.Subject, null, ratio, [Bound(Environment.ProcessorCount)]) { Better = Better.Higher });
     }
 
-    /// <summary>What bounds the rate of two queues on so many cores.</summary>
+    /// <summary>Explains what limits the rate of two queues on the given number of cores.</summary>
     internal static string Bound(int cores) => cores < Threads
-        ? $"two queues are {Threads} threads that poll, two of the guest and two of VM-H, and this machine has {cores} core{(cores == 1 ? "" : "s")}: one queue takes two of them already, so the cores bound it"
-        : $"the {Threads} threads that poll have {cores} cores, so the cores do not bound it: what is left is what the queues share, the memory that both copy from first of all";
+        ? $"two queues have {Threads} busy-polling threads, two in VM-C and two in VM-H; this machine has {cores} core{(cores == 1 ? "" : "s")}: one queue uses two already, so the cores are the limit"
+        : $"the {Threads} busy-polling threads have {cores} cores, so the cores are not the limit; the queues share the memory that both copy from";
 
     private static RingContestant Of(CompareSession session, BusGuest guest, Workload workload, int queues)
     {

@@ -1,17 +1,17 @@
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.BlockDriver.Virtio;
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 
 namespace VmShunt.Perf.Compare.Rows;
 
-/// <summary>One request to another process and back on the bare ring, beside one cache line.</summary>
+/// <summary>The round trip of one request between two processes on the bare virtqueue, vs that of one cache line.</summary>
 internal sealed class RoundTripRow() : Row("roundtrip", "ring round trip, two processes, depth 1")
 {
     internal override async Task<RowResult> RunAsync(CompareSession session)
     {
         await using var rig = new Rig(session);
-        EchoContestant packed = rig.Hold(new EchoContestant(session, VirtqueueFormat.Packed)), split = rig.Hold(new EchoContestant(session, VirtqueueFormat.Split));
+        EchoContestant packed = rig.Hold(new EchoContestant(session, RingLayout.Packed)), split = rig.Hold(new EchoContestant(session, RingLayout.Split));
         var rounds = await Rounds.RunAsync(session, [packed, split]);
         var line = rounds.Yardstick(Calibration.PingPong);
         Verdict Against(string id, EchoContestant ring) =>

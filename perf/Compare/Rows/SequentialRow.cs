@@ -1,11 +1,11 @@
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
-using VmShunt.Perf.Compare.Sitting;
+using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Compare.Rows;
 
-/// <summary>Reading a file in the page cache from end to end, 1 MiB a request, against <c>pread</c> in process.</summary>
+/// <summary>Sequential reads of a file in the page cache, 1 MiB per request, vs <c>pread</c> in process.</summary>
 internal sealed class SequentialRow() : Row("sequential", "1 MiB sequential read, file in the page cache")
 {
     private const int Block = 1 << 20, Depth = 4;
@@ -19,6 +19,6 @@ internal sealed class SequentialRow() : Row("sequential", "1 MiB sequential read
         var rounds = await Rounds.RunAsync(session, [file, pread]);
         return Result(
             rounds,
-            Judge("pread", $"{Title}, depth {Depth}", Target.AtLeast(0.95), rounds.Of(file), rounds.Of(pread), Iops, PreadContestant.Name, PreadContestant.Allowed));
+            WithTarget("pread", $"{Title}, depth {Depth}: requests per second", Target.AtLeast(0.95), rounds.Of(file), rounds.Of(pread), Iops, PreadContestant.Name, PreadContestant.Allowed));
     }
 }

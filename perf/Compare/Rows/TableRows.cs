@@ -25,7 +25,7 @@ internal static class TableRows
         new BlockCurveRow(),
     ];
 
-    /// <summary>The rows whose id begins with one of the words; all where there is no word.</summary>
+    /// <summary>The rows whose id starts with one of the words; all rows without a word.</summary>
     internal static IReadOnlyList<Row> Find(IReadOnlyList<string> words) =>
         [.. All.Where(row => words.Count == 0 || words.Any(word => row.Id.StartsWith(word, StringComparison.OrdinalIgnoreCase)))];
 }

@@ -28,7 +28,7 @@ public sealed class BenchTests : IDisposable
     [InlineData("*.Ring", "RingAgainstTrap.Ring")]
     [InlineData("ring*.t?ap", "RingAgainstTrap.Trap")]
     [InlineData("Wait*", "WaitStrategies.AtOnce", "WaitStrategies.AfterPause")]
-    public void A_filter_means_a_part_of_a_name_or_with_a_wildcard_the_whole(string filter, params string[] meant) => Assert.Equal(meant, Find(filter));
+    public void A_filter_matches_a_part_of_a_name_or_with_a_wildcard_the_whole_name(string filter, params string[] expected) => Assert.Equal(expected, Find(filter));
 
     [Fact]
     public void No_filter_means_every_suite() => Assert.Equal(s_suites, Suites.Find(null).Select(static one => one.Suite.Name).Distinct());
@@ -37,7 +37,7 @@ public sealed class BenchTests : IDisposable
     [InlineData("Nothing")]
     [InlineData("*.Trap.Nothing")]
     [InlineData("VmShunt.Perf.Bench")]
-    public void A_filter_that_means_nothing_is_answered_with_what_there_is(string filter)
+    public void A_filter_without_a_match_lists_the_available_suites(string filter)
     {
         Assert.Equal(1, Run(filter));
         Assert.Contains($"'{filter}'", _errors.ToString(), StringComparison.Ordinal);
@@ -52,9 +52,9 @@ public sealed class BenchTests : IDisposable
         Assert.Empty(_errors.ToString());
     }
 
-    // A process of its own, because allocation is counted by process, and without tiered compilation, whose background
-    // thread would be counted too (BenchmarkDotNet issue 1542). Other threads of the runtime may allocate meanwhile, some KB,
-    // but not always again: a benchmark's figure is the least of several runs. RingAgainstTrap is an end-to-end test.
+    // In a separate process, because allocation is counted per process, and without tiered compilation, whose background
+    // thread would be counted too (BenchmarkDotNet issue 1542). Other threads of the runtime sometimes allocate a few KB, so
+    // a benchmark's figure is the lowest of several runs. RingAgainstTrap is an end-to-end test.
     [Theory]
     [InlineData("CopyAgainstZeroCopy", 6)]
     [InlineData("GuestMemoryTranslation", 5)]
@@ -62,7 +62,7 @@ public sealed class BenchTests : IDisposable
     [InlineData("RingRoundTrip", 6)]
     [InlineData("ShuntDeciding", 9)]
     [InlineData("WaitStrategies", 6)]
-    public async Task Every_benchmark_of_a_suite_gives_a_result_and_allocates_nothing(string suite, int cases)
+    public async Task Every_benchmark_of_a_suite_has_a_result_and_allocates_nothing(string suite, int cases)
     {
         const int runs = 5;
         var allocated = new Dictionary<string, long>();

@@ -3,8 +3,8 @@ using System.Xml.Linq;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Output;
 using VmShunt.Perf.Launch;
-using VmShunt.Perf.Report;
-using VmShunt.Perf.Report.Charts;
+using VmShunt.Perf.Launch.Report;
+using VmShunt.Perf.Launch.Report.Charts;
 using VmShunt.Tests.Architecture;
 
 namespace VmShunt.Tests.Perf;
@@ -14,11 +14,11 @@ public class CompareReportTests
     private static CompareResult Kept() =>
         CompareResult.Read(Directory.GetFiles(Path.Combine(Sources.Root, "perf", "results"), "compare.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Last());
 
-    private static IReadOnlyList<XElement> Pictures(string html) =>
-        [.. Regex.Matches(html, "<svg.*?</svg>", RegexOptions.Singleline).Select(static picture => XElement.Parse(picture.Value))];
+    private static IReadOnlyList<XElement> Charts(string html) =>
+        [.. Regex.Matches(html, "<svg.*?</svg>", RegexOptions.Singleline).Select(static chart => XElement.Parse(chart.Value))];
 
     [Fact]
-    public void The_report_needs_nothing_from_elsewhere_and_leaves_no_gap()
+    public void The_report_is_self_contained_and_every_placeholder_is_filled()
     {
         var html = CompareReport.Build(Kept());
         Assert.DoesNotContain("{{", html, StringComparison.Ordinal);
@@ -26,21 +26,21 @@ public class CompareReportTests
     }
 
     [Fact]
-    public void Answers_come_before_everything_else()
+    public void The_cards_come_first()
     {
         var html = CompareReport.Build(Kept());
-        string[] order = ["The ring against the trap", "Against peers", "class=\"strip\"", "Where the microseconds go", "Requests a second over depth", "Latency of each path", "CPU time a request", "Every ratio", "This run"];
+        string[] order = ["Ring vs trap", "VmShunt vs peers", "class=\"strip\"", "Where the time of one request goes", "Requests per second over queue depth", "Latency per path", "CPU time per request", "All ratios", "This run"];
         int[] at = [.. order.Select(text => html.IndexOf(text, StringComparison.Ordinal))];
         Assert.All(at, static position => Assert.True(position > 0));
         Assert.Equal(at.Order(), at);
     }
 
     [Fact]
-    public void Every_picture_is_inside_its_frame_and_says_what_it_shows()
+    public void Every_chart_is_inside_its_frame_and_has_a_text_alternative()
     {
-        var pictures = Pictures(CompareReport.Build(Kept()));
-        Assert.NotEmpty(pictures);
-        foreach (var svg in pictures)
+        var charts = Charts(CompareReport.Build(Kept()));
+        Assert.NotEmpty(charts);
+        foreach (var svg in charts)
         {
             Assert.NotEmpty(svg.Attribute("aria-label")!.Value);
             double[] frame = [.. svg.Attribute("viewBox")!.Value.Split(' ').Select(double.Parse)];
@@ -51,15 +51,15 @@ public class CompareReportTests
     }
 
     [Fact]
-    public void Every_class_of_a_picture_is_in_the_style_sheet()
+    public void Every_class_of_a_chart_is_in_the_style_sheet()
     {
         var css = Page.Read("report.css");
-        var classes = Pictures(CompareReport.Build(Kept())).SelectMany(static svg => svg.Descendants().Attributes("class")).SelectMany(static a => a.Value.Split(' ')).Distinct();
+        var classes = Charts(CompareReport.Build(Kept())).SelectMany(static svg => svg.Descendants().Attributes("class")).SelectMany(static a => a.Value.Split(' ')).Distinct();
         Assert.All(classes, name => Assert.Matches($@"\.{Regex.Escape(name)}\b", css));
     }
 
     [Fact]
-    public void The_ring_is_held_against_the_trap_with_the_same_inputs_only()
+    public void The_ring_is_compared_with_the_trap_path_only_if_their_inputs_are_equal()
     {
         var kept = Kept();
         var pairs = CompareAnswers.Pairs(kept).ToArray();
@@ -77,20 +77,20 @@ public class CompareReportTests
     }
 
     [Fact]
-    public void A_contestant_has_one_look_and_no_other_that_it_meets_has_the_same()
+    public void Contestants_of_one_chart_have_different_styles()
     {
-        string[][] pictures =
+        string[][] charts =
         [
             ["VM-H memory, packed", "VM-H memory, split", "qsd null-co", "qsd null-co, iothread", "polled call, memory", "some stranger"],
             ["VM-H file", "qsd io_uring", "qsd io_uring, iothread", "qsd threads", "pread in process", "polled call, file"],
             ["VM-H memory", "VM-H file", "qsd null-co", "trap", "polled call, memory", "polled call, file"],
             ["ring", "shunted", "alternate", "trap", "direct"],
         ];
-        var looks = new Looks(pictures);
-        foreach (var picture in pictures) Assert.Equal(picture.Length, picture.Select(looks.Of).Distinct().Count());
+        var looks = new Looks(charts);
+        foreach (var chart in charts) Assert.Equal(chart.Length, chart.Select(looks.Of).Distinct().Count());
         Assert.Equal("trap", looks.Of("trap").Style);
         Assert.Equal("ring", looks.Of("ring").Style);
-        // One that is in no picture looks like its kind.
+        // One that is in no chart has the style of its group.
         Assert.StartsWith("qsd", looks.Of("qsd of tomorrow").Style, StringComparison.Ordinal);
     }
 
@@ -100,7 +100,7 @@ public class CompareReportTests
     [InlineData("MMMMMMMMMMMMMMMMMM", 60)]
     [InlineData("lllllllllllllllllllllll", 60)]
     [InlineData("abc", 3)]
-    public void A_text_that_is_shortened_fits(string text, double room)
+    public void A_shortened_text_fits(string text, double room)
     {
         var shortened = Svg.Shorten(text, room);
         Assert.True(Svg.WidthOf(shortened) <= room, $"{shortened} is {Svg.WidthOf(shortened)} wide");
@@ -113,7 +113,7 @@ public class CompareReportTests
     [InlineData(1, 84, "good")]
     [InlineData(1e9, 160, "good")]
     [InlineData(1e-9, 8, "bad")]
-    public void A_bar_stops_where_the_figure_is(double median, double at, string style)
+    public void A_bar_stops_at_its_figure(double median, double at, string style)
     {
         var svg = XElement.Parse(TargetBar.Draw("x", new TargetMark(median, median, median)));
         var bar = svg.Elements("line").Single(line => line.Attribute("class")!.Value == $"stroke {style}");
@@ -124,15 +124,37 @@ public class CompareReportTests
     }
 
     [Fact]
-    public void The_parts_of_a_followed_request_add_up_to_all_of_it()
+    public void The_parts_of_a_traced_request_add_up_to_the_whole()
     {
         var trace = new TraceAnswer(10, [new("Entered", 0), new("PortDriverEn", 1), new("Described", 2), new("Issued", 3), new("Noticed", 9), new("Completed", 10)]);
-        var parts = RequestFollower.PartsOf("ring", trace);
+        var parts = RequestTracer.PartsOf("ring", trace);
         Assert.Equal((10, 10), (parts.Microseconds, parts.Hops.Sum(static hop => hop.Microseconds)));
         Assert.Equal([2, 1, 6, 1], parts.Hops.Select(static hop => hop.Microseconds));
         Assert.Equal(parts.Hops.Count, parts.Hops.Select(static hop => hop.Name).Distinct().Count());
-        var html = HopFigures.Draw([parts with { Road = "trap", Microseconds = 100 }, parts]);
+        var html = HopFigures.Draw([parts with { Path = "trap", Microseconds = 100 }, parts]);
         Assert.Contains("same scale", html, StringComparison.Ordinal);
-        Assert.Equal(2, Pictures(html).Count);
+        Assert.Equal(2, Charts(html).Count);
+    }
+
+    [Fact]
+    public void No_table_mixes_figures_for_which_higher_and_lower_is_better()
+    {
+        var groups = VerdictGroup.Of(Kept()).ToArray();
+        Assert.All(groups, static group => Assert.Single(group.Verdicts.Select(static one => one.Verdict.Direction).Distinct()));
+        Assert.Equal(Kept().Rows.Sum(static row => row.Verdicts.Count), groups.Sum(static group => group.Verdicts.Count));
+        foreach (var text in new[] { CompareReport.Build(Kept()), MarkdownTable.Build(Kept()) })
+        {
+            Assert.Contains(VerdictGroup.Higher, text, StringComparison.Ordinal);
+            Assert.Contains(VerdictGroup.Lower, text, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_figure_without_a_target_has_the_direction_that_its_row_recorded()
+    {
+        var verdict = new Verdict("a", "work", "theirs", null, new Spread(1, 1, 1), []);
+        Assert.Null(verdict.Direction);
+        Assert.Equal(Better.Lower, (verdict with { Better = Better.Lower }).Direction);
+        Assert.Equal(Better.Higher, (verdict with { Target = Target.AtLeast(1) }).Direction);
     }
 }

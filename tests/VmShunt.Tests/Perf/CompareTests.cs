@@ -1,4 +1,3 @@
-using VmShunt.Perf.Compare;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Rows;
 using VmShunt.Tests.Architecture;
@@ -21,7 +20,7 @@ public class CompareTests
     };
 
     [Fact]
-    public void What_ran_with_the_same_inputs_is_set_side_by_side_round_by_round()
+    public void Measurements_with_equal_inputs_are_compared_round_by_round()
     {
         var ratio = Ratio.Of(Measured("ours", s_inputs, 200, 300, 400), Measured("theirs", s_inputs, 100, 100, 100), static sample => sample.Iops);
         Assert.Equal((3.0, 2.5, 3.5), (ratio.Median, ratio.Lower, ratio.Upper));
@@ -34,7 +33,7 @@ public class CompareTests
     [InlineData(nameof(Inputs.Operation))]
     [InlineData(nameof(Inputs.Seconds))]
     [InlineData(nameof(Inputs.Guests))]
-    public void What_ran_with_other_inputs_is_not(string differs)
+    public void Measurements_with_different_inputs_are_not_compared(string differs)
     {
         var theirs = Measured(
             "theirs",
@@ -51,31 +50,31 @@ public class CompareTests
             100);
         var refused = Assert.Throws<InputsDifferException>(() => Ratio.Of(Measured("ours", s_inputs, 200, 300), theirs, static sample => sample.Iops));
         Assert.Contains(differs, refused.Message, StringComparison.Ordinal);
-        // Unless a reason is given, which the report repeats.
+        // Unless a reason is given, which the report prints.
         _ = Ratio.Of(Measured("ours", s_inputs, 200, 300), theirs, static sample => sample.Iops, new Allowance(differs, "said so"));
     }
 
     [Fact]
-    public void Rounds_that_were_not_taken_in_pairs_are_not_compared() =>
+    public void Measurements_with_different_numbers_of_rounds_are_not_compared() =>
         Assert.Throws<InputsDifferException>(() => Ratio.Of(Measured("ours", s_inputs, 1, 2, 3), Measured("theirs", s_inputs, 1, 2), static sample => sample.Iops));
 
     [Fact]
-    public void A_result_that_was_kept_reads_back_and_has_not_moved_against_itself()
+    public void A_kept_result_is_readable_and_unchanged_vs_itself()
     {
         var kept = CompareResult.Read(Kept());
         Assert.Equal(TableRows.All.Select(static row => row.Id), kept.Rows.Select(static row => row.Id));
-        var (moves, refusals, onlyOld, onlyNew) = Movement.Between(kept, CompareResult.Read(Kept()));
+        var (changes, refusals, onlyOld, onlyNew) = Changes.Between(kept, CompareResult.Read(Kept()));
         Assert.Empty(refusals);
         Assert.Empty(onlyOld.Concat(onlyNew));
-        Assert.NotEmpty(moves);
-        Assert.All(moves, static move => Assert.Equal(move.Old, move.New));
-        Assert.All(moves, static move => Assert.Equal("within the spread", move.Word));
-        // Who reads them must know which is which.
-        Assert.Equal(moves.Count, moves.Select(static move => (move.What, move.Unit, move.Old)).Distinct().Count());
+        Assert.NotEmpty(changes);
+        Assert.All(changes, static change => Assert.Equal(change.Old, change.New));
+        Assert.All(changes, static change => Assert.Equal("unchanged", change.Word));
+        // Each figure is identified by its description.
+        Assert.Equal(changes.Count, changes.Select(static change => (change.What, change.Unit, change.Old)).Distinct().Count());
     }
 
     [Fact]
-    public void Two_results_whose_inputs_differ_are_not_set_side_by_side()
+    public void Two_results_with_different_inputs_are_not_compared()
     {
         var kept = CompareResult.Read(Kept());
         var other = kept with
@@ -85,7 +84,7 @@ public class CompareTests
                 Measurements = [.. row.Measurements.Select(static one => one with { Inputs = one.Inputs with { Seconds = one.Inputs.Seconds * 2 } })],
             })],
         };
-        var (_, refusals, _, _) = Movement.Between(kept, other);
+        var (_, refusals, _, _) = Changes.Between(kept, other);
         Assert.Contains(refusals, static refusal => refusal.Contains("the inputs differ: Seconds", StringComparison.Ordinal));
     }
 
@@ -95,11 +94,11 @@ public class CompareTests
     [InlineData(3, "3 cores:", true)]
     [InlineData(4, "4 cores,", false)]
     [InlineData(64, "64 cores,", false)]
-    public void What_bounds_two_queues_is_said_of_the_machine_that_measured(int cores, string names, bool coresBound)
+    public void The_limit_of_two_queues_depends_on_the_cores_of_the_machine(int cores, string names, bool coresBound)
     {
         var note = QueuesRow.Bound(cores);
         Assert.Contains(names, note, StringComparison.Ordinal);
-        Assert.Equal(coresBound, !note.Contains("the cores do not bound it", StringComparison.Ordinal));
+        Assert.Equal(coresBound, !note.Contains("the cores are not the limit", StringComparison.Ordinal));
     }
 
     private static string Kept() => Directory.GetFiles(Path.Combine(Sources.Root, "perf", "results"), "compare.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Last();

@@ -10,7 +10,7 @@ namespace VmShunt.Tests.Perf;
 public class DisksTests
 {
     [Fact]
-    public void The_default_disk_boots_holds_data_and_has_room_for_the_dump()
+    public void The_default_disk_has_a_boot_image_data_and_a_dump_partition_for_the_guests_memory()
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("vmshunt-test-");
         try
@@ -43,7 +43,7 @@ public class DisksTests
     }
 
     [Fact]
-    public void The_kernel_comes_with_all_that_it_needs_and_without_the_loader()
+    public void The_kernels_files_are_its_dependency_closure_without_the_loader()
     {
         string[] names = [.. KernelFiles.Find(AppContext.BaseDirectory).Select(static file => Path.GetFileName(file))];
         Assert.Equal("VmShunt.Guest.dll", names[0]);
@@ -67,7 +67,7 @@ public class DisksTests
     [InlineData(512, 512, 512)]
     [InlineData(100_000, 4096, 65536)]
     [InlineData(64 << 20, 4096, 1 << 20)]
-    public void Blocks_fit_on_small_disks(int bytes, int small, int large)
+    public void Block_sizes_fit_small_disks(int bytes, int small, int large)
     {
         IReadOnlyList<Workload> matrix = Workload.Matrix(quick: true, mayWrite: false, new SectorRange(0, bytes / 512));
         Assert.Equal([small, small, large], matrix.Select(static w => w.BlockSize));
@@ -81,7 +81,7 @@ public class DisksTests
     [InlineData("M", -1L)]
     [InlineData("-1M", -1L)]
     [InlineData("9999999999G", -1L)]
-    public void Sizes_are_read_as_people_write_them(string text, long bytes) =>
+    public void Sizes_with_suffixes_are_parsed(string text, long bytes) =>
         Assert.Equal(bytes, ByteSize.TryParse(text, out var value) ? value : -1);
 
     [Fact]

@@ -25,7 +25,7 @@ public class LatencyHistogramTests
     }
 
     [Fact]
-    public void The_extremes_are_counted_too()
+    public void Negative_and_largest_latencies_are_counted()
     {
         var histogram = new LatencyHistogram();
         histogram.Record(-5);
@@ -49,5 +49,5 @@ public class LatencyHistogramTests
     }
 
     [Fact]
-    public void Without_a_latency_a_percentile_is_0() => Assert.Equal(0, new LatencyHistogram().PercentileMicroseconds(0.5));
+    public void A_percentile_of_an_empty_histogram_is_0() => Assert.Equal(0, new LatencyHistogram().PercentileMicroseconds(0.5));
 }

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using VmShunt.Guest.Firmware.Partitions;
+using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.Tests.Perf;
@@ -20,7 +21,7 @@ public sealed class LauncherTests : IDisposable
         return path;
     }
 
-    private void PartitionsOfOurOwn() => File.WriteAllText(_machine["partitions"], string.Join(',', new[]
+    private void UseVmShuntPartitions() => File.WriteAllText(_machine["partitions"], string.Join(',', new[]
     {
         (Name: "boot", Type: PartitionTypes.Boot, First: 2048, Sectors: 2048),
         (Name: "data", Type: PartitionTypes.LinuxData, First: 4096, Sectors: 2048),
@@ -30,7 +31,7 @@ public sealed class LauncherTests : IDisposable
     private string[] Commands => File.ReadAllLines(_machine["commands"]);
 
     [Fact]
-    public async Task A_users_disk_is_opened_read_only_and_only_read()
+    public async Task A_users_disk_is_opened_read_only_and_not_written()
     {
         string disk = UserDisk(), json = _machine["result.json"];
         var before = SHA256.HashData(File.ReadAllBytes(disk));
@@ -44,14 +45,14 @@ public sealed class LauncherTests : IDisposable
         using JsonDocument result = JsonDocument.Parse(File.ReadAllText(json));
         Assert.Equal(Convert.ToHexStringLower(before), result.RootElement.GetProperty("hashes").GetProperty("ring").GetString());
         Assert.Equal(JsonValueKind.Null, result.RootElement.GetProperty("crashDump").GetProperty("road").ValueKind);
-        Assert.Contains("--allow-writes lets it", _machine.Output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("which needs --allow-writes", _machine.Output.ToString(), StringComparison.Ordinal);
         Assert.True(_machine.AllEnded());
     }
 
     [Fact]
-    public async Task The_whole_story_on_a_disk_of_our_own_ends_well_and_leaves_no_file()
+    public async Task A_launch_on_a_temporary_disk_succeeds_and_leaves_no_file()
     {
-        PartitionsOfOurOwn();
+        UseVmShuntPartitions();
         string core = _machine["kept.core"], report = _machine["report.html"], json = _machine["result.json"];
 
         var code = await _machine.LaunchAsync(new LaunchOptions { DumpFile = core, ReportFile = report, JsonFile = json });
@@ -63,7 +64,7 @@ public sealed class LauncherTests : IDisposable
         Assert.Contains("<svg", File.ReadAllText(report), StringComparison.Ordinal);
         using JsonDocument result = JsonDocument.Parse(File.ReadAllText(json));
         Assert.True(result.RootElement.GetProperty("crashDump").GetProperty("verified").GetBoolean());
-        Assert.False(Path.Exists(Path.GetDirectoryName(_machine.LaunchedDisk)), "the launch's folder is still there");
+        Assert.False(Path.Exists(Path.GetDirectoryName(_machine.LaunchedDisk)), "the temporary folder of the launch exists");
         Assert.True(_machine.AllEnded());
     }
 
@@ -84,32 +85,32 @@ public sealed class LauncherTests : IDisposable
     }
 
     [Theory]
-    [InlineData("host-fails", "vmshunt-host", "exit code 3", "the disk is on fire")]
-    [InlineData("mode-kills-host", "vmshunt-host", "exit code 137 (signal 9)", "ready disk=x")]
+    [InlineData("host-fails", "vmshunt-host", "exited with code 3", "the disk is on fire")]
+    [InlineData("mode-kills-host", "vmshunt-host", "exited with code 137 (signal 9)", "ready disk=x")]
     [InlineData("mode-fails", "vmshunt-guest", "no bus here", "ready mode=emulating")]
-    [InlineData("load-loses", "did harm", "1 lost", "ready mode=emulating")]
-    [InlineData("wrong-hash-in-enlightened", "reads wrong by the shunted road", "0000", "ready mode=emulating")]
-    public async Task A_failure_is_told_with_its_process_and_last_lines_and_leaves_nothing(string how, params string[] told)
+    [InlineData("load-loses", "damaged requests", "1 lost", "ready mode=emulating")]
+    [InlineData("wrong-hash-in-enlightened", "wrong content on the shunted path", "0000", "ready mode=emulating")]
+    public async Task A_failure_names_its_process_and_last_lines_and_leaves_no_process(string how, params string[] expected)
     {
         _machine.Misbehave(how);
         Assert.Equal(1, await _machine.LaunchAsync(new LaunchOptions { Disk = UserDisk() }));
-        Assert.All(told, text => Assert.Contains(text, _machine.Output.ToString(), StringComparison.Ordinal));
+        Assert.All(expected, text => Assert.Contains(text, _machine.Output.ToString(), StringComparison.Ordinal));
         Assert.True(_machine.AllEnded());
     }
 
     [Fact]
-    public async Task A_dump_that_is_not_the_memory_at_the_crash_fails_the_launch()
+    public async Task A_dump_that_differs_from_the_memory_at_the_crash_fails_the_launch()
     {
-        PartitionsOfOurOwn();
+        UseVmShuntPartitions();
         Assert.Equal(1, await _machine.LaunchAsync(new LaunchOptions(), memorySha256: new string('a', 64)));
-        Assert.Contains("the dump is not the memory at the crash", _machine.Output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("the dump differs from the memory at the crash", _machine.Output.ToString(), StringComparison.Ordinal);
         Assert.False(Path.Exists(Path.GetDirectoryName(_machine.LaunchedDisk)));
     }
 
     [Fact]
-    public async Task A_stop_in_the_middle_leaves_nothing()
+    public async Task A_stopped_launch_leaves_no_process_and_no_file()
     {
-        PartitionsOfOurOwn();
+        UseVmShuntPartitions();
         using var stop = new CancellationTokenSource();
         Task<int> launch = _machine.LaunchAsync(new LaunchOptions(), cancel: stop.Token);
         while (!launch.IsCompleted && !(File.Exists(_machine["commands"]) && File.ReadAllText(_machine["commands"]).Contains("bench", StringComparison.Ordinal)))
@@ -122,7 +123,7 @@ public sealed class LauncherTests : IDisposable
     }
 
     [Fact]
-    public async Task A_missing_or_empty_disk_is_answered_before_anything_starts()
+    public async Task A_missing_or_empty_disk_is_reported_before_a_process_starts()
     {
         Assert.Equal(1, await _machine.LaunchAsync(new LaunchOptions { Disk = _machine["none.img"] }));
         Assert.Equal(1, await _machine.LaunchAsync(new LaunchOptions { Disk = UserDisk(0) }));

@@ -6,8 +6,8 @@ using VmShunt.Perf.Launch;
 namespace VmShunt.Tests.Perf;
 
 /// <summary>
-/// The three programs as shell scripts that keep to their contracts, so that the launcher is tested apart from them.
-/// A file in the folder makes one of them misbehave.
+/// The three programs as shell scripts with the same command line and console, so that the launcher is tested without
+/// them. A file in the folder makes one of them fail.
 /// </summary>
 internal sealed class ScriptedMachine : IDisposable
 {
@@ -26,7 +26,7 @@ internal sealed class ScriptedMachine : IDisposable
             """);
         Script("vmshunt-guest", GuestScript);
         WriteCore();
-        // What a build leaves for the disk maker: the dependency list and the assemblies it names.
+        // The guest's dependency file and the assemblies it names, for the boot partition.
         foreach (var file in Directory.EnumerateFiles(AppContext.BaseDirectory))
             if (file.EndsWith("vmshunt-guest.deps.json", StringComparison.Ordinal) || file.EndsWith(".dll", StringComparison.Ordinal))
                 File.CreateSymbolicLink(this[Path.GetFileName(file)], file);
@@ -65,7 +65,7 @@ internal sealed class ScriptedMachine : IDisposable
 
     internal StringWriter Output { get; } = new();
 
-    /// <summary>The disk that the launcher gave to VM-H.</summary>
+    /// <summary>The disk that VM-H was started with.</summary>
     internal string LaunchedDisk => File.ReadAllText(this["disk"]).Trim();
 
     internal void Misbehave(string how) => File.WriteAllText(this[how], "");
@@ -79,7 +79,7 @@ internal sealed class ScriptedMachine : IDisposable
             console, console, _ => new FixedTraps(memorySha256 ?? MemorySha256), cancel).RunAsync();
     }
 
-    /// <summary>True when none of the scripts runs any more.</summary>
+    /// <summary>Whether every script has exited.</summary>
     internal bool AllEnded() => new[] { "host", "hypervisor", "guest" }
         .Where(name => File.Exists(this[name + ".pid"]))
         .All(name => !Directory.Exists("/proc/" + File.ReadAllText(this[name + ".pid"]).Trim()));

@@ -1,0 +1,17 @@
+using VmShunt.Ring.Interop;
+
+namespace VmShunt.Perf.Bench.Ends;
+
+/// <summary>The two eventfds of a virtqueue: kick notifies the device, call notifies the driver.</summary>
+internal sealed class QueueEvents : IDisposable
+{
+    internal EventFd Kick { get; } = EventFd.Create();
+
+    internal EventFd Call { get; } = EventFd.Create();
+
+    public void Dispose()
+    {
+        Kick.Dispose();
+        Call.Dispose();
+    }
+}

@@ -1,0 +1,26 @@
+using VmShunt.Trap.VmExit;
+
+namespace VmShunt.Perf.Launch;
+
+/// <summary>The hypervisor's counters, as far as the launcher needs them.</summary>
+internal interface ITrapCounter : IDisposable
+{
+    /// <summary>VM exits of all partitions since the hypervisor started.</summary>
+    long Exits();
+
+    /// <summary>The SHA-256 of the guest's memory that the hypervisor took at the last crash; null without a crash.</summary>
+    string? CrashMemorySha256();
+}
+
+/// <summary>Asks the hypervisor on its socket.</summary>
+internal sealed class HypervisorTrapCounter(string socket) : ITrapCounter
+{
+    private readonly HypervisorObserver _observer = HypervisorObserver.Connect(socket);
+
+    public long Exits() => _observer.Query().Partitions.Sum(static partition => partition.Exits.Total);
+
+    public string? CrashMemorySha256() =>
+        _observer.Query().Partitions.LastOrDefault(static partition => partition.Crash is not null)?.Crash!.MemorySha256;
+
+    public void Dispose() => _observer.Dispose();
+}
