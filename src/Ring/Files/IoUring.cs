@@ -60,8 +60,12 @@ public sealed class IoUring : IDisposable
     public int InFlight { get; private set; }
 
     /// <summary>Whether a completion is ready to be reaped.</summary>
-    // Acquire: the kernel writes the entry, then the tail.
-    public bool HasEnded => _head != _rings.ReadUInt32Acquire(_completionTail);
+    public bool HasEnded
+    {
+        // Acquire: the kernel writes the entry, then the tail.
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _head != _rings.ReadUInt32Acquire(_completionTail);
+    }
 
     /// <summary>Creates a ring for a file.</summary>
     /// <param name="entries">How many operations may be in flight.</param>

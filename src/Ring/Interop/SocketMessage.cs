@@ -50,7 +50,7 @@ internal readonly ref struct SocketMessage(ref SocketMessage.Header header, Read
 
         public readonly ref readonly byte GetPinnableReference() => ref MemoryMarshal.GetReference(_message._data);
 
-        // All that it takes the address of is pinned or on the stack, as this struct itself is.
+        // The data is pinned by now. The rest is on the stack: the caller's header and control, and this struct.
         public nint ToUnmanaged()
         {
             _vector = new IoVector(AddressOf(in GetPinnableReference()), (nuint)_message._data.Length);

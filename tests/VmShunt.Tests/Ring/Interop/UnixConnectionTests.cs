@@ -280,7 +280,7 @@ public sealed class UnixConnectionTests : IDisposable
                 _one.Send(sent);
                 Assert.True(_other.ReceiveExactly(received, descriptors));
                 Assert.True(_other.TrySend(received));
-                Assert.Equal(100, _one.Receive(received));
+                Assert.True(_one.Receive(received) == 100);
             }
         }
     }

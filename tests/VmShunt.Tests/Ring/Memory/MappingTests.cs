@@ -29,7 +29,7 @@ public class MappingTests
     [Fact]
     public void A_window_covers_at_most_2_GiB()
     {
-        using var mapping = Mapping.TryCreate(1ul << 31, ReadWrite, Anonymous | Libc.MAP_NORESERVE);
+        using var mapping = Mapping.TryCreate((nuint)1 << 31, ReadWrite, Anonymous | Libc.MAP_NORESERVE);
         Assert.NotNull(mapping);
         Assert.Throws<OverflowException>(() => mapping.Window.Length);
     }
