@@ -12,6 +12,7 @@ internal sealed class BackendChannel : IDisposable
 {
     private readonly Lock _lock = new();
     private UnixConnection? _socket;
+    private bool _hasConfig;
 
     /// <summary>Opens the channel on a socket, which replaces an earlier one.</summary>
     /// <returns>Null, or why the socket cannot be used; it is closed then.</returns>
@@ -29,12 +30,21 @@ internal sealed class BackendChannel : IDisposable
         return null;
     }
 
+    /// <summary>Whether CONFIG was negotiated; without it, no change is notified.</summary>
+    internal void SetConfig(bool negotiated)
+    {
+        lock (_lock) _hasConfig = negotiated;
+    }
+
     /// <summary>Sends VHOST_USER_BACKEND_CONFIG_CHANGE_MSG.</summary>
     internal void NotifyConfigChanged()
     {
         var header = new VhostUserHeader { Request = (VhostUserRequest)VhostUserBackendRequest.ConfigChange, Flags = VhostUserHeader.Version };
         // A full socket holds unread messages of this kind, and the front-end reads the current configuration for each.
-        lock (_lock) _socket?.TrySend(MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserHeader>(in header)));
+        lock (_lock)
+        {
+            if (_hasConfig) _socket?.TrySend(MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserHeader>(in header)));
+        }
     }
 
     public void Dispose() => Replace(null);

@@ -37,10 +37,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     /// Notifies the front-end that the configuration space has changed, if it has opened a channel for that. Any thread;
     /// never blocks.
     /// </summary>
-    public void NotifyConfigChanged()
-    {
-        if ((_protocolFeatures & VhostUserProtocolFeatures.Config) != 0) _channel.NotifyConfigChanged();
-    }
+    public void NotifyConfigChanged() => _channel.NotifyConfigChanged();
 
     /// <summary>Serves the session until the front-end closes it or breaks the protocol.</summary>
     /// <returns>Null when the front-end closed the session between messages, or why it failed.</returns>
@@ -154,6 +151,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         var unknown = features & ~(ulong)OfferedProtocol;
         if (unknown != 0) return $"protocol features {unknown:x} were not offered";
         _protocolFeatures = (VhostUserProtocolFeatures)features;
+        _channel.SetConfig((_protocolFeatures & VhostUserProtocolFeatures.Config) != 0);
         return null;
     }
 

@@ -7,7 +7,7 @@ namespace VmShunt.Tests.Ring.Virtqueue;
 /// <summary>Random and hostile descriptor tables: the device pops exactly the chains that a <see cref="ReferenceWalker"/> accepts.</summary>
 public class DescriptorWalkTests
 {
-    private const int Size = 8, Iterations = 4000;
+    private const int Size = 8, Iterations = 2500;
 
     private static readonly Gen<ushort> s_head = Gen.Frequency<ushort>((15, Gen.UShort[0, Size - 1]), (1, Gen.UShort));
     private static readonly Gen<ushort> s_index = Gen.Frequency<ushort>((9, Gen.UShort[0, Size]), (1, Gen.UShort));

@@ -19,7 +19,7 @@ internal sealed class QueueModel<TKind, TDriver, TDevice> : IDisposable
     private readonly Queue<(Request Request, uint Written)> _returned = new();
     private readonly Queue<(Request Request, uint Written)> _used = new();
     private readonly Queue<ushort> _freeTokens;
-    private (Request Request, ChainHandle Handle)? _lastPopped;
+    private Request? _lastPopped;
     private int _slots, _step;
     private bool _deviceSleeps, _driverSleeps, _kicksWanted = true, _callsWanted = true;
 
@@ -57,8 +57,8 @@ internal sealed class QueueModel<TKind, TDriver, TDevice> : IDisposable
             case QueueAction.Pop:
                 Pop();
                 break;
-            case QueueAction.Unpop:
-                Unpop();
+            case QueueAction.Unpop when _popped.Count > 0:
+                Unpop(step.Choice % _popped.Count);
                 break;
             case QueueAction.Return when _popped.Count > 0:
                 var at = step.Choice % _popped.Count;
@@ -130,19 +130,19 @@ internal sealed class QueueModel<TKind, TDriver, TDevice> : IDisposable
         var request = _available[0];
         _available.RemoveAt(0);
         Check(IsSame(request, _pair.Chain));
-        _lastPopped = (request, _pair.Chain.Handle);
-        _popped.Add(_lastPopped.Value);
+        _lastPopped = request;
+        _popped.Add((request, _pair.Chain.Handle));
     }
 
-    private void Unpop()
+    private void Unpop(int at)
     {
-        if (_lastPopped is not { } last || !_popped.Contains(last)) return;
-        // The ring remembers no popped chain but the last, so every other one must be returned by then.
-        var possible = _popped.Count == 1;
-        Check(_pair.Device.TryUntake(last.Handle) == possible);
+        var (request, handle) = _popped[at];
+        // Only the chain that was popped last, and only when every other one is returned.
+        var possible = _popped.Count == 1 && request == _lastPopped;
+        Check(_pair.Device.TryUntake(handle) == possible);
         if (!possible) return;
         _popped.Clear();
-        _available.Insert(0, last.Request);
+        _available.Insert(0, request);
         _lastPopped = null;
     }
 
