@@ -8,7 +8,7 @@ namespace VmShunt.Guest.Emulating;
 /// </summary>
 internal interface IRegisterLayer : IMmio, ICommandPaths
 {
-    /// <summary>Reads the state that the port has. Called before the layer is put in, while nobody accesses the registers.</summary>
+    /// <summary>Reads the state that the port has. Called before the layer is put in, while no thread accesses the registers.</summary>
     void Adopt();
 
     /// <summary>

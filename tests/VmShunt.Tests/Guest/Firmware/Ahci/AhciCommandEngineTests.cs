@@ -1,6 +1,5 @@
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.HostPartition.Disk;
-using VmShunt.Ring.Memory;
 using VmShunt.Tests.Doubles;
 using VmShunt.Trap.Ahci;
 

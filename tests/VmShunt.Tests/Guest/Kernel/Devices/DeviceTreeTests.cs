@@ -62,13 +62,13 @@ public class DeviceTreeTests
     }
 
     [Theory]
-    [InlineData(ShuntPosition.BelowClass)]
-    [InlineData(ShuntPosition.BelowPort)]
-    public async Task A_stack_built_after_the_removal_of_the_kernels_drives_the_port(ShuntPosition position)
+    [InlineData("below-class")]
+    [InlineData("below-port")]
+    public async Task A_stack_built_after_the_removal_of_the_kernels_drives_the_port(string name)
     {
         using var guest = Guest();
         using var devices = Devices(guest);
-        guest.Mode.Configure(ShuntOptions.Default with { Position = position });
+        guest.Mode.Configure(ShuntOptions.Default with { Position = ShuntNames.Positions.Single(p => p.Name == name).Position });
         guest.Mode.Change(GuestMode.Enlightened);
         guest.Mode.RemoveEmulating();
         guest.Emulated.Visibility.Suppress(false);

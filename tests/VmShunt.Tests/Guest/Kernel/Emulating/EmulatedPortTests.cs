@@ -1,4 +1,3 @@
-using VmShunt.BlockDriver.Requests;
 using VmShunt.HostPartition.Disk;
 using VmShunt.Tests.Doubles;
 using VmShunt.Trap.Ahci;
@@ -46,7 +45,8 @@ public class EmulatedPortTests
         var read = machine.Disk.ReadAsync(0, machine.Pages.Allocate(512)).AsTask();
         gate.AwaitOperation();
         var release = Task.Run(machine.Port.Release);
-        Assert.False(release.Wait(20) || read.IsCompleted);
+        Assert.NotSame(release, await Task.WhenAny(release, Task.Delay(20)));
+        Assert.False(read.IsCompleted);
         gate.Open();
         await read.WaitAsync(s_limit);
         await release.WaitAsync(s_limit);

@@ -11,7 +11,6 @@ using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
-using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Guest.Kernel.Machine;

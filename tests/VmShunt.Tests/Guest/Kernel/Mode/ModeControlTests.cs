@@ -2,7 +2,6 @@ using VmShunt.Guest.Mode;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.VirtioBlk;
-using VmShunt.Tests.Doubles;
 using VmShunt.Tests.Guest.Kernel.Machine;
 
 namespace VmShunt.Tests.Guest.Kernel.Mode;
