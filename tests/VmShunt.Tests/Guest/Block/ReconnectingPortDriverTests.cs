@@ -26,17 +26,18 @@ public sealed class ReconnectingPortDriverTests : IDisposable
     public void Dispose() => _served.Dispose();
 
     [Fact]
-    public void Requests_that_are_held_while_the_back_end_is_lost_complete_after_the_reconnect()
+    public async Task Requests_that_are_held_while_the_back_end_is_lost_complete_after_the_reconnect()
     {
         using var port = new ReconnectingPortDriver(Open, Log);
         var disk = new DiskClassDriver(port, _crash);
-        disk.FlushAsync().AsTask().Wait(s_patience);
+        await Flush(disk);
         Disconnect();
         var reads = Enumerable.Range(0, 20).Select(_ => disk.ReadAsync(0, _pages.Allocate(512)).AsTask()).ToArray();
         Assert.True(SpinWait.SpinUntil(() => Lines > 0, s_patience));
         Assert.Equal(0, port.Reconnects);
         Reappear();
-        Assert.True(Task.WhenAll(reads).Wait(s_patience));
+        await Task.WhenAll(reads).WaitAsync(s_patience);
+        await Task.Yield();
         Assert.Equal((1, 0), (port.Reconnects, disk.Counters.Failed));
         Assert.Equal(["the bus is lost: VM-H closed the channel; requests are held until the back-end reconnects", "the back-end is connected again"], _log);
     }
@@ -54,7 +55,7 @@ public sealed class ReconnectingPortDriverTests : IDisposable
     }
 
     [Fact]
-    public void A_back_end_that_is_lost_during_the_first_set_up_is_connected_again()
+    public async Task A_back_end_that_is_lost_during_the_first_set_up_is_connected_again()
     {
         var opened = 0;
         using var port = new ReconnectingPortDriver(
@@ -66,12 +67,12 @@ public sealed class ReconnectingPortDriverTests : IDisposable
             },
             Log);
         var disk = new DiskClassDriver(port, _crash);
-        Assert.True(disk.FlushAsync().AsTask().Wait(s_patience));
+        await Flush(disk);
         Assert.True(SpinWait.SpinUntil(() => port.Reconnects == 1, s_patience));
     }
 
     [Fact]
-    public void A_back_end_that_is_lost_during_a_reconnect_is_given_up_and_the_next_one_serves()
+    public async Task A_back_end_that_is_lost_during_a_reconnect_is_given_up_and_the_next_one_serves()
     {
         var opened = 0;
         using var port = new ReconnectingPortDriver(
@@ -85,7 +86,7 @@ public sealed class ReconnectingPortDriverTests : IDisposable
         var disk = new DiskClassDriver(port, _crash);
         _connection!.Shutdown();
         Assert.True(SpinWait.SpinUntil(() => port.Reconnects == 1, s_patience));
-        Assert.True(disk.FlushAsync().AsTask().Wait(s_patience));
+        await Flush(disk);
         Assert.Equal(3, opened);
     }
 
@@ -94,6 +95,13 @@ public sealed class ReconnectingPortDriverTests : IDisposable
     {
         _isAway = true;
         Assert.Throws<IOException>(() => new ReconnectingPortDriver(Open, Log));
+    }
+
+    // Not on the queue's thread afterwards, which a disposal waits for.
+    private static async Task Flush(DiskClassDriver disk)
+    {
+        await disk.FlushAsync().AsTask().WaitAsync(s_patience);
+        await Task.Yield();
     }
 
     private int Lines

@@ -81,7 +81,7 @@ public class BusChannelTests
     }
 
     [Fact]
-    public void A_closed_channel_has_freed_its_rings_and_rejects_requests_to_their_fallback()
+    public async Task A_closed_channel_has_freed_its_rings_and_rejects_requests_to_their_fallback()
     {
         using var socket = new ServedSocket(new MemoryPortDriver(1 << 20));
         var largest = Largest();
@@ -92,7 +92,7 @@ public class BusChannelTests
         Assert.Equal((largest, 0), (Largest(), channel.RingMemory.Count));
         var fallback = new VmShunt.Tests.Doubles.RecordingDriver(completesAtOnce: true);
         var disk = new DiskClassDriver(new Submitting(channel, fallback), new CrashGate());
-        Assert.True(disk.FlushAsync().AsTask().Wait(60_000));
+        await disk.FlushAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(60));
         Assert.Equal([BlockOperation.Flush], fallback.Operations);
     }
 

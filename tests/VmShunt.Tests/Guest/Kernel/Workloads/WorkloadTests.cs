@@ -7,15 +7,13 @@ using VmShunt.Tests.Doubles;
 namespace VmShunt.Tests.Guest.Kernel.Workloads;
 
 /// <summary>Workloads over a real ring: what they report is what the disk did.</summary>
-public sealed class WorkloadTests : IAsyncLifetime
+public sealed class WorkloadTests : IDisposable
 {
     private const int DiskBytes = 4 << 20;
 
     private readonly RingDisk _ring = new(new MemoryPortDriver(DiskBytes));
 
-    public Task InitializeAsync() => Task.CompletedTask;
-
-    public async Task DisposeAsync() => await _ring.DisposeAsync();
+    public void Dispose() => _ring.DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     [Fact]
     public async Task A_load_reports_a_block_that_changes_under_it()
