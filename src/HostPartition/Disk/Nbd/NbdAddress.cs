@@ -26,9 +26,16 @@ internal sealed record NbdAddress(string Text, EndPoint EndPoint, string Export)
                 : throw Invalid(spec);
         }
         const string Socket = "?socket=";
-        return uri.Query.StartsWith(Socket, StringComparison.Ordinal) && uri.Query.Length > Socket.Length
-            ? new NbdAddress(spec, new UnixDomainSocketEndPoint(Uri.UnescapeDataString(uri.Query[Socket.Length..])), export)
-            : throw Invalid(spec);
+        if (!uri.Query.StartsWith(Socket, StringComparison.Ordinal) || uri.Query.Length == Socket.Length) throw Invalid(spec);
+        try
+        {
+            return new NbdAddress(spec, new UnixDomainSocketEndPoint(Uri.UnescapeDataString(uri.Query[Socket.Length..])), export);
+        }
+        catch (ArgumentException e)
+        {
+            // The path is longer than a socket's address.
+            throw new FormatException($"--disk {spec}: the socket's path is invalid: {e.Message}", e);
+        }
     }
 
     /// <summary>Connects to the server.</summary>
