@@ -6,13 +6,14 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.HostPartition.Ahci;
 
 /// <summary>
-/// An AHCI 1.3.1 HBA with one port and one disk: its register file, and the thread that does what the driver issues.
-/// A register access never waits for the disk. Any thread.
+/// An AHCI 1.3.1 HBA with one port and one disk: the register file, and a worker thread that executes issued commands.
+/// A register access never blocks on the disk. Any thread.
 /// </summary>
 /// <remarks>
-/// One lock guards all registers; the worker does disk I/O outside it. The interrupt callback is called under the lock,
-/// so that levels arrive in order: it must neither wait, call back, nor throw. Each call is a change; clearing IS while more is
-/// pending lowers the level and raises it again, so a message-signalled interrupt may be sent at each rise (§10.6.2).
+/// One lock guards all registers; the worker does disk I/O outside it. The interrupt callback runs under the lock, so
+/// that levels arrive in order: it must not block, access the HBA, or throw. Each call is a change of the level. Clearing IS
+/// while the port still requests an interrupt lowers the level and raises it again, so that an MSI can be sent at each rise
+/// (§10.6.2).
 /// </remarks>
 internal sealed class AhciController : IDisposable
 {
@@ -20,7 +21,7 @@ internal sealed class AhciController : IDisposable
         | 3u << CapFields.ISSShift | (IssueQueue.Slots - 1) << CapFields.NCSShift;
 
     private readonly object _lock = new();
-    private readonly SharedFlag _abandoned = new();
+    private readonly SharedFlag _aborted = new();
     private readonly SharedFlag _stop = new();
     private readonly Action<bool> _setInterruptLevel;
     private readonly AtaDisk _device;
@@ -31,21 +32,21 @@ internal sealed class AhciController : IDisposable
     private uint _interruptStatus;
     private bool _interruptEnabled, _level, _stopping;
 
-    /// <summary>Makes the HBA as after power-on, without memory, and starts its worker.</summary>
-    /// <param name="disk">The disk; stays the caller's, and outlives this.</param>
-    /// <param name="setInterruptLevel">Told each change of the interrupt line; see the remarks.</param>
+    /// <summary>Creates the HBA in its power-on state, without memory, and starts its worker.</summary>
+    /// <param name="disk">The disk; not owned, and outlives the HBA.</param>
+    /// <param name="setInterruptLevel">Called at each change of the interrupt line; see the remarks.</param>
     internal AhciController(VirtualizationDriver disk, Action<bool> setInterruptLevel)
     {
         _setInterruptLevel = setInterruptLevel;
         _device = new AtaDisk(disk, _stop);
-        _commands = new CommandReader(_device, _abandoned);
-        _port = new AhciPort(_abandoned, _stop);
+        _commands = new CommandReader(_device, _aborted);
+        _port = new AhciPort(_aborted, _stop);
         _port.Reset();
         _worker = new Thread(Work) { IsBackground = true, Name = "AHCI worker" };
         _worker.Start();
     }
 
-    /// <summary>The level of the interrupt line: IS is not 0 and GHC.IE is set.</summary>
+    /// <summary>The level of the interrupt line: high while IS is not 0 and GHC.IE is set.</summary>
     internal bool InterruptLevel
     {
         get
@@ -54,7 +55,7 @@ internal sealed class AhciController : IDisposable
         }
     }
 
-    /// <summary>Reads registers: any offset, any length. What is no register reads as 0.</summary>
+    /// <summary>Reads registers at any offset and of any length. Offsets without a register read as 0.</summary>
     internal void Read(ulong offset, Span<byte> data)
     {
         lock (_lock)
@@ -70,8 +71,8 @@ internal sealed class AhciController : IDisposable
     }
 
     /// <summary>
-    /// Writes registers: any offset, any length. Where a part of a register is written, the rest keeps its value, and
-    /// write-1 bits outside the part are left alone.
+    /// Writes registers at any offset and of any length. A write of part of a register keeps its other bytes, and acts as 0 on
+    /// write-1 bits in them.
     /// </summary>
     internal void Write(ulong offset, ReadOnlySpan<byte> data)
     {
@@ -92,43 +93,43 @@ internal sealed class AhciController : IDisposable
     }
 
     /// <summary>
-    /// Changes the memory that the HBA's DMA goes to; null for none, and then commands fail. Returns when nothing uses
-    /// the memory from before, which the caller may then dispose of: waits for the disk where a command is under way.
+    /// Sets the memory for the HBA's DMA; without memory (null) commands fail. Blocks until the command in flight no longer
+    /// uses the old memory, which the caller may then dispose.
     /// </summary>
     internal void SetMemory(GuestMemory? memory)
     {
         lock (_lock)
         {
             _port.Memory = memory;
-            // A command that waits for room on a full disk may wait for ever: it is begun again, with the new memory.
+            // A write that waits for free space could wait forever: it is cancelled and executed again with the new memory.
             if (_memoryInUse is not null && _memoryInUse != memory) _stop.Raise();
             while (_memoryInUse is not null && _memoryInUse != memory) Monitor.Wait(_lock);
         }
     }
 
     /// <summary>
-    /// Power-on reset. When it returns, nothing of a command issued before will write to guest memory, complete or
-    /// interrupt: waits for the disk where one is under way.
+    /// Power-on reset. Blocks until the command in flight has released guest memory; no command issued before the reset
+    /// writes to memory, completes or interrupts afterwards.
     /// </summary>
     internal void Reset()
     {
         lock (_lock)
         {
             ResetHba();
-            _port.ForgetAddresses();
+            _port.ClearAddresses();
             UpdateInterrupt();
             while (_port.IsRunning) Monitor.Wait(_lock);
             _device.PowerOn();
         }
     }
 
-    /// <summary>Ends the worker; waits for the disk where a command is under way.</summary>
+    /// <summary>Stops the worker; blocks until the command in flight has released guest memory.</summary>
     public void Dispose()
     {
         lock (_lock)
         {
             _stopping = true;
-            _port.Abandon();
+            _port.Abort();
             Monitor.PulseAll(_lock);
         }
         _worker.Join();
@@ -161,7 +162,7 @@ internal sealed class AhciController : IDisposable
 
     private void WriteRegister(int register, uint value)
     {
-        // While HR reads as 1 the HBA takes nothing: the reset is still waiting for a DMA to end.
+        // While HR reads as 1 writes are ignored: the reset waits for a DMA to complete.
         if (_port.IsResetting) return;
         switch (register)
         {
@@ -204,7 +205,7 @@ internal sealed class AhciController : IDisposable
 
     private void Work()
     {
-        while (TryTake(out var command, out var memory))
+        while (TryPop(out var command, out var memory))
         {
             var outcome = _commands.Run(command, memory);
             lock (_lock)
@@ -217,12 +218,12 @@ internal sealed class AhciController : IDisposable
         }
     }
 
-    private bool TryTake(out AhciCommand command, out GuestMemory? memory)
+    private bool TryPop(out AhciCommand command, out GuestMemory? memory)
     {
         lock (_lock)
         {
             command = default;
-            while (!_stopping && !_port.TryTake(out command)) Monitor.Wait(_lock);
+            while (!_stopping && !_port.TryStartNext(out command)) Monitor.Wait(_lock);
             memory = _memoryInUse = _stopping ? null : _port.Memory;
             return !_stopping;
         }

@@ -5,14 +5,14 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.HostPartition.Ahci;
 
 /// <summary>
-/// A port with a disk: its registers and the state behind them (AHCI 1.3.1 §3.3, §5.3). Every member is called under
-/// the controller's lock. At most one command is with the worker; once that is <em>abandoned</em> nothing of it is seen
-/// any more, and whatever the driver waits for after a stop or a reset (CR, DET, HR) says so only when the worker has let
-/// go of guest memory.
+/// A port with a disk: its registers and the state behind them (AHCI 1.3.1 §3.3, §5.3). All members are called under the
+/// controller's lock. The worker executes at most one command at a time. An <em>aborted</em> command has no visible outcome,
+/// and the bits that the driver polls after a stop or a reset (CR, DET, HR) change only when the worker no longer uses
+/// guest memory for it.
 /// </summary>
-/// <param name="abandoned">Raised while the worker has a command that is abandoned.</param>
-/// <param name="stop">Raised while the worker has a command that must not wait for room on a full disk, abandoned or not.</param>
-internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
+/// <param name="aborted">Raised while the worker executes an aborted command.</param>
+/// <param name="stop">Raised while the worker's command must not wait for free space on a full disk.</param>
+internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
 {
     private readonly IssueQueue _queue = new();
     private ulong _commandList, _fisBase;
@@ -24,19 +24,19 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
     private int _slot;
     private bool _linkUp, _signatureUnsent, _halted;
 
-    /// <summary>The memory that the HBA's DMA goes to, or null.</summary>
+    /// <summary>The memory for the HBA's DMA, or null.</summary>
     internal GuestMemory? Memory { get; set; }
 
-    /// <summary>Whether the worker has a command, and may use guest memory for it.</summary>
+    /// <summary>Whether the worker executes a command, and may use guest memory for it.</summary>
     internal bool IsRunning { get; private set; }
 
-    /// <summary>Whether an HBA reset waits for the worker to let go.</summary>
+    /// <summary>Whether an HBA reset waits for the worker's command.</summary>
     internal bool IsResetting { get; private set; }
 
-    /// <summary>Whether the port asks for its bit in IS.</summary>
+    /// <summary>Whether an enabled interrupt bit is set: the port's bit in IS is to be set.</summary>
     internal bool IsInterruptPending => (Status & _enabled) != 0;
 
-    /// <summary>Whether there is a command for the worker to take.</summary>
+    /// <summary>Whether a command is ready for the worker.</summary>
     internal bool HasWork => !IsRunning && IsStarted && _linkUp && !_halted && !_queue.IsEmpty;
 
     private bool IsStarted => (_command & PortCommand.ST) != 0;
@@ -55,12 +55,12 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
         }
     }
 
-    // Spin-up and power are always on: CAP.SSS is 0 and there is no cold presence detection.
+    // SUD and POD read as 1: the HBA has neither staggered spin-up (CAP.SSS is 0) nor cold presence detection.
     private uint CommandAndStatus => (uint)(_command | PortCommand.SUD | PortCommand.POD
         | (IsStarted || IsRunning ? PortCommand.CR : 0)
         | ((_command & PortCommand.FRE) != 0 ? PortCommand.FR : 0)) | (uint)_slot << PortCommandFields.CCSShift;
 
-    // A link that waits for the worker after a reset shows a device that does not talk yet, so the driver waits too.
+    // While a reset waits for the worker, the device is present without communication, so the driver keeps polling.
     private uint SataStatus => (_sataControl & SataLink.DETMask) switch
     {
         _ when _linkUp => SataLink.DETEstablished | SataLink.SPDGen3 | SataLink.IPMActive,
@@ -124,29 +124,29 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
         }
     }
 
-    /// <summary>Hands the next command to the worker.</summary>
-    internal bool TryTake(out AhciCommand command)
+    /// <summary>Starts the next issued command on the worker.</summary>
+    internal bool TryStartNext(out AhciCommand command)
     {
         command = default;
         if (!HasWork) return false;
-        _slot = _queue.Take();
+        _slot = _queue.Pop();
         IsRunning = true;
-        abandoned.Lower();
+        aborted.Lower();
         stop.Lower();
         command = new AhciCommand(_slot, _commandList + (ulong)_slot * CommandHeader.SizeInBytes);
         return true;
     }
 
-    /// <summary>Takes the command back from the worker, which uses guest memory for it no longer.</summary>
+    /// <summary>Completes the worker's command; the worker no longer uses guest memory for it.</summary>
     /// <param name="command">The command.</param>
-    /// <param name="outcome">What became of it.</param>
-    /// <param name="memory">The memory it was run with.</param>
+    /// <param name="outcome">Its outcome.</param>
+    /// <param name="memory">The memory it was executed with.</param>
     internal void Complete(AhciCommand command, in AhciOutcome outcome, GuestMemory? memory)
     {
         IsRunning = false;
-        if (!abandoned.IsRaised)
+        if (!aborted.IsRaised)
         {
-            if (outcome is { Fault: PortInterrupt.None, Result.Report: AtaReport.Unfinished }) _queue.PutBack(command.Slot);
+            if (outcome is { Fault: PortInterrupt.None, Result.Report: AtaReport.Cancelled }) _queue.Requeue(command.Slot);
             else Conclude(command, outcome, memory);
             return;
         }
@@ -154,10 +154,10 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
         if (!_linkUp) BringLinkUp();
     }
 
-    /// <summary>HBA reset (AHCI 1.3.1 §10.4.3): all but the two base addresses is as after power-on.</summary>
+    /// <summary>HBA reset (AHCI 1.3.1 §10.4.3): all state but the two base addresses is as after power-on.</summary>
     internal void Reset()
     {
-        Abandon();
+        Abort();
         _issued = 0;
         _halted = false;
         _command = PortCommand.None;
@@ -169,15 +169,15 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
         BringLinkUp();
     }
 
-    /// <summary>Power-on: the base addresses go as well. Follows a <see cref="Reset"/>.</summary>
-    internal void ForgetAddresses() => _commandList = _fisBase = 0;
+    /// <summary>Clears the base addresses: with <see cref="Reset"/>, the power-on state.</summary>
+    internal void ClearAddresses() => _commandList = _fisBase = 0;
 
-    /// <summary>No outcome of the running command, nor any waiting one, will be seen.</summary>
-    internal void Abandon()
+    /// <summary>Aborts all issued commands: none has a visible outcome.</summary>
+    internal void Abort()
     {
         _queue.Clear();
         if (!IsRunning) return;
-        abandoned.Raise();
+        aborted.Raise();
         stop.Raise();
     }
 
@@ -195,14 +195,14 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
         var was = _command;
         _command = value & stored;
         if ((was & PortCommand.ST) != 0 && !IsStarted) Stop();
-        // CLO has nothing to override: BSY is shown only while a command runs, and ends with it.
+        // CLO does nothing: BSY reads as 1 only while a command executes, and clears when it completes.
         if ((_command & ~was & PortCommand.FRE) != 0) SendSignature();
     }
 
-    // Clearing ST clears PxCI and CCS, and ends an error stop (AHCI 1.3.1 §3.3.7, §6.2.2.1).
+    // Clearing ST clears PxCI and CCS, and leaves the error state (AHCI 1.3.1 §3.3.7, §6.2.2.1).
     private void Stop()
     {
-        Abandon();
+        Abort();
         _issued = 0;
         _slot = 0;
         _halted = false;
@@ -215,10 +215,10 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
         else if (!_linkUp) BringLinkUp();
     }
 
-    // The device forgets its commands. Their bits stay in PxCI: cleared, they would read as done. Only ST may do that.
+    // The device aborts its commands. Their bits stay in PxCI until ST is cleared: a cleared bit would mean completion.
     private void TakeLinkDown()
     {
-        Abandon();
+        Abort();
         _halted |= _issued != 0;
         _linkUp = false;
         _signature = SataLink.SignatureNone;
@@ -238,7 +238,7 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
         SendSignature();
     }
 
-    // The first frame after a reset waits for FRE; the registers have it at once.
+    // The registers hold the signature at once; its FIS is posted when FRE is set.
     private void SendSignature()
     {
         if (!_signatureUnsent || (_command & PortCommand.FRE) == 0) return;
@@ -273,10 +273,10 @@ internal sealed class AhciPort(SharedFlag abandoned, SharedFlag stop)
         else _issued &= ~(1u << command.Slot);
     }
 
-    // After an error nothing is processed, and the bit of the failed command stays, until the driver clears ST (§6.2.2).
-    private void Halt(PortInterrupt why)
+    // After an error no command is executed, and the failed command's bit stays set, until the driver clears ST (§6.2.2).
+    private void Halt(PortInterrupt cause)
     {
-        _status |= why;
+        _status |= cause;
         _halted = true;
         _queue.Clear();
     }

@@ -5,11 +5,11 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.HostPartition.Ahci;
 
 /// <summary>
-/// The ATA device behind the port: takes a Register H2D FIS, moves data between the disk and the command's memory, and
-/// answers with its registers (ACS-2). Knows no HBA register. One command at a time, on the worker thread.
+/// The ATA device behind the port (ACS-2): executes a Register H2D FIS, transfers data between the disk and the command's
+/// memory, and returns its registers. It accesses no HBA register. One command at a time, on the worker thread.
 /// </summary>
-/// <param name="disk">The disk; stays the caller's.</param>
-/// <param name="stop">Raised when the running command must not wait for room on a full disk any longer.</param>
+/// <param name="disk">The disk; not owned.</param>
+/// <param name="stop">Cancels a wait for free space on a full disk.</param>
 internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDisposable
 {
     private const int SectorBytes = HostClassDriver.SectorBytes;
@@ -19,7 +19,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
     private bool _smart = true, _softwareReset;
     private byte _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
 
-    /// <summary>Power-on: what SET FEATURES and SMART changed is as at first. The caller sees to it that no command runs.</summary>
+    /// <summary>Resets what SET FEATURES and SMART changed. The caller ensures that no command is executing.</summary>
     internal void PowerOn()
     {
         _writeCache.Reset();
@@ -28,10 +28,9 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
     }
 
-    /// <summary>Asks nothing of the disk any more.</summary>
     public void Dispose() => _writeCache.Dispose();
 
-    /// <summary>Does what a frame asks. Where <paramref name="data"/> has a fault afterwards, the result means nothing.</summary>
+    /// <summary>Executes a command. If <paramref name="data"/> has a fault afterwards, the result has no meaning.</summary>
     internal AtaResult Execute(in HostToDeviceFis fis, PrdtCursor data)
     {
         if ((fis.Flags & FisFlags.C) == 0) return Control(fis);
@@ -59,7 +58,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         };
     }
 
-    // The rising edge of SRST stops the device, the falling one makes it send its signature (AHCI 1.3.1 §10.4.1).
+    // After SRST is set and cleared the device sends its signature (AHCI 1.3.1 §10.4.1).
     private AtaResult Control(in HostToDeviceFis fis)
     {
         var was = _softwareReset;
@@ -85,11 +84,11 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         if (!extent.IsOn(disk.SectorCount)) return NotFound(fis, extent);
         for (ulong done = 0; done < extent.Sectors;)
         {
-            if (!data.TryTake((long)(extent.Sectors - done) * SectorBytes, deviceWrites: true)) break;
+            if (!data.TryGather((long)(extent.Sectors - done) * SectorBytes, deviceWrites: true)) break;
             var bytes = data.Pieces.TotalBytes;
             var status = disk.Read(extent.Lba + done, data.Pieces);
             if (status != DiskStatus.Ok) return AtaResult.Bad(AtaError.UNC, fis.Address with { Lba = extent.Lba + done });
-            data.Moved(bytes);
+            data.CountTransferred(bytes);
             done += (ulong)bytes / SectorBytes;
         }
         return AtaResult.Good(fis.Address) with { Report = report };
@@ -107,19 +106,19 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         if (!extent.IsOn(disk.SectorCount)) return NotFound(fis, extent);
         for (ulong done = 0; done < extent.Sectors;)
         {
-            if (!data.TryTake((long)(extent.Sectors - done) * SectorBytes, deviceWrites: false))
+            if (!data.TryGather((long)(extent.Sectors - done) * SectorBytes, deviceWrites: false))
                 return AtaResult.Good(fis.Address);
             var bytes = data.Pieces.TotalBytes;
             var status = disk.Write(extent.Lba + done, data.Pieces, stop);
-            if (status == DiskStatus.Stopped) return AtaResult.Unfinished;
+            if (status == DiskStatus.Stopped) return AtaResult.Cancelled;
             if (status != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done });
-            data.Moved(bytes);
+            data.CountTransferred(bytes);
             done += (ulong)bytes / SectorBytes;
         }
         return forceUnitAccess ? Flush(fis) : AtaResult.Good(fis.Address);
     }
 
-    // The range is checked; the medium is not: no part of the hardware stack reads without somewhere to read to.
+    // Checks the range only: the disk stack has no read without a buffer.
     private AtaResult Verify(in HostToDeviceFis fis, AtaExtent extent) =>
         extent.IsOn(disk.SectorCount) ? AtaResult.Good(fis.Address) : NotFound(fis, extent);
 
@@ -180,15 +179,15 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
 
     private AtaResult Smart(in HostToDeviceFis fis, PrdtCursor data)
     {
-        var what = (AtaSmart)fis.Features;
+        var subcommand = (AtaSmart)fis.Features;
         if ((ushort)(fis.Address.Lba >> 8) != AtaSmartKey.Lba) return Abort(fis);
-        if (!_smart && what != AtaSmart.EnableOperations) return Abort(fis);
-        switch (what)
+        if (!_smart && subcommand != AtaSmart.EnableOperations) return Abort(fis);
+        switch (subcommand)
         {
             case AtaSmart.EnableOperations or AtaSmart.DisableOperations:
-                _smart = what == AtaSmart.EnableOperations;
+                _smart = subcommand == AtaSmart.EnableOperations;
                 return AtaResult.Good(fis.Address);
-            case AtaSmart.ReturnStatus: // the key comes back unchanged: no threshold exceeded
+            case AtaSmart.ReturnStatus: // an unchanged key: no threshold exceeded
                 return AtaResult.Good(fis.Address);
             case AtaSmart.ReadData:
                 AtaIdentity.DescribeHealth(_sector);

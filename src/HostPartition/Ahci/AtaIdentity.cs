@@ -3,7 +3,7 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.HostPartition.Ahci;
 
-/// <summary>What the emulated disk says of itself: IDENTIFY DEVICE and SMART READ DATA.</summary>
+/// <summary>The emulated disk's IDENTIFY DEVICE and SMART READ DATA.</summary>
 internal static class AtaIdentity
 {
     internal const byte DefaultUltraDmaMode = 6;
@@ -22,7 +22,7 @@ internal static class AtaIdentity
         id.PhysicalSectorBytes = disk.Topology.PhysicalBlockBytes;
 
         id[IdentifyWord.GeneralConfiguration] = 0x0040; // fixed disk
-        // Firmware that still thinks in cylinders gets the geometry that every large disk reports.
+        // The geometry that every large disk reports, for firmware that uses cylinders.
         id[IdentifyWord.Cylinders] = (ushort)Math.Min(sectors / (16 * 63), 16383);
         id[IdentifyWord.Heads] = 16;
         id[IdentifyWord.SectorsPerTrack] = 63;
@@ -55,7 +55,7 @@ internal static class AtaIdentity
         id.Seal();
     }
 
-    /// <summary>Fills in the SMART READ DATA structure (ACS-2 §7.48.6): no attribute, nothing wrong.</summary>
+    /// <summary>Fills in the SMART READ DATA structure (ACS-2 §7.48.6): no attributes, no errors.</summary>
     internal static void DescribeHealth(Span<byte> data)
     {
         data.Clear();

@@ -7,7 +7,7 @@ namespace VmShunt.HostPartition.Ahci;
 /// <summary>The LBA range entries of DATA SET MANAGEMENT (ACS-2 §7.10): 8 bytes each, LBA in bits 47:0, length in 63:48.</summary>
 internal sealed class AtaRanges(VirtualizationDriver disk)
 {
-    /// <summary>The most blocks of 64 entries that one command may bring; IDENTIFY word 105 says it to the guest.</summary>
+    /// <summary>The most blocks of 64 entries per command, as reported in IDENTIFY word 105.</summary>
     internal const int MaxBlocks = 8;
 
     private const int EntryBytes = 8;
@@ -23,7 +23,7 @@ internal sealed class AtaRanges(VirtualizationDriver disk)
         return true;
     }
 
-    /// <summary>Gives the ranges back; none of them when one is not on the disk.</summary>
+    /// <summary>Discards the ranges; none of them if one is not on the disk.</summary>
     internal DiskStatus Discard()
     {
         for (var at = 0; at < _bytes; at += EntryBytes)

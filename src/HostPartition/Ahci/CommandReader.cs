@@ -4,12 +4,12 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.HostPartition.Ahci;
 
 /// <summary>
-/// Fetches an issued command out of guest memory, each structure once, and has the device do it. Runs on the worker
-/// thread without any lock; whether anyone still wants the outcome is the port's affair.
+/// Reads an issued command from guest memory, each structure once, and executes it on the device. Runs on the worker thread
+/// without a lock; the port ignores the outcome of an aborted command.
 /// </summary>
-internal sealed class CommandReader(AtaDisk device, SharedFlag abandoned)
+internal sealed class CommandReader(AtaDisk device, SharedFlag aborted)
 {
-    private readonly PrdtCursor _data = new(abandoned);
+    private readonly PrdtCursor _data = new(aborted);
 
     internal AhciOutcome Run(AhciCommand command, GuestMemory? memory)
     {
@@ -18,7 +18,7 @@ internal sealed class CommandReader(AtaDisk device, SharedFlag abandoned)
         var table = header.CommandTable;
         if (!memory.TryRead<HostToDeviceFis>(table + CommandTable.CFIS, out var fis)) return Fault(PortInterrupt.HBFS);
 
-        // A frame that is cut short, of another type or for a port multiplier is one that the disk does not take.
+        // The disk rejects a FIS that is too short, of another type, or for a port multiplier.
         if ((int)(header.Flags & CommandHeaderFlags.CFLMask) < HostToDeviceFis.Dwords
             || fis.Type != FisType.RegisterH2D || (fis.Flags & FisFlags.PMPortMask) != 0)
             return Fault(PortInterrupt.IFS);

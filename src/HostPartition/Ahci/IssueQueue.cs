@@ -1,6 +1,6 @@
 namespace VmShunt.HostPartition.Ahci;
 
-/// <summary>The slots that wait for the worker, in the order of issue; of one write to PxCI, the lowest first.</summary>
+/// <summary>The issued slots in the order of issue; slots of one write to PxCI by number, the lowest first.</summary>
 internal sealed class IssueQueue
 {
     /// <summary>The number of command slots of a port.</summary>
@@ -11,14 +11,14 @@ internal sealed class IssueQueue
 
     internal bool IsEmpty => _count == 0;
 
-    /// <summary>Adds every slot of a mask. A slot is added only while it is not in the queue, so there is always room.</summary>
+    /// <summary>Adds the slots of a mask. A queued slot is not added again, so the queue cannot overflow.</summary>
     internal void Add(uint slots)
     {
         for (; slots != 0; slots &= slots - 1)
             _slots[(_head + _count++) % Slots] = System.Numerics.BitOperations.TrailingZeroCount(slots);
     }
 
-    internal int Take()
+    internal int Pop()
     {
         var slot = _slots[_head];
         _head = (_head + 1) % Slots;
@@ -26,8 +26,8 @@ internal sealed class IssueQueue
         return slot;
     }
 
-    /// <summary>Makes a slot that was just taken the next one again.</summary>
-    internal void PutBack(int slot)
+    /// <summary>Puts the slot that was popped last back at the head.</summary>
+    internal void Requeue(int slot)
     {
         _head = (_head + Slots - 1) % Slots;
         _slots[_head] = slot;

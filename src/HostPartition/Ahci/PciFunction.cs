@@ -4,15 +4,14 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.HostPartition.Ahci;
 
 /// <summary>
-/// The configuration space of the HBA: a type 0 header with the ABAR as BAR 5, INTA, and a capability for one message
-/// signalled interrupt (AHCI 1.3.1 §2). Storage with a write mask a byte; what a setting means is up to whoever asks.
-/// Any thread.
+/// The HBA's PCI configuration space: a type 0 header with the ABAR as BAR 5, INTA, and an MSI capability with one message
+/// (AHCI 1.3.1 §2). It stores bytes under a write mask; the owner acts on the settings. Any thread.
 /// </summary>
 internal sealed class PciFunction
 {
     private const int Msi = 0x80, MsiControl = Msi + 2, MsiAddress = Msi + 4, MsiData = Msi + 12;
 
-    // The identity of a widespread AHCI HBA: operating systems that go by identity rather than class know it.
+    // The ids of a widespread AHCI HBA (Intel ICH9), for operating systems that match ids instead of the class code.
     private const ushort Vendor = 0x8086, Device = 0x2922;
 
     private readonly Lock _lock = new();
@@ -22,13 +21,13 @@ internal sealed class PciFunction
 
     internal PciFunction() => Reset();
 
-    /// <summary>Whether the driver lets the HBA use memory.</summary>
+    /// <summary>Whether Bus Master Enable is set: the HBA may use memory.</summary>
     internal bool IsBusMaster => (Command & PciCommand.BusMaster) != 0;
 
-    /// <summary>Whether the driver keeps INTx from being asserted.</summary>
+    /// <summary>Whether Interrupt Disable is set: INTx must not be asserted.</summary>
     internal bool IsInterruptDisabled => (Command & PciCommand.InterruptDisable) != 0;
 
-    /// <summary>Whether the driver wants messages in place of INTx.</summary>
+    /// <summary>Whether MSI is enabled: messages replace INTx.</summary>
     internal bool IsMsiEnabled
     {
         get
@@ -45,7 +44,7 @@ internal sealed class PciFunction
         }
     }
 
-    /// <summary>Everything is as after power-on.</summary>
+    /// <summary>Sets the power-on state.</summary>
     internal void Reset()
     {
         lock (_lock)
@@ -59,7 +58,7 @@ internal sealed class PciFunction
             Define(PciConfig.Status, 2, (uint)PciStatus.CapabilitiesList);
             Define(PciConfig.RevisionId, 1, 2);
             Define(PciConfig.ClassCode, 3, PciConfig.AhciClassCode);
-            // All ones written read back as the size: a BAR decodes only the bits above its region.
+            // Only the bits above the region's size are writable, so that writing all ones reads back the size.
             Define(PciConfig.Bar5, 4, 0, unchecked((uint)-HbaRegister.AbarBytes));
             Define(PciConfig.SubsystemVendorId, 2, Vendor);
             Define(PciConfig.SubsystemId, 2, Device);
@@ -74,13 +73,13 @@ internal sealed class PciFunction
         }
     }
 
-    /// <summary>Says whether INTx is pending, for the status register.</summary>
+    /// <summary>Sets Interrupt Status in the status register.</summary>
     internal void SetInterruptStatus(bool pending)
     {
         lock (_lock) _interrupt = pending;
     }
 
-    /// <summary>Reads: any offset, any length. Past the end reads as 0.</summary>
+    /// <summary>Reads at any offset and of any length. Bytes past the end read as 0.</summary>
     internal void Read(ulong offset, Span<byte> data)
     {
         lock (_lock)
@@ -94,7 +93,7 @@ internal sealed class PciFunction
         }
     }
 
-    /// <summary>Writes what is writable: any offset, any length.</summary>
+    /// <summary>Writes the writable bits, at any offset and of any length.</summary>
     internal void Write(ulong offset, ReadOnlySpan<byte> data)
     {
         lock (_lock)

@@ -5,14 +5,13 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.HostPartition.Ahci;
 
 /// <summary>
-/// Walks the PRDT of one command (AHCI 1.3.1 §4.2.3.3) and hands its memory out in lists that disk operations take.
-/// Each entry is read once, when its turn comes, and only forward. Stops for good at the first fault, and as soon as
-/// the command has been abandoned. Used by the worker thread alone.
+/// Walks the PRDT of one command (AHCI 1.3.1 §4.2.3.3) and returns its memory as lists for disk operations. It reads each
+/// entry once and in order, and stops at the first fault and when the command is aborted. Worker thread only.
 /// </summary>
-internal sealed class PrdtCursor(SharedFlag abandoned)
+internal sealed class PrdtCursor(SharedFlag aborted)
 {
-    // From here on a list ends at the next sector: even in pieces of two bytes, the least that an entry names, that
-    // takes 256 more, which leaves room for pieces that cross memory regions.
+    // A list of this many pieces ends at the next sector. The rest of a sector is at most 256 pieces, because an entry has at
+    // least two bytes; that leaves enough for entries that cross memory regions.
     private const int SplitAfter = IoVectors.MaxPieces / 2;
 
     private GuestMemory _memory = null!;
@@ -22,16 +21,16 @@ internal sealed class PrdtCursor(SharedFlag abandoned)
     private long _left;
     private bool _interruptAtEnd;
 
-    /// <summary>What <see cref="TryTake"/> filled; a disk operation may use it up.</summary>
+    /// <summary>The list that <see cref="TryGather"/> fills; a disk operation may consume it.</summary>
     internal IoVectors Pieces { get; } = new();
 
-    /// <summary>Why the memory ended, or None: OFS where the table is too short, HBFS where it points nowhere.</summary>
+    /// <summary>None, or the fault: OFS where the table is too short, HBFS where an entry is invalid or outside guest memory.</summary>
     internal PortInterrupt Fault { get; private set; }
 
-    /// <summary>The bytes that have been moved: what PRDBC reports.</summary>
+    /// <summary>The bytes transferred (PRDBC).</summary>
     internal uint Transferred { get; private set; }
 
-    /// <summary>Whether an entry with the I bit was handed out whole.</summary>
+    /// <summary>Whether an entry with the I bit was used up.</summary>
     internal bool RaisesDescriptorProcessed { get; private set; }
 
     internal void Start(GuestMemory memory, ulong table, int entries)
@@ -49,16 +48,16 @@ internal sealed class PrdtCursor(SharedFlag abandoned)
     }
 
     /// <summary>
-    /// Fills <see cref="Pieces"/> with the next <paramref name="bytes"/> bytes, or with fewer, a multiple of the sector
-    /// size, where the table is too scattered for one disk operation.
+    /// Fills <see cref="Pieces"/> with the next <paramref name="bytes"/> bytes, or with fewer whole sectors where the table
+    /// has too many entries for one disk operation.
     /// </summary>
-    /// <param name="bytes">How many are wanted, a multiple of the sector size.</param>
-    /// <param name="deviceWrites">Whether the device writes there.</param>
-    /// <returns>False when there is a <see cref="Fault"/>, or the command was abandoned.</returns>
-    internal bool TryTake(long bytes, bool deviceWrites)
+    /// <param name="bytes">A multiple of the sector size.</param>
+    /// <param name="deviceWrites">Whether the device writes to the memory.</param>
+    /// <returns>False when there is a <see cref="Fault"/>, or the command was aborted.</returns>
+    internal bool TryGather(long bytes, bool deviceWrites)
     {
         Pieces.Clear();
-        if (abandoned.IsRaised || Fault != PortInterrupt.None) return false;
+        if (aborted.IsRaised || Fault != PortInterrupt.None) return false;
         while (bytes > 0)
         {
             var inSector = Pieces.TotalBytes % HostClassDriver.SectorBytes;
@@ -75,22 +74,21 @@ internal sealed class PrdtCursor(SharedFlag abandoned)
         return true;
     }
 
-    /// <summary>Counts bytes as moved.</summary>
-    internal void Moved(long bytes) => Transferred += (uint)bytes;
+    internal void CountTransferred(long bytes) => Transferred += (uint)bytes;
 
-    /// <summary>Moves bytes of the device's own into guest memory.</summary>
+    /// <summary>Copies the device's data into guest memory.</summary>
     internal bool TrySend(ReadOnlySpan<byte> data)
     {
-        if (!TryTake(data.Length, deviceWrites: true)) return false;
-        Moved(Pieces.CopyFrom(data));
+        if (!TryGather(data.Length, deviceWrites: true)) return false;
+        CountTransferred(Pieces.CopyFrom(data));
         return true;
     }
 
-    /// <summary>Moves one sector of guest memory into the device's own.</summary>
+    /// <summary>Copies one sector from guest memory.</summary>
     internal bool TryReceive(Span<byte> sector)
     {
-        if (!TryTake(sector.Length, deviceWrites: false)) return false;
-        Moved(Pieces.CopyTo(sector));
+        if (!TryGather(sector.Length, deviceWrites: false)) return false;
+        CountTransferred(Pieces.CopyTo(sector));
         return true;
     }
 
@@ -100,7 +98,7 @@ internal sealed class PrdtCursor(SharedFlag abandoned)
         var at = _table + (ulong)_next++ * PrdtEntry.SizeInBytes;
         if (!_memory.TryRead<PrdtEntry>(at, out var entry)) return Fail(PortInterrupt.HBFS);
         var count = entry.ByteCount;
-        // Words only: the address is even, and so is the count (§4.2.3.3).
+        // Address and byte count must be even (§4.2.3.3).
         if ((entry.Address & 1) != 0 || (count & 1) != 0) return Fail(PortInterrupt.HBFS);
         _address = entry.Address;
         _left = count;

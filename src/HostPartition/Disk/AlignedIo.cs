@@ -5,13 +5,12 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.HostPartition.Disk;
 
 /// <summary>
-/// Requests of any alignment on a file that is open for direct I/O (O_DIRECT), which takes whole blocks from and into
-/// aligned memory only. Aligned requests go straight between the file and guest memory; others pass through a bounce
-/// buffer, and count as copies. Any thread.
+/// Requests of any alignment on a file that is open for direct I/O (O_DIRECT), which transfers whole blocks to and from
+/// aligned memory only. Aligned requests need no copy; others go through a bounce buffer and are counted. Any thread.
 /// </summary>
 /// <remarks>
-/// Where the file's blocks are larger than a sector, a write of a part of one reads the rest of it first. No other write
-/// may come between, so such a write keeps all others away; elsewhere nothing is locked.
+/// Where the file's blocks are larger than a sector, a write of part of a block is a read-modify-write and excludes all
+/// other writes. Where they are not, nothing is locked.
 /// </remarks>
 internal sealed class AlignedIo : IDisposable
 {
@@ -22,15 +21,17 @@ internal sealed class AlignedIo : IDisposable
     private readonly int _memoryAlignment, _block;
     private readonly BouncePool _bounce;
     private readonly ReaderWriterLockSlim? _parts;
+
+    // The end of the last whole block. Changes only where there is a lock, and then under it.
     private long _wholeBlocks;
     private long _copiedRequests, _copiedBytes;
 
-    /// <param name="file">Open for direct I/O; stays the caller's.</param>
-    /// <param name="direct">What it asks of requests.</param>
-    /// <param name="bytes">Its size.</param>
+    /// <param name="file">Open for direct I/O; not owned.</param>
+    /// <param name="direct">The alignment that direct I/O requires.</param>
+    /// <param name="bytes">The file's size.</param>
     /// <param name="tail">
-    /// The same file without direct I/O; owned. The last block of a file that is no multiple of it cannot be written
-    /// directly without making the file longer. Null where blocks are no larger than sectors, or the disk is not written.
+    /// The same file without direct I/O, owned: a direct write to an incomplete last block would extend the file. Null where
+    /// blocks are no larger than sectors, or the disk is read-only.
     /// </param>
     internal AlignedIo(SafeFileHandle file, DirectIo direct, long bytes, SafeFileHandle? tail)
     {
@@ -44,18 +45,18 @@ internal sealed class AlignedIo : IDisposable
     }
 
     /// <summary>Requests that were copied because they were not aligned.</summary>
-    internal long CopiedRequests => Interlocked.Read(ref _copiedRequests);
+    internal long CopiedRequests => Ordered.Load(ref _copiedRequests);
 
-    /// <summary>Their bytes.</summary>
-    internal long CopiedBytes => Interlocked.Read(ref _copiedBytes);
+    /// <summary>The bytes of those requests.</summary>
+    internal long CopiedBytes => Ordered.Load(ref _copiedBytes);
 
     /// <summary>
-    /// Whether a request may go to the file as it is, and beside all others: aligned, within whole blocks, and no write where
-    /// parts of blocks are written under a lock.
+    /// Whether a request can go to the file unchanged and without a lock: it is aligned and within whole blocks, and is not a
+    /// write on a file where writes of part of a block need the lock.
     /// </summary>
-    internal bool TakesAsIs(IoVectors pieces, long offset, bool isWrite) => IsAligned(pieces, offset) && (!isWrite || (_parts is null && offset + pieces.TotalBytes <= _wholeBlocks));
+    internal bool CanPassThrough(IoVectors pieces, long offset, bool isWrite) => IsAligned(pieces, offset) && (!isWrite || (_parts is null && offset + pieces.TotalBytes <= _wholeBlocks));
 
-    /// <summary>The file has another size now.</summary>
+    /// <summary>Notes that the file's size changed.</summary>
     internal void Resize(long bytes)
     {
         _parts?.EnterWriteLock();
@@ -69,7 +70,7 @@ internal sealed class AlignedIo : IDisposable
         }
     }
 
-    /// <summary>Fills the pieces as far as the file goes; after a short read the list holds what lies past its end.</summary>
+    /// <summary>Reads up to the end of the file; after a short read the list holds the pieces past the end.</summary>
     /// <returns>The bytes read.</returns>
     internal long Read(IoVectors target, long offset)
     {
@@ -99,7 +100,7 @@ internal sealed class AlignedIo : IDisposable
         }
     }
 
-    /// <summary>Writes the pieces, all of them; when that fails, the list holds what was not written.</summary>
+    /// <summary>Writes all pieces; after a failure the list holds those that were not written.</summary>
     internal void Write(IoVectors source, long offset)
     {
         if (IsAligned(source, offset))
@@ -124,7 +125,7 @@ internal sealed class AlignedIo : IDisposable
         {
             while (source.TotalBytes > 0)
             {
-                // Leaves room for the block that a part of one is read into.
+                // The first block is the buffer of a read-modify-write.
                 var data = buffer.Span[_block..];
                 var bytes = source.CopyTo(data);
                 var written = WritePart(data[..bytes], buffer.Span[.._block], offset);
@@ -138,7 +139,6 @@ internal sealed class AlignedIo : IDisposable
         }
     }
 
-    /// <summary>Writes zeros.</summary>
     internal void WriteZeroes(long offset, long bytes)
     {
         var buffer = _bounce.Rent();
@@ -166,11 +166,11 @@ internal sealed class AlignedIo : IDisposable
         _parts?.Dispose();
     }
 
-    /// <summary>Writes the first part that can be written in one way: whole blocks, a part of one, or the file's tail.</summary>
+    /// <summary>Writes as much as one method allows: whole blocks, part of a block, or the file's incomplete last block.</summary>
     /// <param name="data">Aligned memory.</param>
     /// <param name="block">Aligned memory for one block.</param>
-    /// <param name="offset">Where.</param>
-    /// <returns>How much of the data.</returns>
+    /// <param name="offset">The offset in the file.</param>
+    /// <returns>The bytes written.</returns>
     private int WritePart(ReadOnlySpan<byte> data, Span<byte> block, long offset)
     {
         var skip = (int)(offset % _block);

@@ -5,8 +5,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.HostPartition.Disk;
 
 /// <summary>
-/// Reads and writes of one thread that are under way side by side on a file, by io_uring. What it does not take, and what
-/// does not end well, is the caller's to do by the port driver itself, which has the words for what is wrong.
+/// Concurrent reads and writes on a file by io_uring, for one thread. The caller submits a request that the queue rejects,
+/// and repeats one that failed or was short, through the port driver, which reports the error.
 /// </summary>
 internal sealed class AsyncIoQueue : IDisposable
 {
@@ -22,19 +22,19 @@ internal sealed class AsyncIoQueue : IDisposable
         _readable = readable;
     }
 
-    /// <summary>Signalled when a request is done.</summary>
+    /// <summary>Signalled at a completion while armed.</summary>
     internal EventFd Completed { get; }
 
-    /// <summary>Whether <see cref="TryReap"/> would take one.</summary>
-    internal bool HasEnded => _ring.HasEnded;
+    /// <summary>Whether <see cref="TryReap"/> would return a completion.</summary>
+    internal bool HasCompletion => _ring.HasEnded;
 
     internal int InFlight => _ring.InFlight;
 
-    /// <param name="file">Stays the caller's, and open for as long as the queue.</param>
-    /// <param name="depth">How many requests at once.</param>
-    /// <param name="direct">What is aligned for direct I/O; null for I/O through the page cache.</param>
-    /// <param name="bytes">The size of the file.</param>
-    /// <returns>Null where this machine has no io_uring.</returns>
+    /// <param name="file">Not owned; stays open as long as the queue.</param>
+    /// <param name="depth">The most requests in flight.</param>
+    /// <param name="direct">The alignment checks of direct I/O; null for I/O through the page cache.</param>
+    /// <param name="bytes">The file's size.</param>
+    /// <returns>Null where io_uring is not available.</returns>
     internal static AsyncIoQueue? TryOpen(Microsoft.Win32.SafeHandles.SafeFileHandle file, int depth, AlignedIo? direct, long bytes)
     {
         var completed = EventFd.Create();
@@ -43,48 +43,48 @@ internal sealed class AsyncIoQueue : IDisposable
         return null;
     }
 
-    /// <summary>Begins a read; the pieces stay as they are until it is done.</summary>
-    /// <returns>False: not this way.</returns>
+    /// <summary>Queues a read; the pieces must not change until it completes.</summary>
+    /// <returns>False where the queue cannot carry out the request.</returns>
     internal bool TryRead(IoVectors target, long offset, int token)
     {
-        if (_ring.InFlight == _ring.Capacity || offset + target.TotalBytes > _readable || _direct?.TakesAsIs(target, offset, isWrite: false) == false) return false;
+        if (_ring.InFlight == _ring.Capacity || offset + target.TotalBytes > _readable || _direct?.CanPassThrough(target, offset, isWrite: false) == false) return false;
         _ring.PrepareRead(target, offset, (ulong)token);
         return true;
     }
 
-    /// <summary>Begins a write; the pieces stay as they are until it is done.</summary>
-    /// <returns>False: not this way.</returns>
+    /// <summary>Queues a write; the pieces must not change until it completes.</summary>
+    /// <returns>False where the queue cannot carry out the request.</returns>
     internal bool TryWrite(IoVectors source, long offset, int token)
     {
-        if (_ring.InFlight == _ring.Capacity || offset + source.TotalBytes > _readable || _direct?.TakesAsIs(source, offset, isWrite: true) == false) return false;
+        if (_ring.InFlight == _ring.Capacity || offset + source.TotalBytes > _readable || _direct?.CanPassThrough(source, offset, isWrite: true) == false) return false;
         _ring.PrepareWrite(source, offset, (ulong)token);
         return true;
     }
 
-    /// <summary>Has what was begun done.</summary>
+    /// <summary>Submits the queued requests to the kernel.</summary>
     internal void Submit() => _ring.Submit();
 
-    /// <summary>Takes one that is done.</summary>
-    /// <param name="token">Which.</param>
-    /// <param name="bytes">What was moved; negative or less than asked: the caller does it again by the port driver.</param>
+    /// <summary>Reaps a completion.</summary>
+    /// <param name="token">The request's token.</param>
+    /// <param name="bytes">The bytes transferred; negative, or fewer than requested: the caller repeats it through the port driver.</param>
     internal bool TryReap(out int token, out long bytes)
     {
-        var isDone = _ring.TryReap(out var number, out var result);
+        var isReaped = _ring.TryReap(out var number, out var result);
         (token, bytes) = ((int)number, result);
-        return isDone;
+        return isReaped;
     }
 
-    /// <summary>Has <see cref="Completed"/> signalled, for a thread that is about to sleep.</summary>
-    /// <returns>True when one is done already: do not sleep.</returns>
+    /// <summary>Enables signals on <see cref="Completed"/>; called before blocking.</summary>
+    /// <returns>True when there is a completion already: do not block.</returns>
     internal bool Arm() => _ring.Arm();
 
-    /// <summary>Has nothing signalled: the thread looks by itself.</summary>
+    /// <summary>Disables signals: the thread polls.</summary>
     internal void Disarm() => _ring.Disarm();
 
-    /// <summary>Has what was begun done, and waits until one is: one system call for both.</summary>
-    internal void WaitForOne() => _ring.WaitForOne();
+    /// <summary>Submits the queued requests and blocks until one completes, in one system call.</summary>
+    internal void WaitForCompletion() => _ring.WaitForOne();
 
-    /// <summary>Only with nothing under way.</summary>
+    /// <summary>Only with no request in flight.</summary>
     public void Dispose()
     {
         _ring.Dispose();

@@ -2,10 +2,10 @@ using VmShunt.Ring.Files;
 
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>Aligned memory that requests pass through when the guest's own is not aligned. Kept for the next; no lock.</summary>
+/// <summary>A pool of aligned buffers for requests whose guest memory is not aligned. Any thread; no lock.</summary>
 internal sealed class BouncePool(int bytes, int alignment) : IDisposable
 {
-    // As many as threads that are likely to need one at a time; more than that come and go.
+    // Enough for the threads that are likely to need one at a time; further buffers are not pooled.
     private readonly AlignedBuffer?[] _kept = new AlignedBuffer?[16];
 
     internal AlignedBuffer Rent()

@@ -1,14 +1,14 @@
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>What <c>--cache</c> names: what lies between a completed write and the medium.</summary>
+/// <summary><c>--cache</c>: when a completed write is durable.</summary>
 internal enum CacheMode
 {
-    /// <summary>The page cache and the device's own: a flush makes writes durable.</summary>
+    /// <summary>At a flush; writes go through the page cache and the device's own cache.</summary>
     WriteBack,
 
-    /// <summary>Nothing: a write is durable when it completes.</summary>
+    /// <summary>When it completes.</summary>
     WriteThrough,
 
-    /// <summary>The device's own cache alone (O_DIRECT): a flush makes writes durable.</summary>
+    /// <summary>At a flush; writes bypass the page cache (O_DIRECT), not the device's own cache.</summary>
     Direct,
 }

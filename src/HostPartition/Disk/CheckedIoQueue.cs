@@ -3,46 +3,43 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>Reads and writes of one thread that are under way side by side on a disk, checked as the class driver checks all.</summary>
+/// <summary>An <see cref="AsyncIoQueue"/> behind the class driver's checks of range and write permission. One thread.</summary>
 internal sealed class CheckedIoQueue(HostClassDriver disk, AsyncIoQueue port) : IDisposable
 {
-    /// <summary>Signalled when a request is done.</summary>
+    /// <inheritdoc cref="AsyncIoQueue.Completed"/>
     internal EventFd Completed => port.Completed;
 
-    /// <summary>Whether <see cref="TryReap"/> would take one.</summary>
-    internal bool HasEnded => port.HasEnded;
+    /// <inheritdoc cref="AsyncIoQueue.HasCompletion"/>
+    internal bool HasCompletion => port.HasCompletion;
 
     internal int InFlight => port.InFlight;
 
-    /// <summary>Begins a read; the pieces stay as they are until it is done.</summary>
-    /// <returns>False: it is to be done by the disk itself.</returns>
+    /// <summary>Queues a read; the pieces must not change until it completes.</summary>
+    /// <returns>False: the caller reads through the disk, which returns the error if there is one.</returns>
     internal bool TryRead(ulong sector, IoVectors target, int token) =>
         disk.IsOnDisk(sector, (ulong)target.TotalBytes / HostClassDriver.SectorBytes) && port.TryRead(target, (long)sector * HostClassDriver.SectorBytes, token);
 
-    /// <summary>Begins a write; the pieces stay as they are until it is done.</summary>
-    /// <returns>False: it is to be done by the disk itself.</returns>
+    /// <summary>Queues a write; the pieces must not change until it completes.</summary>
+    /// <returns>False: the caller writes through the disk, which returns the error if there is one.</returns>
     internal bool TryWrite(ulong sector, IoVectors source, int token) =>
         !disk.IsReadOnly && disk.IsOnDisk(sector, (ulong)source.TotalBytes / HostClassDriver.SectorBytes)
         && port.TryWrite(source, (long)sector * HostClassDriver.SectorBytes, token);
 
-    /// <summary>Has what was begun done.</summary>
+    /// <inheritdoc cref="AsyncIoQueue.Submit"/>
     internal void Submit() => port.Submit();
 
-    /// <summary>Takes one that is done.</summary>
-    /// <param name="token">Which.</param>
-    /// <param name="bytes">What was moved; less than asked: the disk itself is to do it again, and says what is wrong.</param>
+    /// <inheritdoc cref="AsyncIoQueue.TryReap"/>
     internal bool TryReap(out int token, out long bytes) => port.TryReap(out token, out bytes);
 
-    /// <summary>Has <see cref="Completed"/> signalled, for a thread that is about to sleep.</summary>
-    /// <returns>True when one is done already: do not sleep.</returns>
+    /// <inheritdoc cref="AsyncIoQueue.Arm"/>
     internal bool Arm() => port.Arm();
 
-    /// <summary>Has nothing signalled: the thread looks by itself.</summary>
+    /// <inheritdoc cref="AsyncIoQueue.Disarm"/>
     internal void Disarm() => port.Disarm();
 
-    /// <summary>Has what was begun done, and waits until one is: one system call for both.</summary>
-    internal void WaitForOne() => port.WaitForOne();
+    /// <inheritdoc cref="AsyncIoQueue.WaitForCompletion"/>
+    internal void WaitForCompletion() => port.WaitForCompletion();
 
-    /// <summary>Only with nothing under way.</summary>
+    /// <summary>Only with no request in flight.</summary>
     public void Dispose() => port.Dispose();
 }

@@ -1,17 +1,17 @@
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>What <c>--engine</c> names: how VM-H reads and writes an image or block device.</summary>
+/// <summary><c>--engine</c>: how VM-H reads and writes an image or block device.</summary>
 internal enum DiskEngine
 {
-    /// <summary>The one that suits the disk and its cache mode.</summary>
+    /// <summary>Chosen by the disk and its cache mode.</summary>
     Auto,
 
-    /// <summary>A system call a request.</summary>
+    /// <summary>One system call per request.</summary>
     PRead,
 
-    /// <summary>Reads are copied from a mapping of the page cache, without a system call; the rest as <see cref="PRead"/>.</summary>
+    /// <summary>Reads are copied from a mapping of the page cache, without a system call; all else as <see cref="PRead"/>.</summary>
     Mmap,
 
-    /// <summary>Reads and writes of the ring are under way side by side, by io_uring; the rest as <see cref="PRead"/>.</summary>
+    /// <summary>Reads and writes of the ring are concurrent, by io_uring; all else as <see cref="PRead"/>.</summary>
     Uring,
 }

@@ -1,25 +1,23 @@
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>How a disk operation ended; each front end says it in its own words (virtio status, ATA error).</summary>
+/// <summary>The result of a disk operation; each front end translates it (virtio status, ATA error).</summary>
 internal enum DiskStatus
 {
-    /// <summary>Done.</summary>
+    /// <summary>Success.</summary>
     Ok,
 
-    /// <summary>The device failed; what the range holds now is unknown (write) or was not read.</summary>
+    /// <summary>The device failed; after a write the content of the range is unknown.</summary>
     IoError,
 
     /// <summary>The range is not on the disk.</summary>
     OutOfRange,
 
-    /// <summary>A write to a disk that is opened read-only.</summary>
+    /// <summary>A write to a read-only disk.</summary>
     ReadOnly,
 
-    /// <summary>This disk cannot do that.</summary>
+    /// <summary>The disk does not support the operation.</summary>
     Unsupported,
 
-    /// <summary>
-    /// Neither done nor failed: the disk is full, and who waited for room was told to stop. It may be asked for again.
-    /// </summary>
+    /// <summary>Cancelled while it waited for free space on a full disk; it may be submitted again.</summary>
     Stopped,
 }

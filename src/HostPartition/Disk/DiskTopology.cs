@@ -3,19 +3,19 @@ using VmShunt.Ring.Files;
 
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>What sizes suit a disk, in bytes (virtio 1.3 §5.2.4; ATA IDENTIFY word 106).</summary>
-/// <param name="PhysicalBlockBytes">What the disk writes without reading the rest of it first; a power of two.</param>
-/// <param name="AlignmentOffset">Where the first physical block starts.</param>
-/// <param name="MinIoBytes">The smallest request that costs no extra work.</param>
-/// <param name="OptimalIoBytes">The size that suits best, or 0 for none.</param>
+/// <summary>A disk's preferred request sizes in bytes (virtio 1.3 §5.2.4; ATA IDENTIFY word 106).</summary>
+/// <param name="PhysicalBlockBytes">The smallest write that needs no read-modify-write; a power of two.</param>
+/// <param name="AlignmentOffset">The offset of the first physical block.</param>
+/// <param name="MinIoBytes">The preferred smallest request.</param>
+/// <param name="OptimalIoBytes">The preferred request size, or 0 for none.</param>
 internal readonly record struct DiskTopology(int PhysicalBlockBytes, int AlignmentOffset, int MinIoBytes, int OptimalIoBytes)
 {
     private const int Sector = 512, LargestPhysicalBlock = 64 * 1024;
 
-    /// <summary>A disk that does not care.</summary>
+    /// <summary>A disk without preferences.</summary>
     internal static DiskTopology None { get; } = new(Sector, 0, Sector, 0);
 
-    /// <summary>What the kernel says, where that makes sense.</summary>
+    /// <summary>Takes the kernel's values where they are valid.</summary>
     internal static DiskTopology Of(BlockLimits limits)
     {
         var physical = limits.PhysicalBlockBytes;

@@ -1,24 +1,27 @@
+using VmShunt.Ring.Memory;
+
 namespace VmShunt.HostPartition.Disk;
 
 /// <summary>
-/// A flush whose success means what it says. One that failed may have dropped what it should have kept, and the kernel
-/// lets the next one succeed all the same (fsync(2)): so after the first failure every flush fails. Any thread.
+/// A flush that keeps failing after its first failure: the kernel may drop dirty pages when fsync fails and lets the next
+/// one succeed (fsync(2)). Any thread.
 /// </summary>
 internal sealed class DurableFlush(Action flush)
 {
-    private IOException? _lost;
+    private IOException? _firstFailure;
 
-    /// <exception cref="IOException">This flush failed, or one before it.</exception>
+    /// <exception cref="IOException">This flush or an earlier one failed.</exception>
     internal void Run()
     {
-        if (_lost is { } lost) throw new IOException($"an earlier flush failed, so writes may be lost: {lost.Message}", lost.HResult);
+        // Acquire: another thread's failure is seen as it was constructed.
+        if (Ordered.Load(ref _firstFailure) is { } failure) throw new IOException($"an earlier flush failed, so writes may be lost: {failure.Message}", failure.HResult);
         try
         {
             flush();
         }
         catch (IOException e)
         {
-            _lost = e;
+            Ordered.Store(ref _firstFailure, e);
             throw;
         }
     }

@@ -7,8 +7,8 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.HostPartition.Disk;
 
 /// <summary>
-/// A raw image file or a block device: positioned vectored I/O straight between the file and guest memory. Where it goes
-/// through the page cache, reads are copied from a mapping of that instead, which needs no system call.
+/// A raw image file or a block device: positioned vectored I/O between the file and guest memory. Through the page cache,
+/// reads are copied from a mapping instead, without a system call.
 /// </summary>
 internal sealed class FilePortDriver : PortDriver
 {
@@ -20,7 +20,7 @@ internal sealed class FilePortDriver : PortDriver
     private readonly DurableFlush _flush;
     private readonly bool _isBlockDevice;
 
-    // The last is in use. Those before it, of a file that has grown, may still be read by requests.
+    // The last one is used. A file that grew has older ones, which requests may still read.
     private readonly List<FileMapping> _mappings = [];
     private FileMapping? _mapping;
     private readonly bool _isQueued;
@@ -35,39 +35,43 @@ internal sealed class FilePortDriver : PortDriver
         IsReadOnly = readOnly;
         _bytes = DiskFile.GetSize(file);
         if (_bytes == 0) throw new IOException($"the disk {path} holds 0 bytes; a disk needs at least one sector of 512");
-        ImageLock.Take(file, path, readOnly, log);
+        ImageLock.Acquire(file, path, readOnly, log);
         var limits = BlockLimits.Of(file);
         _isBlockDevice = limits.IsBlockDevice;
         Topology = DiskTopology.Of(limits);
         if (direct) _direct = OpenDirect();
         else if (engine == DiskEngine.Mmap || (engine == DiskEngine.Auto && !FileMapping.WouldFillHoles(file))) Map(_bytes);
-        // What goes to the device itself takes long enough to be worth doing side by side.
+        // Requests that reach the device take long enough to gain from concurrency.
         _isQueued = engine == DiskEngine.Uring || (engine == DiskEngine.Auto && direct);
-        if (engine == DiskEngine.Mmap && _mapping is null)
-            throw new IOException($"the disk {path} cannot be opened with --engine mmap: its file system or this machine cannot map it; use --engine auto");
+        if (engine == DiskEngine.Mmap && Mapping is null)
+            throw new IOException($"the disk {path} cannot be opened with --engine mmap: its file system or this machine does not support the mapping; use --engine auto");
     }
 
     internal override string Description => _path;
 
-    internal override long Bytes => Interlocked.Read(ref _bytes);
+    // Refresh changes it while requests run. No other data depends on it.
+    internal override long Bytes => Ordered.Load(ref _bytes);
 
-    // As a rule: what is mapped is in the page cache.
-    internal override bool IsQuick => _mapping is not null;
+    // What is mapped is usually in the page cache.
+    internal override bool IsMemoryResident => Mapping is not null;
+
+    // Refresh replaces it while requests run: acquire, so that the mapping is seen initialized.
+    private FileMapping? Mapping => Ordered.Load(ref _mapping);
 
     internal override bool IsReadOnly { get; }
 
     internal override DiskTopology Topology { get; }
 
-    // A file's hole is zeros; what a device makes of a discard is its own business.
+    // A hole in a file reads as zeros; the content of a discarded range of a device is undefined.
     internal override bool DiscardIsDeterministic => !_isBlockDevice;
 
-    /// <summary>Opens an image or block device, and locks it.</summary>
-    /// <param name="path">Where it is.</param>
-    /// <param name="readOnly">Whether it is never written to; others may read it then too.</param>
-    /// <param name="direct">Past the page cache.</param>
-    /// <param name="log">For what happens later.</param>
-    /// <param name="engine">How it is read.</param>
-    /// <exception cref="IOException">It does not exist, may not be opened, holds nothing, or another process uses it.</exception>
+    /// <summary>Opens and locks an image or block device.</summary>
+    /// <param name="path">Its path.</param>
+    /// <param name="readOnly">Whether to open it read-only; other processes may read it too then.</param>
+    /// <param name="direct">Whether to bypass the page cache (O_DIRECT).</param>
+    /// <param name="log">For later warnings.</param>
+    /// <param name="engine">How requests are carried out.</param>
+    /// <exception cref="IOException">It does not exist, cannot be opened, is empty, or is locked by another process.</exception>
     internal static FilePortDriver Open(string path, bool readOnly, bool direct, ILogger log, DiskEngine engine = DiskEngine.Auto)
     {
         if (Directory.Exists(path)) throw new IOException($"the disk {path} is a directory; name a raw image or a block device");
@@ -94,24 +98,24 @@ internal sealed class FilePortDriver : PortDriver
     internal override void Refresh()
     {
         var bytes = DiskFile.GetSize(_file);
-        if (bytes == 0) throw new IOException($"it holds 0 bytes now; its capacity stays {Bytes} bytes, and what is read from it fails");
+        if (bytes == 0) throw new IOException($"its size is 0 bytes now; the capacity stays {Bytes} bytes, and reads fail");
         _direct?.Resize(bytes);
-        if (_mapping is not null && bytes > Bytes) Map(bytes);
-        Interlocked.Exchange(ref _bytes, bytes);
+        if (Mapping is not null && bytes > Bytes) Map(bytes);
+        Ordered.Store(ref _bytes, bytes);
     }
 
     internal override void Read(IoVectors target, long offset) => Read(target, offset, -1);
 
     internal override void Read(IoVectors target, long offset, long next)
     {
-        // What cannot be had from the mapping is asked of the kernel, which says why.
-        if (_mapping is not null && _mapping.TryRead(target, offset, next)) return;
-        var asked = target.TotalBytes;
+        // Where the mapping cannot be read, the system call returns the error.
+        if (Mapping is { } mapping && mapping.TryRead(target, offset, next)) return;
+        var wanted = target.TotalBytes;
         var read = _direct is null ? DiskFile.Read(_file, target, offset) : _direct.Read(target, offset);
-        if (read == asked) return;
-        // Past the end of the file lies the rest of the last sector, which is zeros. If more is missing, the file has shrunk.
+        if (read == wanted) return;
+        // The part of the last sector past the end of the file reads as zeros. If more is missing, the file was truncated.
         if (offset + read < Bytes)
-            throw new IOException($"reading {asked} bytes at {offset}: {read} of them are in the file, which was {Bytes} bytes long; when its size changes, send SIGHUP");
+            throw new IOException($"a read of {wanted} bytes at offset {offset} returned {read}: the file was truncated; its size was {Bytes} bytes (send SIGHUP after changing the size)");
         target.Zero();
     }
 
@@ -157,7 +161,7 @@ internal sealed class FilePortDriver : PortDriver
     {
         if (FileMapping.TryCreate(_file, bytes) is not { } mapping) return;
         _mappings.Add(mapping);
-        _mapping = mapping;
+        Ordered.Store(ref _mapping, mapping);
     }
 
     private static SafeFileHandle OpenHandle(string path, bool readOnly) =>

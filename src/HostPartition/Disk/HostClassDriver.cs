@@ -6,26 +6,26 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.HostPartition.Disk;
 
 /// <summary>
-/// The class driver of VM-H's hardware stack: what is true of every disk. Counts in sectors of 512 bytes, checks ranges
-/// and write permission once for all front ends, and turns failures into a status. Any thread.
+/// The class driver of VM-H's disk stack. It counts in sectors of 512 bytes, checks range and write permission for all
+/// front ends, and turns exceptions into a status. Any thread.
 /// </summary>
 internal sealed class HostClassDriver : IDisposable
 {
     /// <summary>The unit of every sector number, whatever the block size (virtio 1.3 §5.2.4; ATA).</summary>
     internal const int SectorBytes = 512;
 
-    /// <summary>No sector of any disk.</summary>
+    /// <summary>A sector number that no disk has.</summary>
     internal const ulong NoSector = ulong.MaxValue;
 
     private readonly PortDriver _port;
     private readonly DiskErrorLog _errors;
     private readonly NoSpaceWait? _room;
     private readonly ILogger _log;
-    private ulong _sectors;
+    private long _sectors;
 
-    /// <param name="port">The device; owned.</param>
-    /// <param name="log">Where its errors go.</param>
-    /// <param name="waitForRoom">What a full device means: writes that wait until there is room, or writes that fail.</param>
+    /// <param name="port">The port driver; owned.</param>
+    /// <param name="log">For the disk's errors.</param>
+    /// <param name="waitForRoom">Whether a write to a full device waits for free space instead of failing.</param>
     /// <param name="time">The clock of the error log.</param>
     internal HostClassDriver(PortDriver port, ILogger log, bool waitForRoom = false, TimeProvider? time = null)
     {
@@ -36,29 +36,30 @@ internal sealed class HostClassDriver : IDisposable
         _sectors = CountSectors();
     }
 
-    /// <summary>The capacity. A partial last sector counts as a whole one; its missing part reads as zeros.</summary>
-    internal ulong SectorCount => Interlocked.Read(ref _sectors);
+    /// <summary>The capacity. An incomplete last sector counts; its missing part reads as zeros.</summary>
+    // Refresh changes it while requests run. No other data depends on it.
+    internal ulong SectorCount => (ulong)Ordered.Load(ref _sectors);
 
     internal bool IsReadOnly => _port.IsReadOnly;
 
     internal string Description => _port.Description;
 
-    /// <summary>Whether a request takes hardly longer than its way here and back.</summary>
-    internal bool IsQuick => _port.IsQuick;
+    /// <inheritdoc cref="PortDriver.IsMemoryResident"/>
+    internal bool IsMemoryResident => _port.IsMemoryResident;
 
-    /// <summary>Whether no request waits for a device: how long one takes is how much it moves.</summary>
-    internal bool NeverWaits => _port.NeverWaits;
+    /// <inheritdoc cref="PortDriver.NeverBlocks"/>
+    internal bool NeverBlocks => _port.NeverBlocks;
 
     internal DiskTopology Topology => _port.Topology;
 
-    /// <summary>Whether a range that was discarded reads as zeros, or as before; otherwise as anything.</summary>
+    /// <inheritdoc cref="PortDriver.DiscardIsDeterministic"/>
     internal bool DiscardIsDeterministic => _port.DiscardIsDeterministic;
 
     /// <summary>
-    /// Looks at the device's size again. Requests past a new end fail; a device that shrank to nothing keeps its size. One
-    /// thread at a time, beside requests.
+    /// Re-reads the device's size. Requests past a new end fail; a device of 0 bytes keeps its old capacity. One thread at a
+    /// time, concurrent with requests.
     /// </summary>
-    /// <returns>Whether the capacity has changed.</returns>
+    /// <returns>Whether the capacity changed.</returns>
     internal bool Refresh()
     {
         try
@@ -72,15 +73,15 @@ internal sealed class HostClassDriver : IDisposable
         }
         var now = CountSectors();
         if (now == 0) return false;
-        var before = Interlocked.Exchange(ref _sectors, now);
-        if (before != now) _log.DiskResized(Description, before, now);
-        return before != now;
+        var before = (ulong)Interlocked.Exchange(ref _sectors, now);
+        if (before != (ulong)now) _log.DiskResized(Description, before, (ulong)now);
+        return before != (ulong)now;
     }
 
-    /// <summary>Reads as many bytes as the list asks for. Its total must be a multiple of 512.</summary>
-    /// <param name="sector">Where.</param>
-    /// <param name="target">Where to.</param>
-    /// <param name="next">Where the next read will likely be, so that it can be fetched meanwhile; any number, it is only a hint.</param>
+    /// <summary>Reads into the list, which must be a multiple of 512 bytes long.</summary>
+    /// <param name="sector">The first sector.</param>
+    /// <param name="target">The buffers.</param>
+    /// <param name="next">The first sector of the expected next read, to prefetch it: a hint.</param>
     internal DiskStatus Read(ulong sector, IoVectors target, ulong next = NoSector)
     {
         if (!IsOnDisk(sector, (ulong)target.TotalBytes / SectorBytes)) return DiskStatus.OutOfRange;
@@ -95,10 +96,10 @@ internal sealed class HostClassDriver : IDisposable
         }
     }
 
-    /// <summary>Writes the list's bytes. Its total must be a multiple of 512.</summary>
-    /// <param name="sector">Where.</param>
-    /// <param name="source">The bytes.</param>
-    /// <param name="stop">Ends a wait for room on a full disk.</param>
+    /// <summary>Writes the list, which must be a multiple of 512 bytes long.</summary>
+    /// <param name="sector">The first sector.</param>
+    /// <param name="source">The buffers.</param>
+    /// <param name="stop">Cancels a wait for free space on a full disk.</param>
     internal DiskStatus Write(ulong sector, IoVectors source, SharedFlag stop)
     {
         if (IsReadOnly) return DiskStatus.ReadOnly;
@@ -119,7 +120,7 @@ internal sealed class HostClassDriver : IDisposable
         }
     }
 
-    /// <summary>A queue for a thread whose requests are to be under way side by side, or null where that is no use.</summary>
+    /// <summary>A queue of concurrent requests for one thread, or null where concurrency gains nothing.</summary>
     internal CheckedIoQueue? TryOpenQueue(int depth) => _port.TryOpenQueue(depth) is { } port ? new CheckedIoQueue(this, port) : null;
 
     internal DiskStatus Flush()
@@ -135,7 +136,7 @@ internal sealed class HostClassDriver : IDisposable
         }
     }
 
-    /// <summary>Gives a range back. A hint: a device that cannot leaves the data and says Ok.</summary>
+    /// <summary>Discards a range. A hint: a device that cannot discard keeps the data and returns Ok.</summary>
     internal DiskStatus Discard(ulong sector, ulong sectors)
     {
         if (IsReadOnly) return DiskStatus.ReadOnly;
@@ -146,10 +147,10 @@ internal sealed class HostClassDriver : IDisposable
     }
 
     /// <summary>Makes a range read as zeros.</summary>
-    /// <param name="sector">Where.</param>
-    /// <param name="sectors">How many.</param>
-    /// <param name="mayUnmap">Whether its space may go.</param>
-    /// <param name="stop">Ends a wait for room on a full disk.</param>
+    /// <param name="sector">The first sector.</param>
+    /// <param name="sectors">The number of sectors.</param>
+    /// <param name="mayUnmap">Whether the range may be deallocated.</param>
+    /// <param name="stop">Cancels a wait for free space on a full disk.</param>
     internal DiskStatus WriteZeroes(ulong sector, ulong sectors, bool mayUnmap, SharedFlag stop)
     {
         if (IsReadOnly) return DiskStatus.ReadOnly;
@@ -177,16 +178,16 @@ internal sealed class HostClassDriver : IDisposable
         _port.Dispose();
     }
 
-    private ulong CountSectors() => (ulong)(_port.Bytes + SectorBytes - 1) / SectorBytes;
+    private long CountSectors() => (_port.Bytes + SectorBytes - 1) / SectorBytes;
 
     internal bool IsOnDisk(ulong sector, ulong sectors)
     {
-        // Read once: it may change at any time.
+        // Loaded once: Refresh may change it.
         var count = SectorCount;
         return sectors <= count && sector <= count - sectors;
     }
 
-    // Of their own, so that what they capture is allocated here and not by every request.
+    // Separate methods, so that only a retry allocates the closure.
     private DiskStatus RetryWrite(IOException full, NoSpaceWait room, IoVectors source, long end, SharedFlag stop) =>
         Retry(full, room, stop, () => _port.Write(source, end - source.TotalBytes));
 
@@ -213,7 +214,7 @@ internal sealed class HostClassDriver : IDisposable
                 // Still full.
             }
         }
-        room.End(isDone: status == DiskStatus.Ok);
+        room.End(isWritten: status == DiskStatus.Ok);
         return status;
     }
 

@@ -4,12 +4,12 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.HostPartition.Disk;
 
 /// <summary>
-/// A disk in memory (<c>memory:SIZE</c>): what the roads cost when the device costs next to nothing. It takes memory for what
-/// is written and gives back what is discarded, so it may be larger than the machine.
+/// A disk in memory (<c>memory:SIZE</c>), to measure the two paths with a device that costs almost nothing. It allocates
+/// memory when a range is written and frees it when the range is discarded, so it may be larger than the machine's memory.
 /// </summary>
 internal sealed class MemoryPortDriver : PortDriver
 {
-    // To the end of the last sector; what lies there past the end of the disk is never written, and so reads as zeros.
+    // Up to the end of the last sector. The part past the end of the disk is never written, and so reads as zeros.
     private readonly SparseMemory _memory;
 
     internal MemoryPortDriver(long bytes)
@@ -22,9 +22,9 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override long Bytes { get; }
 
-    internal override bool IsQuick => true;
+    internal override bool IsMemoryResident => true;
 
-    internal override bool NeverWaits => true;
+    internal override bool NeverBlocks => true;
 
     internal override bool IsReadOnly => false;
 
@@ -44,7 +44,7 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override void Flush()
     {
-        // Memory is as durable as it will ever be.
+        // Memory has no volatile cache in front of it.
     }
 
     internal override bool TryDiscard(long offset, long bytes) => TryUnmap(offset, bytes);

@@ -1,11 +1,11 @@
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>What <c>--on-full</c> names: what becomes of a write when the host's disk has no room for it.</summary>
+/// <summary><c>--on-full</c>: what a write does when the host's disk is full.</summary>
 internal enum NoSpacePolicy
 {
-    /// <summary>The guest gets an I/O error.</summary>
+    /// <summary>It completes with an I/O error.</summary>
     Fail,
 
-    /// <summary>The write, and its queue, wait until there is room.</summary>
+    /// <summary>It waits for free space, and blocks its queue.</summary>
     Wait,
 }

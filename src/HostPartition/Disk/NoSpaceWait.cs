@@ -5,19 +5,19 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.HostPartition.Disk;
 
 /// <summary>
-/// Where writes wait while the host's disk is full (<c>--on-full wait</c>). Says so once when the first begins to wait, and
-/// once when they go on. Any number of threads.
+/// Blocks writes while the host's disk is full (<c>--on-full wait</c>). Logs once when the first write blocks and once when
+/// none does any more. Any thread.
 /// </summary>
 internal sealed class NoSpaceWait(string disk, ILogger log)
 {
-    // How soon a wait that is given up ends, and how often the write is tried again.
-    private const int LookMilliseconds = 50, LooksPerTry = 10;
+    // A cancelled wait ends within one poll; the write is retried after ten.
+    private const int PollMilliseconds = 50, PollsPerRetry = 10;
 
     private readonly Lock _lock = new();
     private int _waiting;
     private long _since;
 
-    /// <summary>A write has met a full disk.</summary>
+    /// <summary>Notes that a write failed because the disk is full.</summary>
     internal void Begin(string error)
     {
         lock (_lock)
@@ -28,27 +28,27 @@ internal sealed class NoSpaceWait(string disk, ILogger log)
         }
     }
 
-    /// <summary>Blocks until it is time to try again.</summary>
-    /// <returns>False when the caller should give up.</returns>
+    /// <summary>Blocks until the write is to be retried.</summary>
+    /// <returns>False when the wait was cancelled.</returns>
     internal static bool TryAwait(SharedFlag stop)
     {
-        for (var looks = 0; looks < LooksPerTry; looks++)
+        for (var polls = 0; polls < PollsPerRetry; polls++)
         {
             if (stop.IsRaised) return false;
-            Thread.Sleep(LookMilliseconds);
+            Thread.Sleep(PollMilliseconds);
         }
         return !stop.IsRaised;
     }
 
-    /// <summary>A write that waited is over.</summary>
-    /// <param name="isDone">It was done; otherwise it failed in another way, or its front end stops.</param>
-    internal void End(bool isDone)
+    /// <summary>Notes that a write no longer waits.</summary>
+    /// <param name="isWritten">Whether it succeeded; otherwise it failed with another error, or was cancelled.</param>
+    internal void End(bool isWritten)
     {
         lock (_lock)
         {
             if (--_waiting > 0) return;
             var seconds = TimeProvider.System.GetElapsedTime(_since).TotalSeconds;
-            if (isDone) log.DiskHasRoom(disk, seconds);
+            if (isWritten) log.DiskHasRoom(disk, seconds);
             else log.DiskFullGivenUp(disk, seconds);
         }
     }

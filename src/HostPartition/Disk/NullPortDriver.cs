@@ -2,32 +2,32 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>A disk that keeps nothing and moves nothing (<c>null:SIZE</c>): what the roads cost by themselves.</summary>
+/// <summary>A disk that transfers and keeps no data (<c>null:SIZE</c>), to measure the two paths alone.</summary>
 internal sealed class NullPortDriver(long bytes) : PortDriver
 {
     internal override string Description => $"null:{Bytes}";
 
     internal override long Bytes => bytes;
 
-    internal override bool IsQuick => true;
+    internal override bool IsMemoryResident => true;
 
-    internal override bool NeverWaits => true;
+    internal override bool NeverBlocks => true;
 
     internal override bool IsReadOnly => false;
 
     internal override void Read(IoVectors target, long offset)
     {
-        // Whatever the buffer held stays there: that is what makes it the cost of the road alone.
+        // The buffer keeps its content: filling it would add the cost of a copy.
     }
 
     internal override void Write(IoVectors source, long offset)
     {
-        // Nothing is kept.
+        // Data is not kept.
     }
 
     internal override void Flush()
     {
-        // Nothing was kept.
+        // There is no data to flush.
     }
 
     internal override bool TryDiscard(long offset, long bytes) => true;
@@ -36,11 +36,11 @@ internal sealed class NullPortDriver(long bytes) : PortDriver
 
     internal override void WriteZeroes(long offset, long bytes)
     {
-        // Nothing is kept.
+        // Data is not kept.
     }
 
     public override void Dispose()
     {
-        // Nothing is held.
+        // There is no resource to release.
     }
 }

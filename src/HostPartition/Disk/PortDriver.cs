@@ -3,72 +3,71 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.HostPartition.Disk;
 
 /// <summary>
-/// The bottom of VM-H's hardware stack: moves bytes between one device and guest memory. Offsets and lengths have been
-/// checked by the class driver. Any thread may call; calls run side by side and block only on the device.
+/// The bottom of VM-H's disk stack: transfers data between one device and guest memory. The class driver has checked offsets
+/// and lengths. Any thread; calls are concurrent and block on the device only.
 /// </summary>
 internal abstract class PortDriver : IDisposable
 {
-    /// <summary>What the device is, for people.</summary>
+    /// <summary>The device's name in messages.</summary>
     internal abstract string Description { get; }
 
-    /// <summary>The size in bytes, which need not be a multiple of anything. Changes with <see cref="Refresh"/> alone.</summary>
+    /// <summary>The size in bytes, not always a multiple of the sector size. Only <see cref="Refresh"/> changes it.</summary>
     internal abstract long Bytes { get; }
 
-    /// <summary>Looks at the size again. One thread at a time, beside requests.</summary>
-    /// <exception cref="IOException">The device does not say; the size is as it was.</exception>
+    /// <summary>Re-reads the device's size. One thread at a time, concurrent with requests.</summary>
+    /// <exception cref="IOException">The size cannot be read; the old one stays.</exception>
     internal virtual void Refresh()
     {
-        // Most devices stay as large as they are.
+        // Most devices do not change their size.
     }
 
-    /// <summary>What sizes suit the device.</summary>
+    /// <summary>The device's preferred request sizes.</summary>
     internal virtual DiskTopology Topology => DiskTopology.None;
 
-    /// <summary>Whether a request usually takes less than a microsecond: it is in memory.</summary>
-    internal virtual bool IsQuick => false;
+    /// <summary>Whether the data is in memory, so that a request usually takes less than a microsecond.</summary>
+    internal virtual bool IsMemoryResident => false;
 
-    /// <summary>Whether no request ever waits for a device: how long one takes is how much it moves.</summary>
-    internal virtual bool NeverWaits => false;
+    /// <summary>Whether a request never blocks on a device: its duration depends on its length only.</summary>
+    internal virtual bool NeverBlocks => false;
 
-    /// <summary>Whether writes are impossible.</summary>
     internal abstract bool IsReadOnly { get; }
 
-    /// <summary>Fills the pieces; what lies past the end of the device reads as zeros. The list is used up.</summary>
+    /// <summary>Reads into the pieces; what is past the end of the device reads as zeros. The list may be consumed.</summary>
     /// <exception cref="IOException">The device failed.</exception>
     internal abstract void Read(IoVectors target, long offset);
 
-    /// <summary>As <see cref="Read(IoVectors, long)"/>, for a caller who knows where the next read will likely be.</summary>
+    /// <summary>As <see cref="Read(IoVectors, long)"/>, with a hint for prefetching.</summary>
     /// <param name="target">The pieces.</param>
-    /// <param name="offset">Where, in bytes.</param>
-    /// <param name="next">Where the next one will be: a hint to fetch that meanwhile; −1 where that is not known.</param>
+    /// <param name="offset">The offset in bytes.</param>
+    /// <param name="next">The offset of the expected next read, or −1.</param>
     /// <exception cref="IOException">The device failed.</exception>
     internal virtual void Read(IoVectors target, long offset, long next) => Read(target, offset);
 
-    /// <summary>Writes the pieces. When that fails, the list holds those that were not written.</summary>
+    /// <summary>Writes the pieces. After a failure the list holds those that were not written.</summary>
     /// <exception cref="IOException">The device failed, or is full.</exception>
     internal abstract void Write(IoVectors source, long offset);
 
-    /// <summary>A queue for a thread whose requests are to be under way side by side.</summary>
-    /// <param name="depth">How many at once.</param>
-    /// <returns>Null where one after another is as good; the caller's.</returns>
+    /// <summary>Opens a queue of concurrent requests for one thread.</summary>
+    /// <param name="depth">The most requests in flight.</param>
+    /// <returns>The queue, owned by the caller; null where concurrency gains nothing.</returns>
     internal virtual AsyncIoQueue? TryOpenQueue(int depth) => null;
 
-    /// <summary>Returns when every write that was completed before is durable.</summary>
+    /// <summary>Returns when every completed write is durable.</summary>
     /// <exception cref="IOException">The device failed.</exception>
     internal abstract void Flush();
 
-    /// <summary>Gives space back. What the range reads as afterwards: <see cref="DiscardIsDeterministic"/>.</summary>
-    /// <returns>False where the device cannot.</returns>
+    /// <summary>Deallocates a range; <see cref="DiscardIsDeterministic"/> says what it reads as afterwards.</summary>
+    /// <returns>False where the device does not support it.</returns>
     internal abstract bool TryDiscard(long offset, long bytes);
 
-    /// <summary>Whether a range that was discarded reads as zeros, or as before; otherwise as anything.</summary>
+    /// <summary>Whether a discarded range reads as zeros or as before; otherwise its content is undefined.</summary>
     internal virtual bool DiscardIsDeterministic => true;
 
-    /// <summary>Makes a range read as zeros by giving its space back.</summary>
-    /// <returns>False where the device cannot.</returns>
+    /// <summary>Makes a range read as zeros by deallocating it.</summary>
+    /// <returns>False where the device does not support it.</returns>
     internal virtual bool TryUnmap(long offset, long bytes) => false;
 
-    /// <summary>Makes a range read as zeros and keeps its space.</summary>
+    /// <summary>Makes a range read as zeros and keeps it allocated.</summary>
     /// <exception cref="IOException">The device failed.</exception>
     internal abstract void WriteZeroes(long offset, long bytes);
 

@@ -1,18 +1,18 @@
 namespace VmShunt.HostPartition.Disk;
 
-/// <summary>One front end's switch of the disk's write cache. Used by one thread at a time; when disposed it wants nothing.</summary>
+/// <summary>A front end's switch of the disk's write cache. One thread at a time; disposal turns the cache on.</summary>
 internal sealed class WriteCacheSwitch(WriteCache cache, HostClassDriver disk) : IDisposable
 {
     private bool _isOff;
 
-    /// <summary>Whether there is a write cache to switch.</summary>
+    /// <summary>Whether the disk has a write cache.</summary>
     internal bool Exists => cache.Exists;
 
-    /// <summary>Whether this front end's writes need a flush to be durable.</summary>
+    /// <summary>Whether the write cache is on for this front end: its writes need a flush to be durable.</summary>
     internal bool IsOn => cache.Exists && !_isOff;
 
-    /// <summary>Turns it. Who turns it off flushes no more, so what was written before becomes durable now.</summary>
-    /// <returns>Whether that could be done; the switch is as it was otherwise.</returns>
+    /// <summary>Turns the cache on or off. A driver flushes no more once it is off, so turning it off flushes.</summary>
+    /// <returns>Ok, or the error; the switch is unchanged then.</returns>
     internal DiskStatus Turn(bool on)
     {
         if (on == IsOn) return DiskStatus.Ok;
@@ -24,10 +24,10 @@ internal sealed class WriteCacheSwitch(WriteCache cache, HostClassDriver disk) :
         return status;
     }
 
-    /// <summary>Turns it off for a driver that has written nothing yet.</summary>
+    /// <summary>Turns the cache off without a flush, for a driver that has written nothing yet.</summary>
     internal void TurnOff() => Set(off: true);
 
-    /// <summary>As it was at first.</summary>
+    /// <summary>Turns the cache on, as at first.</summary>
     internal void Reset() => Set(off: false);
 
     public void Dispose() => Set(off: false);

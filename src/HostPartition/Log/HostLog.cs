@@ -2,40 +2,41 @@ using Microsoft.Extensions.Logging;
 
 namespace VmShunt.HostPartition.Log;
 
-/// <summary>Every line that VM-H logs, numbered. 1xx disk, 2xx ring, 3xx trap, 4xx process.</summary>
+/// <summary>VM-H's log messages. Event ids are unique: 1xx disk, 2xx ring, 3xx trap, 4xx process.</summary>
 internal static partial class HostLog
 {
     [LoggerMessage(101, LogLevel.Error, "disk {Disk}: {Error}")]
     internal static partial void DiskFailed(this ILogger log, string disk, string error);
 
-    [LoggerMessage(107, LogLevel.Information, "disk {Disk}: its capacity went from {Before} to {Now} sectors")]
-    internal static partial void DiskResized(this ILogger log, string disk, ulong before, ulong now);
     [LoggerMessage(102, LogLevel.Error, "disk {Disk}: {Error} ({LeftOut} more errors since the last line)")]
     internal static partial void DiskFailedMore(this ILogger log, string disk, string error, long leftOut);
 
     [LoggerMessage(103, LogLevel.Error, "disk {Disk}: {LeftOut} more errors since the last line")]
     internal static partial void DiskErrorsLeftOut(this ILogger log, string disk, long leftOut);
 
-    [LoggerMessage(104, LogLevel.Warning, "disk {Disk} is full: writes wait until there is room ({Error})")]
+    [LoggerMessage(104, LogLevel.Warning, "disk {Disk} is full: writes wait for free space ({Error})")]
     internal static partial void DiskFull(this ILogger log, string disk, string error);
 
-    [LoggerMessage(105, LogLevel.Information, "disk {Disk} has room again: writes go on after {Seconds:0.0} s")]
+    [LoggerMessage(105, LogLevel.Information, "disk {Disk} has free space again: writes resume after {Seconds:0.0} s")]
     internal static partial void DiskHasRoom(this ILogger log, string disk, double seconds);
 
-    [LoggerMessage(106, LogLevel.Warning, "disk {Disk}: no write waits for room any more, after {Seconds:0.0} s, but none went through")]
+    [LoggerMessage(106, LogLevel.Warning, "disk {Disk}: the last write that waited for free space was cancelled or failed after {Seconds:0.0} s")]
     internal static partial void DiskFullGivenUp(this ILogger log, string disk, double seconds);
 
-    [LoggerMessage(108, LogLevel.Warning, "disk {Disk} cannot be locked, so nothing keeps another process from writing it: {Why}")]
+    [LoggerMessage(107, LogLevel.Information, "disk {Disk}: the capacity changed from {Before} to {Now} sectors")]
+    internal static partial void DiskResized(this ILogger log, string disk, ulong before, ulong now);
+
+    [LoggerMessage(108, LogLevel.Warning, "disk {Disk} cannot be locked, so other processes can write to it: {Why}")]
     internal static partial void ImageNotLocked(this ILogger log, string disk, string why);
 
-    [LoggerMessage(111, LogLevel.Warning, "disk {Disk}: its server is gone; requests wait for it")]
+    [LoggerMessage(109, LogLevel.Information, "disk {Disk}: {Requests} requests ({Bytes} bytes) were copied, because direct I/O requires aligned buffers and sectors")]
+    internal static partial void RequestsCopied(this ILogger log, string disk, long requests, long bytes);
+
+    [LoggerMessage(111, LogLevel.Warning, "disk {Disk}: the connection to the server was lost; requests wait until it is restored")]
     internal static partial void NbdLost(this ILogger log, string disk);
 
-    [LoggerMessage(112, LogLevel.Information, "disk {Disk}: its server is back; requests go on")]
+    [LoggerMessage(112, LogLevel.Information, "disk {Disk}: reconnected to the server; requests resume")]
     internal static partial void NbdBack(this ILogger log, string disk);
-
-    [LoggerMessage(109, LogLevel.Information, "disk {Disk}: {Requests} requests ({Bytes} bytes) were copied, because direct I/O needs memory and sectors better aligned")]
-    internal static partial void RequestsCopied(this ILogger log, string disk, long requests, long bytes);
 
     [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
     internal static partial void SessionOpened(this ILogger log, int session);
@@ -46,10 +47,10 @@ internal static partial class HostLog
     [LoggerMessage(203, LogLevel.Warning, "ring: session {Session}: {Refusal}")]
     internal static partial void MessageRefused(this ILogger log, int session, string refusal);
 
-    [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} is broken by its driver and stopped: {Fault}")]
+    [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} was stopped, because its driver broke it: {Fault}")]
     internal static partial void RingBroken(this ILogger log, int index, string fault);
 
-    [LoggerMessage(205, LogLevel.Information, "ring: the bus is withdrawn: nobody is served on {Socket}, sessions end")]
+    [LoggerMessage(205, LogLevel.Information, "ring: the bus is withdrawn: {Socket} is closed, sessions are stopping")]
     internal static partial void BusWithdrawn(this ILogger log, string socket);
 
     [LoggerMessage(206, LogLevel.Information, "ring: the bus is offered again on {Socket}")]
@@ -58,10 +59,10 @@ internal static partial class HostLog
     [LoggerMessage(207, LogLevel.Error, "ring: the bus stays withdrawn: {Why}")]
     internal static partial void BusNotOffered(this ILogger log, string why);
 
-    [LoggerMessage(205, LogLevel.Information, "ring: a shunt sends {Primary} here, by {Criterion}; the rest takes the trap")]
+    [LoggerMessage(208, LogLevel.Information, "ring: a shunt sends {Primary} to the ring, by {Criterion}; other requests use the trap")]
     internal static partial void ShuntAgreed(this ILogger log, string primary, string criterion);
 
-    [LoggerMessage(206, LogLevel.Warning, "ring: a shunt would send {Primary} here, and this VM-H does only {Implemented} (--primary): refused")]
+    [LoggerMessage(209, LogLevel.Warning, "ring: a shunt was rejected: it is configured to send {Primary}, but this VM-H carries out only {Implemented} (--primary)")]
     internal static partial void ShuntRefused(this ILogger log, string primary, string implemented);
 
     [LoggerMessage(301, LogLevel.Information, "trap: session {Session} opened")]

@@ -27,31 +27,31 @@ internal sealed record HostOptions(
     TimeSpan? Linger,
     RequestTypes Primary)
 {
-    /// <summary>What of it the virtio-blk device needs.</summary>
+    /// <summary>The options of the virtio-blk device.</summary>
     internal RingOptions Ring => new(Queues, QueueSize, Poll, Primary);
 
-    /// <summary>Parses the arguments and runs <paramref name="run"/> with them.</summary>
+    /// <summary>Parses the arguments and calls <paramref name="run"/>.</summary>
     /// <returns>The exit code.</returns>
     internal static int Invoke(string[] args, Func<HostOptions, int> run)
     {
-        var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, null:SIZE, or an NBD export (nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH); SIGHUP makes VM-H look at its size again" };
-        var vhostUser = new Option<string?>("--vhost-user") { HelpName = "SOCKET", Description = "serve virtio-blk over vhost-user here (the ring); SIGUSR1 withdraws it, SIGUSR2 offers it again" };
-        var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "serve an emulated AHCI controller over vfio-user here (the trap)" };
-        var readOnly = new Option<bool>("--read-only") { Description = "open the disk for reading only; others may read it too then, but not write it" };
-        var queues = new Option<int>("--queues") { DefaultValueFactory = _ => Math.Min(2 * Environment.ProcessorCount, 64), Description = "request queues offered, 1 to 64; by default two a processor, so that a guest has some left for calls that poll" };
-        var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => 1024, Description = "the largest ring, a power of two up to 32768" };
-        var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => 512, Description = "the block size that the disk prefers: 512 or 4096" };
+        var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, null:SIZE, or an NBD export (nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH); SIGHUP re-reads its size" };
+        var vhostUser = new Option<string?>("--vhost-user") { HelpName = "SOCKET", Description = "the Unix socket for virtio-blk over vhost-user (the ring path); SIGUSR1 closes it and its sessions, SIGUSR2 opens it again" };
+        var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "the Unix socket for an emulated AHCI controller over vfio-user (the trap path)" };
+        var readOnly = new Option<bool>("--read-only") { Description = "open the disk read-only; other processes may read it too, but not write to it" };
+        var queues = new Option<int>("--queues") { DefaultValueFactory = _ => Math.Min(2 * Environment.ProcessorCount, 64), Description = "the number of request queues, 1 to 64; by default two per processor, so that queues remain for polled calls" };
+        var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => 1024, Description = "the largest queue size, a power of two up to 32768" };
+        var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => 512, Description = "the disk's preferred block size: 512 or 4096" };
         var serial = new Option<string>("--serial") { DefaultValueFactory = _ => "VMSHUNT0", HelpName = "TEXT", Description = "the serial number, up to 20 characters" };
-        var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush), writethrough (at once), or direct (at a flush, and past the page cache)" };
-        var engine = new Option<string>("--engine") { DefaultValueFactory = _ => "auto", Description = "how an image or block device is read and written: pread (a system call a request), mmap (reads copied from the page cache), uring (io_uring: many at once), or auto (what suits it)" };
-        var onFull = new Option<string>("--on-full") { DefaultValueFactory = _ => "fail", Description = "what a write does when the host's disk is full: fail (an I/O error in the guest) or wait (until there is room)" };
+        var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush), writethrough (when it completes), or direct (at a flush, bypassing the page cache)" };
+        var engine = new Option<string>("--engine") { DefaultValueFactory = _ => "auto", Description = "how an image or block device is read and written: pread (one system call per request), mmap (reads are copied from the page cache), uring (io_uring, concurrent requests), or auto (by disk and cache mode)" };
+        var onFull = new Option<string>("--on-full") { DefaultValueFactory = _ => "fail", Description = "what a write does when the host's disk is full: fail (it completes with an I/O error) or wait (for free space)" };
         cache.AcceptOnlyFromAmong("writeback", "writethrough", "direct");
         engine.AcceptOnlyFromAmong("auto", "pread", "mmap", "uring");
         onFull.AcceptOnlyFromAmong("fail", "wait");
-        var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how rings are waited for: adaptive, busy or never (spin)" };
-        var pollers = new Option<string>("--pollers") { DefaultValueFactory = _ => "auto", HelpName = "N", Description = "threads that serve the rings of all guests together, where requests never wait (memory:, null:): 0 to 64, 0 for a thread a ring, or auto (one for two processors)" };
-        var primary = new Option<string>("--primary") { HelpName = "LIST", DefaultValueFactory = _ => "all", Description = "the classes of requests to do on the ring, of read,write,flush,discard,write-zeroes; others are refused there, and a shunt that would send them is" };
-        var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "end by itself when the last client has been gone this long" };
+        var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how threads wait for requests: adaptive (spin, then block), busy (spin) or never (block)" };
+        var pollers = new Option<string>("--pollers") { DefaultValueFactory = _ => "auto", HelpName = "N", Description = "threads that serve the rings of all guests, for disks that never block (memory:, null:): 0 to 64, 0 for one thread per ring, or auto (one per two processors)" };
+        var primary = new Option<string>("--primary") { HelpName = "LIST", DefaultValueFactory = _ => "all", Description = "the request types that the ring carries out, of read,write,flush,discard,write-zeroes. Other request types complete with UNSUPP; a guest configured to send them is rejected at connect" };
+        var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "exit this long after the last client disconnected" };
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 64, r, "--queues takes 1 to 64"));
         queueSize.Validators.Add(r => Require(SplitLayout.IsValidSize(r.GetValue(queueSize)), r, "--queue-size takes a power of two up to 32768"));
         blockSize.Validators.Add(r => Require(r.GetValue(blockSize) is 512 or 4096, r, "--block-size takes 512 or 4096"));
@@ -60,14 +60,14 @@ internal sealed record HostOptions(
         primary.Validators.Add(r => Require(RequestTypeList.TryParse(r.GetValue(primary)!, out _), r, "--primary takes a list of read, write, flush, discard, write-zeroes with commas between them, or all"));
         linger.Validators.Add(r => Require(r.GetValue(linger) is > 0 and < 1e6, r, "--linger takes a positive number of seconds"));
 
-        var root = new RootCommand("VM-H: the host partition that owns a disk and serves it to guests over the ring (vhost-user) and the trap (vfio-user)")
+        var root = new RootCommand("VM-H, the host partition: owns a disk and serves it to guests over the ring path (vhost-user) and the trap path (vfio-user)")
         {
             disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary,
         };
         root.Validators.Add(r => Require(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null,
             r,
-            "name at least one socket to serve the disk on: --vhost-user SOCKET, --vfio-user SOCKET, or both"));
+            "name at least one socket for the disk: --vhost-user SOCKET, --vfio-user SOCKET, or both"));
         root.SetAction(r => run(new HostOptions(
             r.GetValue(disk)!,
             r.GetValue(vhostUser),
@@ -83,12 +83,12 @@ internal sealed record HostOptions(
             r.GetValue(poll),
             TryParsePollers(r.GetValue(pollers)!, out var threads) ? threads : 0,
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
-            RequestTypeList.TryParse(r.GetValue(primary)!, out var classes) ? classes : RequestTypes.All)));
+            RequestTypeList.TryParse(r.GetValue(primary)!, out var types) ? types : RequestTypes.All)));
         var parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction)
         {
             var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            Console.Error.WriteLine($"vmshunt-host: {string.Join(' ', faults).TrimEnd('.')}; vmshunt-host --help says what is possible");
+            Console.Error.WriteLine($"vmshunt-host: {string.Join(' ', faults).TrimEnd('.')}; see vmshunt-host --help");
             return 1;
         }
         return parsed.Invoke();
@@ -96,8 +96,8 @@ internal sealed record HostOptions(
 
     private static bool TryParsePollers(string text, out int pollers)
     {
-        pollers = Math.Clamp(Environment.ProcessorCount / 2, 1, PollGroups.Most);
-        return text == "auto" || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out pollers) && pollers <= PollGroups.Most);
+        pollers = Math.Clamp(Environment.ProcessorCount / 2, 1, PollGroups.Max);
+        return text == "auto" || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out pollers) && pollers <= PollGroups.Max);
     }
 
     private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)

@@ -42,8 +42,8 @@ static int Serve(HostOptions options, ILogger log)
         context.Cancel = true;
         disk.Refresh();
     });
-    using var pollers = new PollGroups(options.Pollers, options.Poll);
-    using var ring = options.VhostUser is { } path ? VhostUserService.Listen(path, options.Ring, disk, pollers, lifetime, log) : null;
+    using var groups = new PollGroups(options.Pollers, options.Poll);
+    using var ring = options.VhostUser is { } path ? VhostUserService.Listen(path, options.Ring, disk, groups, lifetime, log) : null;
     using var withdraw = PosixSignalRegistration.Create(UserSignal.Withdraw, context =>
     {
         context.Cancel = true;
@@ -62,7 +62,7 @@ static int Serve(HostOptions options, ILogger log)
         options.VhostUser is null ? null : $"vhost-user={options.VhostUser}",
         options.VfioUser is null ? null : $"vfio-user={options.VfioUser}",
     }.Where(part => part is not null)));
-    lifetime.WaitForEnd();
+    lifetime.WaitForExit();
     return 0;
 
     void Offer()

@@ -1,15 +1,17 @@
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.HostPartition.Log;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.HostPartition.Services;
 
 /// <summary>
-/// When the process ends: at a signal, or, with a linger time, when its last client has been gone that long. Any thread.
+/// Decides when the process exits: at SIGTERM or SIGINT, or, with a linger time, that long after the last client
+/// disconnected. Any thread.
 /// </summary>
 internal sealed class Lifetime : IDisposable
 {
-    private readonly TaskCompletionSource<string> _end = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _exit = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly PosixSignalRegistration[] _signals;
     private readonly Timer _timer;
     private readonly TimeSpan? _linger;
@@ -20,7 +22,7 @@ internal sealed class Lifetime : IDisposable
     {
         _linger = linger;
         _log = log;
-        _timer = new Timer(_ => EndIfAlone());
+        _timer = new Timer(_ => ExitIfNoClients());
         _signals =
         [
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal),
@@ -28,15 +30,15 @@ internal sealed class Lifetime : IDisposable
         ];
     }
 
-    /// <summary>Notes clients that came (+1) or went (−1).</summary>
+    /// <summary>Counts clients that connected (+1) or disconnected (−1).</summary>
     internal void ClientsChanged(int difference)
     {
         var now = Interlocked.Add(ref _clients, difference);
         if (now == 0 && _linger is { } linger) _timer.Change(linger, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Blocks until the process should end, and logs why.</summary>
-    internal void WaitForEnd() => _log.Stopping(_end.Task.GetAwaiter().GetResult());
+    /// <summary>Blocks until the process is to exit, and logs the reason.</summary>
+    internal void WaitForExit() => _log.Stopping(_exit.Task.GetAwaiter().GetResult());
 
     public void Dispose()
     {
@@ -44,15 +46,16 @@ internal sealed class Lifetime : IDisposable
         _timer.Dispose();
     }
 
-    private void EndIfAlone()
+    private void ExitIfNoClients()
     {
-        if (Interlocked.CompareExchange(ref _clients, 0, 0) == 0)
-            _end.TrySetResult($"the last client has been gone for {_linger!.Value.TotalSeconds:0.#} s");
+        // Acquire is enough: a client that connects at this moment is disconnected by the exit either way.
+        if (Ordered.Load(ref _clients) == 0)
+            _exit.TrySetResult($"the last client disconnected {_linger!.Value.TotalSeconds:0.#} s ago");
     }
 
     private void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true;
-        _end.TrySetResult($"{context.Signal} received");
+        _exit.TrySetResult($"{context.Signal} received");
     }
 }

@@ -3,29 +3,29 @@ using VmShunt.Ring.Interop;
 namespace VmShunt.HostPartition.Services;
 
 /// <summary>
-/// Accepts connections on one socket and serves each on a thread of its own, any number at a time. It can stop to listen
-/// and begin again. Disposing ends the sessions and waits for them. Any thread.
+/// Accepts connections on a Unix socket and serves each on its own thread. It can close the socket and listen again.
+/// Disposal stops all sessions and waits for them. Any thread.
 /// </summary>
 internal sealed class SessionListener : IDisposable
 {
-    // Each session has a thread and descriptors: a peer that connects without end must not take them all.
+    // Each session has a thread and descriptors: a peer must not exhaust them.
     private const int MaxSessions = 512;
     private const int PauseMilliseconds = 100;
 
-    // How long the sessions together may take to end in order when the process ends.
-    private const int EndMilliseconds = 5000;
+    // How long the sessions together may take to stop in order when the process exits.
+    private const int StopMilliseconds = 5000;
 
     private readonly string _path;
     private readonly Action<UnixConnection> _serve;
     private readonly Dictionary<UnixConnection, Thread> _sessions = [];
     private readonly Action<int> _countChanged;
     private readonly Lock _switching = new();
-    private Accepting? _accepting;
+    private Acceptor? _acceptor;
     private bool _disposed;
 
-    /// <param name="path">Where to listen.</param>
-    /// <param name="serve">Serves one connection on the calling thread until it ends.</param>
-    /// <param name="countChanged">Told of +1 and −1 as sessions come and go.</param>
+    /// <param name="path">The socket's path.</param>
+    /// <param name="serve">Serves a connection on the calling thread until the session closes.</param>
+    /// <param name="countChanged">Called with +1 when a session opens and −1 when it closes.</param>
     internal SessionListener(string path, Action<UnixConnection> serve, Action<int> countChanged)
     {
         _path = path;
@@ -34,29 +34,29 @@ internal sealed class SessionListener : IDisposable
         TryListen();
     }
 
-    /// <summary>Listens, if it does not.</summary>
-    /// <returns>False when it did already.</returns>
-    /// <exception cref="IOException">The path is taken by somebody else by now.</exception>
+    /// <summary>Listens.</summary>
+    /// <returns>False when it listens already.</returns>
+    /// <exception cref="IOException">The path cannot be bound: another process may use it.</exception>
     internal bool TryListen()
     {
         lock (_switching)
         {
-            if (_accepting is not null || _disposed) return false;
-            _accepting = new Accepting(this);
+            if (_acceptor is not null || _disposed) return false;
+            _acceptor = new Acceptor(this);
             return true;
         }
     }
 
     /// <summary>
-    /// Stops to listen, removes the socket, and has every session end in order. Does not wait for them: a session ends
-    /// when what it has begun is done, and its peer sees the end then and not before.
+    /// Closes and removes the socket, and tells every session to stop. Does not wait for them: a session closes its
+    /// connection when its requests in flight are completed, and not before.
     /// </summary>
-    /// <returns>False when it did not listen.</returns>
+    /// <returns>False when it was not listening.</returns>
     internal bool TryWithdraw()
     {
         lock (_switching)
         {
-            if (_accepting is null) return false;
+            if (_acceptor is null) return false;
             StopListening();
         }
         return true;
@@ -71,10 +71,10 @@ internal sealed class SessionListener : IDisposable
         }
         Thread[] threads;
         lock (_sessions) threads = [.. _sessions.Values];
-        var deadline = Environment.TickCount64 + EndMilliseconds;
+        var deadline = Environment.TickCount64 + StopMilliseconds;
         if (!threads.All(thread => thread.Join((int)Math.Max(0, deadline - Environment.TickCount64))))
         {
-            // A peer that reads no answers would hold up the end for ever.
+            // A peer that does not read replies would block a session forever.
             lock (_sessions) foreach (var connection in _sessions.Keys) connection.Shutdown();
         }
         foreach (var thread in threads) thread.Join();
@@ -82,11 +82,12 @@ internal sealed class SessionListener : IDisposable
 
     private void StopListening()
     {
-        _accepting?.Dispose();
-        _accepting = null;
+        _acceptor?.Dispose();
+        _acceptor = null;
         lock (_sessions)
         {
-            // Only the receiving half: a peer that saw the connection end before the session did would take its memory for free.
+            // Only the receiving half: when the peer sees the connection closed, it may reuse its memory, so the session must have
+            // released that first.
             foreach (var connection in _sessions.Keys) connection.TryShutdownReceive();
         }
     }
@@ -123,15 +124,15 @@ internal sealed class SessionListener : IDisposable
         }
     }
 
-    /// <summary>The socket while it is listened on, and the thread that accepts.</summary>
-    private sealed class Accepting : IDisposable
+    /// <summary>The listening socket and its accept thread.</summary>
+    private sealed class Acceptor : IDisposable
     {
         private readonly SessionListener _owner;
         private readonly UnixListener _listener;
         private readonly EventFd _stop = EventFd.Create();
         private readonly Thread _thread;
 
-        internal Accepting(SessionListener owner)
+        internal Acceptor(SessionListener owner)
         {
             _owner = owner;
             _listener = UnixListener.Bind(owner._path);
@@ -160,7 +161,7 @@ internal sealed class SessionListener : IDisposable
                 }
                 catch (IOException)
                 {
-                    // The peer gave up before it was accepted, or descriptors are short: a moment later it may go better.
+                    // The peer closed the connection before it was accepted, or the process is out of descriptors: retry later.
                     pause.Wait(PauseMilliseconds);
                     continue;
                 }

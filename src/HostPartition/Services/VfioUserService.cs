@@ -6,7 +6,7 @@ using VmShunt.Trap.VfioUser;
 
 namespace VmShunt.HostPartition.Services;
 
-/// <summary>The trap's door: every vfio-user session on the socket is one guest's AHCI HBA on the same disk.</summary>
+/// <summary>The trap path's server: each vfio-user session on the socket is one guest's AHCI HBA, all on the same disk.</summary>
 internal static class VfioUserService
 {
     internal static SessionListener Listen(string path, VirtualizationDriver disk, Lifetime lifetime, ILogger log)

@@ -1,8 +1,8 @@
 namespace VmShunt.HostPartition.VirtioBlk;
 
-/// <summary>A read or write with nothing unusual about it.</summary>
-/// <param name="IsWrite">Which.</param>
-/// <param name="Sector">Where.</param>
-/// <param name="Bytes">How much.</param>
-/// <param name="StatusAddress">Where its status goes.</param>
+/// <summary>A well-formed read or write, which can be carried out concurrently.</summary>
+/// <param name="IsWrite">Whether it is a write.</param>
+/// <param name="Sector">The first sector.</param>
+/// <param name="Bytes">The length of its data.</param>
+/// <param name="StatusAddress">The guest-physical address of its status byte.</param>
 internal readonly record struct PlainRequest(bool IsWrite, ulong Sector, long Bytes, ulong StatusAddress);

@@ -5,20 +5,20 @@ using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.HostPartition.VirtioBlk;
 
-/// <summary>The configuration space (virtio 1.3 §5.2.4): what never changes of it, and the two fields that do.</summary>
+/// <summary>The configuration space (virtio 1.3 §5.2.4): constant but for the capacity and the cache mode.</summary>
 internal sealed class VirtioBlkConfigSpace
 {
-    /// <summary>The most sectors of one range of DISCARD or WRITE_ZEROES.</summary>
+    /// <summary>The most sectors in a range of DISCARD or WRITE_ZEROES.</summary>
     internal const uint MaxRangeSectors = 1 << 22;
 
-    /// <summary>The most ranges of one request.</summary>
+    /// <summary>The most ranges in a request.</summary>
     internal const uint MaxRanges = 16;
 
-    // A request of that many segments of that size stays below the 4 GiB that used.len can say.
+    // The largest request stays below 4 GiB, the limit of used.len.
     private const uint MaxSegments = 254, MaxSegmentBytes = 4 << 20;
 
-    // A chain is never longer than its ring (virtio 1.3 §2.7.5.3.1), and holds a header and a status besides data.
-    private const int SegmentsBesidesData = 2;
+    // A chain is never longer than its ring (virtio 1.3 §2.7.5.3.1), and has a header and a status besides its data.
+    private const int HeaderAndStatus = 2;
 
     private readonly VirtualizationDriver _disk;
     private readonly VirtioBlkConfig _fixed;
@@ -34,7 +34,7 @@ internal sealed class VirtioBlkConfigSpace
         _fixed = new VirtioBlkConfig
         {
             SizeMax = MaxSegmentBytes,
-            SegMax = (uint)Math.Clamp(maxQueueSize - SegmentsBesidesData, 1, MaxSegments),
+            SegMax = (uint)Math.Clamp(maxQueueSize - HeaderAndStatus, 1, MaxSegments),
             BlockSize = (uint)block,
             PhysicalBlockExponent = (byte)BitOperations.Log2((uint)(topology.PhysicalBlockBytes / block)),
             AlignmentOffset = (byte)Math.Min(topology.AlignmentOffset / block, byte.MaxValue),
@@ -51,8 +51,7 @@ internal sealed class VirtioBlkConfigSpace
     }
 
     /// <summary>
-    /// Copies it, with the area for shunts at the end of all; between them there are zeros (virtio 1.3 §2.5: reads there are
-    /// undefined).
+    /// Reads the space. The shunt agreement is at its end; the bytes between are undefined in virtio 1.3 §2.5 and read as 0.
     /// </summary>
     internal void Read(int offset, Span<byte> target, bool writeCache)
     {

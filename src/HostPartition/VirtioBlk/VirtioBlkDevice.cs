@@ -7,20 +7,22 @@ using VmShunt.Ring.VirtioBlk;
 namespace VmShunt.HostPartition.VirtioBlk;
 
 /// <summary>
-/// A virtio block device (virtio 1.3 §5.2) of one guest: what it offers, its configuration space and cache mode, and what
-/// a request means. It knows no ring and no socket. Configuration is one thread's; requests are processed by a
-/// <see cref="VirtioBlkRequestProcessor"/> each, on any thread.
+/// A virtio block device (virtio 1.3 §5.2) of one guest: features, configuration space, cache mode. It uses no ring and no
+/// socket. The session's thread configures it; each ring has its own <see cref="VirtioBlkRequestProcessor"/>.
 /// </summary>
 internal sealed class VirtioBlkDevice : IDisposable
 {
     private readonly VirtioBlkConfigSpace _config;
     private readonly WriteCacheSwitch _writeCache;
+    private long _negotiated;
+
+    // The cache was turned off because the driver did not negotiate FLUSH.
     private bool _cannotFlush;
 
-    /// <param name="disk">The disk.</param>
-    /// <param name="queues">Request queues.</param>
-    /// <param name="maxQueueSize">The largest ring.</param>
-    /// <param name="implemented">The classes of requests that are done; of others, those that have a feature bit are not offered, and all are refused.</param>
+    /// <param name="disk">The disk; not owned.</param>
+    /// <param name="queues">The number of request queues.</param>
+    /// <param name="maxQueueSize">The largest queue size.</param>
+    /// <param name="implemented">The request types that are carried out. Features of other types are not offered, and their requests complete with UNSUPP.</param>
     internal VirtioBlkDevice(VirtualizationDriver disk, int queues, int maxQueueSize, RequestTypes implemented = RequestTypes.All)
     {
         Disk = disk;
@@ -40,17 +42,22 @@ internal sealed class VirtioBlkDevice : IDisposable
 
     internal VirtualizationDriver Disk { get; }
 
-    /// <summary>The classes of requests that are done here.</summary>
+    /// <summary>The request types that are carried out.</summary>
     internal RequestTypes Implemented { get; }
 
     internal VirtioBlkFeatures Features { get; }
 
-    /// <summary>What the driver chose of them.</summary>
-    internal VirtioBlkFeatures Negotiated { get; private set; }
+    /// <summary>The features that the driver accepted.</summary>
+    // The session's thread stores it, ring threads load it. No other data depends on it.
+    internal VirtioBlkFeatures Negotiated
+    {
+        get => (VirtioBlkFeatures)Ordered.Load(ref _negotiated);
+        private set => Ordered.Store(ref _negotiated, (long)value);
+    }
 
     /// <summary>
-    /// The driver has chosen its features. One that cannot flush may rely on every write being durable when it completes
-    /// (virtio 1.3 §5.2.5, §5.2.6.2), so it gets no write cache.
+    /// Sets the features that the driver accepted. Without FLUSH the driver relies on every write being durable when it
+    /// completes (virtio 1.3 §5.2.5, §5.2.6.2), so the write cache is turned off.
     /// </summary>
     internal void Negotiate(VirtioBlkFeatures chosen)
     {
@@ -62,40 +69,36 @@ internal sealed class VirtioBlkDevice : IDisposable
         }
         else if (_cannotFlush)
         {
-            // Firmware that could not flush has made way for an operating system that can.
+            // Firmware did not negotiate FLUSH; the operating system that it booted does.
             _cannotFlush = false;
             _writeCache.Reset();
         }
     }
 
-    /// <summary>Copies configuration space.</summary>
     internal void ReadConfig(int offset, Span<byte> target) => _config.Read(offset, target, _writeCache.IsOn);
 
-    /// <summary>Writes configuration space: the cache mode, and nothing else (virtio 1.3 §5.2.5).</summary>
-    /// <returns>
-    /// False when the range is not writable, the disk has no write cache to turn on, or could not make durable what was
-    /// written until now.
-    /// </returns>
+    /// <summary>Writes configuration space. Only the cache mode is writable (virtio 1.3 §5.2.5).</summary>
+    /// <returns>False when the range is not writable, the disk has no write cache, or the flush before turning it off failed.</returns>
     internal bool TryWriteConfig(int offset, ReadOnlySpan<byte> source)
     {
         if (offset != VirtioBlkConfig.WriteCacheOffset || source.Length != 1 || source[0] > 1) return false;
         if (_writeCache.Turn(on: source[0] == 1) != DiskStatus.Ok) return false;
-        // The driver's own word now.
+        // The driver chose the mode itself, so a later negotiation must not change it back.
         _cannotFlush = false;
         return true;
     }
 
-    /// <summary>A shunt declares what it will send.</summary>
-    /// <returns>False when that is more than is done here, or is not understood.</returns>
+    /// <summary>Accepts or rejects the request types that a shunt declares.</summary>
+    /// <returns>False when the device does not implement one of them, or does not know the declaration's version.</returns>
     internal bool TryAgree(in ShuntDeclaration declared)
     {
         if (declared.Version != ShuntAgreement.CurrentVersion || (declared.Primary & ~Implemented) != 0) return false;
-        // The features gave it no flush, and so no write cache; but its flushes come by the trap.
+        // Without the FLUSH feature the write cache was turned off; but the shunt's flushes use the trap path.
         if (!Implemented.HasFlag(RequestTypes.Flush)) _writeCache.Turn(on: true);
         return true;
     }
 
-    /// <summary>DISCARD and WRITE_ZEROES: checks every range before the first is done (virtio 1.3 §5.2.6.2).</summary>
+    /// <summary>DISCARD and WRITE_ZEROES: checks all ranges before it applies the first (virtio 1.3 §5.2.6.2).</summary>
     internal DiskStatus ApplyRanges(VirtioBlkRequestType type, ReadOnlySpan<byte> bytes, SharedFlag stop)
     {
         var zeroes = type == VirtioBlkRequestType.WriteZeroes;
@@ -107,7 +110,7 @@ internal sealed class VirtioBlkDevice : IDisposable
         var sectors = Disk.SectorCount;
         foreach (var range in ranges)
         {
-            // Unknown flags, and UNMAP on a discard, are answered with UNSUPP whatever else is wrong (virtio 1.3 §5.2.6.2).
+            // Unknown flags, and UNMAP on a discard, complete with UNSUPP before any other check (virtio 1.3 §5.2.6.2).
             if ((range.Flags & ~(zeroes ? VirtioBlkRange.Unmap : 0)) != 0) return DiskStatus.Unsupported;
         }
         foreach (var range in ranges)
@@ -125,7 +128,7 @@ internal sealed class VirtioBlkDevice : IDisposable
         return DiskStatus.Ok;
     }
 
-    /// <summary>GET_ID: the serial, padded with zeros to 20 bytes.</summary>
+    /// <summary>GET_ID: the serial number, padded with zeros to 20 bytes.</summary>
     internal void WriteId(Span<byte> twenty)
     {
         twenty.Clear();

@@ -7,59 +7,59 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.HostPartition.VirtioBlk;
 
 /// <summary>
-/// Carries out one chain after another. Any layout of header, data and status over descriptors is understood (virtio 1.3
-/// §2.7.4.2). One a queue thread: it owns the scratch lists; nothing is allocated per request.
+/// Executes the requests of one ring. Header, data and status may be split over descriptors in any way (virtio 1.3
+/// §2.7.4.2). One thread; it allocates nothing per request.
 /// </summary>
 /// <param name="device">The device.</param>
 /// <param name="memory">The guest's memory.</param>
-/// <param name="stop">Raised when requests must not wait for room on a full disk any longer.</param>
+/// <param name="stop">Cancels a wait for free space on a full disk.</param>
 internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMemory memory, SharedFlag stop)
 {
     private const int IdBytes = 20;
 
-    // What takes longer is not to be waited for by other rings: moving as much as this takes tens of microseconds.
+    // A longer request would block other rings of the same thread: copying this much takes tens of microseconds.
     private const long LongBytes = 256 << 10;
 
     private readonly IoVectors _out = new();
     private readonly IoVectors _in = new();
     private readonly byte[] _ranges = new byte[VirtioBlkRange.Bytes * ((int)VirtioBlkConfigSpace.MaxRanges + 1)];
 
-    // What the device may write before the status, of the chain at hand; none where that is outside memory.
-    private long _room;
+    // Device-writable bytes before the status of the current chain; −1 where they are outside guest memory.
+    private long _writableBytes;
     private MemoryWindow _lastHeader;
 
-    /// <summary>Whether a request that may take long is left to be processed again, by somebody whom nobody waits for.</summary>
-    internal bool LeavesLong { get; set; }
+    /// <summary>Whether to defer a long request, so that another thread executes it.</summary>
+    internal bool DefersLong { get; set; }
 
-    /// <summary>Processes a chain and writes its status.</summary>
+    /// <summary>Executes the request of a chain and writes its status.</summary>
     /// <param name="chain">The chain.</param>
-    /// <param name="nextRead">From <see cref="SectorToRead"/>: where the next chain will read; a hint.</param>
-    /// <param name="written">The bytes written into the guest's memory, counted from the start of the writable part (used.len).</param>
+    /// <param name="nextRead">The sector that the next chain reads, from <see cref="SectorToRead"/>: a hint.</param>
+    /// <param name="written">The bytes written, counted from the start of the device-writable part (used.len).</param>
     /// <returns>
-    /// False when it was stopped while it waited for room, or left because it may take long: no status was written, and it
-    /// may be processed again.
+    /// False when the request was cancelled while it waited for free space, or deferred because it is long: no status was
+    /// written, and it may be executed again.
     /// </returns>
     internal bool TryProcess(DescriptorChain chain, ulong nextRead, out uint written)
     {
         written = 0;
-        if (LeavesLong && IsLong(chain)) return false;
-        // No place for a status: the chain is given back with nothing written.
+        if (DefersLong && IsLong(chain)) return false;
+        // A chain without a byte for the status is returned with nothing written.
         if (!TryFindStatus(chain, out var statusAddress)) return true;
         var status = Execute(chain, nextRead, out var data);
         if (status == DiskStatus.Stopped) return false;
-        // Counted from the start without a gap: the status only where it comes right after (virtio 1.3 §2.7.8.2).
-        written = memory.TryWrite(statusAddress, (byte)ToVirtio(status)) && data == _room ? data + 1 : data;
+        // used.len counts without a gap: the status is included only where it follows the data (virtio 1.3 §2.7.8.2).
+        written = memory.TryWrite(statusAddress, (byte)ToVirtio(status)) && data == _writableBytes ? data + 1 : data;
         return true;
     }
 
     /// <summary>
-    /// Whether the device reads nothing of a chain but a header, so that its request writes nothing to the disk: such a
-    /// request never waits for room.
+    /// Whether a chain's only device-readable part is a header: the request writes no data to the disk, and so never waits for
+    /// free space.
     /// </summary>
     internal static bool IsHeaderOnly(DescriptorChain chain) => chain.Readable.Length == 1 && chain.Readable[0].Length == VirtioBlkRequestHeader.Bytes;
 
-    /// <summary>Where a chain will read, as far as one can say before it is processed: the guest may change it until then.</summary>
-    /// <returns><see cref="HostClassDriver.NoSector"/> when it does not seem to be a read.</returns>
+    /// <summary>The sector that a chain reads: a hint, because the guest may change the header until it is executed.</summary>
+    /// <returns><see cref="HostClassDriver.NoSector"/> where it is not a read.</returns>
     internal ulong SectorToRead(DescriptorChain chain)
     {
         if (!IsHeaderOnly(chain) || !memory.TryGetWindow(chain.Readable[0].Address, VirtioBlkRequestHeader.Bytes, out var window)) return HostClassDriver.NoSector;
@@ -67,21 +67,21 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         return header.Type == VirtioBlkRequestType.In ? header.Sector : HostClassDriver.NoSector;
     }
 
-    /// <summary>Reads a request that is a read or write with nothing unusual about it.</summary>
+    /// <summary>Decodes a well-formed read or write.</summary>
     /// <param name="chain">The chain.</param>
-    /// <param name="data">Gets the data's pieces.</param>
+    /// <param name="data">Is filled with the data buffers.</param>
     /// <param name="request">The request.</param>
-    /// <returns>False when it is anything else; then <see cref="TryProcess"/> has the answer.</returns>
-    internal bool TryReadPlain(DescriptorChain chain, IoVectors data, out PlainRequest request)
+    /// <returns>False for any other request, which <see cref="TryProcess"/> executes.</returns>
+    internal bool TryDecodePlain(DescriptorChain chain, IoVectors data, out PlainRequest request)
     {
         request = default;
         if (!TryFindStatus(chain, out var status) || !TryReadHeader(chain, out var header, out var isWhole) || !isWhole) return false;
         var isWrite = header.Type == VirtioBlkRequestType.Out;
-        if ((!isWrite && header.Type != VirtioBlkRequestType.In) || (ClassOf(header.Type) & ~device.Implemented) != 0) return false;
+        if ((!isWrite && header.Type != VirtioBlkRequestType.In) || (TypeOf(header.Type) & ~device.Implemented) != 0) return false;
         if (!TryCollect(isWrite ? chain.Readable : chain.Writable, deviceWrites: !isWrite, data)) return false;
         if (isWrite)
         {
-            // Nothing to write but the status.
+            // The status must be the only device-writable byte.
             if (chain.Writable.Length != 1 || chain.Writable[0].Length != 1) return false;
             data.Skip(VirtioBlkRequestHeader.Bytes);
         }
@@ -93,9 +93,9 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         return request.Bytes > 0 && request.Bytes % HostClassDriver.SectorBytes == 0 && request.Bytes < int.MaxValue;
     }
 
-    /// <summary>Writes the status of a request that was carried out elsewhere.</summary>
-    /// <returns>As of <see cref="TryProcess"/>.</returns>
-    internal uint Answer(in PlainRequest request, DiskStatus status)
+    /// <summary>Writes the status of a request from <see cref="TryDecodePlain"/>.</summary>
+    /// <returns>used.len.</returns>
+    internal uint Complete(in PlainRequest request, DiskStatus status)
     {
         var isComplete = memory.TryWrite(request.StatusAddress, (byte)ToVirtio(status));
         if (request.IsWrite) return isComplete ? 1u : 0;
@@ -103,8 +103,8 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         return (uint)request.Bytes + (isComplete ? 1u : 0);
     }
 
-    /// <summary>Writes the status of a chain that is not processed.</summary>
-    /// <returns>As of <see cref="TryProcess"/>.</returns>
+    /// <summary>Completes a chain with IOERR without executing it.</summary>
+    /// <returns>used.len.</returns>
     internal uint Fail(DescriptorChain chain) =>
         TryFindStatus(chain, out var statusAddress) && memory.TryWrite(statusAddress, (byte)VirtioBlkStatus.IoError) && chain.Writable[0].Length == 1 ? 1u : 0;
 
@@ -118,13 +118,13 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     private DiskStatus Execute(DescriptorChain chain, ulong nextRead, out uint written)
     {
         written = 0;
-        _room = -1;
+        _writableBytes = -1;
         if (!TryReadHeader(chain, out var header, out var isWhole) || !TryCollect(chain.Writable, deviceWrites: true, _in)) return DiskStatus.IoError;
-        _room = _in.TotalBytes - 1;
-        _in.Truncate(_room);
+        _writableBytes = _in.TotalBytes - 1;
+        _in.Truncate(_writableBytes);
         if (!isWhole) return DiskStatus.IoError;
 
-        if ((ClassOf(header.Type) & ~device.Implemented) != 0) return DiskStatus.Unsupported;
+        if ((TypeOf(header.Type) & ~device.Implemented) != 0) return DiskStatus.Unsupported;
         switch (header.Type)
         {
             case VirtioBlkRequestType.In:
@@ -142,18 +142,18 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
             case VirtioBlkRequestType.WriteZeroes:
                 if (_out.TotalBytes >= _ranges.Length) return DiskStatus.IoError;
                 var bytes = _out.CopyTo(_ranges);
-                if (LeavesLong && AreLong(_ranges.AsSpan(0, bytes))) return DiskStatus.Stopped;
+                if (DefersLong && AreLong(_ranges.AsSpan(0, bytes))) return DiskStatus.Stopped;
                 return device.ApplyRanges(header.Type, _ranges.AsSpan(0, bytes), stop);
             default:
                 return DiskStatus.Unsupported;
         }
     }
 
-    /// <summary>Has the next request's header come along with the ring's own line, if it lies where the last one lay.</summary>
-    internal void ExpectHeader() => _lastHeader.Prefetch(0);
+    /// <summary>Prefetches the address of the last header: drivers often reuse it for the next request.</summary>
+    internal void PrefetchHeader() => _lastHeader.Prefetch(0);
 
-    /// <summary>Reads the header; what follows it for the device to read is then in the list.</summary>
-    /// <returns>False where what is to be read is outside memory.</returns>
+    /// <summary>Reads the header, and collects the device-readable data after it.</summary>
+    /// <returns>False where the device-readable part is outside guest memory.</returns>
     private bool TryReadHeader(DescriptorChain chain, out VirtioBlkRequestHeader header, out bool isWhole)
     {
         var readable = chain.Readable;
@@ -186,7 +186,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         return sectors > LongBytes / HostClassDriver.SectorBytes;
     }
 
-    private static RequestTypes ClassOf(VirtioBlkRequestType type) => type switch
+    private static RequestTypes TypeOf(VirtioBlkRequestType type) => type switch
     {
         VirtioBlkRequestType.In => RequestTypes.Read,
         VirtioBlkRequestType.Out => RequestTypes.Write,
@@ -206,7 +206,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         return status;
     }
 
-    /// <summary>The status is the last byte that the device may write.</summary>
+    /// <summary>The status is the last device-writable byte.</summary>
     private static bool TryFindStatus(DescriptorChain chain, out ulong address)
     {
         var writable = chain.Writable;

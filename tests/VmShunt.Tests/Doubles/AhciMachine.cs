@@ -8,7 +8,7 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A machine for one HBA: real guest memory, and a driver that does by hand what an operating system does.</summary>
+/// <summary>A machine with one HBA: real guest memory, and the register accesses of an operating system's driver.</summary>
 internal class AhciMachine : IDisposable
 {
     internal const ulong CommandList = 0x1000, FisArea = 0x2000, Tables = 0x10_0000, Data = 0x100_0000;
@@ -39,7 +39,7 @@ internal class AhciMachine : IDisposable
 
     internal GuestMemory Memory { get; }
 
-    /// <summary>The disk, as other front ends see it.</summary>
+    /// <summary>The disk, for a second front end.</summary>
     internal VirtualizationDriver Disk { get; }
 
     internal PortInterrupt Interrupts => (PortInterrupt)Port(PortRegister.PxIS);
@@ -52,7 +52,7 @@ internal class AhciMachine : IDisposable
 
     internal uint Issued => Port(PortRegister.PxCI);
 
-    /// <summary>Every level that the interrupt line was set to.</summary>
+    /// <summary>Every change of the interrupt line.</summary>
     internal bool[] Levels
     {
         get
@@ -79,7 +79,7 @@ internal class AhciMachine : IDisposable
 
     internal void Port(int register, uint value) => Hba(HbaRegister.OfPort(0, register), value);
 
-    /// <summary>Brings the port up as a driver does, with all interrupts on.</summary>
+    /// <summary>Starts the port as a driver does, with all interrupts enabled.</summary>
     internal AhciMachine Start()
     {
         Port(PortRegister.PxCLB, (uint)CommandList);
@@ -95,7 +95,7 @@ internal class AhciMachine : IDisposable
         return this;
     }
 
-    /// <summary>Recovers from an error (AHCI 1.3.1 §6.2.2.1).</summary>
+    /// <summary>Recovers from an error as AHCI 1.3.1 §6.2.2.1 demands.</summary>
     internal void Recover()
     {
         Port(PortRegister.PxCMD, (uint)PortCommand.FRE);
@@ -145,7 +145,7 @@ internal class AhciMachine : IDisposable
 
     internal void Issue(uint slots) => Port(PortRegister.PxCI, slots);
 
-    /// <summary>Issues a command in slot 0 and waits until it is over.</summary>
+    /// <summary>Issues a command in slot 0 and waits until it completes or fails.</summary>
     /// <returns>PxIS, which is then cleared.</returns>
     internal PortInterrupt Run(HostToDeviceFis fis, params (ulong Address, int Bytes)[] pieces)
     {
@@ -153,7 +153,7 @@ internal class AhciMachine : IDisposable
         return Run(slots: 1);
     }
 
-    /// <summary>Issues prepared commands and waits until all are over, or one has failed.</summary>
+    /// <summary>Issues prepared commands and waits until all complete, or one fails.</summary>
     internal PortInterrupt Run(uint slots)
     {
         Issue(slots);
@@ -181,7 +181,7 @@ internal class AhciMachine : IDisposable
         return Memory.GetSpan(Data, 512).ToArray();
     }
 
-    internal static void WaitUntil(Func<bool> condition) => Assert.True(SpinWait.SpinUntil(condition, s_patience), "waited in vain");
+    internal static void WaitUntil(Func<bool> condition) => Assert.True(SpinWait.SpinUntil(condition, s_patience), "the condition did not become true in time");
 
     internal byte[] Snapshot() => Memory.GetSpan(0, (int)LowBytes).ToArray();
 

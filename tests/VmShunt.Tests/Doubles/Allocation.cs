@@ -1,11 +1,11 @@
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>What an operation allocates once it is warm.</summary>
+/// <summary>The allocation of an operation after warm-up.</summary>
 internal static class Allocation
 {
     /// <returns>
-    /// Bytes of a hundred operations, the least of several such windows: the runtime may allocate on a thread for its own
-    /// purposes, but not always again.
+    /// The bytes of a hundred operations, the minimum of several measurements: the runtime itself sometimes allocates on the
+    /// thread.
     /// </returns>
     internal static long OfHundred(Action operation)
     {

@@ -3,7 +3,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A disk in memory that cannot be read from a certain byte on.</summary>
+/// <summary>A disk in memory whose reads fail from an offset on.</summary>
 internal sealed class BadSectorPortDriver(long bytes, long badFrom) : PortDriver
 {
     private readonly MemoryPortDriver _memory = new(bytes);

@@ -13,7 +13,7 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A virtio-blk device behind a vhost-user session, and a driver of its first ring (split) at the session's other end.</summary>
+/// <summary>A virtio-blk device on a vhost-user session, and a driver of its first ring (split) on the other end of the session.</summary>
 internal sealed class BlkSession : IDisposable
 {
     internal const int QueueSize = 16, MaxQueueSize = 128;
@@ -22,7 +22,7 @@ internal sealed class BlkSession : IDisposable
     private const ulong Base = TestMemory.Start, Available = Base + 0x1000, Used = Base + 0x2000, Headers = Base + 0x4000;
     private const int RamBytes = 1 << 20;
 
-    /// <summary>Where data may lie.</summary>
+    /// <summary>The start of the data buffers.</summary>
     internal const ulong Data = Base + 0x1_0000;
 
     private static readonly PollGroups s_none = new(0, WaitPolicy.Never);
@@ -36,10 +36,10 @@ internal sealed class BlkSession : IDisposable
     private SplitDriverQueue _queue;
 
     /// <param name="disk">Not owned.</param>
-    /// <param name="wanted">The features to choose, of those offered.</param>
-    /// <param name="log">The device's.</param>
-    /// <param name="implemented">The classes of requests that the device does.</param>
-    /// <param name="pollers">May serve its rings; by default each has a thread of its own. Not owned.</param>
+    /// <param name="wanted">The features to accept of those offered.</param>
+    /// <param name="log">The device's log.</param>
+    /// <param name="implemented">The request types that the device carries out.</param>
+    /// <param name="pollers">The poll groups; by default each ring has a dedicated thread. Not owned.</param>
     internal BlkSession(
         VirtualizationDriver disk, VirtioBlkFeatures wanted = Everything, ILogger? log = null, RequestTypes implemented = RequestTypes.All, PollGroups? pollers = null)
     {
@@ -80,8 +80,8 @@ internal sealed class BlkSession : IDisposable
         }
     }
 
-    /// <summary>SET_CONFIG, as a front-end sends it when its driver writes configuration space.</summary>
-    /// <exception cref="IOException">It was refused.</exception>
+    /// <summary>SET_CONFIG, as a front-end sends it when the driver writes configuration space.</summary>
+    /// <exception cref="IOException">The device rejected it.</exception>
     internal void WriteConfig(int offset, ReadOnlySpan<byte> value)
     {
         var payload = new byte[VhostUserConfigHeader.Bytes + value.Length];
@@ -89,7 +89,7 @@ internal sealed class BlkSession : IDisposable
         value.CopyTo(payload.AsSpan(VhostUserConfigHeader.Bytes));
         _raw.Send(VhostUserRequest.SetConfig, VhostUserHeader.NeedReply, payload);
         Assert.True(_raw.Receive());
-        if (_raw.PayloadAs<ulong>() != 0) throw new IOException("SET_CONFIG was refused");
+        if (_raw.PayloadAs<ulong>() != 0) throw new IOException("SET_CONFIG was rejected");
     }
 
     internal Span<byte> Ram(ulong address, int bytes) => _ram.Span(address, bytes);
@@ -100,7 +100,7 @@ internal sealed class BlkSession : IDisposable
         return this;
     }
 
-    /// <summary>Submits a request with its data in one piece and does not wait for it.</summary>
+    /// <summary>Submits a request with one data buffer.</summary>
     internal void Submit(ushort token, VirtioBlkRequestType type, ulong sector, int bytes)
     {
         var header = Headers + token * 64UL;
@@ -114,7 +114,7 @@ internal sealed class BlkSession : IDisposable
         if (_queue.Publish()) _kick.Signal();
     }
 
-    /// <summary>Takes the next completion.</summary>
+    /// <summary>Waits for the next completion.</summary>
     internal (ushort Token, VirtioBlkStatus Status, uint Written) Complete()
     {
         using var sleep = new WaitSet(_call.Handle);
@@ -131,14 +131,14 @@ internal sealed class BlkSession : IDisposable
         return (token, status, written);
     }
 
-    /// <summary>Whether the session waits for a ring to stop.</summary>
+    /// <summary>Whether the session's thread is blocked: it waits for a ring to stop.</summary>
     internal bool IsStopping => _thread.ThreadState.HasFlag(ThreadState.WaitSleepJoin);
 
     /// <summary>
-    /// Gives the back-end a record of requests that another process has taken: the first of those submitted (vhost-user,
-    /// <c>QueueRegionSplit</c>).
+    /// Shares an in-flight record with the back-end, which says that a previous back-end popped the first of the submitted
+    /// chains (vhost-user, <c>QueueRegionSplit</c>).
     /// </summary>
-    internal void HandOver(int taken)
+    internal void SetInflight(int popped)
     {
         Span<byte> payload = stackalloc byte[VhostUserInflight.Bytes];
         MemoryMarshal.Write(payload, new VhostUserInflight { QueueCount = 2, QueueSize = QueueSize });
@@ -152,7 +152,7 @@ internal sealed class BlkSession : IDisposable
         {
             Assert.True(memory.TryWrite<ushort>(8, 1));
             Assert.True(memory.TryWrite<ushort>(10, QueueSize));
-            for (var i = 0; i < taken; i++)
+            for (var i = 0; i < popped; i++)
             {
                 Assert.True(_ram.Memory.TryRead<ushort>(Available + 4 + (ulong)i * 2, out var head));
                 Assert.True(memory.TryWrite<byte>(16 + 16UL * head, 1));
@@ -182,7 +182,7 @@ internal sealed class BlkSession : IDisposable
     public void Dispose()
     {
         Frontend.Dispose();
-        Assert.True(_thread.Join(60_000), "the session does not end");
+        Assert.True(_thread.Join(60_000), "the session does not close");
         _kick.Dispose();
         _call.Dispose();
         _ram.Dispose();

@@ -1,20 +1,21 @@
 using System.Buffers.Binary;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.HostPartition.Ahci;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>Registers of a controller at an address, with nothing between but a function call; counts the accesses.</summary>
+/// <summary>A controller's registers at an address, accessed by a function call; counts the accesses.</summary>
 internal sealed class ControllerMmio(AhciController controller, ulong abar) : IMmio
 {
     private int _accesses;
 
-    internal int Accesses => _accesses;
+    internal int Accesses => Ordered.Load(ref _accesses);
 
     public ulong Read(ulong address, int size)
     {
         Interlocked.Increment(ref _accesses);
-        // The driver counts its looks, so they must cost something, as a VM exit does.
+        // The driver limits its number of polls, so a poll must take some time, as a VM exit does.
         Thread.Sleep(0);
         Thread.SpinWait(300);
         Span<byte> bytes = stackalloc byte[8];

@@ -6,7 +6,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A file for a test, on the file system of temporary files, and guest memory to read it into.</summary>
+/// <summary>A temporary file with a disk's content, and guest memory for requests.</summary>
 internal sealed class DiskImage : IDisposable
 {
     private readonly TestMemory _ram = new(4 << 20);
@@ -21,14 +21,14 @@ internal sealed class DiskImage : IDisposable
 
     internal string Path { get; }
 
-    /// <summary>What was written to it at first.</summary>
+    /// <summary>The file's initial content.</summary>
     internal byte[] Content { get; }
 
     internal GuestMemory Memory => _ram.Memory;
 
     internal FilePortDriver Open(bool direct = false, bool readOnly = false) => FilePortDriver.Open(Path, readOnly, direct, NullLogger.Instance);
 
-    /// <summary>Guest memory as a list of pieces; each is (offset, bytes).</summary>
+    /// <summary>Ranges of guest memory as a list for disk I/O.</summary>
     internal IoVectors Pieces(bool deviceWrites, params ReadOnlySpan<(int Offset, int Bytes)> pieces)
     {
         var list = new IoVectors();
@@ -50,7 +50,7 @@ internal sealed class DiskImage : IDisposable
         port.Write(Pieces(false, (0, bytes.Length)), offset);
     }
 
-    /// <summary>What the file takes of its file system (stat(1): st_blocks).</summary>
+    /// <summary>The bytes that the file system has allocated for the file (stat(1): st_blocks).</summary>
     internal long AllocatedBytes()
     {
         using var stat = Process.Start(new ProcessStartInfo("stat", ["-c", "%b %B", Path]) { RedirectStandardOutput = true })!;

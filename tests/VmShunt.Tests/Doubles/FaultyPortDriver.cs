@@ -3,7 +3,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A disk that fails or refuses.</summary>
+/// <summary>A disk that fails every request, or is read-only.</summary>
 internal sealed class FaultyPortDriver(long bytes, bool readOnly = false) : PortDriver
 {
     internal override string Description => "faulty";
@@ -24,6 +24,6 @@ internal sealed class FaultyPortDriver(long bytes, bool readOnly = false) : Port
 
     public override void Dispose()
     {
-        // Nothing is held.
+        // There is no resource to release.
     }
 }

@@ -3,7 +3,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A disk whose operations wait at a gate, for tests that act while one is under way. Reads give AAh.</summary>
+/// <summary>A disk whose operations block at a gate, for tests that act while one is in flight. Reads return AAh.</summary>
 internal sealed class GatedPortDriver(long bytes) : PortDriver
 {
     private readonly SemaphoreSlim _entered = new(0), _gate = new(0);
@@ -15,12 +15,12 @@ internal sealed class GatedPortDriver(long bytes) : PortDriver
 
     internal override bool IsReadOnly => false;
 
-    internal int Operations => _operations;
+    internal int Operations => Ordered.Load(ref _operations);
 
-    /// <summary>Waits until an operation has come to the gate.</summary>
-    internal void AwaitOperation() => Assert.True(_entered.Wait(TimeSpan.FromSeconds(60)), "no operation came");
+    /// <summary>Waits until an operation blocks at the gate.</summary>
+    internal void AwaitOperation() => Assert.True(_entered.Wait(TimeSpan.FromSeconds(60)), "no operation was submitted");
 
-    /// <summary>Lets operations through.</summary>
+    /// <summary>Lets operations pass.</summary>
     internal void Open(int operations = 1) => _gate.Release(operations);
 
     internal override void Read(IoVectors target, long offset)
@@ -47,7 +47,7 @@ internal sealed class GatedPortDriver(long bytes) : PortDriver
     {
         Interlocked.Increment(ref _operations);
         _entered.Release();
-        // A test that fails before it opens the gate must not hold the disposal of its machine up for ever.
-        if (!_gate.Wait(TimeSpan.FromSeconds(120))) throw new IOException("the gate was never opened");
+        // A test that fails before it opens the gate must not block the disposal of its machine forever.
+        if (!_gate.Wait(TimeSpan.FromSeconds(120))) throw new IOException("the gate was not opened");
     }
 }

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>Keeps what is logged.</summary>
+/// <summary>A logger that keeps its lines.</summary>
 internal sealed class LogLines : ILogger
 {
     private readonly List<string> _lines = [];

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A theory that needs block devices, made of files: root and the loop driver. Containers rarely have them.</summary>
+/// <summary>A theory that needs loop devices. Containers rarely have them.</summary>
 public sealed class TheoryIfLoopDevicesAttribute : TheoryAttribute
 {
     private static readonly bool s_possible = Environment.IsPrivilegedProcess && LoopDevice.Losetup("-f") is not null;
@@ -13,7 +13,7 @@ public sealed class TheoryIfLoopDevicesAttribute : TheoryAttribute
     }
 }
 
-/// <summary>A block device whose content is a file of its own.</summary>
+/// <summary>A loop device with its own file.</summary>
 internal sealed class LoopDevice : IDisposable
 {
     internal LoopDevice(long bytes, int sectorBytes)
@@ -22,19 +22,19 @@ internal sealed class LoopDevice : IDisposable
         Path = Losetup("--find", "--show", "--sector-size", $"{sectorBytes}", Image.Path) ?? throw new IOException($"no loop device of {sectorBytes}-byte sectors");
     }
 
-    /// <summary>The file behind it.</summary>
+    /// <summary>The device's file.</summary>
     internal DiskImage Image { get; }
 
     internal string Path { get; }
 
-    /// <summary>Makes the device look at its file's size again.</summary>
+    /// <summary>Resizes the file and the device.</summary>
     internal void Resize(long bytes)
     {
         using (var file = new FileStream(Image.Path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) file.SetLength(bytes);
         Assert.NotNull(Losetup("--set-capacity", Path));
     }
 
-    /// <returns>What it prints, or null when it fails.</returns>
+    /// <returns>Its output, or null when it fails.</returns>
     internal static string? Losetup(params string[] arguments)
     {
         try

@@ -3,14 +3,14 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A disk in memory that remembers what was asked of it, and fails or is full on demand. Any thread.</summary>
+/// <summary>A disk in memory that records its requests, and fails or is full on demand. Any thread.</summary>
 internal sealed class RecordingPortDriver(long bytes = 1 << 20) : PortDriver
 {
     private const int ENOSPC = 28;
 
     private readonly byte[] _content = new byte[bytes];
-    private readonly List<string> _asked = [];
-    private volatile int _attempts;
+    private readonly List<string> _requests = [];
+    private int _attempts;
 
     /// <summary>How many sectors can be written before the disk is full.</summary>
     internal int Room
@@ -27,54 +27,60 @@ internal sealed class RecordingPortDriver(long bytes = 1 << 20) : PortDriver
 
     private int _room = int.MaxValue;
 
-    /// <summary>Whether it says of itself that its requests never wait.</summary>
-    internal bool IsPollable { get; init; }
+    /// <summary>The value of <see cref="NeverBlocks"/>.</summary>
+    internal bool IsNonBlocking { get; init; }
 
-    internal override bool NeverWaits => IsPollable;
+    internal override bool NeverBlocks => IsNonBlocking;
 
     /// <summary>Makes every operation but discards fail.</summary>
-    internal volatile bool IsBroken;
+    internal bool IsBroken
+    {
+        get => Ordered.Load(ref _isBroken);
+        set => Ordered.Store(ref _isBroken, value);
+    }
 
-    /// <summary>The device's size, for a <see cref="Refresh"/>.</summary>
+    private bool _isBroken;
+
+    /// <summary>The device's size at the next <see cref="Refresh"/>.</summary>
     internal long NewBytes { get; set; } = bytes;
 
-    /// <summary>Writes that were tried, also in vain.</summary>
-    internal int Attempts => _attempts;
+    /// <summary>The number of writes, also those that failed.</summary>
+    internal int Attempts => Ordered.Load(ref _attempts);
 
-    /// <summary>What was done, in order.</summary>
-    internal string[] Asked
+    /// <summary>The requests that succeeded, in order.</summary>
+    internal string[] Requests
     {
         get
         {
-            lock (_asked) return [.. _asked];
+            lock (_requests) return [.. _requests];
         }
     }
 
     internal override string Description => "recording";
 
-    internal override long Bytes => _bytes;
+    internal override long Bytes => Ordered.Load(ref _bytes);
 
     private long _bytes = bytes;
 
     internal override bool IsReadOnly => false;
 
-    internal override bool IsQuick => Quick;
+    internal override bool IsMemoryResident => IsInMemory;
 
-    /// <summary>Whether it says that its requests take hardly longer than their way.</summary>
-    internal bool Quick { get; init; }
+    /// <summary>The value of <see cref="IsMemoryResident"/>.</summary>
+    internal bool IsInMemory { get; init; }
 
     internal override DiskTopology Topology { get; } = new(4096, 512, 8192, 65536);
 
-    internal override void Refresh() => _bytes = NewBytes;
+    internal override void Refresh() => Ordered.Store(ref _bytes, NewBytes);
 
-    internal void Forget()
+    internal void ClearRequests()
     {
-        lock (_asked) _asked.Clear();
+        lock (_requests) _requests.Clear();
     }
 
     internal override void Read(IoVectors target, long offset)
     {
-        Note("read", offset, target.TotalBytes);
+        Record("read", offset, target.TotalBytes);
         for (var done = 0L; target.TotalBytes > 0; done += 512)
         {
             lock (_content) target.CopyFrom(_content.AsSpan((int)(offset + done), 512));
@@ -94,7 +100,7 @@ internal sealed class RecordingPortDriver(long bytes = 1 << 20) : PortDriver
                 lock (_content) source.CopyTo(_content.AsSpan((int)offset + i * 512, 512));
                 source.Skip(512);
             }
-            Note("write", offset, fits);
+            Record("write", offset, fits);
         }
         if (IsBroken) throw new IOException("bad medium");
         if (fits < bytes) throw new IOException("no room", ENOSPC);
@@ -102,19 +108,19 @@ internal sealed class RecordingPortDriver(long bytes = 1 << 20) : PortDriver
 
     internal override void Flush()
     {
-        lock (_asked) _asked.Add("flush");
+        lock (_requests) _requests.Add("flush");
         if (IsBroken) throw new IOException("bad medium");
     }
 
     internal override bool TryDiscard(long offset, long bytes)
     {
-        Note("discard", offset, bytes);
+        Record("discard", offset, bytes);
         return true;
     }
 
     internal override bool TryUnmap(long offset, long bytes)
     {
-        Note("unmap", offset, bytes);
+        Record("unmap", offset, bytes);
         lock (_content) _content.AsSpan((int)offset, (int)bytes).Clear();
         return true;
     }
@@ -123,13 +129,13 @@ internal sealed class RecordingPortDriver(long bytes = 1 << 20) : PortDriver
     {
         Interlocked.Increment(ref _attempts);
         if (Room == 0) throw new IOException("no room", ENOSPC);
-        Note("zeroes", offset, bytes);
+        Record("zeroes", offset, bytes);
         lock (_content) _content.AsSpan((int)offset, (int)bytes).Clear();
     }
 
     public override void Dispose()
     {
-        // The content belongs to the collector.
+        // There is no resource to release.
     }
 
     private long TakeRoom(long bytes)
@@ -142,9 +148,9 @@ internal sealed class RecordingPortDriver(long bytes = 1 << 20) : PortDriver
         }
     }
 
-    private void Note(string what, long offset, long bytes)
+    private void Record(string request, long offset, long bytes)
     {
-        lock (_asked) _asked.Add($"{what} {offset / 512}+{bytes / 512}");
+        lock (_requests) _requests.Add($"{request} {offset / 512}+{bytes / 512}");
         if (IsBroken) throw new IOException("bad medium");
     }
 }

@@ -6,8 +6,8 @@ using VmShunt.Trap.VfioUser;
 namespace VmShunt.HostPartition.Ahci.VfioUser;
 
 /// <summary>
-/// One client's AHCI HBA on the disk: joins the register file and the configuration space, which know no transport, to
-/// the regions, memory and interrupt of vfio-user.
+/// One client's AHCI HBA over vfio-user: connects the register file and the configuration space to the client's region
+/// accesses, memory and interrupt.
 /// </summary>
 internal sealed class AhciVfioDevice : IVfioUserDevice
 {
@@ -51,7 +51,7 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
         else
         {
             _function.Write(offset, data);
-            Follow();
+            ApplyCommandRegister();
         }
         return true;
     }
@@ -59,20 +59,20 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
     public void SetMemory(GuestMemory? memory)
     {
         _memory = memory;
-        Follow();
+        ApplyCommandRegister();
     }
 
     public void Reset()
     {
         _controller.Reset();
         _function.Reset();
-        Follow();
+        ApplyCommandRegister();
     }
 
     public void Dispose() => _controller.Dispose();
 
-    // What the driver set in the command register takes effect: DMA only as bus master, INTx only where not disabled.
-    private void Follow()
+    // Applies the PCI command register: DMA only with Bus Master Enable, INTx only without Interrupt Disable.
+    private void ApplyCommandRegister()
     {
         _controller.SetMemory(_function.IsBusMaster ? _memory : null);
         _interrupt.EnablePin(!_function.IsInterruptDisabled);

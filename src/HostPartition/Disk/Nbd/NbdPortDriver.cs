@@ -7,29 +7,33 @@ using static VmShunt.HostPartition.Disk.Nbd.NbdProtocol;
 namespace VmShunt.HostPartition.Disk.Nbd;
 
 /// <summary>
-/// A disk on another machine, over the network block device protocol. While the server is away requests wait, for a while,
-/// and are sent again when it is back; every one of them may be done twice without harm. What the server had not been told
-/// to keep may have gone with it, so the next flush fails then.
+/// A disk on another machine, over the network block device protocol. When the connection is lost, requests block while
+/// the driver reconnects, and are sent again; all of them are idempotent. A server that restarts may have lost writes that
+/// were not flushed, so the next flush fails once.
 /// </summary>
 internal sealed class NbdPortDriver : PortDriver
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10), s_pause = TimeSpan.FromMilliseconds(100);
 
     private readonly NbdAddress _address;
+    private readonly TimeSpan _patience;
     private readonly ILogger _log;
     private readonly Lock _reconnecting = new();
     private readonly ObjectPool<NbdRequest> _requests = new DefaultObjectPool<NbdRequest>(new DefaultPooledObjectPolicy<NbdRequest>(), 64);
     private NbdConnection _connection;
-    private long _changes, _kept;
-    private int _mayHaveLost;
 
-    private NbdPortDriver(NbdAddress address, NbdConnection connection, bool readOnly, ILogger log)
+    // Writes that were begun, and how many of them the last flush covered.
+    private long _changes, _flushed;
+    private int _mayHaveLostWrites;
+
+    private NbdPortDriver(NbdAddress address, NbdConnection connection, bool readOnly, ILogger log, TimeSpan patience)
     {
         _address = address;
         _log = log;
+        _patience = patience;
         _connection = connection;
-        IsReadOnly = readOnly || (connection.Flags & NBD_FLAG_READ_ONLY) != 0;
-        Bytes = connection.Bytes;
+        IsReadOnly = readOnly || (connection.Export.Flags & NBD_FLAG_READ_ONLY) != 0;
+        Bytes = connection.Export.Bytes;
     }
 
     internal override string Description => _address.Text;
@@ -41,29 +45,36 @@ internal sealed class NbdPortDriver : PortDriver
     internal override bool DiscardIsDeterministic => false;
 
     /// <summary>Connects to the server.</summary>
-    /// <exception cref="IOException">It is not there, or has no such export.</exception>
-    /// <exception cref="FormatException">The address is none.</exception>
-    internal static NbdPortDriver Open(string address, bool readOnly, ILogger log)
+    /// <param name="address">The export's URI.</param>
+    /// <param name="readOnly">Whether to open a writable export read-only.</param>
+    /// <param name="log">For lost and restored connections.</param>
+    /// <param name="patience">How long a request waits for a lost server; 10 seconds by default.</param>
+    /// <exception cref="IOException">The server cannot be reached, or does not have the export.</exception>
+    /// <exception cref="FormatException">The URI is invalid.</exception>
+    internal static NbdPortDriver Open(string address, bool readOnly, ILogger log, TimeSpan? patience = null)
     {
         var parsed = NbdAddress.Parse(address);
-        return new NbdPortDriver(parsed, NbdConnection.Open(parsed), readOnly, log);
+        return new NbdPortDriver(parsed, NbdConnection.Open(parsed), readOnly, log, patience ?? s_patience);
     }
+
+    // Reconnect replaces it: acquire, so that the connection is seen initialized.
+    private NbdConnection Connection => Ordered.Load(ref _connection);
 
     internal override void Read(IoVectors target, long offset)
     {
         for (var left = target.TotalBytes; left > 0;)
         {
-            // Past the end of the export lies the rest of the last sector, which is zeros.
+            // The part of the last sector past the end of the export reads as zeros.
             var here = (int)Math.Min(Math.Min(left, MaxPayloadBytes), Bytes - offset);
             if (here <= 0)
             {
                 target.Zero();
                 return;
             }
-            var request = Take(here);
+            var request = Rent(here);
             try
             {
-                Do(request, NbdCommand.NBD_CMD_READ, 0, offset, here);
+                Execute(request, NbdCommand.NBD_CMD_READ, 0, offset, here);
                 target.CopyFrom(request.Data(here));
             }
             finally
@@ -82,12 +93,12 @@ internal sealed class NbdPortDriver : PortDriver
         {
             var here = (int)Math.Min(Math.Min(left, MaxPayloadBytes), Bytes - offset);
             if (here <= 0) return;
-            var request = Take(here);
+            var request = Rent(here);
             try
             {
                 source.CopyTo(request.Data(here));
                 Interlocked.Increment(ref _changes);
-                Do(request, NbdCommand.NBD_CMD_WRITE, 0, offset, here);
+                Execute(request, NbdCommand.NBD_CMD_WRITE, 0, offset, here);
             }
             finally
             {
@@ -102,12 +113,12 @@ internal sealed class NbdPortDriver : PortDriver
     internal override void Flush()
     {
         if (IsReadOnly) return;
-        // Writes that come now are the next flush's.
-        var changes = Interlocked.Read(ref _changes);
-        if ((_connection.Flags & NBD_FLAG_SEND_FLUSH) != 0) Do(NbdCommand.NBD_CMD_FLUSH, 0, 0, 0);
-        Interlocked.Exchange(ref _kept, changes);
-        if (Interlocked.Exchange(ref _mayHaveLost, 0) != 0)
-            throw new IOException($"the NBD server at {_address.Text} was away, and may not have kept what was written before");
+        // Counted before the command is sent: writes that begin later are not covered by this flush.
+        var changes = Ordered.Load(ref _changes);
+        if ((Connection.Export.Flags & NBD_FLAG_SEND_FLUSH) != 0) Execute(NbdCommand.NBD_CMD_FLUSH, 0, 0, 0);
+        Ordered.Store(ref _flushed, changes);
+        if (Interlocked.Exchange(ref _mayHaveLostWrites, 0) != 0)
+            throw new IOException($"the connection to the NBD server at {_address.Text} was lost since the last flush; writes before that may be lost");
     }
 
     internal override bool TryDiscard(long offset, long bytes) => TryRanges(NBD_FLAG_SEND_TRIM, NbdCommand.NBD_CMD_TRIM, 0, offset, bytes);
@@ -121,11 +132,11 @@ internal sealed class NbdPortDriver : PortDriver
         for (bytes = Math.Min(bytes, Bytes - offset); bytes > 0;)
         {
             var here = (int)Math.Min(bytes, MaxPayloadBytes);
-            var request = Take(here);
+            var request = Rent(here);
             try
             {
                 request.Data(here).Clear();
-                Do(request, NbdCommand.NBD_CMD_WRITE, 0, offset, here);
+                Execute(request, NbdCommand.NBD_CMD_WRITE, 0, offset, here);
             }
             finally
             {
@@ -136,9 +147,9 @@ internal sealed class NbdPortDriver : PortDriver
         }
     }
 
-    public override void Dispose() => _connection.Dispose();
+    public override void Dispose() => Connection.Dispose();
 
-    private NbdRequest Take(int bytes)
+    private NbdRequest Rent(int bytes)
     {
         var request = _requests.Get();
         request.Reserve(bytes);
@@ -147,24 +158,24 @@ internal sealed class NbdPortDriver : PortDriver
 
     private bool TryRanges(ushort flag, NbdCommand command, ushort commandFlags, long offset, long bytes)
     {
-        if ((_connection.Flags & flag) == 0) return false;
+        if ((Connection.Export.Flags & flag) == 0) return false;
         Interlocked.Increment(ref _changes);
         for (bytes = Math.Min(bytes, Bytes - offset); bytes > 0;)
         {
             var here = (int)Math.Min(bytes, 1 << 30);
-            Do(command, commandFlags, offset, here);
+            Execute(command, commandFlags, offset, here);
             offset += here;
             bytes -= here;
         }
         return true;
     }
 
-    private void Do(NbdCommand command, ushort flags, long offset, int bytes)
+    private void Execute(NbdCommand command, ushort flags, long offset, int bytes)
     {
         var request = _requests.Get();
         try
         {
-            Do(request, command, flags, offset, bytes);
+            Execute(request, command, flags, offset, bytes);
         }
         finally
         {
@@ -172,46 +183,47 @@ internal sealed class NbdPortDriver : PortDriver
         }
     }
 
-    private void Do(NbdRequest request, NbdCommand command, ushort flags, long offset, int bytes)
+    private void Execute(NbdRequest request, NbdCommand command, ushort flags, long offset, int bytes)
     {
         while (true)
         {
-            var connection = _connection;
-            if (!connection.TryDo(request, command, flags, offset, bytes))
+            var connection = Connection;
+            if (!connection.TryExecute(request, command, flags, offset, bytes))
             {
                 Reconnect(connection);
                 continue;
             }
             if (request.Error == 0) return;
-            // The protocol's errors have the numbers of Linux.
-            throw new IOException($"the NBD server at {_address.Text} could not do {command} of {bytes} bytes at {offset}: errno {request.Error}", (int)request.Error);
+            // NBD's error numbers are Linux errno values.
+            throw new IOException($"the NBD server at {_address.Text} failed {command} of {bytes} bytes at offset {offset}: errno {request.Error}", (int)request.Error);
         }
     }
 
-    /// <summary>Whoever comes first connects again; the others wait for that.</summary>
+    /// <summary>The first caller reconnects; the others block on the lock and find the new connection.</summary>
     private void Reconnect(NbdConnection lost)
     {
         lock (_reconnecting)
         {
-            if (_connection != lost) return;
-            if (Interlocked.Read(ref _changes) != Interlocked.Read(ref _kept)) Interlocked.Exchange(ref _mayHaveLost, 1);
+            if (Connection != lost) return;
+            if (Ordered.Load(ref _changes) != Ordered.Load(ref _flushed)) Interlocked.Exchange(ref _mayHaveLostWrites, 1);
             _log.NbdLost(_address.Text);
             for (var waited = TimeSpan.Zero; ; waited += s_pause)
             {
                 try
                 {
                     var next = NbdConnection.Open(_address);
-                    if (next.Bytes != Bytes)
+                    if (next.Export.Bytes != Bytes)
                     {
                         next.Dispose();
-                        throw new IOException($"the NBD server at {_address.Text} is back with {next.Bytes} bytes instead of {Bytes}; that is another disk");
+                        throw new IOException($"the export {_address.Text} has {next.Export.Bytes} bytes after a reconnect instead of {Bytes}: it is another disk");
                     }
-                    Interlocked.Exchange(ref _connection, next);
+                    // Release: callers load it without the lock.
+                    Ordered.Store(ref _connection, next);
                     lost.Dispose();
                     _log.NbdBack(_address.Text);
                     return;
                 }
-                catch (IOException) when (waited < s_patience)
+                catch (IOException) when (waited < _patience)
                 {
                     Thread.Sleep(s_pause);
                 }

@@ -1,6 +1,6 @@
 namespace VmShunt.HostPartition.Disk.Nbd;
 
-/// <summary>Numbers of the NBD protocol, by their names in its specification (NetworkBlockDevice, doc/proto.md). All big-endian.</summary>
+/// <summary>Constants of the NBD protocol, by their names in its specification (NetworkBlockDevice, doc/proto.md). All fields are big-endian.</summary>
 internal static class NbdProtocol
 {
     internal const ulong NBDMAGIC = 0x4e42_444d_4147_4943, IHAVEOPT = 0x4948_4156_454f_5054, OptionReplyMagic = 0x0003_e889_0455_65a9;
@@ -19,11 +19,11 @@ internal static class NbdProtocol
 
     internal const int RequestBytes = 28, SimpleReplyBytes = 16;
 
-    /// <summary>What a client may ask for without knowing better.</summary>
+    /// <summary>The largest request; every server accepts that much.</summary>
     internal const int MaxPayloadBytes = 1 << 20;
 }
 
-/// <summary>What a request asks for.</summary>
+/// <summary>The command of a request.</summary>
 internal enum NbdCommand : ushort
 {
     NBD_CMD_READ = 0,

@@ -1,23 +1,22 @@
 namespace VmShunt.HostPartition.Disk.Nbd;
 
-/// <summary>One request's place on a connection: its buffer, and what wakes its thread. Pooled.</summary>
+/// <summary>A request on a connection: its buffer and what wakes its caller. Pooled.</summary>
 internal sealed class NbdRequest : IDisposable
 {
-    private readonly SemaphoreSlim _answered = new(0);
+    private readonly SemaphoreSlim _completed = new(0);
 
-    /// <summary>The bytes of a read or write, behind room for the header.</summary>
+    /// <summary>The header, followed by the data of a read or write.</summary>
     internal byte[] Buffer { get; private set; } = new byte[NbdProtocol.RequestBytes + 4096];
 
-    /// <summary>How many bytes of data an answer brings.</summary>
+    /// <summary>How many bytes of data a successful reply carries.</summary>
     internal int ReadBytes { get; set; }
 
-    /// <summary>The server's errno; 0 when it did what was asked.</summary>
+    /// <summary>The server's errno, or 0.</summary>
     internal uint Error { get; private set; }
 
-    /// <summary>The connection ended before the answer came.</summary>
+    /// <summary>Whether the connection was lost before the reply arrived.</summary>
     internal bool IsLost { get; private set; }
 
-    /// <summary>The data.</summary>
     internal Span<byte> Data(int bytes) => Buffer.AsSpan(NbdProtocol.RequestBytes, bytes);
 
     internal void Reserve(int bytes)
@@ -25,14 +24,14 @@ internal sealed class NbdRequest : IDisposable
         if (Buffer.Length < NbdProtocol.RequestBytes + bytes) Buffer = new byte[NbdProtocol.RequestBytes + bytes];
     }
 
-    internal void End(uint error, bool isLost)
+    internal void Complete(uint error, bool isLost)
     {
         Error = error;
         IsLost = isLost;
-        _answered.Release();
+        _completed.Release();
     }
 
-    internal void Wait() => _answered.Wait();
+    internal void Wait() => _completed.Wait();
 
-    public void Dispose() => _answered.Dispose();
+    public void Dispose() => _completed.Dispose();
 }

@@ -1,23 +1,23 @@
 namespace VmShunt.HostPartition.VirtioBlk.Serving;
 
-/// <summary>What a step of a <see cref="VirtqueueHandler{TQueue}"/> did.</summary>
+/// <summary>The result of a step of a <see cref="VirtqueueHandler{TQueue}"/>.</summary>
 internal enum HandlerStep
 {
-    /// <summary>There was nothing to do.</summary>
+    /// <summary>There was no work.</summary>
     Empty,
 
-    /// <summary>A request was begun or done, or the disk has ended some.</summary>
+    /// <summary>A request was submitted or executed, or requests completed.</summary>
     Worked,
 
-    /// <summary>What had been done was told the driver.</summary>
+    /// <summary>Completions were published to the driver.</summary>
     Published,
 
-    /// <summary>A request waited for room on a full disk until the ring was stopped; it is the driver's again.</summary>
-    Untaken,
+    /// <summary>The ring was stopped while a request waited for free space; the request was requeued in the avail ring.</summary>
+    Requeued,
 
-    /// <summary>A request is next that may take long, and this step was not to.</summary>
-    Left,
+    /// <summary>The next request is long, and this step defers long requests.</summary>
+    Deferred,
 
-    /// <summary>The driver broke the ring; only a new set-up helps.</summary>
+    /// <summary>The driver broke the ring; it stays unusable until it is set up again.</summary>
     Broken,
 }

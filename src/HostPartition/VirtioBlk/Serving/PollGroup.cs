@@ -5,65 +5,66 @@ using VmShunt.Ring.Notification;
 namespace VmShunt.HostPartition.VirtioBlk.Serving;
 
 /// <summary>
-/// A thread that serves many rings of disks that never wait. It goes round: rings that had work lately are visited each
-/// time, the others a few at a time, so that they cost next to nothing. While it runs it needs no kicks; before it sleeps it
-/// arms every ring, and wakes those that were kicked. Rings come and go by any thread; all else is its own.
+/// A thread that serves the rings of many guests, whose disks never block. Each round visits every active ring and a few idle
+/// ones. While the thread runs, kicks are disabled; before it blocks it arms every ring, and a kick makes its ring active.
+/// Any thread adds and releases rings; all other state belongs to the group's thread.
 /// </summary>
 internal sealed class PollGroup : IDisposable
 {
-    // A ring is visited each time until it was empty this often.
-    private const int VainVisitsAtMost = 256;
+    // A ring becomes idle after this many visits without work.
+    private const int MaxEmptyVisits = 256;
 
-    // Of the others, one more each time for so many of them.
-    private const int QuietShare = 32;
+    // A round visits one idle ring, and one more for each of this many.
+    private const int IdleRingsPerVisit = 32;
 
     private const int WakeTag = 0;
 
-    private const int EndMilliseconds = 5000;
+    private const int StopMilliseconds = 5000;
 
-    // So long that each of many guests that share a core has had its turn.
+    // Long enough that each of many guests that share a core has run.
     private const int WindowMilliseconds = 250, RoundsPerClock = 256;
 
     private readonly WaitPolicy _policy;
     private readonly Lock _changing = new();
-    private readonly List<PollGroupMember> _coming = [], _going = [];
-    private readonly SharedFlag _isChanged = new(), _ending = new();
+    private readonly List<PollGroupMember> _added = [], _released = [];
+    private readonly SharedFlag _isChanged = new(), _stopping = new();
     private readonly EventFd _wake = EventFd.Create();
-    private readonly EventPoll _sleep = new();
+    private readonly EventPoll _epoll = new();
     private readonly Dictionary<int, PollGroupMember> _byTag = [];
-    private PollGroupMember[] _rings = new PollGroupMember[8];
 
-    // Those before the first count are visited each time.
-    private int _hot, _count;
-    private int _nextQuiet;
+    // The active rings come first.
+    private PollGroupMember[] _rings = new PollGroupMember[8];
+    private int _active, _count;
+    private int _nextIdle;
     private int _lastTag = WakeTag;
     private int _assigned;
 
-    // How many rings had work in this window of time.
-    private int _lately;
+    // The rings that had work in the current time window.
+    private int _busyRings;
     private int _window, _rounds;
     private long _windowEnd;
     private Thread? _thread;
 
-    /// <param name="policy">How it waits.</param>
+    /// <param name="policy">How the thread waits.</param>
     internal PollGroup(WaitPolicy policy)
     {
         _policy = policy;
-        if (!_sleep.TryAdd(_wake.Handle, WakeTag)) throw new IOException("no wake-up can be waited for: the system has no room for it");
+        if (!_epoll.TryAdd(_wake.Handle, WakeTag)) throw new IOException("the poll group's eventfd cannot be added to its epoll set: the system is out of resources");
     }
 
-    /// <summary>How many rings are meant for it, whether it has them at the moment or not. Any thread.</summary>
-    internal int Assigned => _assigned;
+    /// <summary>The rings assigned to the group, whether they are in it or on a dedicated thread. Any thread.</summary>
+    // Only for balancing: a stale value does no harm.
+    internal int Assigned => Ordered.Load(ref _assigned);
 
-    /// <summary>A ring is meant for it from now on, until it is released. Any thread.</summary>
+    /// <summary>Counts a ring as assigned until it is released. Any thread.</summary>
     internal void Assign() => Interlocked.Increment(ref _assigned);
 
-    /// <summary>Takes a ring over; the first starts the thread. Any thread.</summary>
+    /// <summary>Adds a ring; the first one starts the thread. Any thread.</summary>
     internal void Add(PollGroupMember ring)
     {
         lock (_changing)
         {
-            _coming.Add(ring);
+            _added.Add(ring);
             _isChanged.Raise();
             if (_thread is null)
             {
@@ -74,83 +75,84 @@ internal sealed class PollGroup : IDisposable
         _wake.Signal();
     }
 
-    /// <summary>Finishes a ring that is stopping, if it is here; who has it finishes it otherwise. Any thread; does not wait.</summary>
+    /// <summary>Finishes a stopping ring if it is in the group; on a dedicated thread that thread finishes it. Any thread; does not block.</summary>
     internal void Release(PollGroupMember ring)
     {
         Interlocked.Decrement(ref _assigned);
         lock (_changing)
         {
-            _going.Add(ring);
+            _released.Add(ring);
             _isChanged.Raise();
         }
         _wake.Signal();
     }
 
-    /// <summary>Ends the thread. When it has no rings any more.</summary>
+    /// <summary>Stops the thread. Only when the group has no rings.</summary>
     public void Dispose()
     {
-        _ending.Raise();
+        _stopping.Raise();
         _wake.Signal();
-        if (_thread?.Join(EndMilliseconds) == false) return;
-        _sleep.Dispose();
+        Thread? thread;
+        lock (_changing) thread = _thread;
+        if (thread?.Join(StopMilliseconds) == false) return;
+        _epoll.Dispose();
         _wake.Dispose();
     }
 
     private void Run()
     {
         var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin, mayMove: true);
-        var weight = new ThreadNice();
-        while (!_ending.IsRaised)
+        var nice = new ThreadNice();
+        while (!_stopping.IsRaised)
         {
-            if (_isChanged.IsRaised) Change();
-            if (++_rounds % RoundsPerClock == 0) Weigh(weight, ref spin);
-            if (GoRound())
+            if (_isChanged.IsRaised) ApplyChanges();
+            if (++_rounds % RoundsPerClock == 0) AdjustPriority(nice, ref spin);
+            if (VisitRings())
             {
                 spin.Refill();
             }
             else if (_count == 0 || !spin.TrySpin())
             {
-                if (ArmAll()) Sleep();
+                if (ArmAll()) Block();
                 spin.Refill();
             }
         }
     }
 
     /// <summary>
-    /// Where cores are shared it needs as much as those together that wait for it: one share among many would have all of them
-    /// wait for the one thread that can serve them. Beside a single guest it must not weigh more than that guest,
-    /// and gives its core up while it spins.
+    /// On shared cores the thread needs the CPU share of all guests that wait for it; with the share of one of them it would
+    /// stall them all. With a single guest it must not outweigh that guest, and yields while it spins.
     /// </summary>
-    private void Weigh(ThreadNice weight, ref SpinBudget spin)
+    private void AdjustPriority(ThreadNice nice, ref SpinBudget spin)
     {
         var now = Environment.TickCount64;
         if (now < _windowEnd) return;
-        weight.Become(_lately);
-        spin.KeepsCore = _lately > Environment.ProcessorCount;
-        _lately = 0;
+        nice.Become(_busyRings);
+        spin.KeepsCore = _busyRings > Environment.ProcessorCount;
+        _busyRings = 0;
         _window++;
         _windowEnd = now + WindowMilliseconds;
     }
 
-    private void Change()
+    private void ApplyChanges()
     {
         lock (_changing)
         {
             _isChanged.Lower();
-            // In this order: what comes and is stopped at once is finished when it comes, and not here when it goes.
-            foreach (var ring in _coming) Take(ring);
-            _coming.Clear();
-            foreach (var ring in _going)
+            // In this order: a ring that was added and stopped at once is finished by Insert, and skipped below.
+            foreach (var ring in _added) Insert(ring);
+            _added.Clear();
+            foreach (var ring in _released)
             {
-                if (ring.Place < 0) continue;
-                LetGo(ring);
+                if (ring.Index < 0) continue;
+                Remove(ring);
                 ring.Finish();
             }
-            _going.Clear();
+            _released.Clear();
         }
     }
 
-    private void Take(PollGroupMember ring)
+    private void Insert(PollGroupMember ring)
     {
         if (ring.IsStopping)
         {
@@ -158,45 +160,45 @@ internal sealed class PollGroup : IDisposable
             return;
         }
         ring.Tag = ++_lastTag;
-        if (!_sleep.TryAdd(ring.Kick.Handle, ring.Tag))
+        if (!_epoll.TryAdd(ring.Kick.Handle, ring.Tag))
         {
-            ring.ServeAlone(forGood: true);
+            ring.ServeOnOwnThread(permanently: true);
             return;
         }
         _byTag.Add(ring.Tag, ring);
         if (_count == _rings.Length) Array.Resize(ref _rings, 2 * _count);
         Put(ring, _count++);
-        // Where it was before it may have been armed.
+        // Its dedicated thread may have armed it.
         ring.IsArmed = true;
-        Wake(ring);
+        MakeActive(ring);
     }
 
-    private void LetGo(PollGroupMember ring)
+    private void Remove(PollGroupMember ring)
     {
-        if (ring.Place < _hot) Cool(ring);
-        Put(_rings[--_count], ring.Place);
-        ring.Place = -1;
+        if (ring.Index < _active) MakeIdle(ring);
+        Put(_rings[--_count], ring.Index);
+        ring.Index = -1;
         _byTag.Remove(ring.Tag);
-        _sleep.Remove(ring.Kick.Handle);
+        _epoll.Remove(ring.Kick.Handle);
     }
 
-    /// <returns>Whether there was anything to do.</returns>
-    private bool GoRound()
+    /// <returns>Whether a ring had work.</returns>
+    private bool VisitRings()
     {
         var worked = false;
-        for (var at = 0; at < _hot;)
+        for (var i = 0; i < _active;)
         {
-            var ring = _rings[at];
+            var ring = _rings[i];
             worked |= Visit(ring);
-            // Otherwise there is another one in its place.
-            if (ring.Place == at && ring.VainVisits < VainVisitsAtMost) at++;
-            else if (ring.Place == at) Cool(ring);
+            // A ring that left the group was replaced by another one at its index.
+            if (ring.Index == i && ring.EmptyVisits < MaxEmptyVisits) i++;
+            else if (ring.Index == i) MakeIdle(ring);
         }
-        var quiet = _count - _hot;
-        for (var visits = quiet == 0 ? 0 : 1 + quiet / QuietShare; visits > 0 && _hot < _count; visits--)
+        var idle = _count - _active;
+        for (var visits = idle == 0 ? 0 : 1 + idle / IdleRingsPerVisit; visits > 0 && _active < _count; visits--)
         {
-            if (++_nextQuiet < _hot || _nextQuiet >= _count) _nextQuiet = _hot;
-            worked |= Visit(_rings[_nextQuiet]);
+            if (++_nextIdle < _active || _nextIdle >= _count) _nextIdle = _active;
+            worked |= Visit(_rings[_nextIdle]);
         }
         return worked;
     }
@@ -206,7 +208,7 @@ internal sealed class PollGroup : IDisposable
         var visit = ring.Visit();
         if (visit == RingVisit.Empty)
         {
-            ring.VainVisits++;
+            ring.EmptyVisits++;
             return false;
         }
         if (visit == RingVisit.Worked)
@@ -214,67 +216,66 @@ internal sealed class PollGroup : IDisposable
             if (ring.LastWindow != _window)
             {
                 ring.LastWindow = _window;
-                _lately++;
+                _busyRings++;
             }
-            Wake(ring);
+            MakeActive(ring);
         }
         else
         {
-            LetGo(ring);
-            ring.ServeAlone(forGood: false);
+            Remove(ring);
+            ring.ServeOnOwnThread(permanently: false);
         }
         return true;
     }
 
-    /// <summary>It has work: it is visited each time, and needs no kicks.</summary>
-    private void Wake(PollGroupMember ring)
+    private void MakeActive(PollGroupMember ring)
     {
-        ring.VainVisits = 0;
+        ring.EmptyVisits = 0;
         if (ring.IsArmed)
         {
             ring.IsArmed = false;
             ring.Disarm();
         }
-        if (ring.Place < _hot) return;
-        Put(_rings[_hot], ring.Place);
-        Put(ring, _hot++);
+        if (ring.Index < _active) return;
+        Put(_rings[_active], ring.Index);
+        Put(ring, _active++);
     }
 
-    private void Cool(PollGroupMember ring)
+    private void MakeIdle(PollGroupMember ring)
     {
-        Put(_rings[--_hot], ring.Place);
-        Put(ring, _hot);
+        Put(_rings[--_active], ring.Index);
+        Put(ring, _active);
     }
 
-    private void Put(PollGroupMember ring, int place)
+    private void Put(PollGroupMember ring, int index)
     {
-        _rings[place] = ring;
-        ring.Place = place;
+        _rings[index] = ring;
+        ring.Index = index;
     }
 
-    /// <summary>Asks for kicks, of those that have not been asked since they last had work: the others cost nothing.</summary>
-    /// <returns>False when one has work already: do not sleep.</returns>
+    /// <summary>Enables the kicks of rings that are not armed. A ring stays armed until it has work, so the others cost nothing.</summary>
+    /// <returns>False when a ring has work already: do not block.</returns>
     private bool ArmAll()
     {
-        for (var at = 0; at < _count; at++)
+        for (var i = 0; i < _count; i++)
         {
-            var ring = _rings[at];
+            var ring = _rings[i];
             if (ring.IsArmed) continue;
             ring.IsArmed = true;
             if (!ring.Arm()) continue;
-            Wake(ring);
+            MakeActive(ring);
             return false;
         }
-        _hot = 0;
+        _active = 0;
         return true;
     }
 
-    private void Sleep()
+    private void Block()
     {
-        var events = _sleep.Wait();
+        var events = _epoll.Wait();
         for (var i = 0; i < events; i++)
         {
-            if (_byTag.TryGetValue(_sleep.Tag(i), out var ring)) Wake(ring);
+            if (_byTag.TryGetValue(_epoll.Tag(i), out var ring)) MakeActive(ring);
         }
     }
 }

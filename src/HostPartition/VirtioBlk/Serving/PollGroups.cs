@@ -2,37 +2,37 @@ using VmShunt.Ring.Notification;
 
 namespace VmShunt.HostPartition.VirtioBlk.Serving;
 
-/// <summary>VM-H's pollers. A ring goes to the one that has the fewest; none has a thread before it has a ring.</summary>
+/// <summary>VM-H's poll groups. A ring is assigned to the group with the fewest rings; a group starts its thread with its first ring.</summary>
 internal sealed class PollGroups : IDisposable
 {
-    /// <summary>The most there may be.</summary>
-    internal const int Most = 64;
+    /// <summary>The most groups.</summary>
+    internal const int Max = 64;
 
-    private readonly PollGroup[] _pollers;
+    private readonly PollGroup[] _groups;
     private readonly Lock _assigning = new();
 
-    /// <param name="count">How many; none means that every ring has a thread of its own.</param>
-    /// <param name="policy">How they wait.</param>
+    /// <param name="count">The number of groups; 0 for a dedicated thread per ring.</param>
+    /// <param name="policy">How the groups wait.</param>
     internal PollGroups(int count, WaitPolicy policy)
     {
-        _pollers = [.. Enumerable.Range(0, count).Select(_ => new PollGroup(policy))];
+        _groups = [.. Enumerable.Range(0, count).Select(_ => new PollGroup(policy))];
     }
 
-    /// <summary>Finds a ring a poller. Any thread.</summary>
-    /// <returns>Null when there are none.</returns>
+    /// <summary>Assigns a ring to a group. Any thread.</summary>
+    /// <returns>Null when there are no groups.</returns>
     internal PollGroup? TryAssign()
     {
         lock (_assigning)
         {
-            var poller = _pollers.MinBy(static poller => poller.Assigned);
-            poller?.Assign();
-            return poller;
+            var group = _groups.MinBy(static group => group.Assigned);
+            group?.Assign();
+            return group;
         }
     }
 
-    /// <summary>When every ring was stopped.</summary>
+    /// <summary>Only when every ring is stopped.</summary>
     public void Dispose()
     {
-        foreach (var poller in _pollers) poller.Dispose();
+        foreach (var group in _groups) group.Dispose();
     }
 }

@@ -8,8 +8,8 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.HostPartition.VirtioBlk.Serving;
 
-/// <summary>Joins the virtio-blk device to a vhost-user session: each of its rings is served by a thread of its own, or by one of the pollers.</summary>
-internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups pollers, ILogger log) : IVhostUserDevice
+/// <summary>The virtio-blk device of a vhost-user session. Each ring has a dedicated thread, or belongs to a poll group.</summary>
+internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups groups, ILogger log) : IVhostUserDevice
 {
     public ulong Features => (ulong)device.Features;
 
@@ -44,13 +44,13 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
         {
             var areas = new PackedAreas(setup.Descriptors, setup.Driver, setup.Device);
             var queue = new PackedDeviceQueue(setup.Memory, areas, setup.Size, setup.Position, indirect, eventIndex, setup.Inflight);
-            return new VringWorker<PackedDeviceQueue>(queue, setup, device, policy, pollers, log);
+            return new VringWorker<PackedDeviceQueue>(queue, setup, device, policy, groups, log);
         }
         else
         {
             var areas = new SplitAreas(setup.Descriptors, setup.Driver, setup.Device);
             var queue = new SplitDeviceQueue(setup.Memory, areas, setup.Size, (ushort)setup.Position, indirect, eventIndex, setup.Inflight);
-            return new VringWorker<SplitDeviceQueue>(queue, setup, device, policy, pollers, log);
+            return new VringWorker<SplitDeviceQueue>(queue, setup, device, policy, groups, log);
         }
     }
 }

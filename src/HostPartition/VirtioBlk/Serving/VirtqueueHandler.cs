@@ -8,160 +8,160 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.HostPartition.VirtioBlk.Serving;
 
 /// <summary>
-/// Serves one ring a step at a time: takes chains, has them processed, returns them. It never sleeps on its own account;
-/// who has it take steps decides how to wait, one thread at a time. Generic over the ring's layout, so that a step is
-/// compiled whole for it.
+/// Serves one ring a step at a time: pops chains, executes their requests, returns the chains. A step never waits for work;
+/// the caller chooses the wait strategy. One thread at a time. Generic over the ring's layout, so that a step is compiled
+/// without dispatch.
 /// </summary>
 internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQueue
 {
-    private const int MostTogether = 8;
+    private const int MaxBatch = 8;
 
     private readonly VringSetup _setup;
     private readonly VirtioBlkRequestProcessor _processor;
-    private readonly AsyncRequests? _parallel;
+    private readonly AsyncRequests? _async;
 
-    // Where a request takes less than telling of it, chains that wait are done first, a few, and told of together.
-    private readonly int _togetherAtMost;
-    private readonly bool _looksAhead;
+    // If processing is cheaper than a notification, several completions are coalesced into one used-ring publish.
+    private readonly int _batchSize;
+    private readonly bool _prefetches;
     private readonly SharedFlag _stopping;
     private DescriptorChain _chain = new();
 
-    // Taken while the one before it was a read, so that its data is fetched while that one's is copied.
-    private DescriptorChain _ahead = new();
-    private bool _hasAhead;
+    // The chain after a read is popped early, so that its data is prefetched while the read's data is copied.
+    private DescriptorChain _next = new();
+    private bool _hasNext;
     private TQueue _queue;
     private int _unpublished;
-    private bool _isLeft;
+    private bool _isDeferred;
 
     /// <param name="queue">The ring, as its driver set it up.</param>
-    /// <param name="setup">The set-up.</param>
-    /// <param name="device">What requests mean.</param>
-    /// <param name="stopping">Raised when requests must not wait for room on a full disk any longer.</param>
+    /// <param name="setup">The ring's set-up.</param>
+    /// <param name="device">The device that requests are for.</param>
+    /// <param name="stopping">Cancels a wait for free space on a full disk.</param>
     internal VirtqueueHandler(TQueue queue, VringSetup setup, VirtioBlkDevice device, SharedFlag stopping)
     {
         _queue = queue;
         _setup = setup;
         _processor = new VirtioBlkRequestProcessor(device, setup.Memory, stopping);
-        _parallel = AsyncRequests.TryOpen(device, _processor, stopping, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
-        _togetherAtMost = device.Disk.IsQuick ? MostTogether : 1;
-        _looksAhead = device.Disk.IsQuick;
+        _async = AsyncRequests.TryOpen(device, _processor, stopping, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
+        _batchSize = device.Disk.IsMemoryResident ? MaxBatch : 1;
+        _prefetches = device.Disk.IsMemoryResident;
         _stopping = stopping;
     }
 
-    /// <summary>Signalled when the disk has ended a request, while armed; null where each is done before the next.</summary>
-    internal EventFd? Completed => _parallel?.Completed;
+    /// <summary>Signalled at an I/O completion while armed; null where requests are executed one by one.</summary>
+    internal EventFd? Completed => _async?.Completed;
 
     /// <summary>
-    /// Whether there is something that cannot be left to another: what a process before this one took nobody but this queue
-    /// knows of, and what was taken and left is taken.
+    /// Whether a stop must wait for further steps: a popped chain is not completed, or in-flight descriptors are inherited
+    /// from a previous back-end.
     /// </summary>
-    internal bool HasPending => _isLeft || _hasAhead || _queue.HasPending;
+    internal bool HasPending => _isDeferred || _hasNext || _queue.HasPending;
 
-    /// <summary>Whether so many are under way on the disk that it is better waited for than the driver.</summary>
-    internal bool IsDeep => _parallel is { IsDeep: true };
+    /// <summary>Whether so many requests are in flight on the disk that waiting for one of them beats waiting for the driver.</summary>
+    internal bool IsDeep => _async is { IsDeep: true };
 
-    /// <summary>What the driver did wrong, or null.</summary>
+    /// <summary>How the driver broke the ring, or null.</summary>
     internal string? Fault => _queue.Fault;
 
-    /// <summary>Where the next entry would be taken (GET_VRING_BASE), in the form of the ring's layout.</summary>
+    /// <summary>The position of the next avail entry (GET_VRING_BASE), in the form of the ring's layout.</summary>
     internal uint Position => _queue.Position;
 
-    /// <summary>Does the next thing that is to be done.</summary>
-    /// <param name="leavesLong">Whether a request that may take long is left to a step that does not leave it.</param>
-    internal HandlerStep Step(bool leavesLong)
+    /// <summary>Does one step.</summary>
+    /// <param name="defersLong">Whether a long request is deferred to a step that does not defer.</param>
+    internal HandlerStep Step(bool defersLong)
     {
-        // A chain that finds no place is not done by itself meanwhile: while the driver has a new one for each that is
-        // answered, those on the disk would never be.
-        if (_parallel is { IsFull: true }) return FinishParallel() ? HandlerStep.Worked : HandlerStep.Empty;
-        var found = _isLeft ? PopResult.Taken : Take();
-        if (found == PopResult.Taken) return _parallel?.TryStart(_chain) == true ? HandlerStep.Worked : Process(leavesLong);
+        // No chain is executed synchronously instead: a driver that submits a new request per completion would then starve
+        // the requests on the disk.
+        if (_async is { IsFull: true }) return ReturnCompleted() ? HandlerStep.Worked : HandlerStep.Empty;
+        var popped = _isDeferred ? PopResult.Taken : Pop();
+        if (popped == PopResult.Taken) return _async?.TryQueue(_chain) == true ? HandlerStep.Worked : Process(defersLong);
         if (_unpublished > 0)
         {
             Publish();
             return HandlerStep.Published;
         }
-        if (FinishParallel()) return HandlerStep.Worked;
-        return found == PopResult.Broken ? HandlerStep.Broken : HandlerStep.Empty;
+        if (ReturnCompleted()) return HandlerStep.Worked;
+        return popped == PopResult.Broken ? HandlerStep.Broken : HandlerStep.Empty;
     }
 
-    /// <summary>Asks for a kick, and for word of what the disk ends. For who is about to sleep.</summary>
-    /// <returns>True when there is something to do already: do not sleep.</returns>
-    internal bool Arm() => _queue.Arm() || _parallel?.Arm() == true;
+    /// <summary>Enables kick and I/O-completion notifications before blocking.</summary>
+    /// <returns>True when there is work already: do not block.</returns>
+    internal bool Arm() => _queue.Arm() || _async?.Arm() == true;
 
-    /// <summary>Asks for neither: who serves looks.</summary>
+    /// <summary>Disables both notifications: the thread polls.</summary>
     internal void Disarm()
     {
-        _parallel?.Disarm();
+        _async?.Disarm();
         _queue.Disarm();
     }
 
-    /// <summary>Waits until the disk has ended one of those under way.</summary>
-    internal void WaitForOne() => _parallel!.WaitForOne();
+    /// <summary>Blocks until a request on the disk completes.</summary>
+    internal void WaitForCompletion() => _async!.WaitForCompletion();
 
-    /// <summary>Returns, and tells of, everything that was taken and not left.</summary>
+    /// <summary>Returns and publishes every popped chain but a deferred one.</summary>
     internal void Drain()
     {
-        PublishRest();
-        DrainParallel();
+        PublishPending();
+        DrainAsync();
     }
 
-    /// <summary>Tells the driver of what is done, if it has not been told.</summary>
-    internal void PublishRest()
+    /// <summary>Publishes the completions that are not published yet.</summary>
+    internal void PublishPending()
     {
         if (_unpublished > 0) Publish();
     }
 
-    /// <summary>Nothing is served any more. Only when drained.</summary>
-    internal void Close() => _parallel?.Dispose();
+    /// <summary>Only when drained.</summary>
+    internal void Close() => _async?.Dispose();
 
-    private PopResult Take()
+    private PopResult Pop()
     {
-        if (!_hasAhead)
+        if (!_hasNext)
         {
-            _processor.ExpectHeader();
+            _processor.PrefetchHeader();
             return _queue.TryTake(_chain);
         }
-        _hasAhead = false;
-        (_chain, _ahead) = (_ahead, _chain);
+        _hasNext = false;
+        (_chain, _next) = (_next, _chain);
         return PopResult.Taken;
     }
 
     /// <summary>
-    /// Takes the chain after the one at hand. Only while that is sure to be returned: a write that waits for room may have to
-    /// be given back, which the last one taken alone can.
+    /// Pops the chain after the current one, unless the current one may have to be requeued: only the last popped chain can
+    /// be, and a write that waits for free space may.
     /// </summary>
-    /// <returns>Where it will read.</returns>
-    private ulong TakeAhead()
+    /// <returns>The sector that it reads.</returns>
+    private ulong PopNext()
     {
-        if (!_hasAhead)
+        if (!_hasNext)
         {
-            if (!_looksAhead || _stopping.IsRaised || !VirtioBlkRequestProcessor.IsHeaderOnly(_chain)) return HostClassDriver.NoSector;
-            _hasAhead = _queue.TryTake(_ahead) == PopResult.Taken;
+            if (!_prefetches || _stopping.IsRaised || !VirtioBlkRequestProcessor.IsHeaderOnly(_chain)) return HostClassDriver.NoSector;
+            _hasNext = _queue.TryTake(_next) == PopResult.Taken;
         }
-        return _hasAhead ? _processor.SectorToRead(_ahead) : HostClassDriver.NoSector;
+        return _hasNext ? _processor.SectorToRead(_next) : HostClassDriver.NoSector;
     }
 
-    private HandlerStep Process(bool leavesLong)
+    private HandlerStep Process(bool defersLong)
     {
-        // In the order in which a driver sees them end: what was begun side by side is not held up by this one.
-        _parallel?.Submit();
-        _processor.LeavesLong = leavesLong;
-        _isLeft = false;
-        if (!_processor.TryProcess(_chain, TakeAhead(), out var written))
+        // Queued requests come before this one in the ring, so they are submitted before it blocks.
+        _async?.Submit();
+        _processor.DefersLong = defersLong;
+        _isDeferred = false;
+        if (!_processor.TryProcess(_chain, PopNext(), out var written))
         {
             Drain();
-            if (leavesLong)
+            if (defersLong)
             {
-                _isLeft = true;
-                return HandlerStep.Left;
+                _isDeferred = true;
+                return HandlerStep.Deferred;
             }
-            // It waited for room on a full disk until the ring was stopped: it is still the driver's to ask for.
-            if (_queue.TryUntake(_chain.Handle)) return HandlerStep.Untaken;
+            // The ring was stopped while the request waited for free space: the next start executes it.
+            if (_queue.TryUntake(_chain.Handle)) return HandlerStep.Requeued;
             written = _processor.Fail(_chain);
         }
         _queue.Return(_chain.Handle, written);
-        if (++_unpublished >= _togetherAtMost) Publish();
-        FinishParallel();
+        if (++_unpublished >= _batchSize) Publish();
+        ReturnCompleted();
         return HandlerStep.Worked;
     }
 
@@ -171,16 +171,16 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
         if (_queue.Publish()) _setup.Call?.Signal();
     }
 
-    /// <summary>Has begun what was started, and returns what is done, all of it in one go.</summary>
-    /// <returns>Whether anything was done.</returns>
-    private bool FinishParallel()
+    /// <summary>Submits the queued requests, and returns all completed ones with one publish.</summary>
+    /// <returns>Whether a request completed.</returns>
+    private bool ReturnCompleted()
     {
-        if (_parallel is null || _parallel.IsEmpty) return false;
-        // The wait that is next takes along what was started.
-        if (_parallel.IsDeep && !_parallel.HasEnded) return false;
-        _parallel.Submit();
+        if (_async is null || _async.IsEmpty) return false;
+        // The wait that follows submits the queued requests in the same system call.
+        if (_async.IsDeep && !_async.HasCompletion) return false;
+        _async.Submit();
         var any = false;
-        while (_parallel.TryFinish(out var handle, out var written))
+        while (_async.TryComplete(out var handle, out var written))
         {
             _queue.Return(handle, written);
             any = true;
@@ -189,11 +189,11 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
         return any;
     }
 
-    private void DrainParallel()
+    private void DrainAsync()
     {
-        while (_parallel is { IsEmpty: false })
+        while (_async is { IsEmpty: false })
         {
-            if (!FinishParallel()) _parallel.WaitForOne();
+            if (!ReturnCompleted()) _async.WaitForCompletion();
         }
     }
 }

@@ -9,46 +9,50 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.HostPartition.VirtioBlk.Serving;
 
 /// <summary>
-/// A ring being served: by a thread of its own, which waits as its policy says, or by a poller that serves others too.
-/// With a poller, a request that may take long, and a ring that its driver broke, get a thread of their own until the ring
-/// is quiet. One of the two owns the ring at any time, and looks first whether it is to stop.
+/// Serves a ring, on a dedicated thread or in a poll group. A ring of a poll group moves to a dedicated thread for a long
+/// request and when its driver broke it, and rejoins the group when it is idle. Either the thread or the group owns the ring
+/// at any time.
 /// </summary>
 internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where TQueue : struct, IDeviceQueue
 {
-    // Then it is another ring's turn.
-    private const int MostAVisit = 16;
+    // After this many steps a poll group visits its next ring.
+    private const int MaxStepsPerVisit = 16;
 
-    // Their places in what the thread sleeps on.
-    private const int KickAt = 1, CompletedAt = 2;
+    // The descriptors' indices in the thread's wait set.
+    private const int KickIndex = 1, CompletedIndex = 2;
 
     private readonly VringSetup _setup;
-    private readonly VirtqueueHandler<TQueue> _server;
+    private readonly VirtqueueHandler<TQueue> _handler;
     private readonly SharedFlag _stopping = new();
     private readonly TaskCompletionSource _stopped = new();
     private readonly EventFd _wake = EventFd.Create();
-    private readonly PollGroup? _poller;
+    private readonly PollGroup? _group;
     private readonly ILogger _log;
     private readonly WaitPolicy _policy;
-    private bool _staysAlone;
+
+    // Set before the thread starts.
+    private bool _keepsThread;
+
+    // Stop reads it after _stopped, which orders it after the last store.
     private Thread? _thread;
 
     /// <summary>Starts to serve.</summary>
     /// <param name="queue">The ring, as its driver set it up.</param>
-    /// <param name="setup">The set-up.</param>
-    /// <param name="device">What requests mean.</param>
-    /// <param name="policy">How a thread of its own waits.</param>
-    /// <param name="pollers">One of them serves it if that is possible.</param>
-    /// <param name="log">Told of a ring that is broken.</param>
-    internal VringWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, PollGroups pollers, ILogger log)
+    /// <param name="setup">The ring's set-up.</param>
+    /// <param name="device">The device that requests are for.</param>
+    /// <param name="policy">How a dedicated thread waits.</param>
+    /// <param name="groups">The poll groups; one of them serves the ring where requests never block.</param>
+    /// <param name="log">For broken rings.</param>
+    internal VringWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, PollGroups groups, ILogger log)
     {
         _setup = setup;
-        _server = new VirtqueueHandler<TQueue>(queue, setup, device, _stopping);
+        _handler = new VirtqueueHandler<TQueue>(queue, setup, device, _stopping);
         _log = log;
-        // Without a kick descriptor there is nothing to sleep on: the ring is polled, at nobody else's expense.
+        // Without a kick descriptor the thread cannot block: it polls, and so has no place in a group.
         _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
-        _poller = setup.Kick is null || !device.Disk.NeverWaits ? null : pollers.TryAssign();
-        if (_poller is null) ServeAlone(forGood: true);
-        else _poller.Add(this);
+        _group = setup.Kick is null || !device.Disk.NeverBlocks ? null : groups.TryAssign();
+        if (_group is null) ServeOnOwnThread(permanently: true);
+        else _group.Add(this);
     }
 
     internal override EventFd Kick => _setup.Kick!;
@@ -59,25 +63,25 @@ internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where
     {
         _stopping.Raise();
         _wake.Signal();
-        _poller?.Release(this);
+        _group?.Release(this);
         _stopped.Task.Wait();
         _thread?.Join();
         _wake.Dispose();
-        return _server.Position;
+        return _handler.Position;
     }
 
-    internal override void ServeAlone(bool forGood)
+    internal override void ServeOnOwnThread(bool permanently)
     {
-        _staysAlone = forGood;
+        _keepsThread = permanently;
         _thread = new Thread(Run) { IsBackground = true, Name = $"vring {_setup.Index}" };
         _thread.Start();
     }
 
     internal override RingVisit Visit()
     {
-        for (var steps = 0; steps < MostAVisit; steps++)
+        for (var steps = 0; steps < MaxStepsPerVisit; steps++)
         {
-            switch (_server.Step(leavesLong: true))
+            switch (_handler.Step(defersLong: true))
             {
                 case HandlerStep.Worked:
                     continue;
@@ -89,82 +93,82 @@ internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where
                     return RingVisit.Unsuitable;
             }
         }
-        _server.PublishRest();
+        _handler.PublishPending();
         return RingVisit.Worked;
     }
 
-    internal override bool Arm() => _server.Arm();
+    internal override bool Arm() => _handler.Arm();
 
-    internal override void Disarm() => _server.Disarm();
+    internal override void Disarm() => _handler.Disarm();
 
     internal override void Finish()
     {
-        if (_server.HasPending) ServeAlone(forGood: true);
-        else End();
+        if (_handler.HasPending) ServeOnOwnThread(permanently: true);
+        else Close();
     }
 
-    private void End()
+    private void Close()
     {
-        _server.Drain();
-        _server.Close();
+        _handler.Drain();
+        _handler.Close();
         _stopped.SetResult();
     }
 
     private void Run()
     {
-        using var sleep = WhatWakes();
+        using var sleep = CreateWaitSet();
         using var stopped = new WaitSet(_wake.Handle);
-        var spin = new SpinBudget(_staysAlone || _policy == WaitPolicy.Never ? _policy : WaitPolicy.Adaptive, SpinBudget.DefaultSpin, mayMove: true);
-        _server.Disarm();
-        // What cannot be left to another is done even now.
-        while (!_stopping.IsRaised || _server.HasPending)
+        var spin = new SpinBudget(_keepsThread || _policy == WaitPolicy.Never ? _policy : WaitPolicy.Adaptive, SpinBudget.DefaultSpin, mayMove: true);
+        _handler.Disarm();
+        // Pending chains are completed before a stop.
+        while (!_stopping.IsRaised || _handler.HasPending)
         {
-            switch (_server.Step(leavesLong: false))
+            switch (_handler.Step(defersLong: false))
             {
                 case HandlerStep.Worked:
                     spin.Refill();
                     break;
                 case HandlerStep.Broken:
-                    _server.Drain();
-                    _log.RingBroken(_setup.Index, _server.Fault!);
+                    _handler.Drain();
+                    _log.RingBroken(_setup.Index, _handler.Fault!);
                     _setup.Error?.Signal();
-                    // Only a new set-up helps now.
+                    // The ring stays unusable until it is stopped and set up again.
                     stopped.Wait();
                     break;
-                case HandlerStep.Empty when _server.IsDeep:
-                    // A new chain comes when one of these is returned; until then the core is better left to the disk's interrupts.
-                    _server.WaitForOne();
+                case HandlerStep.Empty when _handler.IsDeep:
+                    // The driver submits again when a request completes; until then the core is free for the disk's interrupts.
+                    _handler.WaitForCompletion();
                     break;
                 case HandlerStep.Empty when !spin.TrySpin():
-                    if (!_staysAlone)
+                    if (!_keepsThread)
                     {
-                        _poller!.Add(this);
+                        _group!.Add(this);
                         return;
                     }
-                    Sleep(sleep);
+                    Block(sleep);
                     spin.Refill();
                     break;
             }
         }
-        End();
+        Close();
     }
 
-    // Who has no kick descriptor polls, and never sleeps on this.
-    private WaitSet WhatWakes() => (_setup.Kick, _server.Completed) switch
+    // A ring without a kick descriptor is polled, and never blocks on this.
+    private WaitSet CreateWaitSet() => (_setup.Kick, _handler.Completed) switch
     {
         (null, _) => new WaitSet(_wake.Handle),
         ({ } kick, null) => new WaitSet(_wake.Handle, kick.Handle),
         ({ } kick, { } completed) => new WaitSet(_wake.Handle, kick.Handle, completed.Handle),
     };
 
-    private void Sleep(WaitSet sleep)
+    private void Block(WaitSet sleep)
     {
-        if (!_server.Arm())
+        if (!_handler.Arm())
         {
             sleep.Wait();
-            if (sleep.IsReady(KickAt)) _setup.Kick?.TryDrain();
-            if (_server.Completed is { } completed && sleep.IsReady(CompletedAt)) completed.TryDrain();
+            if (sleep.IsReady(KickIndex)) _setup.Kick?.TryDrain();
+            if (_handler.Completed is { } completed && sleep.IsReady(CompletedIndex)) completed.TryDrain();
         }
-        _server.Disarm();
+        _handler.Disarm();
     }
 }

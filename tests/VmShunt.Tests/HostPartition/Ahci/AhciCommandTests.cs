@@ -64,7 +64,7 @@ public class AhciCommandTests
     }
 
     [Fact]
-    public void Random_requests_leave_disk_and_memory_as_a_model_says()
+    public void Random_requests_leave_disk_and_memory_as_a_model_predicts()
     {
         const int sectors = 2048;
         var seed = Random.Shared.Next();
@@ -103,7 +103,7 @@ public class AhciCommandTests
     }
 
     [Fact]
-    public void A_table_more_scattered_than_one_disk_operation_takes_is_done_in_several()
+    public void A_table_with_more_entries_than_one_disk_operation_takes_is_split()
     {
         using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         var pieces = new (ulong, int)[6 * 256 + 1];
@@ -142,7 +142,7 @@ public class AhciCommandTests
     }
 
     [Fact]
-    public void A_table_that_is_too_long_moves_what_the_command_names()
+    public void A_table_that_is_too_long_transfers_the_length_of_the_command()
     {
         using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         machine.Memory.GetSpan(A, 4096).Fill(0x11);
@@ -164,7 +164,7 @@ public class AhciCommandTests
     }
 
     [Fact]
-    public void SMART_says_that_all_is_well_while_it_is_enabled()
+    public void SMART_reports_a_healthy_disk_while_it_is_enabled()
     {
         using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         const ulong key = (ulong)AtaSmartKey.Lba << 8;
@@ -188,7 +188,7 @@ public class AhciCommandTests
     }
 
     [Fact]
-    public void Thirty_two_commands_at_once_are_all_done_in_the_order_of_issue()
+    public void Thirty_two_commands_issued_at_once_are_executed_in_slot_order()
     {
         using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         for (var slot = 0; slot < 32; slot++)

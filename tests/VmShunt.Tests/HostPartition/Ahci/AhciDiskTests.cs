@@ -26,36 +26,36 @@ public class AhciDiskTests
         machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 8, 2), (A, 1024));
         machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaFuaExt, 16, 1), (A, 512));
         machine.Run(AhciMachine.Fis(AtaCommand.FlushCacheExt));
-        Assert.Equal(["write 8+2", "write 16+1", "flush", "flush"], port.Asked);
+        Assert.Equal(["write 8+2", "write 16+1", "flush", "flush"], port.Requests);
 
-        port.Forget();
+        port.ClearRequests();
         Assert.Equal(PortInterrupt.DHRS, machine.Run(SetFeature(AtaFeature.DisableWriteCache)));
         machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 8, 2), (A, 1024));
-        Assert.Equal(["flush", "write 8+2", "flush"], port.Asked);
+        Assert.Equal(["flush", "write 8+2", "flush"], port.Requests);
         // Another front end's writes are durable too, as long as this one wants its own to be.
         Assert.Equal(DiskStatus.Ok, machine.Disk.WriteZeroes(1, 1, false, new SharedFlag()));
-        Assert.Equal("flush", port.Asked[^1]);
+        Assert.Equal("flush", port.Requests[^1]);
         Assert.Equal(PortInterrupt.DHRS, machine.Run(SetFeature(AtaFeature.EnableWriteCache)));
         machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 8, 2), (A, 1024));
-        Assert.Equal("write 8+2", port.Asked[^1]);
+        Assert.Equal("write 8+2", port.Requests[^1]);
     }
 
     [Fact]
-    public void A_disk_without_a_write_cache_says_so_and_gets_none()
+    public void A_disk_without_a_write_cache_reports_none_and_flushes_every_write()
     {
         var port = new RecordingPortDriver();
         using var machine = new AhciMachine(port, writeCache: false).Start();
         var id = new IdentifyData(machine.Identify());
         Assert.False(id.HasWriteCache || id.IsWriteCacheEnabled);
         machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 8, 2), (A, 1024));
-        Assert.Equal(["write 8+2", "flush"], port.Asked);
+        Assert.Equal(["write 8+2", "flush"], port.Requests);
         Assert.Equal(PortInterrupt.DHRS, machine.Run(SetFeature(AtaFeature.DisableWriteCache)));
         Assert.Equal(PortInterrupt.TFES, machine.Run(SetFeature(AtaFeature.EnableWriteCache)) & PortInterrupt.TFES);
         Assert.Equal(AtaError.ABRT, machine.Error);
     }
 
     [Fact]
-    public void A_write_cache_that_cannot_be_emptied_stays_on()
+    public void A_write_cache_whose_flush_fails_stays_on()
     {
         var port = new RecordingPortDriver { IsBroken = true };
         using var machine = new AhciMachine(port).Start();
@@ -66,7 +66,7 @@ public class AhciDiskTests
     }
 
     [Fact]
-    public void The_next_IDENTIFY_tells_the_new_capacity_which_holds_at_once()
+    public void A_new_capacity_applies_at_once_and_the_next_IDENTIFY_reports_it()
     {
         var port = new RecordingPortDriver();
         using var machine = new AhciMachine(port).Start();
@@ -80,7 +80,7 @@ public class AhciDiskTests
     }
 
     [Fact]
-    public void IDENTIFY_tells_the_physical_block()
+    public void IDENTIFY_reports_the_physical_block()
     {
         using var machine = new AhciMachine(new RecordingPortDriver()).Start();
         var id = new IdentifyData(machine.Identify());
@@ -88,7 +88,7 @@ public class AhciDiskTests
     }
 
     [Fact]
-    public void A_write_waits_for_room_and_completes()
+    public void A_write_waits_for_free_space_and_completes()
     {
         var port = new RecordingPortDriver { Room = 1 };
         using var machine = new AhciMachine(port, waitForRoom: true).Start();
@@ -98,12 +98,12 @@ public class AhciDiskTests
         Assert.Equal(1u, machine.Issued);
         port.Room = int.MaxValue;
         AhciMachine.WaitUntil(() => machine.Issued == 0);
-        Assert.Equal(["write 8+1", "write 9+1"], port.Asked);
+        Assert.Equal(["write 8+1", "write 9+1"], port.Requests);
         Assert.Equal(AtaStatus.Ready, machine.Status);
     }
 
     [Fact]
-    public void A_reset_ends_a_wait_for_room_and_the_command_is_forgotten()
+    public void A_reset_cancels_a_wait_for_free_space_and_aborts_the_command()
     {
         var port = new RecordingPortDriver { Room = 0 };
         using var machine = new AhciMachine(port, waitForRoom: true).Start();
@@ -114,11 +114,11 @@ public class AhciDiskTests
         port.Room = int.MaxValue;
         machine.Start();
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 30, 1), (A, 512)));
-        Assert.Equal(["write 30+1"], port.Asked);
+        Assert.Equal(["write 30+1"], port.Requests);
     }
 
     [Fact]
-    public void Stopping_the_port_ends_a_wait_for_room()
+    public void Stopping_the_port_cancels_a_wait_for_free_space()
     {
         var port = new RecordingPortDriver { Room = 0 };
         using var machine = new AhciMachine(port, waitForRoom: true).Start();
@@ -127,11 +127,11 @@ public class AhciDiskTests
         AwaitWaiting(port);
         machine.Port(PortRegister.PxCMD, (uint)PortCommand.FRE);
         AhciMachine.WaitUntil(() => (machine.Command & PortCommand.CR) == 0);
-        Assert.Empty(port.Asked);
+        Assert.Empty(port.Requests);
     }
 
     [Fact]
-    public void Memory_changes_under_a_write_that_waits_for_room_which_then_goes_on_with_the_new_one()
+    public void A_write_that_waits_for_free_space_is_executed_again_when_the_memory_changes()
     {
         var port = new RecordingPortDriver { Room = 1 };
         using var machine = new AhciMachine(port, waitForRoom: true).Start();
@@ -146,7 +146,7 @@ public class AhciDiskTests
         Assert.Equal(0b11u, machine.Issued);
         port.Room = int.MaxValue;
         AhciMachine.WaitUntil(() => machine.Issued == 0);
-        Assert.Equal(["write 8+1", "write 8+2", "write 40+1"], port.Asked);
+        Assert.Equal(["write 8+1", "write 8+2", "write 40+1"], port.Requests);
 
         // Without memory it fails, as every command does.
         port.Room = 0;
@@ -158,7 +158,7 @@ public class AhciDiskTests
     }
 
     [Fact]
-    public void A_wait_for_room_does_not_hold_up_the_end()
+    public void A_wait_for_free_space_does_not_block_disposal()
     {
         var port = new RecordingPortDriver { Room = 0 };
         using var machine = new AhciMachine(port, waitForRoom: true).Start();

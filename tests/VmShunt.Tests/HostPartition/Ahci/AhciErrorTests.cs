@@ -71,7 +71,7 @@ public class AhciErrorTests
     }
 
     [Fact]
-    public void TRIM_with_one_range_off_the_disk_discards_nothing()
+    public void TRIM_with_one_range_outside_the_disk_discards_nothing()
     {
         using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         machine.Memory.GetSpan(A, 512).Fill(0x77);
@@ -89,7 +89,7 @@ public class AhciErrorTests
     [InlineData(9, 1)] // more than word 105 allows
     [InlineData(1, 0)] // not TRIM
     [InlineData(1, 3)]
-    public void DATA_SET_MANAGEMENT_that_is_not_offered_aborts(int blocks, byte features)
+    public void DATA_SET_MANAGEMENT_that_is_not_supported_aborts(int blocks, byte features)
     {
         using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         ExpectTaskFileError(machine, AhciMachine.Fis(AtaCommand.DataSetManagement, 0, blocks, features), AtaError.ABRT, (A, 8192));
@@ -160,7 +160,7 @@ public class AhciErrorTests
     }
 
     [Fact]
-    public void A_frame_that_no_disk_takes_is_an_interface_error()
+    public void An_invalid_command_FIS_is_an_interface_error()
     {
         using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         var wrongType = AhciMachine.Fis(AtaCommand.FlushCache) with { Type = FisType.RegisterD2H };
@@ -175,7 +175,7 @@ public class AhciErrorTests
     }
 
     [Fact]
-    public void After_an_error_the_port_stops_until_ST_is_cleared_and_CCS_names_the_culprit()
+    public void After_an_error_the_port_stops_until_ST_is_cleared_and_CCS_names_the_failed_command()
     {
         using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
         machine.Prepare(3, AhciMachine.Fis(AtaCommand.FlushCache));

@@ -18,7 +18,7 @@ public sealed class AhciHostileTests
     [InlineData("the command list moves")]
     [InlineData("the FIS area moves")]
     [InlineData("the interrupts are turned off and on")]
-    public void A_command_in_flight_is_done_once_and_where_it_was_sent_whatever_the_guest_does_meanwhile(string what)
+    public void A_command_in_flight_completes_once_as_it_was_issued_whatever_the_guest_changes(string what)
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -67,7 +67,7 @@ public sealed class AhciHostileTests
     }
 
     [Fact]
-    public void Memory_for_the_answer_that_goes_meanwhile_is_a_host_bus_error()
+    public void A_FIS_area_that_becomes_invalid_during_a_command_is_a_host_bus_error()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -86,7 +86,7 @@ public sealed class AhciHostileTests
     }
 
     [Fact]
-    public void ST_toggled_again_and_again_under_a_DMA_leaves_the_last_command_and_no_other()
+    public void ST_toggled_repeatedly_during_a_DMA_leaves_only_the_last_command()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -107,7 +107,7 @@ public sealed class AhciHostileTests
     }
 
     [Fact]
-    public void Absent_ports_take_no_command_keep_nothing_and_raise_nothing()
+    public void Absent_ports_execute_no_command_and_have_no_writable_register()
     {
         using var machine = new AhciMachine(new MemoryPortDriver(1 << 20)).Start();
         machine.Prepare(0, AhciMachine.Fis(AtaCommand.ReadDmaExt, 0, 1), (A, 512));

@@ -25,7 +25,7 @@ public sealed class AhciInterruptTests : IDisposable
     }
 
     [Fact]
-    public void Clearing_IS_while_the_port_still_asks_makes_a_new_edge()
+    public void Clearing_IS_while_the_port_requests_an_interrupt_makes_a_new_edge()
     {
         Complete();
         _machine.Hba(HbaRegister.IS, 1);
@@ -76,6 +76,38 @@ public sealed class AhciInterruptTests : IDisposable
         Complete();
         _machine.Controller.Reset();
         Assert.Equal([true, false, true, false], _machine.Levels);
+    }
+
+    [Fact]
+    public void Bits_of_PxIS_and_IS_clear_only_where_1_is_written()
+    {
+        Complete();
+        _machine.Prepare(0, AhciMachine.Fis(AtaCommand.ReadSectorsExt, 0, 1), (AhciMachine.Data, 512));
+        _machine.Issue(1);
+        AhciMachine.WaitUntil(() => _machine.Issued == 0);
+        _machine.Port(PortRegister.PxIS, 0);
+        _machine.Hba(HbaRegister.IS, ~1u);
+        Assert.Equal((PortInterrupt.DHRS | PortInterrupt.PSS, 1u), (_machine.Interrupts, _machine.Hba(HbaRegister.IS)));
+        _machine.Port(PortRegister.PxIS, (uint)PortInterrupt.DHRS);
+        Assert.Equal(PortInterrupt.PSS, _machine.Interrupts);
+        _machine.Port(PortRegister.PxIS, (uint)PortInterrupt.PSS);
+        _machine.Hba(HbaRegister.IS, 1);
+        Assert.Equal((PortInterrupt.None, 0u), (_machine.Interrupts, _machine.Hba(HbaRegister.IS)));
+    }
+
+    [Fact]
+    public void Data_PRDBC_and_the_D2H_FIS_are_in_memory_when_the_interrupt_rises()
+    {
+        AhciMachine? machine = null;
+        (FisType Type, AtaStatus Status, uint Transferred, byte Data) seen = default;
+        using var disk = machine = new AhciMachine(new MemoryPortDriver(1 << 20), onInterruptLevel: level =>
+        {
+            if (level) seen = (machine!.ReceivedRegisters().Type, machine.ReceivedRegisters().Status, machine.Prdbc(), machine.Memory.GetSpan(AhciMachine.Data, 1)[0]);
+        }).Start();
+        machine.Memory.GetSpan(AhciMachine.FisArea, ReceivedFis.SizeInBytes).Clear();
+        machine.Memory.GetSpan(AhciMachine.Data, 512).Fill(0x11);
+        Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 0, 1), (AhciMachine.Data, 512)));
+        Assert.Equal((FisType.RegisterD2H, AtaStatus.Ready, 512u, (byte)0), seen);
     }
 
     [Fact]

@@ -90,7 +90,7 @@ public sealed class AhciRegisterTests : IDisposable
     }
 
     [Fact]
-    public void PxIS_PCS_goes_when_the_driver_clears_DIAG_X_in_PxSERR()
+    public void PxIS_PCS_clears_when_the_driver_clears_DIAG_X_in_PxSERR()
     {
         _machine.Port(PortRegister.PxIS, uint.MaxValue);
         Assert.Equal(PortInterrupt.PCS, _machine.Interrupts);
@@ -101,10 +101,33 @@ public sealed class AhciRegisterTests : IDisposable
     }
 
     [Fact]
-    public void PxCI_takes_no_bit_while_ST_is_clear()
+    public void PxCI_stays_0_while_ST_is_clear()
     {
         _machine.Issue(uint.MaxValue);
         Assert.Equal(0u, _machine.Issued);
+    }
+
+    [Fact]
+    public void CCS_names_the_last_issued_slot_and_is_0_after_ST_is_cleared()
+    {
+        _machine.Start();
+        _machine.Prepare(5, AhciMachine.Fis(AtaCommand.FlushCache));
+        _machine.Run(slots: 1 << 5);
+        Assert.Equal(5u, (uint)_machine.Command >> PortCommandFields.CCSShift & 0x1F);
+        _machine.Port(PortRegister.PxCMD, (uint)PortCommand.FRE);
+        Assert.Equal(0u, (uint)_machine.Command >> PortCommandFields.CCSShift & 0x1F);
+    }
+
+    [Fact]
+    public void While_FRE_is_clear_no_FIS_is_written_to_memory()
+    {
+        _machine.Start();
+        _machine.Memory.GetSpan(AhciMachine.FisArea, ReceivedFis.SizeInBytes).Clear();
+        _machine.Port(PortRegister.PxCMD, (uint)PortCommand.ST);
+        _machine.Prepare(0, AhciMachine.Fis(AtaCommand.FlushCache));
+        _machine.Run(slots: 1);
+        Assert.Equal(0u, _machine.Issued);
+        Assert.Equal(-1, _machine.Memory.GetSpan(AhciMachine.FisArea, ReceivedFis.SizeInBytes).IndexOfAnyExcept((byte)0));
     }
 
     [Fact]

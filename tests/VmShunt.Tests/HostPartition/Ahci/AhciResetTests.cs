@@ -28,7 +28,7 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void Clearing_ST_keeps_CR_until_the_DMA_is_over_and_the_command_never_completes()
+    public void Clearing_ST_keeps_CR_set_until_the_DMA_completes_and_aborts_the_command()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -47,7 +47,7 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void A_slot_that_is_issued_again_after_a_stop_completes_for_its_own_command_only()
+    public void A_slot_that_is_reissued_after_a_stop_completes_for_its_new_command_only()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -66,7 +66,7 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void HBA_reset_shows_HR_until_the_DMA_is_over()
+    public void HBA_reset_shows_HR_until_the_DMA_completes()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -101,7 +101,7 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void COMRESET_holds_the_link_down_until_the_DMA_is_over_and_does_not_pass_lost_commands_off_as_done()
+    public void COMRESET_holds_the_link_down_until_the_DMA_completes_and_completes_no_lost_command()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -134,7 +134,7 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void New_memory_takes_over_when_the_old_is_no_longer_used()
+    public void SetMemory_returns_when_the_old_memory_is_no_longer_used()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -166,7 +166,7 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void Disposal_waits_for_the_disk_and_ends_the_worker()
+    public void Disposal_waits_for_the_disk_and_stops_the_worker()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
@@ -179,7 +179,7 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void A_command_of_several_disk_operations_is_abandoned_between_them()
+    public void A_command_of_several_disk_operations_is_aborted_between_them()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();

@@ -22,7 +22,7 @@ public class PciFunctionTests
     }
 
     [Fact]
-    public void BAR_5_answers_its_size_and_keeps_its_address()
+    public void BAR_5_reports_its_size_and_keeps_its_address()
     {
         Write(PciConfig.Bar5, uint.MaxValue);
         Assert.Equal(0xFFFF_F000u, Read(PciConfig.Bar5));
@@ -68,7 +68,7 @@ public class PciFunctionTests
     }
 
     [Fact]
-    public void Every_offset_and_width_is_harmless_and_identity_cannot_be_written()
+    public void Every_offset_and_width_is_harmless_and_the_ids_are_read_only()
     {
         var identity = (Read(0), Read(8), Read(PciConfig.SubsystemVendorId));
         for (var offset = 0; offset < 0x110; offset++)

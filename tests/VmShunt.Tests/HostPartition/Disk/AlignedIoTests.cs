@@ -99,7 +99,7 @@ public sealed class AlignedIoTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void Neighbouring_sectors_of_one_block_are_written_side_by_side_and_none_is_lost()
+    public void Concurrent_writes_to_sectors_of_one_block_are_all_kept()
     {
         const int block = 4096, blocks = 8, writers = 8, rounds = 200;
         using var image = new DiskImage(blocks * block + Sector, seed: null);

@@ -41,7 +41,7 @@ public sealed class BlockDeviceTests
     [InlineData(512, true)]
     [InlineData(4096, false)]
     [InlineData(4096, true)]
-    public void Discards_give_space_back_and_zeros_keep_it_unless_they_may_unmap(int sectorBytes, bool direct)
+    public void Discards_deallocate_and_zeros_keep_the_allocation_unless_they_may_unmap(int sectorBytes, bool direct)
     {
         using var device = new LoopDevice(8 << 20, sectorBytes);
         var content = device.Image.Content;
@@ -73,7 +73,7 @@ public sealed class BlockDeviceTests
     [TheoryIfLoopDevices]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_device_that_grows_or_shrinks_is_seen_to(bool direct)
+    public void A_device_that_grows_or_shrinks_has_its_new_capacity_after_a_refresh(bool direct)
     {
         using var device = new LoopDevice(1 << 20, 4096);
         using var port = Open(device, direct);
@@ -92,7 +92,7 @@ public sealed class BlockDeviceTests
     [TheoryIfLoopDevices]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_device_is_written_by_one(bool direct)
+    public void Only_one_process_opens_a_device_for_writing(bool direct)
     {
         using var device = new LoopDevice(1 << 20, 512);
         using (Open(device, direct)) Assert.Contains($"process {Environment.ProcessId}", Assert.Throws<IOException>(() => Open(device, direct)).Message, StringComparison.Ordinal);

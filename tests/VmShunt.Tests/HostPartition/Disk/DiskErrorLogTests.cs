@@ -7,17 +7,17 @@ namespace VmShunt.Tests.HostPartition.Disk;
 /// <summary>A broken disk is logged, and does not fill the log.</summary>
 public sealed class DiskErrorLogTests
 {
-    private readonly HandClock _clock = new();
+    private readonly ManualClock _clock = new();
     private readonly LogLines _log = new();
 
     [Fact]
-    public void The_first_error_is_logged_at_once_and_then_one_a_second_with_a_count_of_the_rest()
+    public void The_first_error_is_logged_at_once_and_then_one_per_second_with_a_count_of_the_rest()
     {
         var errors = new DiskErrorLog("d", _log, _clock);
         for (var i = 1; i <= 100; i++)
         {
             errors.Failed($"error {i}");
-            _clock.Go(TimeSpan.FromSeconds(0.05));
+            _clock.Advance(TimeSpan.FromSeconds(0.05));
         }
         Assert.Equal(
             ["disk d: error 1", "disk d: error 21 (19 more errors since the last line)", "disk d: error 41 (19 more errors since the last line)",
@@ -25,7 +25,7 @@ public sealed class DiskErrorLogTests
             _log.All);
         errors.Dispose();
         Assert.Equal("disk d: 19 more errors since the last line", _log.All[^1]);
-        _clock.Go(TimeSpan.FromSeconds(60));
+        _clock.Advance(TimeSpan.FromSeconds(60));
         errors.Failed("error 101");
         Assert.Equal("disk d: error 101", _log.All[^1]);
     }
@@ -45,7 +45,7 @@ public sealed class DiskErrorLogTests
     }
 
     [Fact]
-    public void What_the_guest_gets_wrong_is_no_error_of_the_disk()
+    public void An_invalid_request_is_not_logged_as_a_disk_error()
     {
         using var image = new DiskImage(4096);
         var port = new RecordingPortDriver(4096);

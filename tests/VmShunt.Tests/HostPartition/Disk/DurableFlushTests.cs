@@ -5,7 +5,7 @@ namespace VmShunt.Tests.HostPartition.Disk;
 public class DurableFlushTests
 {
     [Fact]
-    public void After_one_flush_has_failed_none_claims_to_have_kept_everything()
+    public void After_a_failed_flush_every_flush_fails()
     {
         var flushes = 0;
         var flush = new DurableFlush(() =>

@@ -14,7 +14,7 @@ public sealed class FilePortDriverTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_discard_gives_space_back_and_leaves_the_rest(bool direct)
+    public void A_discard_deallocates_its_range_and_nothing_else(bool direct)
     {
         using var image = new DiskImage(8 << 20);
         using var port = image.Open(direct);
@@ -35,7 +35,7 @@ public sealed class FilePortDriverTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void Zeros_keep_their_space_unless_they_may_unmap(bool direct)
+    public void Zeros_keep_their_allocation_unless_they_may_unmap(bool direct)
     {
         using var image = new DiskImage(8 << 20);
         using var port = image.Open(direct);
@@ -59,7 +59,7 @@ public sealed class FilePortDriverTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void The_missing_part_of_the_last_sector_is_zeros_and_can_be_written(bool direct)
+    public void The_missing_part_of_the_last_sector_reads_as_zeros_and_can_be_written(bool direct)
     {
         using var image = new DiskImage(3 * Sector + 100);
         using var port = image.Open(direct);
@@ -76,7 +76,7 @@ public sealed class FilePortDriverTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_file_that_shrank_fails_where_it_is_missing_and_grows_again(bool direct)
+    public void A_truncated_file_fails_past_its_end_and_can_grow_again(bool direct)
     {
         using var image = new DiskImage(1 << 20);
         using var port = image.Open(direct);
@@ -131,7 +131,7 @@ public sealed class FilePortDriverTests
     }
 
     [Fact]
-    public void A_file_system_without_direct_io_is_refused_with_what_to_do()
+    public void A_file_system_without_direct_IO_is_rejected_with_the_alternatives()
     {
         // The files of sysfs have content and no direct I/O.
         var refused = Assert.Throws<IOException>(() => FilePortDriver.Open("/sys/kernel/uevent_seqnum", readOnly: true, direct: true, NullLogger.Instance));
@@ -141,7 +141,7 @@ public sealed class FilePortDriverTests
     }
 
     [Fact]
-    public void What_suits_a_file_is_its_file_systems_block()
+    public void The_preferred_sizes_of_a_file_are_those_of_its_file_system()
     {
         using var image = new DiskImage(1 << 20);
         using var port = image.Open();
@@ -153,7 +153,7 @@ public sealed class FilePortDriverTests
     }
 
     [Fact]
-    public void An_image_is_written_by_one_and_read_by_many()
+    public void An_image_has_one_writer_or_many_readers()
     {
         using var image = new DiskImage(1 << 20);
         var me = $"process {Environment.ProcessId} (";

@@ -17,7 +17,7 @@ public sealed class NoSpaceTests : IDisposable
     private IoVectors Data(int sectors) => _image.Pieces(false, (0, sectors * 512));
 
     [Fact]
-    public void A_write_fails_where_it_is_not_to_wait()
+    public void A_write_to_a_full_disk_fails_without_the_wait_policy()
     {
         using var disk = new HostClassDriver(_port, _log);
         _port.Room = 0;
@@ -27,7 +27,7 @@ public sealed class NoSpaceTests : IDisposable
     }
 
     [Fact]
-    public async Task A_write_that_waits_goes_on_where_it_stopped_and_two_lines_tell_of_it()
+    public async Task A_write_that_waits_for_free_space_resumes_where_it_stopped_and_logs_two_lines()
     {
         using var disk = new HostClassDriver(_port, _log, waitForRoom: true);
         new Random(5).NextBytes(_image.Ram(0, 64 * 512));
@@ -50,7 +50,7 @@ public sealed class NoSpaceTests : IDisposable
     }
 
     [Fact]
-    public async Task Zeros_wait_like_writes()
+    public async Task WRITE_ZEROES_waits_for_free_space_like_a_write()
     {
         using var disk = new HostClassDriver(_port, _log, waitForRoom: true);
         _port.Room = 0;
@@ -58,11 +58,11 @@ public sealed class NoSpaceTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => _port.Attempts >= 2, TimeSpan.FromSeconds(60)));
         _port.Room = int.MaxValue;
         Assert.Equal(DiskStatus.Ok, await zeroes.WaitAsync(TimeSpan.FromSeconds(60)));
-        Assert.Equal(["zeroes 8+8"], _port.Asked);
+        Assert.Equal(["zeroes 8+8"], _port.Requests);
     }
 
     [Fact]
-    public async Task A_wait_ends_when_its_front_end_stops_and_when_the_disk_fails_in_another_way()
+    public async Task A_wait_for_free_space_is_cancelled_by_a_stop_and_ended_by_another_error()
     {
         using var disk = new HostClassDriver(_port, _log, waitForRoom: true);
         _port.Room = 0;

@@ -19,7 +19,7 @@ public sealed class WriteCacheTests : IDisposable
     private void Write(VirtualizationDriver disk) => Assert.Equal(DiskStatus.Ok, disk.Write(1, _image.Pieces(false, (0, 1024)), _stop));
 
     [Fact]
-    public void With_a_write_cache_the_guest_flushes()
+    public void With_a_write_cache_only_a_flush_makes_writes_durable()
     {
         using var disk = Disk(writeCache: true);
         using var guest = disk.OpenWriteCache();
@@ -28,11 +28,11 @@ public sealed class WriteCacheTests : IDisposable
         Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(4, 1, true, _stop));
         Assert.Equal(DiskStatus.Ok, disk.Discard(8, 1));
         Assert.Equal(DiskStatus.Ok, disk.Flush());
-        Assert.Equal(["write 1+2", "unmap 4+1", "discard 8+1", "flush"], _port.Asked);
+        Assert.Equal(["write 1+2", "unmap 4+1", "discard 8+1", "flush"], _port.Requests);
     }
 
     [Fact]
-    public void Without_one_every_write_is_durable_when_it_completes_and_no_guest_can_change_that()
+    public void Without_a_write_cache_every_write_is_durable_when_it_completes()
     {
         using var disk = Disk(writeCache: false);
         using var guest = disk.OpenWriteCache();
@@ -43,24 +43,24 @@ public sealed class WriteCacheTests : IDisposable
         Write(disk);
         Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(4, 1, true, _stop));
         Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(4, 1, false, _stop));
-        Assert.Equal(["write 1+2", "flush", "unmap 4+1", "flush", "zeroes 4+1", "flush"], _port.Asked);
+        Assert.Equal(["write 1+2", "flush", "unmap 4+1", "flush", "zeroes 4+1", "flush"], _port.Requests);
         _port.IsBroken = true;
         Assert.Equal(DiskStatus.IoError, disk.Write(1, _image.Pieces(false, (0, 512)), _stop));
     }
 
     [Fact]
-    public void Who_turns_it_off_has_what_was_written_before_made_durable()
+    public void Turning_the_write_cache_off_flushes_earlier_writes()
     {
         using var disk = Disk(writeCache: true);
         using var guest = disk.OpenWriteCache();
         Write(disk);
         Assert.Equal(DiskStatus.Ok, guest.Turn(on: false));
-        Assert.Equal(["write 1+2", "flush"], _port.Asked);
+        Assert.Equal(["write 1+2", "flush"], _port.Requests);
         Write(disk);
-        Assert.Equal(["write 1+2", "flush", "write 1+2", "flush"], _port.Asked);
+        Assert.Equal(["write 1+2", "flush", "write 1+2", "flush"], _port.Requests);
         Assert.Equal(DiskStatus.Ok, guest.Turn(on: true));
         Write(disk);
-        Assert.Equal(5, _port.Asked.Length);
+        Assert.Equal(5, _port.Requests.Length);
 
         _port.IsBroken = true;
         Assert.Equal(DiskStatus.IoError, guest.Turn(on: false));
@@ -68,7 +68,7 @@ public sealed class WriteCacheTests : IDisposable
     }
 
     [Fact]
-    public void As_long_as_one_front_end_wants_durable_writes_all_writes_are()
+    public void While_the_write_cache_is_off_in_one_front_end_all_writes_are_durable()
     {
         using var disk = Disk(writeCache: true);
         var one = disk.OpenWriteCache();
@@ -91,9 +91,9 @@ public sealed class WriteCacheTests : IDisposable
 
         bool IsDurable()
         {
-            _port.Forget();
+            _port.ClearRequests();
             Write(disk);
-            return _port.Asked[^1] == "flush";
+            return _port.Requests[^1] == "flush";
         }
     }
 

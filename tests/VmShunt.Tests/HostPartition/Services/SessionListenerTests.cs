@@ -12,7 +12,7 @@ public sealed class SessionListenerTests : IDisposable
     public void Dispose() => _workDone.Dispose();
 
     [Fact]
-    public void A_withdrawn_socket_serves_nobody_and_a_peer_sees_its_end_when_the_work_that_was_begun_is_done()
+    public void A_withdrawn_socket_rejects_connections_and_closes_a_session_only_when_its_work_is_completed()
     {
         using var listener = new SessionListener(_path, Serve, static _ => { });
         using var peer = UnixConnection.Connect(_path);

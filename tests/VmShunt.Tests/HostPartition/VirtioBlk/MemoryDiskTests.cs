@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.HostPartition.Disk;
 using VmShunt.Ring.Memory;
@@ -14,7 +13,7 @@ public sealed class MemoryDiskTests
     private const ulong WholeSectors = 2048;
 
     [Fact]
-    public void Requests_that_wait_together_end_in_order_and_as_a_model_says()
+    public void Batched_requests_complete_in_order_and_as_a_model_predicts()
     {
         var seed = Environment.TickCount;
         var random = new Random(seed);
@@ -48,7 +47,7 @@ public sealed class MemoryDiskTests
     }
 
     [Fact]
-    public void What_lies_past_its_end_reads_as_zeros_and_stays_so()
+    public void The_part_of_the_last_sector_past_the_end_of_a_memory_disk_stays_zero()
     {
         var port = new MemoryPortDriver((long)WholeSectors * Sector + Tail);
         using var disk = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "SERIAL", Sector);
@@ -63,7 +62,7 @@ public sealed class MemoryDiskTests
     }
 
     [Fact]
-    public void It_takes_memory_for_what_is_written_alone_and_gives_back_what_is_discarded()
+    public void A_memory_disk_allocates_written_ranges_only_and_frees_discarded_ones()
     {
         const int large = PrivateMemory.LargePageBytes, largeSectors = large / Sector;
         using var port = new MemoryPortDriver(1L << 40);
@@ -100,7 +99,7 @@ public sealed class MemoryDiskTests
 
     private static long ResidentBytes()
     {
-        using var process = Process.GetCurrentProcess();
+        using var process = System.Diagnostics.Process.GetCurrentProcess();
         return process.WorkingSet64;
     }
 

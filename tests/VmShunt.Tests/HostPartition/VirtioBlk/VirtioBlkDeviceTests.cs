@@ -24,7 +24,7 @@ public class VirtioBlkDeviceTests : IDisposable
 
     private protected VirtioBlkDeviceTests(int pollers)
     {
-        _port = new RecordingPortDriver { IsPollable = pollers > 0 };
+        _port = new RecordingPortDriver { IsNonBlocking = pollers > 0 };
         _pollers = new PollGroups(pollers, WaitPolicy.Never);
     }
 
@@ -91,7 +91,7 @@ public class VirtioBlkDeviceTests : IDisposable
     }
 
     [Fact]
-    public void GET_ID_gives_the_serial()
+    public void GET_ID_returns_the_serial_number()
     {
         var session = Session(Disk(_port)).Start();
         session.Submit(0, VirtioBlkRequestType.GetId, 0, 20);
@@ -100,7 +100,7 @@ public class VirtioBlkDeviceTests : IDisposable
     }
 
     [Fact]
-    public void UNMAP_decides_whether_zeros_give_space_back()
+    public void UNMAP_decides_whether_zeros_deallocate()
     {
         var session = Session(Disk(_port)).Start();
         Assert.Equal(VirtioBlkStatus.Ok, session.Range(VirtioBlkRequestType.WriteZeroes, new VirtioBlkRange { Sector = 8, SectorCount = 8 }));
@@ -111,7 +111,7 @@ public class VirtioBlkDeviceTests : IDisposable
                 new VirtioBlkRange { Sector = 16, SectorCount = 8, Flags = VirtioBlkRange.Unmap },
                 new VirtioBlkRange { Sector = 32, SectorCount = 1 }));
         Assert.Equal(VirtioBlkStatus.Ok, session.Range(VirtioBlkRequestType.Discard, new VirtioBlkRange { Sector = 64, SectorCount = 8 }));
-        Assert.Equal(["zeroes 8+8", "unmap 16+8", "zeroes 32+1", "discard 64+8"], _port.Asked);
+        Assert.Equal(["zeroes 8+8", "unmap 16+8", "zeroes 32+1", "discard 64+8"], _port.Requests);
     }
 
     [Fact]
@@ -127,9 +127,9 @@ public class VirtioBlkDeviceTests : IDisposable
         Assert.Equal(VirtioBlkStatus.IoError, session.Range(VirtioBlkRequestType.WriteZeroes, [.. Enumerable.Repeat(good, 17)]));
         Assert.Equal(VirtioBlkStatus.IoError, session.Range(VirtioBlkRequestType.WriteZeroes));
         Assert.Equal(VirtioBlkStatus.IoError, session.Do(VirtioBlkRequestType.WriteZeroes, 0, 17));
-        Assert.Empty(_port.Asked);
+        Assert.Empty(_port.Requests);
         Assert.Equal(VirtioBlkStatus.Ok, session.Range(VirtioBlkRequestType.WriteZeroes, [.. Enumerable.Repeat(good, 16)]));
-        Assert.Equal(16, _port.Asked.Length);
+        Assert.Equal(16, _port.Requests.Length);
     }
 
     [Fact]
@@ -139,7 +139,7 @@ public class VirtioBlkDeviceTests : IDisposable
         var range = new VirtioBlkRange { Sector = 8, SectorCount = 8 };
         Assert.Equal(VirtioBlkStatus.Unsupported, session.Range(VirtioBlkRequestType.Discard, range));
         Assert.Equal(VirtioBlkStatus.Unsupported, session.Range(VirtioBlkRequestType.WriteZeroes, range));
-        Assert.Empty(_port.Asked);
+        Assert.Empty(_port.Requests);
     }
 
     [Fact]
@@ -147,18 +147,18 @@ public class VirtioBlkDeviceTests : IDisposable
     {
         var session = Session(Disk(_port)).Start();
         session.Do(VirtioBlkRequestType.Out, 8, 512);
-        Assert.Equal(["write 8+1"], _port.Asked);
+        Assert.Equal(["write 8+1"], _port.Requests);
         WriteConfig(session, VirtioBlkConfig.WriteCacheOffset, 0);
         Assert.Equal(0, session.Config.WriteCache);
         session.Do(VirtioBlkRequestType.Out, 8, 512);
         session.Range(VirtioBlkRequestType.WriteZeroes, new VirtioBlkRange { Sector = 1, SectorCount = 1 });
-        Assert.Equal(["write 8+1", "flush", "write 8+1", "flush", "zeroes 1+1", "flush"], _port.Asked);
+        Assert.Equal(["write 8+1", "flush", "write 8+1", "flush", "zeroes 1+1", "flush"], _port.Requests);
         WriteConfig(session, VirtioBlkConfig.WriteCacheOffset, 1);
         Assert.Equal(1, session.Config.WriteCache);
         session.Do(VirtioBlkRequestType.Out, 8, 512);
-        Assert.Equal("write 8+1", _port.Asked[^1]);
+        Assert.Equal("write 8+1", _port.Requests[^1]);
         session.Do(VirtioBlkRequestType.Flush);
-        Assert.Equal("flush", _port.Asked[^1]);
+        Assert.Equal("flush", _port.Requests[^1]);
     }
 
     [Theory]
@@ -178,16 +178,16 @@ public class VirtioBlkDeviceTests : IDisposable
         Assert.Throws<IOException>(() => WriteConfig(session, offset, value));
         Assert.Equal(before, session.Config);
         Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, 8, 512));
-        Assert.Equal(["write 8+1"], _port.Asked);
+        Assert.Equal(["write 8+1"], _port.Requests);
     }
 
     [Fact]
-    public void A_disk_without_a_write_cache_says_so_and_keeps_to_it()
+    public void A_device_without_a_write_cache_reports_none_and_rejects_turning_it_on()
     {
         var session = Session(Disk(_port, writeCache: false)).Start();
         Assert.Equal(0, session.Config.WriteCache);
         session.Do(VirtioBlkRequestType.Out, 8, 512);
-        Assert.Equal(["write 8+1", "flush"], _port.Asked);
+        Assert.Equal(["write 8+1", "flush"], _port.Requests);
         Assert.Throws<IOException>(() => WriteConfig(session, VirtioBlkConfig.WriteCacheOffset, 1));
         WriteConfig(session, VirtioBlkConfig.WriteCacheOffset, 0);
         Assert.Equal(0, session.Config.WriteCache);
@@ -199,12 +199,12 @@ public class VirtioBlkDeviceTests : IDisposable
         // virtio 1.3 §5.2.6.2: without FLUSH and CONFIG_WCE a completed write is stable.
         var session = Session(Disk(_port), VirtioBlkFeatures.Version1).Start();
         session.Do(VirtioBlkRequestType.Out, 8, 512);
-        Assert.Equal(["write 8+1", "flush"], _port.Asked);
+        Assert.Equal(["write 8+1", "flush"], _port.Requests);
         Assert.Equal(0, session.Config.WriteCache);
     }
 
     [Fact]
-    public void A_guest_that_leaves_takes_its_wish_for_durable_writes_along()
+    public void A_guest_that_disconnects_no_longer_forces_durable_writes()
     {
         var disk = Disk(_port);
         var stays = Session(disk).Start();
@@ -212,16 +212,16 @@ public class VirtioBlkDeviceTests : IDisposable
         {
             WriteConfig(leaves, VirtioBlkConfig.WriteCacheOffset, 0);
             stays.Do(VirtioBlkRequestType.Out, 8, 512);
-            Assert.Equal("flush", _port.Asked[^1]);
+            Assert.Equal("flush", _port.Requests[^1]);
             // Each guest is told of its own choice.
             Assert.Equal((1, 0), (stays.Config.WriteCache, leaves.Config.WriteCache));
         }
         stays.Do(VirtioBlkRequestType.Out, 8, 512);
-        Assert.Equal("write 8+1", _port.Asked[^1]);
+        Assert.Equal("write 8+1", _port.Requests[^1]);
     }
 
     [Fact]
-    public void A_changed_capacity_is_told_to_every_guest_and_holds_at_once()
+    public void A_changed_capacity_is_notified_to_every_guest_and_applies_at_once()
     {
         var disk = Disk(_port);
         var one = Session(disk).Start();
@@ -246,7 +246,7 @@ public class VirtioBlkDeviceTests : IDisposable
     }
 
     [Fact]
-    public void A_ring_stops_while_a_write_waits_for_room_and_does_the_write_when_it_runs_again()
+    public void A_ring_stops_while_a_write_waits_for_free_space_and_executes_it_after_the_next_start()
     {
         _port.Room = 1;
         var session = Session(Disk(_port, waitForRoom: true)).Start();
@@ -264,14 +264,14 @@ public class VirtioBlkDeviceTests : IDisposable
         _port.Room = int.MaxValue;
         Assert.Equal(((ushort)1, VirtioBlkStatus.Ok, 1u), session.Complete());
         Assert.Equal(((ushort)2, VirtioBlkStatus.Ok, 1u), session.Complete());
-        Assert.Equal(["write 8+1", "write 8+2", "write 16+1"], _port.Asked);
+        Assert.Equal(["write 8+1", "write 8+2", "write 16+1"], _port.Requests);
         Assert.Equal(2u, session.Frontend.StopRing(0));
     }
 
     [Fact]
-    public void Of_a_quick_disk_what_comes_before_a_write_that_waits_for_room_is_done_and_what_comes_after_stays_in_the_ring()
+    public void On_a_memory_disk_requests_before_a_waiting_write_complete_and_those_after_it_stay_in_the_ring()
     {
-        var port = new RecordingPortDriver { Quick = true, Room = 0 };
+        var port = new RecordingPortDriver { IsInMemory = true, Room = 0 };
         var session = Session(Disk(port, waitForRoom: true));
         session.Submit(1, VirtioBlkRequestType.In, 8, 512);
         session.Submit(2, VirtioBlkRequestType.In, 9, 512);
@@ -286,11 +286,11 @@ public class VirtioBlkDeviceTests : IDisposable
         session.Start(2);
         Assert.Equal(((ushort)3, VirtioBlkStatus.Ok, 1u), session.Complete());
         Assert.Equal(((ushort)4, VirtioBlkStatus.Ok, 513u), session.Complete());
-        Assert.Equal(["read 8+1", "read 9+1", "write 8+1", "read 8+1"], port.Asked);
+        Assert.Equal(["read 8+1", "read 9+1", "write 8+1", "read 8+1"], port.Requests);
     }
 
     [Fact]
-    public void A_session_ends_while_a_write_waits_for_room()
+    public void A_session_closes_while_a_write_waits_for_free_space()
     {
         _port.Room = 0;
         var session = Session(Disk(_port, waitForRoom: true)).Start();
@@ -305,7 +305,7 @@ public class VirtioBlkDeviceTests : IDisposable
     }
 
     [Fact]
-    public void A_class_of_requests_that_it_does_not_do_is_refused_and_nothing_is_changed()
+    public void A_request_type_that_is_not_implemented_completes_with_UNSUPP_and_changes_nothing()
     {
         var session = new BlkSession(Disk(_port), implemented: RequestTypes.Read, pollers: _pollers).Start();
         _open.Add(session);
@@ -320,7 +320,7 @@ public class VirtioBlkDeviceTests : IDisposable
     [InlineData(ShuntAgreement.CurrentVersion, RequestTypes.Read | RequestTypes.Flush, false)]
     [InlineData(ShuntAgreement.CurrentVersion, RequestTypes.Read | (RequestTypes)(1 << 20), false)]
     [InlineData(ShuntAgreement.CurrentVersion + 1, RequestTypes.Read, false)]
-    public void A_shunt_that_would_send_what_is_not_done_here_is_told_so_when_it_connects(int version, RequestTypes primary, bool agrees)
+    public void A_shunt_that_declares_unimplemented_request_types_is_rejected_at_connect(int version, RequestTypes primary, bool agrees)
     {
         var session = new BlkSession(Disk(_port), implemented: RequestTypes.Data, pollers: _pollers).Start();
         _open.Add(session);

@@ -26,7 +26,7 @@ public sealed class DiskEngineTests
     [InlineData("PRead", false, false)]
     [InlineData("Uring", true, false)]
     [InlineData("Uring", false, false)]
-    public void Requests_side_by_side_end_as_a_model_says(string engine, bool direct, bool inOrder = true)
+    public void Concurrent_requests_complete_as_a_model_predicts(string engine, bool direct, bool inOrder = true)
     {
         using var image = new DiskImage((long)WholeSectors * Sector + Tail);
         using var disk = Open(image, engine, direct);
@@ -75,7 +75,7 @@ public sealed class DiskEngineTests
     [InlineData("Mmap", false)]
     [InlineData("Uring", true)]
     [InlineData("Uring", false)]
-    public void Of_a_file_that_was_cut_short_what_is_gone_fails_and_the_rest_is_read(string engine, bool direct)
+    public void Reads_past_the_end_of_a_truncated_file_fail_and_others_succeed(string engine, bool direct)
     {
         using var image = new DiskImage((long)WholeSectors * Sector);
         using var disk = Open(image, engine, direct);
@@ -93,7 +93,7 @@ public sealed class DiskEngineTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void A_ring_that_is_stopped_has_ended_what_was_under_way_and_goes_on_when_it_is_started_again(bool direct)
+    public void A_stopped_ring_has_completed_the_requests_in_flight_and_continues_after_the_next_start(bool direct)
     {
         using var image = new DiskImage((long)WholeSectors * Sector);
         using var disk = Open(image, "Uring", direct);

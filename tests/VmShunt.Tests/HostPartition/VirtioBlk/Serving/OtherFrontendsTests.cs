@@ -24,7 +24,7 @@ public class OtherFrontendsTests : IDisposable
         | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.MultiQueue | VirtioBlkFeatures.ConfigWriteCache;
 
     private readonly ServedDisk _disk;
-    private readonly SpokenGuest _guest = new();
+    private readonly ScriptedFrontend _frontend = new();
     private VirtioBlkFeatures _offered;
 
     public OtherFrontendsTests()
@@ -36,7 +36,7 @@ public class OtherFrontendsTests : IDisposable
 
     public void Dispose()
     {
-        _guest.Dispose();
+        _frontend.Dispose();
         _disk.Dispose();
         GC.SuppressFinalize(this);
     }
@@ -51,41 +51,41 @@ public class OtherFrontendsTests : IDisposable
     public void QEMU_is_served_by_its_firmware_its_system_and_after_a_reconnect(string version, bool packed)
     {
         var isOld = version == "7.2";
-        _guest.Acknowledged.UnionWith([VhostUserRequest.AddMemReg, VhostUserRequest.SetMemTable]);
-        if (!isOld) _guest.Acknowledged.Add(VhostUserRequest.SetVringEnable);
-        if (version == "11.1") _guest.Acknowledged.UnionWith([VhostUserRequest.SetVringCall, VhostUserRequest.SetVringErr, VhostUserRequest.SetVringKick]);
+        _frontend.Acknowledged.UnionWith([VhostUserRequest.AddMemReg, VhostUserRequest.SetMemTable]);
+        if (!isOld) _frontend.Acknowledged.Add(VhostUserRequest.SetVringEnable);
+        if (version == "11.1") _frontend.Acknowledged.UnionWith([VhostUserRequest.SetVringCall, VhostUserRequest.SetVringErr, VhostUserRequest.SetVringKick]);
         var linux = Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
 
         Realize(_disk.Connect(), isReconnect: false);
         if (!isOld)
         {
-            _guest.Say(VhostUserRequest.ResetDevice, []);
-            _guest.Say(VhostUserRequest.ResetDevice, []);
+            _frontend.Send(VhostUserRequest.ResetDevice, []);
+            _frontend.Send(VhostUserRequest.ResetDevice, []);
         }
 
-        _guest.NewRing(packed: false);
+        _frontend.ResetRing(packed: false);
         using (var first = AskInflight())
         {
-            Start(Firmware, first.File, first.Inflight, _guest.RingStart, sharesMemory: true);
-            _guest.AssertServed();
+            Start(Firmware, first.File, first.Inflight, _frontend.RingPosition, sharesMemory: true);
+            _frontend.AssertServed();
             Stop(isOld);
         }
 
-        _guest.NewRing(packed);
+        _frontend.ResetRing(packed);
         using var second = AskInflight();
-        Start(linux, second.File, second.Inflight, _guest.RingStart, sharesMemory: false);
-        _guest.AssertServed();
+        Start(linux, second.File, second.Inflight, _frontend.RingPosition, sharesMemory: false);
+        _frontend.AssertServed();
         // The guest changes its cache mode.
         Span<byte> write = stackalloc byte[VhostUserConfigHeader.Bytes + 1];
         MemoryMarshal.Write(write, new VhostUserConfigHeader { Offset = 32, Size = 1 });
-        _guest.Say(VhostUserRequest.SetConfig, write);
-        Assert.Equal(0, _guest.GetConfig(0, 57)[32]);
-        _guest.AssertServed();
+        _frontend.Send(VhostUserRequest.SetConfig, write);
+        Assert.Equal(0, _frontend.GetConfig(0, 57)[32]);
+        _frontend.AssertServed();
 
         // The back-end ends without a word, and the next one finds a ring that two requests of three descriptors went through.
         Realize(_disk.Connect(), isReconnect: true);
         Start(linux, second.File, second.Inflight, packed ? 0x8006_8006 : 2u, sharesMemory: true);
-        _guest.AssertServed();
+        _frontend.AssertServed();
         Stop(isOld);
     }
 
@@ -94,32 +94,32 @@ public class OtherFrontendsTests : IDisposable
     [InlineData(true)]
     public void Libblkio_is_served_and_adds_its_data_while_the_ring_runs(bool packed)
     {
-        _guest.Connect(_disk.Connect());
-        _guest.NewRing(packed);
-        _guest.Say(VhostUserRequest.SetOwner, []);
-        var offered = _guest.Query(VhostUserRequest.GetFeatures);
-        _guest.Say(VhostUserRequest.SetFeatures, (ulong)(Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & offered | ProtocolFeatures);
+        _frontend.Connect(_disk.Connect());
+        _frontend.ResetRing(packed);
+        _frontend.Send(VhostUserRequest.SetOwner, []);
+        var offered = _frontend.Query(VhostUserRequest.GetFeatures);
+        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)(Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & offered | ProtocolFeatures);
         const VhostUserProtocolFeatures needed =
             VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ConfigureMemSlots;
-        Assert.Equal(needed, (VhostUserProtocolFeatures)_guest.Query(VhostUserRequest.GetProtocolFeatures) & needed);
-        _guest.Say(VhostUserRequest.SetProtocolFeatures, (ulong)needed);
+        Assert.Equal(needed, (VhostUserProtocolFeatures)_frontend.Query(VhostUserRequest.GetProtocolFeatures) & needed);
+        _frontend.Send(VhostUserRequest.SetProtocolFeatures, (ulong)needed);
 
-        _guest.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
-        Assert.Equal(Queues, _guest.Query(VhostUserRequest.GetQueueNum, VhostUserHeader.NeedReply));
-        Assert.InRange(_guest.Query(VhostUserRequest.GetMaxMemSlots, VhostUserHeader.NeedReply), 8ul, 4096ul);
-        Assert.Equal(ServedDisk.Bytes / 512, MemoryMarshal.Read<long>(_guest.GetConfig(0, 8, VhostUserHeader.NeedReply)));
-        Assert.InRange(MemoryMarshal.Read<uint>(_guest.GetConfig(12, 4, VhostUserHeader.NeedReply)), 1u, ServedDisk.MaxQueueSize - 2u);
-        Assert.Equal(512u, MemoryMarshal.Read<uint>(_guest.GetConfig(20, 4, VhostUserHeader.NeedReply)));
-        Assert.Equal(Queues, MemoryMarshal.Read<ushort>(_guest.GetConfig(34, 2, VhostUserHeader.NeedReply)));
-        _guest.AddMemory(0, SpokenGuest.DataOffset);
-        _guest.SayRing(VhostUserRequest.SetVringNum, 0, HandRing.Size);
-        _guest.SayRing(VhostUserRequest.SetVringBase, 0, _guest.RingStart);
-        _guest.SayRingAddress();
-        _guest.SayKick();
-        _guest.Say(VhostUserRequest.SetVringCall, 0ul, _guest.Call);
-        _guest.SayRing(VhostUserRequest.SetVringEnable, 0, 1);
-        _guest.AddMemory(SpokenGuest.DataOffset, SpokenGuest.RamBytes - SpokenGuest.DataOffset);
-        for (var i = 0; i < 20; i++) _guest.AssertServed();
+        _frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        Assert.Equal(Queues, _frontend.Query(VhostUserRequest.GetQueueNum, VhostUserHeader.NeedReply));
+        Assert.InRange(_frontend.Query(VhostUserRequest.GetMaxMemSlots, VhostUserHeader.NeedReply), 8ul, 4096ul);
+        Assert.Equal(ServedDisk.Bytes / 512, MemoryMarshal.Read<long>(_frontend.GetConfig(0, 8, VhostUserHeader.NeedReply)));
+        Assert.InRange(MemoryMarshal.Read<uint>(_frontend.GetConfig(12, 4, VhostUserHeader.NeedReply)), 1u, ServedDisk.MaxQueueSize - 2u);
+        Assert.Equal(512u, MemoryMarshal.Read<uint>(_frontend.GetConfig(20, 4, VhostUserHeader.NeedReply)));
+        Assert.Equal(Queues, MemoryMarshal.Read<ushort>(_frontend.GetConfig(34, 2, VhostUserHeader.NeedReply)));
+        _frontend.AddMemory(0, ScriptedFrontend.DataOffset);
+        _frontend.SendVringState(VhostUserRequest.SetVringNum, 0, HandRing.Size);
+        _frontend.SendVringState(VhostUserRequest.SetVringBase, 0, _frontend.RingPosition);
+        _frontend.SendVringAddress();
+        _frontend.SendVringKick();
+        _frontend.Send(VhostUserRequest.SetVringCall, 0ul, _frontend.Call);
+        _frontend.SendVringState(VhostUserRequest.SetVringEnable, 0, 1);
+        _frontend.AddMemory(ScriptedFrontend.DataOffset, ScriptedFrontend.RamBytes - ScriptedFrontend.DataOffset);
+        for (var i = 0; i < 20; i++) _frontend.AssertServed();
     }
 
     [Theory]
@@ -128,43 +128,43 @@ public class OtherFrontendsTests : IDisposable
     public void With_STATUS_no_ring_is_served_before_DRIVER_OK_nor_after_a_status_of_0(bool packed)
     {
         Realize(_disk.Connect(), isReconnect: false);
-        _guest.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
-        _guest.NewRing(packed);
+        _frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        _frontend.ResetRing(packed);
         var features = Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
-        Start(features, null, default, _guest.RingStart, sharesMemory: true, status: Acknowledge | Driver | FeaturesOk);
-        _guest.Offer();
+        Start(features, null, default, _frontend.RingPosition, sharesMemory: true, status: Acknowledge | Driver | FeaturesOk);
+        _frontend.SubmitRead();
         // A status that is acknowledged has been acted on; that of an idle ring too.
-        Assert.Equal(Acknowledge | Driver | FeaturesOk, _guest.Query(VhostUserRequest.GetStatus));
-        Assert.Equal(_guest.RingStart, _guest.Stop().Value);
-        Assert.False(_guest.TryTakeUsed(out _));
-        _guest.Say(VhostUserRequest.SetVringCall, 0ul, _guest.Call);
-        _guest.SayKick();
-        _guest.Say(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk | DriverOk);
-        _guest.AssertDone();
+        Assert.Equal(Acknowledge | Driver | FeaturesOk, _frontend.Query(VhostUserRequest.GetStatus));
+        Assert.Equal(_frontend.RingPosition, _frontend.Stop().Value);
+        Assert.False(_frontend.TryPopUsed(out _));
+        _frontend.Send(VhostUserRequest.SetVringCall, 0ul, _frontend.Call);
+        _frontend.SendVringKick();
+        _frontend.Send(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk | DriverOk);
+        _frontend.AssertCompleted();
 
-        _guest.Say(VhostUserRequest.SetStatus, 0ul);
-        Assert.Equal(0ul, _guest.Query(VhostUserRequest.GetStatus));
-        _guest.Offer();
-        _guest.Stop();
-        Assert.False(_guest.TryTakeUsed(out _));
+        _frontend.Send(VhostUserRequest.SetStatus, 0ul);
+        Assert.Equal(0ul, _frontend.Query(VhostUserRequest.GetStatus));
+        _frontend.SubmitRead();
+        _frontend.Stop();
+        Assert.False(_frontend.TryPopUsed(out _));
     }
 
     [Fact]
-    public void With_STATUS_a_driver_that_wants_more_than_was_offered_is_not_told_FEATURES_OK()
+    public void With_STATUS_a_driver_that_accepts_unoffered_features_does_not_get_FEATURES_OK()
     {
         Realize(_disk.Connect(), isReconnect: false);
-        _guest.Say(VhostUserRequest.SetFeatures, (ulong)Linux | ProtocolFeatures | 1UL << 50);
-        _guest.Say(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk);
-        Assert.Equal(Acknowledge | Driver, _guest.Query(VhostUserRequest.GetStatus));
-        _guest.Say(VhostUserRequest.SetFeatures, (ulong)Linux | ProtocolFeatures);
-        _guest.Say(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk);
-        Assert.Equal(Acknowledge | Driver | FeaturesOk, _guest.Query(VhostUserRequest.GetStatus));
+        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)Linux | ProtocolFeatures | 1UL << 50);
+        _frontend.Send(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk);
+        Assert.Equal(Acknowledge | Driver, _frontend.Query(VhostUserRequest.GetStatus));
+        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)Linux | ProtocolFeatures);
+        _frontend.Send(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk);
+        Assert.Equal(Acknowledge | Driver | FeaturesOk, _frontend.Query(VhostUserRequest.GetStatus));
     }
 
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void With_IN_ORDER_requests_come_back_in_the_order_in_which_they_were_offered(bool packed)
+    public void With_IN_ORDER_chains_are_returned_in_the_order_in_which_they_were_made_available(bool packed)
     {
         using var driver = new HandDriver(_disk.Connect(), packed).Start();
         Assert.True(((VirtioBlkFeatures)driver.Frontend.Features).HasFlag(VirtioBlkFeatures.InOrder));
@@ -185,76 +185,76 @@ public class OtherFrontendsTests : IDisposable
     public void A_ring_without_descriptors_for_kick_and_call_is_polled(bool packed)
     {
         Realize(_disk.Connect(), isReconnect: false);
-        _guest.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
-        _guest.NewRing(packed);
-        _guest.Say(VhostUserRequest.SetProtocolFeatures, (ulong)(QemuProtocol & ~VhostUserProtocolFeatures.Status));
-        _guest.Say(VhostUserRequest.SetFeatures, (ulong)((Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & _offered) | ProtocolFeatures);
-        _guest.AddMemory(0, SpokenGuest.RamBytes);
-        _guest.SayRing(VhostUserRequest.SetVringNum, 0, HandRing.Size);
-        _guest.SayRing(VhostUserRequest.SetVringBase, 0, _guest.RingStart);
-        _guest.SayRingAddress();
-        _guest.Say(VhostUserRequest.SetVringCall, VringDescriptorWord.NoDescriptor);
-        _guest.Say(VhostUserRequest.SetVringKick, VringDescriptorWord.NoDescriptor);
-        _guest.SayRing(VhostUserRequest.SetVringEnable, 0, 1);
+        _frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        _frontend.ResetRing(packed);
+        _frontend.Send(VhostUserRequest.SetProtocolFeatures, (ulong)(QemuProtocol & ~VhostUserProtocolFeatures.Status));
+        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)((Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & _offered) | ProtocolFeatures);
+        _frontend.AddMemory(0, ScriptedFrontend.RamBytes);
+        _frontend.SendVringState(VhostUserRequest.SetVringNum, 0, HandRing.Size);
+        _frontend.SendVringState(VhostUserRequest.SetVringBase, 0, _frontend.RingPosition);
+        _frontend.SendVringAddress();
+        _frontend.Send(VhostUserRequest.SetVringCall, VringDescriptorWord.NoDescriptor);
+        _frontend.Send(VhostUserRequest.SetVringKick, VringDescriptorWord.NoDescriptor);
+        _frontend.SendVringState(VhostUserRequest.SetVringEnable, 0, 1);
         for (var i = 0; i < 20; i++)
         {
-            _guest.Offer();
-            _guest.AssertDone(polls: true);
+            _frontend.SubmitRead();
+            _frontend.AssertCompleted(polls: true);
         }
-        _guest.Stop();
+        _frontend.Stop();
     }
 
     // As QEMU does when its device is made, and again at each reconnect.
     private void Realize(UnixConnection socket, bool isReconnect)
     {
-        _guest.Connect(socket);
-        _offered = (VirtioBlkFeatures)_guest.Query(VhostUserRequest.GetFeatures);
-        Assert.Equal(QemuProtocol, (VhostUserProtocolFeatures)_guest.Query(VhostUserRequest.GetProtocolFeatures) & QemuProtocol);
-        _guest.Say(VhostUserRequest.SetProtocolFeatures, (ulong)QemuProtocol);
-        Assert.Equal(Queues, _guest.Query(VhostUserRequest.GetQueueNum));
-        _guest.Query(VhostUserRequest.GetMaxMemSlots);
+        _frontend.Connect(socket);
+        _offered = (VirtioBlkFeatures)_frontend.Query(VhostUserRequest.GetFeatures);
+        Assert.Equal(QemuProtocol, (VhostUserProtocolFeatures)_frontend.Query(VhostUserRequest.GetProtocolFeatures) & QemuProtocol);
+        _frontend.Send(VhostUserRequest.SetProtocolFeatures, (ulong)QemuProtocol);
+        Assert.Equal(Queues, _frontend.Query(VhostUserRequest.GetQueueNum));
+        _frontend.Query(VhostUserRequest.GetMaxMemSlots);
         var (mine, its) = UnixConnection.CreatePair();
-        using (its) _guest.Say(VhostUserRequest.SetBackendReqFd, [], its.Handle);
+        using (its) _frontend.Send(VhostUserRequest.SetBackendReqFd, [], its.Handle);
         mine.Dispose();
-        _guest.Say(VhostUserRequest.SetOwner, []);
-        _guest.Query(VhostUserRequest.GetFeatures);
+        _frontend.Send(VhostUserRequest.SetOwner, []);
+        _frontend.Query(VhostUserRequest.GetFeatures);
         for (var i = 0u; i < Queues; i++)
         {
-            _guest.Say(VhostUserRequest.SetVringCall, (ulong)i, _guest.Call);
-            _guest.Say(VhostUserRequest.SetVringErr, (ulong)i, _guest.Error);
+            _frontend.Send(VhostUserRequest.SetVringCall, (ulong)i, _frontend.Call);
+            _frontend.Send(VhostUserRequest.SetVringErr, (ulong)i, _frontend.Error);
         }
-        if (!isReconnect) Assert.Equal(ServedDisk.Bytes / 512, MemoryMarshal.Read<long>(_guest.GetConfig(0, 57)));
+        if (!isReconnect) Assert.Equal(ServedDisk.Bytes / 512, MemoryMarshal.Read<long>(_frontend.GetConfig(0, 57)));
     }
 
     // With a smaller size than the ring will have, as QEMU 10.0 asks for it.
     private InflightRecord AskInflight()
     {
         var asked = new VhostUserInflight { QueueCount = (ushort)Queues, QueueSize = HandRing.Size / 2 };
-        var inflight = MemoryMarshal.Read<VhostUserInflight>(_guest.Query(VhostUserRequest.GetInflightFd, MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserInflight>(in asked))));
-        return new InflightRecord(_guest.Connection.TakeDescriptor()!, inflight);
+        var inflight = MemoryMarshal.Read<VhostUserInflight>(_frontend.Query(VhostUserRequest.GetInflightFd, MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserInflight>(in asked))));
+        return new InflightRecord(_frontend.Connection.TakeDescriptor()!, inflight);
     }
 
     private void Start(VirtioBlkFeatures features, SafeHandle? file, VhostUserInflight inflight, uint ringBase, bool sharesMemory, ulong status = Acknowledge | Driver | DriverOk | FeaturesOk)
     {
-        _guest.Say(VhostUserRequest.SetFeatures, (ulong)(features & _offered) | ProtocolFeatures);
-        _guest.Say(VhostUserRequest.SetStatus, _guest.Query(VhostUserRequest.GetStatus) | FeaturesOk);
-        if (file is not null) _guest.Say(VhostUserRequest.SetInflightFd, inflight, file);
-        for (var i = 0u; i < Queues; i++) _guest.Say(VhostUserRequest.SetVringCall, (ulong)i, _guest.Call);
-        _guest.Say(VhostUserRequest.SetFeatures, (ulong)(features & _offered) | ProtocolFeatures);
-        if (sharesMemory) _guest.AddMemory(0, SpokenGuest.RamBytes);
-        _guest.SayRing(VhostUserRequest.SetVringNum, 0, HandRing.Size);
-        _guest.SayRing(VhostUserRequest.SetVringBase, 0, ringBase);
-        _guest.SayRingAddress();
-        _guest.SayKick();
-        for (var i = 0u; i < Queues; i++) _guest.SayRing(VhostUserRequest.SetVringEnable, i, 1);
-        _guest.Say(VhostUserRequest.SetStatus, status);
+        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)(features & _offered) | ProtocolFeatures);
+        _frontend.Send(VhostUserRequest.SetStatus, _frontend.Query(VhostUserRequest.GetStatus) | FeaturesOk);
+        if (file is not null) _frontend.Send(VhostUserRequest.SetInflightFd, inflight, file);
+        for (var i = 0u; i < Queues; i++) _frontend.Send(VhostUserRequest.SetVringCall, (ulong)i, _frontend.Call);
+        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)(features & _offered) | ProtocolFeatures);
+        if (sharesMemory) _frontend.AddMemory(0, ScriptedFrontend.RamBytes);
+        _frontend.SendVringState(VhostUserRequest.SetVringNum, 0, HandRing.Size);
+        _frontend.SendVringState(VhostUserRequest.SetVringBase, 0, ringBase);
+        _frontend.SendVringAddress();
+        _frontend.SendVringKick();
+        for (var i = 0u; i < Queues; i++) _frontend.SendVringState(VhostUserRequest.SetVringEnable, i, 1);
+        _frontend.Send(VhostUserRequest.SetStatus, status);
     }
 
     private void Stop(bool isOld)
     {
-        for (var i = 0u; i < Queues; i++) _guest.SayRing(VhostUserRequest.SetVringEnable, i, 0);
-        _guest.Stop();
-        if (!isOld) _guest.Say(VhostUserRequest.SetStatus, 0ul);
+        for (var i = 0u; i < Queues; i++) _frontend.SendVringState(VhostUserRequest.SetVringEnable, i, 0);
+        _frontend.Stop();
+        if (!isOld) _frontend.Send(VhostUserRequest.SetStatus, 0ul);
     }
 
     private sealed record InflightRecord(SafeHandle File, VhostUserInflight Inflight) : IDisposable

@@ -3,7 +3,7 @@ using VmShunt.Ring.Notification;
 
 namespace VmShunt.Tests.HostPartition.VirtioBlk.Serving;
 
-/// <summary>How a poller goes round its rings, counted in visits.</summary>
+/// <summary>The visits of a poll group to its rings.</summary>
 public sealed class PollGroupTests : IDisposable
 {
     private const int Rings = 64;
@@ -19,33 +19,33 @@ public sealed class PollGroupTests : IDisposable
 
     private PollGroup Start(WaitPolicy policy)
     {
-        var poller = new PollGroup(policy);
+        var group = new PollGroup(policy);
         foreach (var ring in _rings)
         {
-            poller.Assign();
-            poller.Add(ring);
+            group.Assign();
+            group.Add(ring);
         }
-        return poller;
+        return group;
     }
 
-    private async Task EndAsync(PollGroup poller)
+    private async Task EndAsync(PollGroup group)
     {
-        foreach (var ring in _rings.Where(ring => !ring.Alone.Task.IsCompleted))
+        foreach (var ring in _rings.Where(ring => !ring.OnOwnThread.Task.IsCompleted))
         {
-            ring.Stop(poller);
+            ring.Stop(group);
             await ring.Finished.Task.WaitAsync(s_patience);
         }
-        poller.Dispose();
+        group.Dispose();
     }
 
     private static void Until(Func<bool> condition, string what) => Assert.True(SpinWait.SpinUntil(condition, s_patience), what);
 
     private int Visits => _rings.Sum(ring => ring.Visits);
 
-    /// <summary>Every ring is armed, and nobody is visited any more.</summary>
-    private void AwaitSleep()
+    /// <summary>Waits until every ring is armed and none is visited any more.</summary>
+    private void AwaitBlocked()
     {
-        Until(() => _rings.TrueForAll(ring => ring.Arms > 0 && ring.IsArmed), "every ring is armed");
+        Until(() => _rings.TrueForAll(ring => ring.Arms > 0 && ring.WantsKick), "every ring is armed");
         var visits = -1;
         Until(
             () =>
@@ -55,96 +55,96 @@ public sealed class PollGroupTests : IDisposable
                 Thread.Sleep(20);
                 return before == visits;
             },
-            "the poller sleeps");
+            "the group's thread blocks");
     }
 
     [Theory]
     [InlineData("adaptive")]
     [InlineData("never")]
-    public async Task Rings_without_work_are_left_alone_and_a_kick_concerns_the_kicked_one_only(string policy)
+    public async Task Idle_rings_are_not_visited_and_a_kick_wakes_its_own_ring_only(string policy)
     {
-        var poller = Start(Enum.Parse<WaitPolicy>(policy, ignoreCase: true));
-        AwaitSleep();
+        var group = Start(Enum.Parse<WaitPolicy>(policy, ignoreCase: true));
+        AwaitBlocked();
         var before = _rings.ConvertAll(ring => (ring.Visits, ring.Arms));
-        _rings[17].Give(1);
-        Until(() => _rings[17].Left == 0, "the kicked ring is served");
-        AwaitSleep();
+        _rings[17].AddWork(1);
+        Until(() => _rings[17].Pending == 0, "the kicked ring is served");
+        AwaitBlocked();
         Assert.True(_rings[17].Visits > before[17].Visits);
         for (var i = 0; i < Rings; i++)
         {
             if (i != 17) Assert.Equal(before[i].Arms, _rings[i].Arms);
         }
-        await EndAsync(poller);
+        await EndAsync(group);
     }
 
     [Fact]
-    public async Task Quiet_rings_cost_next_to_nothing_beside_a_busy_one_and_are_found_without_a_kick()
+    public async Task Idle_rings_are_visited_rarely_while_another_is_busy_and_need_no_kick()
     {
         const int work = 200_000;
-        var poller = Start(WaitPolicy.Busy);
-        // Counted by the poller's own thread when the work is done: it goes on while this thread looks.
+        var group = Start(WaitPolicy.Busy);
+        // Counted by the group's thread when the work is completed: later visits do not count.
         var done = new TaskCompletionSource<(int Busy, int Quiet)>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _rings[0].AtWork = () =>
+        _rings[0].OnWork = () =>
         {
-            if (_rings[0].Left == 0) done.TrySetResult((_rings[0].Visits, _rings.Skip(1).Sum(static ring => ring.Visits - 256)));
+            if (_rings[0].Pending == 0) done.TrySetResult((_rings[0].Visits, _rings.Skip(1).Sum(static ring => ring.Visits - 256)));
         };
-        _rings[0].Give(work);
+        _rings[0].AddWork(work);
         var (busy, quiet) = await done.Task.WaitAsync(s_patience);
-        _rings[0].AtWork = null;
-        // As long as they are new they are visited each time; after that three of them are visited for one visit of the busy one.
+        _rings[0].OnWork = null;
+        // New rings are active at first; after that a round visits three idle rings and the busy one.
         Assert.InRange(quiet, 0, 3 * busy);
-        foreach (var ring in _rings) ring.Give(3);
-        Until(() => _rings.TrueForAll(ring => ring.Left == 0), "rings that were quiet are served");
+        foreach (var ring in _rings) ring.AddWork(3);
+        Until(() => _rings.TrueForAll(ring => ring.Pending == 0), "idle rings are served");
         Assert.All(_rings, ring => Assert.Equal(0, ring.Arms));
-        await EndAsync(poller);
+        await EndAsync(group);
     }
 
     [Theory]
     [InlineData("adaptive")]
     [InlineData("never")]
     [InlineData("busy")]
-    public async Task Work_that_comes_at_any_moment_is_done(string policy)
+    public async Task Work_that_becomes_available_at_any_moment_is_done(string policy)
     {
-        var poller = Start(Enum.Parse<WaitPolicy>(policy, ignoreCase: true));
+        var group = Start(Enum.Parse<WaitPolicy>(policy, ignoreCase: true));
         var seed = Random.Shared.Next();
         var random = new Random(seed);
         for (var i = 0; i < 20_000; i++)
         {
             var ring = _rings[random.Next(Rings)];
-            ring.Give(1 + random.Next(3));
-            if (random.Next(100) == 0) Until(() => _rings.TrueForAll(one => one.Left == 0), $"all work is done (seed {seed}, step {i})");
+            ring.AddWork(1 + random.Next(3));
+            if (random.Next(100) == 0) Until(() => _rings.TrueForAll(one => one.Pending == 0), $"all work is done (seed {seed}, step {i})");
         }
-        Until(() => _rings.TrueForAll(one => one.Left == 0), $"all work is done (seed {seed})");
-        await EndAsync(poller);
+        Until(() => _rings.TrueForAll(one => one.Pending == 0), $"all work is done (seed {seed})");
+        await EndAsync(group);
     }
 
     [Fact]
-    public async Task One_that_is_unsuitable_leaves_and_the_others_are_served()
+    public async Task An_unsuitable_ring_leaves_the_group_and_the_others_are_served()
     {
-        var poller = Start(WaitPolicy.Adaptive);
+        var group = Start(WaitPolicy.Adaptive);
         for (var i = 0; i < Rings; i += 3)
         {
             _rings[i].BecomesUnsuitable = true;
-            _rings[i].Give(2);
+            _rings[i].AddWork(2);
         }
-        for (var i = 0; i < Rings; i += 3) await _rings[i].Alone.Task.WaitAsync(s_patience);
+        for (var i = 0; i < Rings; i += 3) await _rings[i].OnOwnThread.Task.WaitAsync(s_patience);
         for (var i = 0; i < Rings; i++)
         {
-            if (i % 3 == 0) Assert.Equal(1, _rings[i].Left);
-            else _rings[i].Give(2);
+            if (i % 3 == 0) Assert.Equal(1, _rings[i].Pending);
+            else _rings[i].AddWork(2);
         }
-        Until(() => _rings.Where((_, i) => i % 3 != 0).All(ring => ring.Left == 0), "the others are served");
-        await EndAsync(poller);
+        Until(() => _rings.Where((_, i) => i % 3 != 0).All(ring => ring.Pending == 0), "the others are served");
+        await EndAsync(group);
     }
 
     [Fact]
-    public async Task Serving_and_sleeping_allocate_nothing()
+    public async Task Serving_and_blocking_allocate_nothing()
     {
-        var poller = Start(WaitPolicy.Never);
+        var group = Start(WaitPolicy.Never);
         var ring = _rings[5];
         long first = 0, last = 0;
         var worked = 0;
-        ring.AtWork = () =>
+        ring.OnWork = () =>
         {
             worked++;
             if (worked == 1000) first = GC.GetAllocatedBytesForCurrentThread();
@@ -152,22 +152,22 @@ public sealed class PollGroupTests : IDisposable
         };
         for (var i = 0; i < 3000; i++)
         {
-            ring.Give(1);
-            Until(() => ring.Left == 0, "the ring is served");
+            ring.AddWork(1);
+            Until(() => ring.Pending == 0, "the ring is served");
         }
-        await EndAsync(poller);
+        await EndAsync(group);
         Assert.Equal(3000, worked);
         Assert.Equal(first, last);
     }
 
     [Fact]
-    public void A_ring_goes_to_the_poller_that_has_the_fewest()
+    public void A_ring_is_assigned_to_the_poll_group_with_the_fewest_rings()
     {
         using var none = new PollGroups(0, WaitPolicy.Never);
         Assert.Null(none.TryAssign());
         using var pollers = new PollGroups(3, WaitPolicy.Never);
         var nine = Enumerable.Range(0, 9).Select(_ => pollers.TryAssign()!).ToList();
-        Assert.All(nine.CountBy(poller => poller), pair => Assert.Equal(3, pair.Value));
+        Assert.All(nine.CountBy(group => group), pair => Assert.Equal(3, pair.Value));
         nine[4].Release(_rings[0]);
         Assert.Same(nine[4], pollers.TryAssign());
     }

@@ -1,69 +1,82 @@
 using VmShunt.HostPartition.VirtioBlk.Serving;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.HostPartition.VirtioBlk.Serving;
 
-/// <summary>A ring that has as much work as a test gives it, and counts what its poller does with it.</summary>
+/// <summary>A ring whose work a test adds, and which counts what its poll group does.</summary>
 internal sealed class ScriptedRing : PollGroupMember, IDisposable
 {
     private readonly EventFd _kick = EventFd.Create();
     private int _work, _visits, _arms;
-    private bool _isStopping;
+    private bool _isStopping, _wantsKick, _becomesUnsuitable;
+    private Action? _onWork;
 
     internal override EventFd Kick => _kick;
 
-    internal override bool IsStopping => _isStopping;
+    internal override bool IsStopping => Ordered.Load(ref _isStopping);
 
-    internal int Visits => Interlocked.CompareExchange(ref _visits, 0, 0);
+    internal int Visits => Ordered.Load(ref _visits);
 
-    internal int Arms => Interlocked.CompareExchange(ref _arms, 0, 0);
+    internal int Arms => Ordered.Load(ref _arms);
 
-    internal int Left => Interlocked.CompareExchange(ref _work, 0, 0);
+    /// <summary>The work that is not processed yet.</summary>
+    internal int Pending => Ordered.Load(ref _work);
 
-    /// <summary>Run on the poller's thread by every visit that finds work.</summary>
-    internal Action? AtWork { get; set; }
+    /// <summary>Whether kicks are enabled.</summary>
+    internal bool WantsKick => Ordered.Load(ref _wantsKick);
 
-    /// <summary>Has the next visit find the ring unsuitable.</summary>
-    internal bool BecomesUnsuitable { get; set; }
+    /// <summary>Called on the group's thread by every visit with work.</summary>
+    internal Action? OnWork
+    {
+        get => Ordered.Load(ref _onWork);
+        set => Ordered.Store(ref _onWork, value);
+    }
 
-    internal TaskCompletionSource Alone { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>Makes visits with work return <see cref="RingVisit.Unsuitable"/>.</summary>
+    internal bool BecomesUnsuitable
+    {
+        get => Ordered.Load(ref _becomesUnsuitable);
+        set => Ordered.Store(ref _becomesUnsuitable, value);
+    }
+
+    internal TaskCompletionSource OnOwnThread { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     internal TaskCompletionSource Finished { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>As a driver: makes work available, and kicks if it was asked to.</summary>
-    internal void Give(int work)
+    /// <summary>Makes work available, and kicks if kicks are enabled, as a driver does.</summary>
+    internal void AddWork(int work)
     {
+        // A full fence, as is the one in Arm: either this thread sees the flag, or Arm sees the work.
         Interlocked.Add(ref _work, work);
-        if (IsArmed) _kick.Signal();
+        if (WantsKick) _kick.Signal();
     }
 
-    internal void Stop(PollGroup poller)
+    internal void Stop(PollGroup group)
     {
-        _isStopping = true;
-        poller.Release(this);
+        Ordered.Store(ref _isStopping, true);
+        group.Release(this);
     }
 
     internal override RingVisit Visit()
     {
         Interlocked.Increment(ref _visits);
-        if (Left == 0) return RingVisit.Empty;
+        if (Pending == 0) return RingVisit.Empty;
         Interlocked.Decrement(ref _work);
-        AtWork?.Invoke();
+        OnWork?.Invoke();
         return BecomesUnsuitable ? RingVisit.Unsuitable : RingVisit.Worked;
     }
 
     internal override bool Arm()
     {
+        Ordered.Store(ref _wantsKick, true);
         Interlocked.Increment(ref _arms);
-        return Left > 0;
+        return Pending > 0;
     }
 
-    internal override void Disarm()
-    {
-        // Its driver looks whether it is armed.
-    }
+    internal override void Disarm() => Ordered.Store(ref _wantsKick, false);
 
-    internal override void ServeAlone(bool forGood) => Alone.TrySetResult();
+    internal override void ServeOnOwnThread(bool permanently) => OnOwnThread.TrySetResult();
 
     internal override void Finish() => Finished.TrySetResult();
 

@@ -25,7 +25,7 @@ public sealed class SharedPollGroupTests
     [InlineData("never", 1)]
     [InlineData("never", 2)]
     [InlineData("busy", 1)]
-    public async Task Each_of_many_guests_reads_what_it_wrote_while_others_come_go_break_and_take_long(string policy, int pollers)
+    public async Task Each_of_many_guests_reads_what_it_wrote_while_others_reconnect_restart_and_send_long_requests(string policy, int pollers)
     {
         var seed = Random.Shared.Next();
         using var disk = new VirtualizationDriver(new HostClassDriver(new MemoryPortDriver((Guests + 1) * SectorsEach * 512L), NullLogger.Instance), "S", 512);
@@ -87,7 +87,7 @@ public sealed class SharedPollGroupTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void A_ring_that_breaks_waits_for_a_new_set_up_and_disturbs_nobody(bool packed)
+    public void A_broken_ring_waits_for_a_new_set_up_and_disturbs_no_other_guest(bool packed)
     {
         using var disk = ServedDisk.InMemory(pollers: 1);
         using var good = new BlkSession(disk.Disk, pollers: disk.Pollers).Start();
@@ -104,7 +104,7 @@ public sealed class SharedPollGroupTests
     }
 
     [Fact]
-    public void A_ring_without_a_kick_is_polled_and_disturbs_nobody()
+    public void A_ring_without_a_kick_descriptor_is_polled_and_disturbs_no_other_guest()
     {
         using var disk = ServedDisk.InMemory(pollers: 1);
         using var good = new BlkSession(disk.Disk, pollers: disk.Pollers).Start();

@@ -16,7 +16,7 @@ public sealed class VirtqueueHandlerTests
     private const int QueueSize = 256, Blocks = 32, BlockSectors = 8;
 
     [Fact]
-    public void With_more_in_the_ring_than_the_disk_takes_at_once_each_request_has_its_turn()
+    public void With_more_requests_in_the_ring_than_slots_none_starves()
     {
         using var driver = new Driver();
         for (ushort token = 0; token < 80; token++) driver.Submit(token, VirtioBlkRequestType.In);
@@ -25,7 +25,7 @@ public sealed class VirtqueueHandlerTests
     }
 
     [Fact]
-    public void Requests_that_are_done_one_by_one_do_not_hold_up_those_that_the_disk_has_ended()
+    public void Synchronous_requests_do_not_delay_completions_of_the_disk()
     {
         using var driver = new Driver();
         driver.Submit(0, VirtioBlkRequestType.In);
@@ -77,7 +77,7 @@ public sealed class VirtqueueHandlerTests
         {
             while (ended > 0)
             {
-                if (_server.Step(leavesLong: false) == HandlerStep.Empty && _server.IsDeep) _server.WaitForOne();
+                if (_server.Step(defersLong: false) == HandlerStep.Empty && _server.IsDeep) _server.WaitForCompletion();
                 while (_queue.TryTakeUsed(out var token, out _) == PopResult.Taken)
                 {
                     var (type, answers) = _requests[token];

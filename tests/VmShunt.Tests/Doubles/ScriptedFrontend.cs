@@ -8,15 +8,15 @@ using VmShunt.Tests.Hostile;
 namespace VmShunt.Tests.Doubles;
 
 /// <summary>
-/// A guest behind a front-end that speaks message by message, as front-ends of other projects do. Its memory and ring
-/// outlive a session; its own addresses are not the guest's.
+/// A guest with a vhost-user front-end that sends single messages, as front-ends of other projects do. Its memory and ring
+/// outlive a session; user addresses differ from guest addresses.
 /// </summary>
-internal sealed class SpokenGuest : IDisposable
+internal sealed class ScriptedFrontend : IDisposable
 {
     private const ulong UserBase = 0x7f12_0000_0000;
     private const ulong Header = TestMemory.Start + 0x4000, Status = TestMemory.Start + 0x5000, Data = TestMemory.Start + DataOffset;
 
-    /// <summary>Where, in the guest's memory, the rings end and data starts.</summary>
+    /// <summary>The offset in guest memory where the rings end and data starts.</summary>
     internal const int DataOffset = 0x8_0000, RamBytes = 1 << 20;
 
     private readonly TestMemory _ram = new(RamBytes);
@@ -25,13 +25,13 @@ internal sealed class SpokenGuest : IDisposable
     private HandRing _ring;
     private VhostUserConnection? _connection;
 
-    internal SpokenGuest()
+    internal ScriptedFrontend()
     {
         _events = new WaitSet(_call.Handle);
         _ring = HandRing.Create(_ram, packed: false);
     }
 
-    /// <summary>The messages that this front-end wants acknowledged.</summary>
+    /// <summary>The messages for which this front-end requests a reply (REPLY_ACK).</summary>
     internal HashSet<VhostUserRequest> Acknowledged { get; } = [];
 
     internal VhostUserConnection Connection => _connection!;
@@ -40,7 +40,7 @@ internal sealed class SpokenGuest : IDisposable
 
     internal SafeHandle Error => _error.Handle;
 
-    /// <summary>Leaves the session, waits until the back-end has let go, and takes another.</summary>
+    /// <summary>Closes the session, waits until the back-end has closed it too, and opens another.</summary>
     internal void Connect(UnixConnection socket)
     {
         if (_connection is { } last)
@@ -52,8 +52,8 @@ internal sealed class SpokenGuest : IDisposable
         _connection = new VhostUserConnection(socket);
     }
 
-    /// <summary>What a driver that starts does: a clean ring.</summary>
-    internal void NewRing(bool packed)
+    /// <summary>Creates an empty ring, as a driver does when it starts.</summary>
+    internal void ResetRing(bool packed)
     {
         _ring = HandRing.Create(_ram, packed);
         _ring.Clear();
@@ -69,7 +69,7 @@ internal sealed class SpokenGuest : IDisposable
         return Connection.Payload.ToArray();
     }
 
-    internal void Say(VhostUserRequest request, ReadOnlySpan<byte> payload, params ReadOnlySpan<SafeHandle> descriptors)
+    internal void Send(VhostUserRequest request, ReadOnlySpan<byte> payload, params ReadOnlySpan<SafeHandle> descriptors)
     {
         var acknowledged = Acknowledged.Contains(request);
         Connection.Send(request, acknowledged ? VhostUserHeader.NeedReply : 0, payload, descriptors);
@@ -78,10 +78,10 @@ internal sealed class SpokenGuest : IDisposable
         Assert.Equal((request, 0ul), (Connection.Header.Request, Connection.PayloadAs<ulong>()));
     }
 
-    internal void Say<T>(VhostUserRequest request, T payload, params ReadOnlySpan<SafeHandle> descriptors) where T : unmanaged =>
-        Say(request, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), descriptors);
+    internal void Send<T>(VhostUserRequest request, T payload, params ReadOnlySpan<SafeHandle> descriptors) where T : unmanaged =>
+        Send(request, MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in payload)), descriptors);
 
-    internal void SayRing(VhostUserRequest request, uint index, uint value) => Say(request, new VringState { Index = index, Value = value });
+    internal void SendVringState(VhostUserRequest request, uint index, uint value) => Send(request, new VringState { Index = index, Value = value });
 
     internal byte[] GetConfig(uint offset, uint size, uint flags = 0)
     {
@@ -92,36 +92,36 @@ internal sealed class SpokenGuest : IDisposable
         return reply[VhostUserConfigHeader.Bytes..];
     }
 
-    /// <summary>Shares a stretch of the guest's memory.</summary>
+    /// <summary>Shares a range of guest memory (ADD_MEM_REG).</summary>
     internal void AddMemory(ulong offset, ulong bytes)
     {
         var payload = new byte[8 + VhostUserMemoryRegion.Bytes];
         MemoryMarshal.Write(payload.AsSpan(8), Region(offset, bytes));
-        Say(VhostUserRequest.AddMemReg, payload, _ram.File);
+        Send(VhostUserRequest.AddMemReg, payload, _ram.File);
     }
 
-    /// <summary>Shares all of it, in a table.</summary>
+    /// <summary>Shares all guest memory (SET_MEM_TABLE).</summary>
     internal void SetMemoryTable()
     {
         var payload = new byte[8 + VhostUserMemoryRegion.Bytes];
         MemoryMarshal.Write(payload, 1u);
         MemoryMarshal.Write(payload.AsSpan(8), Region(0, RamBytes));
-        Say(VhostUserRequest.SetMemTable, payload, _ram.File);
+        Send(VhostUserRequest.SetMemTable, payload, _ram.File);
     }
 
     private static VhostUserMemoryRegion Region(ulong offset, ulong bytes) =>
         new() { GuestAddress = TestMemory.Start + offset, Size = bytes, UserAddress = UserBase + offset, FileOffset = offset };
 
-    internal void SayRingAddress() => Say(VhostUserRequest.SetVringAddr, new VringAddress
+    internal void SendVringAddress() => Send(VhostUserRequest.SetVringAddr, new VringAddress
     {
         Descriptors = HandRing.Descriptors - TestMemory.Start + UserBase,
         Available = HandRing.Driver - TestMemory.Start + UserBase,
         Used = HandRing.Device - TestMemory.Start + UserBase,
     });
 
-    internal uint RingStart => _ring.Start;
+    internal uint RingPosition => _ring.Start;
 
-    internal void SayKick() => Say(VhostUserRequest.SetVringKick, 0ul, _kick.Handle);
+    internal void SendVringKick() => Send(VhostUserRequest.SetVringKick, 0ul, _kick.Handle);
 
     internal VringState Stop()
     {
@@ -129,8 +129,8 @@ internal sealed class SpokenGuest : IDisposable
         return MemoryMarshal.Read<VringState>(Query(VhostUserRequest.GetVringBase, MemoryMarshal.AsBytes(new ReadOnlySpan<VringState>(in state))));
     }
 
-    /// <summary>Makes a read of a sector available.</summary>
-    internal void Offer()
+    /// <summary>Makes a read of a sector available and kicks.</summary>
+    internal void SubmitRead()
     {
         _ram.Span(Data, 512).Clear();
         Assert.True(_ram.Memory.TryWrite(Header, new VirtioBlkRequestHeader { Type = VirtioBlkRequestType.In, Sector = 7 }));
@@ -139,16 +139,16 @@ internal sealed class SpokenGuest : IDisposable
         _kick.Signal();
     }
 
-    internal bool TryTakeUsed(out uint written) => _ring.TryTakeUsed(out _, out written);
+    internal bool TryPopUsed(out uint written) => _ring.TryTakeUsed(out _, out written);
 
-    /// <summary>The read that was offered is done; the guest is called, or looks for itself.</summary>
-    internal void AssertDone(bool polls = false)
+    /// <summary>Waits for the read's completion, by a call or by polling.</summary>
+    internal void AssertCompleted(bool polls = false)
     {
         var written = 0u;
-        if (polls) Assert.True(SpinWait.SpinUntil(() => TryTakeUsed(out written), 60_000), "the device does not complete");
-        while (!polls && !TryTakeUsed(out written))
+        if (polls) Assert.True(SpinWait.SpinUntil(() => TryPopUsed(out written), 60_000), "the device does not complete the read");
+        while (!polls && !TryPopUsed(out written))
         {
-            Assert.True(_events.Wait(60_000), "the device does not complete");
+            Assert.True(_events.Wait(60_000), "the device does not complete the read");
             _call.TryDrain();
         }
         Assert.Equal((513u, (byte)VirtioBlkStatus.Ok), (written, _ram.Span(Status, 1)[0]));
@@ -157,8 +157,8 @@ internal sealed class SpokenGuest : IDisposable
 
     internal void AssertServed()
     {
-        Offer();
-        AssertDone();
+        SubmitRead();
+        AssertCompleted();
     }
 
     public void Dispose()

@@ -6,16 +6,16 @@ using VmShunt.Tests.Doubles;
 namespace VmShunt.Tests.HostPartition.VirtioBlk;
 
 /// <summary>Requests that another process has taken and this one is to do, when the ring stops meanwhile.</summary>
-public class HandedOverRequestTests
+public class InflightRequestTests
 {
     [Fact]
-    public async Task A_ring_that_stops_does_all_of_them_first()
+    public async Task A_ring_completes_all_inherited_requests_before_it_stops()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var disk = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "S", 512);
         using var session = new BlkSession(disk);
         for (ushort token = 1; token <= 4; token++) session.Submit(token, VirtioBlkRequestType.Out, token, 512);
-        session.HandOver(3);
+        session.SetInflight(3);
         session.Start();
         port.AwaitOperation();
         var stop = Task.Factory.StartNew(() => session.Frontend.StopRing(0), TaskCreationOptions.LongRunning);
@@ -30,29 +30,29 @@ public class HandedOverRequestTests
     }
 
     [Fact]
-    public async Task One_alone_that_waits_for_room_is_left_in_the_ring()
+    public async Task A_single_inherited_request_that_waits_for_free_space_is_requeued()
     {
         var port = new RecordingPortDriver { Room = 0 };
         using var disk = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance, waitForRoom: true), "S", 512);
         using var session = new BlkSession(disk);
         for (ushort token = 1; token <= 2; token++) session.Submit(token, VirtioBlkRequestType.Out, token, 512);
-        session.HandOver(1);
+        session.SetInflight(1);
         session.Start();
         Assert.Equal(0u, await StopWhileWaiting(session, port));
         port.Room = int.MaxValue;
         session.Start();
         for (ushort token = 1; token <= 2; token++) Assert.Equal((token, VirtioBlkStatus.Ok, 1u), session.Complete());
-        Assert.Equal(["write 1+1", "write 2+1"], port.Asked);
+        Assert.Equal(["write 1+1", "write 2+1"], port.Requests);
     }
 
     [Fact]
-    public async Task Several_that_wait_for_room_fail_because_the_ring_cannot_say_which_they_are()
+    public async Task Of_several_inherited_requests_that_wait_for_free_space_only_the_last_can_be_requeued()
     {
         var port = new RecordingPortDriver { Room = 0 };
         using var disk = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance, waitForRoom: true), "S", 512);
         using var session = new BlkSession(disk);
         for (ushort token = 1; token <= 3; token++) session.Submit(token, VirtioBlkRequestType.Out, token, 512);
-        session.HandOver(2);
+        session.SetInflight(2);
         session.Start();
         // All but the last, of which the ring can say that it was not taken.
         Assert.Equal(1u, await StopWhileWaiting(session, port));
