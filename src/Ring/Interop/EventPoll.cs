@@ -41,6 +41,7 @@ public sealed class EventPoll : IDisposable
     }
 
     /// <summary>Removes a descriptor.</summary>
+    // The kernel ignores the event of a removal.
     public void Remove(SafeHandle handle) => _ = Libc.EPollControl(_handle, Libc.EPOLL_CTL_DEL, handle, in _events[0]);
 
     /// <summary>Blocks until a descriptor is signalled.</summary>
