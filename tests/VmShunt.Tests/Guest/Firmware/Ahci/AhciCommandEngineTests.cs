@@ -54,11 +54,11 @@ public class AhciCommandEngineTests
         var disk = new RecordingPortDriver(40 << 20);
         using var machine = new AhciMachine(disk);
         var port = Started(machine);
-        disk.Forget();
+        disk.ClearRequests();
         port.PrepareTrim(Slots - 1, 8, sectors);
         port.Issue(1u << Slots - 1);
         AhciMachine.WaitUntil(() => port.Running == 0);
-        Assert.Equal(sectors, disk.Asked.Where(static asked => asked[0] is 'd' or 'u').Sum(static asked => int.Parse(asked[(asked.IndexOf('+', StringComparison.Ordinal) + 1)..])));
+        Assert.Equal(sectors, disk.Requests.Where(static asked => asked[0] is 'd' or 'u').Sum(static asked => int.Parse(asked[(asked.IndexOf('+', StringComparison.Ordinal) + 1)..])));
     }
 
     [Fact]

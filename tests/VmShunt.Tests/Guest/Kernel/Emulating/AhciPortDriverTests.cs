@@ -23,12 +23,12 @@ public class AhciPortDriverTests
         using var port = new RecordingPortDriver();
         using var machine = new PortMachine(port);
         machine.Port.Drive(machine.NewDriver());
-        port.Forget();
+        port.ClearRequests();
         await machine.Disk.WriteZeroesAsync(8, 16 * 512);
         await machine.Disk.DiscardAsync(64, 32 * 512);
         await Task.Yield();
-        Assert.Contains("write 8+16", port.Asked);
-        Assert.Contains(port.Asked, static asked => asked.EndsWith(" 64+32", StringComparison.Ordinal));
+        Assert.Contains("write 8+16", port.Requests);
+        Assert.Contains(port.Requests, static asked => asked.EndsWith(" 64+32", StringComparison.Ordinal));
     }
 
     // Every eighth one first reads sectors that fail: the recovery of the port must not affect the others.
