@@ -61,7 +61,7 @@ public sealed class HostileClientTests : IDisposable
     [InlineData("\0\0\u0001\0{\0")]
     [InlineData("\0\0\u0001\0[]\0")]
     [InlineData("\0\0\u0001\0{\"capabilities\":7}\0")]
-    [InlineData("\0\0\u0001\0{\"\\ud800\":1}\0")]
+    [InlineData("\0\0\u0001\0{\"\\ud800capabilities\":1}\0")]
     [InlineData("\0\0\u0001\0{\"capabilities\":{\"max_data_xfer_size\":\"x\"}}\0")]
     public void A_malformed_VERSION_is_refused(string payload)
     {
