@@ -48,7 +48,7 @@ internal sealed class SessionListener : IDisposable
     }
 
     /// <summary>
-    /// Closes and removes the socket, and tells every session to stop. Does not wait for them: a session closes its
+    /// Closes and removes the socket, and signals every session to stop. Does not wait for them: a session closes its
     /// connection when its requests in flight are completed, and not before.
     /// </summary>
     /// <returns>False when it was not listening.</returns>

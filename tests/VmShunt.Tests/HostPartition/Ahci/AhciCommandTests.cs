@@ -4,7 +4,7 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Tests.HostPartition.Ahci;
 
-/// <summary>The commands that a driver uses, by what they do to disk and memory.</summary>
+/// <summary>The effects of the supported commands on disk and memory.</summary>
 public class AhciCommandTests
 {
     private const ulong A = AhciMachine.Data, B = AhciMachine.Data + 0x10_0000;
@@ -195,7 +195,7 @@ public class AhciCommandTests
         {
             var at = A + (ulong)slot * 512;
             machine.Memory.GetSpan(at, 512).Fill((byte)(slot + 1));
-            // All write to sector 0 as well as to their own: the last in the order of issue wins there.
+            // Even slots all write sector 0: it holds the data of the last one in slot order.
             machine.Prepare(slot, AhciMachine.Fis(AtaCommand.WriteDmaExt, slot % 2 == 0 ? 0 : (ulong)slot, 1), (at, 512));
         }
         machine.Run(uint.MaxValue);

@@ -5,7 +5,7 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Tests.HostPartition.Ahci;
 
-/// <summary>What becomes of the disk behind the port: its write cache, its size, and a full device.</summary>
+/// <summary>The disk behind the port: write cache, capacity, and a full device.</summary>
 public class AhciDiskTests
 {
     private const ulong A = AhciMachine.Data;
@@ -32,7 +32,7 @@ public class AhciDiskTests
         Assert.Equal(PortInterrupt.DHRS, machine.Run(SetFeature(AtaFeature.DisableWriteCache)));
         machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 8, 2), (A, 1024));
         Assert.Equal(["flush", "write 8+2", "flush"], port.Requests);
-        // Another front end's writes are durable too, as long as this one wants its own to be.
+        // Another front end's writes are durable too while this one's cache is off.
         Assert.Equal(DiskStatus.Ok, machine.Disk.WriteZeroes(1, 1, false, new SharedFlag()));
         Assert.Equal("flush", port.Requests[^1]);
         Assert.Equal(PortInterrupt.DHRS, machine.Run(SetFeature(AtaFeature.EnableWriteCache)));
@@ -139,7 +139,7 @@ public class AhciDiskTests
         machine.Prepare(1, AhciMachine.Fis(AtaCommand.WriteDmaExt, 40, 1), (A, 512));
         machine.Issue(0b11);
         AwaitWaiting(port);
-        // Another map of the same memory, as when a virtual machine maps something elsewhere.
+        // Another map of the same memory, as after a guest's change elsewhere in its memory map.
         using var again = new GuestMemory(machine.Memory.Regions);
         machine.Controller.SetMemory(again);
         AwaitWaiting(port);
@@ -148,7 +148,7 @@ public class AhciDiskTests
         AhciMachine.WaitUntil(() => machine.Issued == 0);
         Assert.Equal(["write 8+1", "write 8+2", "write 40+1"], port.Requests);
 
-        // Without memory it fails, as every command does.
+        // Without memory the command fails.
         port.Room = 0;
         machine.Issue(0b11);
         AwaitWaiting(port);

@@ -4,7 +4,7 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Tests.HostPartition.Ahci;
 
-/// <summary>Whatever a guest gets wrong fails its command, stops its port, and is over once it recovers (AHCI 1.3.1 §6.2.2).</summary>
+/// <summary>A guest's error fails its command and stops its port until the guest recovers it (AHCI 1.3.1 §6.2.2).</summary>
 public class AhciErrorTests
 {
     private const ulong A = AhciMachine.Data;

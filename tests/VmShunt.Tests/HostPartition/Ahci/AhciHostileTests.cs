@@ -5,7 +5,7 @@ using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Tests.HostPartition.Ahci;
 
-/// <summary>What a guest may do to a command that the disk holds, to ports that are not there, and at the ends of its addresses.</summary>
+/// <summary>Hostile changes during a command, accesses to absent ports, and the largest addresses.</summary>
 public sealed class AhciHostileTests
 {
     private const ulong A = AhciMachine.Data, B = AhciMachine.Data + 0x10_0000;
@@ -139,14 +139,14 @@ public sealed class AhciHostileTests
     [InlineData(48, 0xFFFF_FFFF_0000UL, 0, true)]
     [InlineData(48, 0xFFFF_FFFF_0001UL, 0, false)]
     [InlineData(48, 0xFFFF_FFFF_FFFFUL, 2, false)]
-    public void The_last_sector_that_a_command_can_name_is_reached_and_none_after_it(int bits, ulong lba, int count, bool isThere)
+    public void The_last_sector_that_a_command_can_name_is_reached_and_none_after_it(int bits, ulong lba, int count, bool isOnDisk)
     {
         var port = new LastSectors((1L << bits) * 512);
         using var machine = new AhciMachine(port).Start();
         var pieces = Enumerable.Range(0, 8).Select(i => (A + (ulong)i * PrdtEntry.MaxBytes, PrdtEntry.MaxBytes)).ToArray();
         var fis = bits == 28 ? AhciMachine.Fis28(AtaCommand.ReadDma, lba, count) : AhciMachine.Fis(AtaCommand.ReadDmaExt, lba, count);
-        Assert.Equal(isThere ? PortInterrupt.DHRS : PortInterrupt.DHRS | PortInterrupt.TFES, machine.Run(fis, pieces));
-        if (isThere)
+        Assert.Equal(isOnDisk ? PortInterrupt.DHRS : PortInterrupt.DHRS | PortInterrupt.TFES, machine.Run(fis, pieces));
+        if (isOnDisk)
         {
             Assert.Equal(port.Bytes, port.End);
             return;
@@ -156,7 +156,7 @@ public sealed class AhciHostileTests
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, lba, 1), pieces));
     }
 
-    /// <summary>A disk of any size, which moves nothing and knows how far it was read.</summary>
+    /// <summary>A disk of any size that transfers no data and records the end of the last read.</summary>
     private sealed class LastSectors(long bytes) : PortDriver
     {
         private readonly NullPortDriver _null = new(bytes);
@@ -167,7 +167,7 @@ public sealed class AhciHostileTests
 
         internal override bool IsReadOnly => false;
 
-        /// <summary>The byte behind the last that was read.</summary>
+        /// <summary>The end of the furthest read.</summary>
         internal long End { get; private set; }
 
         internal override void Read(IoVectors target, long offset) => End = Math.Max(End, offset + target.TotalBytes);

@@ -121,7 +121,7 @@ public sealed class AhciInterruptTests : IDisposable
     }
 
     [Fact]
-    public void A_connect_change_interrupts_a_driver_that_asked_for_it()
+    public void A_connect_change_interrupts_while_it_is_enabled()
     {
         _machine.Port(PortRegister.PxSCTL, SataLink.DETReset);
         _machine.Port(PortRegister.PxSCTL, 0);

@@ -7,8 +7,8 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Tests.HostPartition.Ahci;
 
 /// <summary>
-/// Stops and resets while the disk holds a command: a register access returns at once, what the driver polls tells the
-/// truth about DMA, and an abandoned command never completes.
+/// Stops and resets while a command is in flight: register accesses do not block, the bits that the driver polls follow
+/// the DMA, and an aborted command does not complete.
 /// </summary>
 public class AhciResetTests
 {
@@ -94,7 +94,7 @@ public class AhciResetTests
         var reset = StartAndSeeItWait(machine.Controller.Reset);
         Assert.Equal(0u, machine.Issued);
         port.Open(32);
-        AwaitEnd(reset);
+        Join(reset);
         Assert.Equal(1, port.Operations);
         AssertMemoryStaysUntouched(machine, port);
         Assert.Equal(0x133u, machine.Port(PortRegister.PxSSTS));
@@ -144,9 +144,9 @@ public class AhciResetTests
         using var memory = new GuestMemory(region);
         var change = StartAndSeeItWait(() => machine.Controller.SetMemory(memory));
         port.Open();
-        AwaitEnd(change);
+        Join(change);
 
-        // The first command ended with the old memory; the second finds an empty header in the new.
+        // The first command completed in the old memory; the second reads an empty header from the new one.
         Assert.Equal(512u, machine.Prdbc(0));
         AhciMachine.WaitUntil(() => (machine.Interrupts & AhciMachine.Errors) != 0);
         Assert.Equal(0b10u, machine.Issued);
@@ -173,7 +173,7 @@ public class AhciResetTests
         IssueReads(machine, port, 0b11);
         var disposal = StartAndSeeItWait(machine.Controller.Dispose);
         port.Open(2);
-        AwaitEnd(disposal);
+        Join(disposal);
         Assert.Equal(1, port.Operations);
         AssertNothingCompleted(machine, issued: 0b11);
     }
@@ -250,7 +250,7 @@ public class AhciResetTests
         }
     }
 
-    // Nobody else holds the controller's lock meanwhile, so a thread that sleeps in the call waits for the disk.
+    // No other thread holds the controller's lock, so a blocked call waits for the disk.
     private static Thread StartAndSeeItWait(Action call)
     {
         var thread = new Thread(() => call()) { IsBackground = true };
@@ -260,7 +260,7 @@ public class AhciResetTests
         return thread;
     }
 
-    private static void AwaitEnd(Thread thread) => Assert.True(thread.Join(TimeSpan.FromSeconds(60)), "the call still waits");
+    private static void Join(Thread thread) => Assert.True(thread.Join(TimeSpan.FromSeconds(60)), "the call is still blocked");
 
     private static void IssueReads(AhciMachine machine, GatedPortDriver port, uint slots)
     {
@@ -282,7 +282,7 @@ public class AhciResetTests
     private static void AssertMemoryStaysUntouched(AhciMachine machine, GatedPortDriver port)
     {
         var before = machine.Snapshot();
-        // Whatever an old command could still do, it would do before a new one, which here touches no memory.
+        // An old command would write before this one completes, which itself writes nothing.
         machine.Port(PortRegister.PxCLBU, 0x77);
         machine.Port(PortRegister.PxCMD, (uint)PortCommand.ST);
         machine.Issue(1);

@@ -139,7 +139,7 @@ public sealed class PrdtCursorTests : IDisposable
         return ([.. bytes], bytes.Count < scenario.Bytes ? PortInterrupt.OFS | PortInterrupt.IFS : PortInterrupt.None, raises);
     }
 
-    // Each word of memory holds its own number.
+    // Each 16-bit word holds its number.
     private void Fill()
     {
         foreach (var region in (ulong[])[Low, Middle, High])

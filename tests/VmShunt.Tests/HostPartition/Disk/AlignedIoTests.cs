@@ -8,8 +8,8 @@ using Xunit.Abstractions;
 namespace VmShunt.Tests.HostPartition.Disk;
 
 /// <summary>
-/// Direct I/O of any alignment. A file system that is content with blocks of 512 bytes is content with larger ones too, so
-/// both are tried on it.
+/// Direct I/O of any alignment. A file system that accepts blocks of 512 bytes accepts larger ones too, so
+/// both are tested on it.
 /// </summary>
 public sealed class AlignedIoTests(ITestOutputHelper output)
 {
@@ -41,7 +41,7 @@ public sealed class AlignedIoTests(ITestOutputHelper output)
             new DirectIo(Math.Max(alignment.MemoryAlignment, Sector), Math.Max(alignment.BlockBytes, block)),
             bytes,
             block > Sector ? File.OpenHandle(image.Path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite) : null);
-        // The disk ends with a whole sector; what the file lacks of it is zeros.
+        // The missing part of the last sector reads as zeros.
         var sectors = (bytes + Sector - 1) / Sector;
         var model = new byte[sectors * Sector];
         image.Content.CopyTo(model, 0);
@@ -89,7 +89,7 @@ public sealed class AlignedIoTests(ITestOutputHelper output)
                 parts.Add((at, n));
                 isAligned &= at % Math.Max(Sector, alignment.MemoryAlignment) == 0 && n % block == 0;
                 left -= n;
-                // Pieces that touch are one piece.
+                // Adjacent pieces would become one piece.
                 at += n + unit;
                 at = aligned ? (at + 4095) / 4096 * 4096 : at;
                 Assert.InRange(at, 0, RamBytes);
@@ -105,7 +105,7 @@ public sealed class AlignedIoTests(ITestOutputHelper output)
         using var image = new DiskImage(blocks * block + Sector, seed: null);
         using var file = OpenDirect(image.Path, out _);
         using var io = new AlignedIo(file, new DirectIo(Sector, block), blocks * block + Sector, File.OpenHandle(image.Path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite));
-        // Each writer has the same sector of every block, and the one of the file's tail is the first one's.
+        // Each writer writes the same sector of every block; the first one also writes the file's tail.
         var threads = Enumerable.Range(0, writers).Select(writer => new Thread(() =>
         {
             for (var round = 1; round <= rounds; round++)
@@ -133,7 +133,7 @@ public sealed class AlignedIoTests(ITestOutputHelper output)
     [Theory]
     [InlineData(512)]
     [InlineData(4096)]
-    public void Zeros_are_written_where_they_are_asked_for(int block)
+    public void WriteZeroes_writes_its_range_and_nothing_else(int block)
     {
         const int bytes = 700_000;
         using var image = new DiskImage(bytes);

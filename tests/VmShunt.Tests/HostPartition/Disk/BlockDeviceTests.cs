@@ -49,7 +49,7 @@ public sealed class BlockDeviceTests
         using (var disk = new HostClassDriver(port, NullLogger.Instance))
         {
             var full = device.Image.AllocatedBytes();
-            // A sector of a device's block is no block: it is written.
+            // Part of a device's block is written as data.
             Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(3, 6, mayUnmap: false, new()));
             Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(19, 1, mayUnmap: true, new()));
             Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(2048, 2048, mayUnmap: false, new()));
@@ -58,14 +58,14 @@ public sealed class BlockDeviceTests
 
             Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(4096, 2048, mayUnmap: true, new()));
             Assert.Equal(DiskStatus.Ok, disk.Discard(8192, 4096));
-            // A discard that does not suit the device is a hint that it does not take.
+            // A discard of part of a block is a hint that the device may ignore.
             Assert.Equal(DiskStatus.Ok, disk.Discard(8191, 1));
             Assert.InRange(device.Image.AllocatedBytes(), 0, full - (6144 * Sector) + (64 << 10));
             Assert.Equal(content[..(3 * Sector)], device.Image.Read(port, 0, 3 * Sector));
         }
         foreach (var (sector, count) in new[] { (3, 6), (19, 1), (2048, 2048), (4096, 2048), (8192, 4096) }) content.AsSpan(sector * Sector, count * Sector).Clear();
         var held = File.ReadAllBytes(device.Image.Path);
-        // What became of the sector that was discarded alone is the device's choice.
+        // The content of that sector is undefined.
         held.AsSpan(8191 * Sector, Sector).CopyTo(content.AsSpan(8191 * Sector));
         Assert.Equal(content, held);
     }

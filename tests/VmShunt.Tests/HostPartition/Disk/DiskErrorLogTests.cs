@@ -4,7 +4,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.HostPartition.Disk;
 
-/// <summary>A broken disk is logged, and does not fill the log.</summary>
+/// <summary>A failing disk is logged and does not flood the log.</summary>
 public sealed class DiskErrorLogTests
 {
     private readonly ManualClock _clock = new();

@@ -26,7 +26,7 @@ public sealed class FilePortDriverTests
         Assert.Equal(image.Content, File.ReadAllBytes(image.Path));
         Assert.True(port.DiscardIsDeterministic);
 
-        // Less than a block of the file system has no space to give, and is zeros all the same.
+        // Less than a file system block deallocates nothing, and still reads as zeros.
         Assert.True(port.TryDiscard(7 * Sector, Sector));
         image.Content.AsSpan(7 * Sector, Sector).Clear();
         Assert.Equal(image.Content, File.ReadAllBytes(image.Path));
@@ -50,7 +50,7 @@ public sealed class FilePortDriverTests
         image.Content.AsSpan(8192 * Sector, 4096 * Sector).Clear();
         Assert.Equal(image.Content, File.ReadAllBytes(image.Path));
 
-        // Zeros in a hole take space where it must be kept: a write there cannot fail for want of room later.
+        // Zeros in a hole allocate it: a later write cannot fail with ENOSPC.
         var hollow = image.AllocatedBytes();
         Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(8192, 4096, mayUnmap: false, new()));
         Assert.InRange(image.AllocatedBytes(), hollow + 4096 * Sector, long.MaxValue);
@@ -83,7 +83,7 @@ public sealed class FilePortDriverTests
         using var disk = Class(port);
         var ram = image.Pieces(true, (0, 4 * Sector));
         Resize(image, 512 << 10);
-        // Before anybody says so: what is gone is an error, not zeros.
+        // Before the refresh, reads past the new end fail.
         Assert.Equal(DiskStatus.IoError, disk.Read(1022, ram));
         Assert.Equal(DiskStatus.IoError, disk.Read(1024, image.Pieces(true, (0, Sector))));
         Assert.Equal(DiskStatus.Ok, disk.Read(1020, image.Pieces(true, (0, 4 * Sector))));
@@ -104,7 +104,7 @@ public sealed class FilePortDriverTests
         Assert.Equal(0x5A, File.ReadAllBytes(image.Path)[^1]);
         Assert.Equal(new byte[Sector], image.Read(port, 1024 * Sector, Sector));
 
-        // A disk of nothing is nobody's wish: it stays as large as it was, and fails.
+        // An empty file keeps the capacity, and reads fail.
         Resize(image, 0);
         Assert.False(disk.Refresh());
         Assert.Equal(4096UL, disk.SectorCount);
@@ -133,7 +133,7 @@ public sealed class FilePortDriverTests
     [Fact]
     public void A_file_system_without_direct_IO_is_rejected_with_the_alternatives()
     {
-        // The files of sysfs have content and no direct I/O.
+        // Files of sysfs do not support direct I/O.
         var refused = Assert.Throws<IOException>(() => FilePortDriver.Open("/sys/kernel/uevent_seqnum", readOnly: true, direct: true, NullLogger.Instance));
         Assert.Contains("refuses direct I/O", refused.Message, StringComparison.Ordinal);
         Assert.Contains("--cache writeback", refused.Message, StringComparison.Ordinal);
@@ -163,7 +163,7 @@ public sealed class FilePortDriverTests
             Assert.Contains("being written by " + me, Assert.Throws<IOException>(() => image.Open(readOnly: true)).Message, StringComparison.Ordinal);
             Assert.Throws<IOException>(() => image.Open(direct: true));
         }
-        // Those who were refused left nothing behind; neither does who has gone.
+        // Neither a rejected nor a closed file leaves a lock.
         using (image.Open(readOnly: true))
         using (image.Open(readOnly: true, direct: true))
         {

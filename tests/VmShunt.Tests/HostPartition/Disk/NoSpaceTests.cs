@@ -4,7 +4,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.HostPartition.Disk;
 
-/// <summary>Writes to a disk without room: <c>--on-full fail</c> and <c>--on-full wait</c>.</summary>
+/// <summary>Writes to a full disk: <c>--on-full fail</c> and <c>--on-full wait</c>.</summary>
 public sealed class NoSpaceTests : IDisposable
 {
     private readonly DiskImage _image = new(512);
@@ -36,16 +36,16 @@ public sealed class NoSpaceTests : IDisposable
             () => disk.Write((ulong)i * 16, _image.Pieces(false, (i * 16 * 512, 16 * 512)), _stop), TaskCreationOptions.LongRunning)).ToList();
         Assert.True(SpinWait.SpinUntil(() => _port.Attempts >= 8, TimeSpan.FromSeconds(60)));
         Assert.All(writes, write => Assert.False(write.IsCompleted));
-        // Reads go on meanwhile.
+        // Reads still complete.
         Assert.Equal(DiskStatus.Ok, disk.Read(100, _image.Pieces(true, (2 << 20, 512))));
         _port.Room = int.MaxValue;
         foreach (var write in writes) Assert.Equal(DiskStatus.Ok, await write.WaitAsync(TimeSpan.FromSeconds(60)));
 
         disk.Read(0, _image.Pieces(true, (1 << 20, 64 * 512)));
         Assert.Equal(_image.Ram(0, 64 * 512).ToArray(), _image.Ram(1 << 20, 64 * 512).ToArray());
-        Assert.StartsWith("disk recording is full: writes wait until there is room", _log.All[0], StringComparison.Ordinal);
-        Assert.StartsWith("disk recording has room again", _log.All[^1], StringComparison.Ordinal);
-        // Two, unless a write came so late that nobody waited any more.
+        Assert.StartsWith("disk recording is full: writes wait for free space", _log.All[0], StringComparison.Ordinal);
+        Assert.StartsWith("disk recording has free space again", _log.All[^1], StringComparison.Ordinal);
+        // Two lines, or four if a write found the disk full after the others had resumed.
         Assert.InRange(_log.All.Length, 2, 4);
     }
 
@@ -70,7 +70,7 @@ public sealed class NoSpaceTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => _log.All.Length == 1, TimeSpan.FromSeconds(60)));
         _stop.Raise();
         Assert.Equal(DiskStatus.Stopped, await stopped.WaitAsync(TimeSpan.FromSeconds(60)));
-        Assert.Contains("no write waits for room any more", _log.All[1], StringComparison.Ordinal);
+        Assert.Contains("the last write that waited for free space was cancelled or failed", _log.All[1], StringComparison.Ordinal);
 
         var failed = Task.Factory.StartNew(() => disk.Write(0, Data(1), new SharedFlag()), TaskCreationOptions.LongRunning);
         Assert.True(SpinWait.SpinUntil(() => _log.All.Length == 3, TimeSpan.FromSeconds(60)));

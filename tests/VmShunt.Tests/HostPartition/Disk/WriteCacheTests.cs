@@ -5,7 +5,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.HostPartition.Disk;
 
-/// <summary>When a completed write is durable, by the flushes that reach the device.</summary>
+/// <summary>The flushes that reach the device, by the state of the write caches.</summary>
 public sealed class WriteCacheTests : IDisposable
 {
     private readonly DiskImage _image = new(512);
@@ -78,7 +78,7 @@ public sealed class WriteCacheTests : IDisposable
         Assert.True(IsDurable());
         Assert.Equal(DiskStatus.Ok, one.Turn(on: true));
         Assert.True(IsDurable());
-        // A front end that has gone wants nothing any more.
+        // A disposed switch counts as on.
         other.Dispose();
         Assert.False(IsDurable());
         one.Turn(on: false);

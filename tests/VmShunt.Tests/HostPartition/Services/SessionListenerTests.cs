@@ -35,7 +35,7 @@ public sealed class SessionListenerTests : IDisposable
         Assert.Equal(1, again.Receive(new byte[1]));
     }
 
-    // A session as VM-H's: it answers, and at the end of its input finishes what it has begun.
+    // A session like VM-H's: it replies, and completes its work after the peer's last message.
     private void Serve(UnixConnection connection)
     {
         var message = new byte[1];

@@ -5,7 +5,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.HostPartition.VirtioBlk;
 
-/// <summary>Requests that another process has taken and this one is to do, when the ring stops meanwhile.</summary>
+/// <summary>In-flight requests inherited from a previous back-end, when the ring stops.</summary>
 public class InflightRequestTests
 {
     [Fact]
@@ -23,7 +23,7 @@ public class InflightRequestTests
         port.Open(4);
         Assert.Equal(3u, await stop.WaitAsync(TimeSpan.FromSeconds(60)));
         for (ushort token = 1; token <= 3; token++) Assert.Equal((token, VirtioBlkStatus.Ok, 1u), session.Complete());
-        // The fourth was never taken: the next start does it, and none of the others again.
+        // The fourth was not popped: the next start executes it, and no other again.
         session.Start(3);
         Assert.Equal(((ushort)4, VirtioBlkStatus.Ok, 1u), session.Complete());
         Assert.Equal(4, port.Operations);
@@ -54,7 +54,7 @@ public class InflightRequestTests
         for (ushort token = 1; token <= 3; token++) session.Submit(token, VirtioBlkRequestType.Out, token, 512);
         session.SetInflight(2);
         session.Start();
-        // All but the last, of which the ring can say that it was not taken.
+        // All fail but the last, which is requeued.
         Assert.Equal(1u, await StopWhileWaiting(session, port));
         Assert.Equal(((ushort)1, VirtioBlkStatus.IoError, 1u), session.Complete());
         port.Room = int.MaxValue;

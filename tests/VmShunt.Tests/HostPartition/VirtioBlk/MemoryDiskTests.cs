@@ -6,7 +6,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.HostPartition.VirtioBlk;
 
-/// <summary>A disk in memory, where the data of one read is fetched while that of the one before is copied.</summary>
+/// <summary>A disk in memory, where the data of a read is prefetched while the data of the previous one is copied.</summary>
 public sealed class MemoryDiskTests
 {
     private const int Sector = 512, AtOnce = 5, Tail = 100;
@@ -23,22 +23,22 @@ public sealed class MemoryDiskTests
         var model = new byte[(WholeSectors + 1) * Sector];
         for (var round = 0; round < 400; round++)
         {
-            // They may overlap: one after the other is what a ring promises that keeps its order.
-            var asked = new (bool Write, int At, byte[] Data)[AtOnce];
+            // They may overlap: with IN_ORDER the ring executes them one after the other.
+            var requests = new (bool Write, int At, byte[] Data)[AtOnce];
             for (ushort token = 0; token < AtOnce; token++)
             {
                 var (sector, sectors) = (random.Next((int)WholeSectors - 40), random.Next(1, 41));
-                asked[token] = (random.Next(3) == 0, sector * Sector, new byte[sectors * Sector]);
-                if (asked[token].Write)
+                requests[token] = (random.Next(3) == 0, sector * Sector, new byte[sectors * Sector]);
+                if (requests[token].Write)
                 {
-                    random.NextBytes(asked[token].Data);
-                    asked[token].Data.CopyTo(Ram(session, token, sectors * Sector));
+                    random.NextBytes(requests[token].Data);
+                    requests[token].Data.CopyTo(Ram(session, token, sectors * Sector));
                 }
-                session.Submit(token, asked[token].Write ? VirtioBlkRequestType.Out : VirtioBlkRequestType.In, (ulong)sector, sectors * Sector);
+                session.Submit(token, requests[token].Write ? VirtioBlkRequestType.Out : VirtioBlkRequestType.In, (ulong)sector, sectors * Sector);
             }
             for (ushort token = 0; token < AtOnce; token++)
             {
-                var (write, at, data) = asked[token];
+                var (write, at, data) = requests[token];
                 Assert.Equal((token, VirtioBlkStatus.Ok, write ? 1u : (uint)data.Length + 1), session.Complete());
                 if (write) data.CopyTo(model, at);
                 else Assert.True(Ram(session, token, data.Length).SequenceEqual(model.AsSpan(at, data.Length)), $"round {round}, seed {seed}");
@@ -72,13 +72,13 @@ public sealed class MemoryDiskTests
         for (var i = 0UL; i < 512; i++)
         {
             Ram(session, 0, 2 * Sector).Fill(9);
-            // Half of them reach into the next page.
+            // Half of them cross a page boundary.
             Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, (i + 1) * largeSectors * 3 - i % 2, 2 * Sector));
             Assert.Equal(-1, Ram(session, 0, 2 * Sector).IndexOfAnyExcept((byte)0));
         }
         Assert.InRange(ResidentBytes() - before, long.MinValue, 128 * large);
 
-        // Over the border of two pages; then all of the first is discarded, and half of the second.
+        // Writes across a page boundary; then discards the first page and half of the second.
         ulong border = 7 * largeSectors;
         Ram(session, 0, 8 * Sector).Fill(5);
         Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, border - 4, 8 * Sector));
@@ -91,7 +91,7 @@ public sealed class MemoryDiskTests
         Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, border + largeSectors / 2, 8 * Sector));
         Assert.Equal(-1, Ram(session, 0, 8 * Sector).IndexOfAnyExcept((byte)5));
 
-        // Given back it is like new: what is written next to it brings nothing of it back.
+        // A freed page reads as zeros, also after a write to another part of it.
         Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Out, border - 64, Sector));
         Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, border - 4, 4 * Sector));
         Assert.Equal(-1, Ram(session, 0, 4 * Sector).IndexOfAnyExcept((byte)0));

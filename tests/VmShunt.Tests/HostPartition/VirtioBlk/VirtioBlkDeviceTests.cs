@@ -63,7 +63,7 @@ public class VirtioBlkDeviceTests : IDisposable
         Assert.Equal((uint)BlkSession.MaxQueueSize - 2, config.SegMax);
         Assert.Equal(0u, config.SizeMax % 4096);
         Assert.InRange((ulong)config.SizeMax * config.SegMax, 1UL, uint.MaxValue);
-        // Physical blocks of 4096 bytes, the first at byte 512; at least 8 KiB and best 64 KiB a request.
+        // Physical blocks of 4096 bytes, the first at byte 512; preferred requests of 8 KiB to 64 KiB.
         Assert.Equal(((byte)3, (byte)1, (ushort)16, 128u), (config.PhysicalBlockExponent, config.AlignmentOffset, config.MinIoSize, config.OptIoSize));
         Assert.Equal((8u, (byte)1, (byte)1), (config.DiscardSectorAlignment, config.WriteCache, config.WriteZeroesMayUnmap));
     }
@@ -213,7 +213,7 @@ public class VirtioBlkDeviceTests : IDisposable
             WriteConfig(leaves, VirtioBlkConfig.WriteCacheOffset, 0);
             stays.Do(VirtioBlkRequestType.Out, 8, 512);
             Assert.Equal("flush", _port.Requests[^1]);
-            // Each guest is told of its own choice.
+            // Each guest reads its own choice.
             Assert.Equal((1, 0), (stays.Config.WriteCache, leaves.Config.WriteCache));
         }
         stays.Do(VirtioBlkRequestType.Out, 8, 512);
@@ -278,7 +278,7 @@ public class VirtioBlkDeviceTests : IDisposable
         session.Submit(3, VirtioBlkRequestType.Out, 8, 512);
         session.Submit(4, VirtioBlkRequestType.In, 8, 512);
         session.Start();
-        Assert.True(SpinWait.SpinUntil(() => port.Attempts >= 2, TimeSpan.FromSeconds(60)), "nothing waits");
+        Assert.True(SpinWait.SpinUntil(() => port.Attempts >= 2, TimeSpan.FromSeconds(60)), "no write waits for free space");
         Assert.Equal(2u, session.Frontend.StopRing(0));
         foreach (ushort token in new[] { 1, 2 }) Assert.Equal((token, VirtioBlkStatus.Ok, 513u), session.Complete());
         Assert.False(session.HasCompletion);
@@ -301,7 +301,7 @@ public class VirtioBlkDeviceTests : IDisposable
     private void AwaitWaiting()
     {
         var attempts = _port.Attempts;
-        Assert.True(SpinWait.SpinUntil(() => _port.Attempts >= attempts + 2, TimeSpan.FromSeconds(60)), "nothing waits");
+        Assert.True(SpinWait.SpinUntil(() => _port.Attempts >= attempts + 2, TimeSpan.FromSeconds(60)), "no write waits for free space");
     }
 
     [Fact]
@@ -333,5 +333,5 @@ public class VirtioBlkDeviceTests : IDisposable
     private static void WriteConfig(BlkSession session, int offset, params byte[] value) => session.WriteConfig(offset, value);
 }
 
-/// <summary>The same on a poller.</summary>
+/// <summary>The same in a poll group.</summary>
 public sealed class PolledVirtioBlkDeviceTests() : VirtioBlkDeviceTests(pollers: 1);

@@ -5,13 +5,13 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.HostPartition.VirtioBlk.Serving;
 
-/// <summary>However VM-H reads and writes a file, a guest with several requests at a time sees the same.</summary>
+/// <summary>Concurrent requests have the same results with every disk engine.</summary>
 public sealed class DiskEngineTests
 {
     private const int Sector = 512, AtOnce = 5, Band = 400, Tail = 100;
     private const ulong WholeSectors = 2048;
 
-    // Where it is not agreed on that requests end in order, they are under way side by side.
+    // Without IN_ORDER requests are concurrent.
     private const VirtioBlkFeatures AnyOrder = BlkSession.Everything & ~VirtioBlkFeatures.InOrder;
 
     [Theory]
@@ -35,31 +35,31 @@ public sealed class DiskEngineTests
         var model = image.Content.Concat(new byte[Sector - Tail]).ToArray();
         for (var round = 0; round < 200; round++)
         {
-            var asked = new (bool Write, int At, int Bytes)[AtOnce];
+            var requests = new (bool Write, int At, int Bytes)[AtOnce];
             for (ushort token = 0; token < AtOnce; token++)
             {
-                // Half of them aligned as direct I/O asks, so that both its ways are mixed; none overlaps another.
+                // Half of them are aligned for direct I/O, so that direct and bounced requests mix. None overlaps another.
                 var aligned = random.Next(2) == 0;
                 var sector = token * Band + (aligned ? random.Next(Band / 8 - 2) * 8 : random.Next(Band - 16));
                 var sectors = aligned ? 8 : random.Next(1, 17);
-                asked[token] = (random.Next(4) == 0, sector * Sector, sectors * Sector);
-                if (asked[token].Write) random.NextBytes(Ram(session, token, asked[token].Bytes));
-                session.Submit(token, asked[token].Write ? VirtioBlkRequestType.Out : VirtioBlkRequestType.In, (ulong)sector, asked[token].Bytes);
+                requests[token] = (random.Next(4) == 0, sector * Sector, sectors * Sector);
+                if (requests[token].Write) random.NextBytes(Ram(session, token, requests[token].Bytes));
+                session.Submit(token, requests[token].Write ? VirtioBlkRequestType.Out : VirtioBlkRequestType.In, (ulong)sector, requests[token].Bytes);
             }
             var left = Enumerable.Range(0, AtOnce).ToHashSet();
             for (ushort next = 0; next < AtOnce; next++)
             {
                 var (token, status, written) = session.Complete();
-                // In the order in which they were made available, where that was agreed on (VIRTIO_F_IN_ORDER).
+                // With IN_ORDER, in the order in which they were made available.
                 if (inOrder) Assert.Equal(next, token);
-                Assert.True(left.Remove(token), $"request {token} ended twice");
-                var (write, at, bytes) = asked[token];
+                Assert.True(left.Remove(token), $"request {token} completed twice");
+                var (write, at, bytes) = requests[token];
                 Assert.Equal((VirtioBlkStatus.Ok, write ? 1u : (uint)bytes + 1), (status, written));
                 if (write) Ram(session, token, bytes).CopyTo(model.AsSpan(at));
                 else Assert.Equal(model.AsSpan(at, bytes), Ram(session, token, bytes));
             }
         }
-        // The last sector is in the file only in part; after it there is nothing.
+        // The file has a part of the last sector.
         session.Submit(0, VirtioBlkRequestType.In, WholeSectors - 7, 8 * Sector);
         Assert.Equal(((ushort)0, VirtioBlkStatus.Ok, 8u * Sector + 1), session.Complete());
         session.Submit(1, VirtioBlkRequestType.In, WholeSectors, 2 * Sector);
@@ -103,20 +103,20 @@ public sealed class DiskEngineTests
             for (ushort token = 0; token < AtOnce; token++) session.Submit(token, VirtioBlkRequestType.In, (ulong)(token * Band + round * 8), 8 * Sector);
             var left = Enumerable.Range(0, AtOnce).ToHashSet();
             var position = session.Frontend.StopRing(0);
-            var untaken = AtOnce * (round + 1) - (int)position;
-            Assert.InRange(untaken, 0, AtOnce);
-            while (left.Count > untaken)
+            var notPopped = AtOnce * (round + 1) - (int)position;
+            Assert.InRange(notPopped, 0, AtOnce);
+            while (left.Count > notPopped)
             {
-                Assert.True(session.HasCompletion, $"{left.Count - untaken} requests were taken and have not ended");
-                Take();
+                Assert.True(session.HasCompletion, $"{left.Count - notPopped} requests were popped and are not completed");
+                Complete();
             }
             session.Start(position);
-            while (left.Count > 0) Take();
+            while (left.Count > 0) Complete();
 
-            void Take()
+            void Complete()
             {
                 var (token, status, _) = session.Complete();
-                Assert.True(left.Remove(token), $"request {token} ended twice");
+                Assert.True(left.Remove(token), $"request {token} completed twice");
                 Assert.Equal(VirtioBlkStatus.Ok, status);
                 Assert.Equal(image.Content.AsSpan((token * Band + round * 8) * Sector, 8 * Sector), Ram(session, token, 8 * Sector));
             }

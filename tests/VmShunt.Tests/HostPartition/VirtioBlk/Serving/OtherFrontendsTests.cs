@@ -8,7 +8,7 @@ using VmShunt.Tests.Hostile;
 
 namespace VmShunt.Tests.HostPartition.VirtioBlk.Serving;
 
-/// <summary>VM-H's device under the messages, and the order of them, that front-ends of other projects send.</summary>
+/// <summary>VM-H's device with the messages of other projects' front-ends, in their order.</summary>
 public class OtherFrontendsTests : IDisposable
 {
     private const ulong ProtocolFeatures = 1UL << 30;
@@ -19,7 +19,7 @@ public class OtherFrontendsTests : IDisposable
         | VhostUserProtocolFeatures.BackendRequests | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.InflightSharedMemory
         | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status;
 
-    // What the hand-written ring understands.
+    // The features that the test's ring supports.
     private const VirtioBlkFeatures Firmware = VirtioBlkFeatures.Version1, Linux = Firmware | VirtioBlkFeatures.Flush | VirtioBlkFeatures.IndirectDescriptors
         | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.MultiQueue | VirtioBlkFeatures.ConfigWriteCache;
 
@@ -64,7 +64,7 @@ public class OtherFrontendsTests : IDisposable
         }
 
         _frontend.ResetRing(packed: false);
-        using (var first = AskInflight())
+        using (var first = GetInflight())
         {
             Start(Firmware, first.File, first.Inflight, _frontend.RingPosition, sharesMemory: true);
             _frontend.AssertServed();
@@ -72,7 +72,7 @@ public class OtherFrontendsTests : IDisposable
         }
 
         _frontend.ResetRing(packed);
-        using var second = AskInflight();
+        using var second = GetInflight();
         Start(linux, second.File, second.Inflight, _frontend.RingPosition, sharesMemory: false);
         _frontend.AssertServed();
         // The guest changes its cache mode.
@@ -82,7 +82,7 @@ public class OtherFrontendsTests : IDisposable
         Assert.Equal(0, _frontend.GetConfig(0, 57)[32]);
         _frontend.AssertServed();
 
-        // The back-end ends without a word, and the next one finds a ring that two requests of three descriptors went through.
+        // The back-end disconnects, and the next one gets a ring after two requests of three descriptors each.
         Realize(_disk.Connect(), isReconnect: true);
         Start(linux, second.File, second.Inflight, packed ? 0x8006_8006 : 2u, sharesMemory: true);
         _frontend.AssertServed();
@@ -133,7 +133,7 @@ public class OtherFrontendsTests : IDisposable
         var features = Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
         Start(features, null, default, _frontend.RingPosition, sharesMemory: true, status: Acknowledge | Driver | FeaturesOk);
         _frontend.SubmitRead();
-        // A status that is acknowledged has been acted on; that of an idle ring too.
+        // A status has taken effect when it is acknowledged.
         Assert.Equal(Acknowledge | Driver | FeaturesOk, _frontend.Query(VhostUserRequest.GetStatus));
         Assert.Equal(_frontend.RingPosition, _frontend.Stop().Value);
         Assert.False(_frontend.TryPopUsed(out _));
@@ -171,7 +171,7 @@ public class OtherFrontendsTests : IDisposable
         for (var round = 0; round < 50; round++)
         {
             driver.Prepare(VirtioBlkRequestType.In, 0);
-            // Long ones before short ones, which a device might finish first.
+            // Long requests before short ones, which a device could complete first.
             uint[] lengths = [1 << 20, 512, 64 << 10, 1024, 4096];
             foreach (var length in lengths)
                 driver.Offer(new(HandDriver.Header, 16), new(HandDriver.Data, length, DescriptorFlags.Write), new(HandDriver.Status, 1, DescriptorFlags.Write));
@@ -204,7 +204,7 @@ public class OtherFrontendsTests : IDisposable
         _frontend.Stop();
     }
 
-    // As QEMU does when its device is made, and again at each reconnect.
+    // As QEMU does when it realizes the device, and at each reconnect.
     private void Realize(UnixConnection socket, bool isReconnect)
     {
         _frontend.Connect(socket);
@@ -226,11 +226,11 @@ public class OtherFrontendsTests : IDisposable
         if (!isReconnect) Assert.Equal(ServedDisk.Bytes / 512, MemoryMarshal.Read<long>(_frontend.GetConfig(0, 57)));
     }
 
-    // With a smaller size than the ring will have, as QEMU 10.0 asks for it.
-    private InflightRecord AskInflight()
+    // With a smaller queue size than the ring's, as QEMU 10.0 requests it.
+    private InflightRecord GetInflight()
     {
-        var asked = new VhostUserInflight { QueueCount = (ushort)Queues, QueueSize = HandRing.Size / 2 };
-        var inflight = MemoryMarshal.Read<VhostUserInflight>(_frontend.Query(VhostUserRequest.GetInflightFd, MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserInflight>(in asked))));
+        var wanted = new VhostUserInflight { QueueCount = (ushort)Queues, QueueSize = HandRing.Size / 2 };
+        var inflight = MemoryMarshal.Read<VhostUserInflight>(_frontend.Query(VhostUserRequest.GetInflightFd, MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserInflight>(in wanted))));
         return new InflightRecord(_frontend.Connection.TakeDescriptor()!, inflight);
     }
 
@@ -263,5 +263,5 @@ public class OtherFrontendsTests : IDisposable
     }
 }
 
-/// <summary>The same on a poller.</summary>
+/// <summary>The same in a poll group.</summary>
 public sealed class PolledOtherFrontendsTests() : OtherFrontendsTests(pollers: 1);

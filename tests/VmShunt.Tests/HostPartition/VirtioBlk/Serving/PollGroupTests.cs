@@ -112,9 +112,9 @@ public sealed class PollGroupTests : IDisposable
         {
             var ring = _rings[random.Next(Rings)];
             ring.AddWork(1 + random.Next(3));
-            if (random.Next(100) == 0) Until(() => _rings.TrueForAll(one => one.Pending == 0), $"all work is done (seed {seed}, step {i})");
+            if (random.Next(100) == 0) Until(() => _rings.TrueForAll(one => one.Pending == 0), $"all work is processed (seed {seed}, step {i})");
         }
-        Until(() => _rings.TrueForAll(one => one.Pending == 0), $"all work is done (seed {seed})");
+        Until(() => _rings.TrueForAll(one => one.Pending == 0), $"all work is processed (seed {seed})");
         await EndAsync(group);
     }
 

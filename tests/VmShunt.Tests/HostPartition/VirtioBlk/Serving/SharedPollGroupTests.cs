@@ -10,12 +10,12 @@ using VmShunt.Tests.Hostile;
 
 namespace VmShunt.Tests.HostPartition.VirtioBlk.Serving;
 
-/// <summary>Guests whose rings one poller serves: each sees its own bytes, whatever the others do.</summary>
+/// <summary>Guests whose rings are in one poll group: none disturbs another.</summary>
 public sealed class SharedPollGroupTests
 {
     private const int Guests = 16, SectorsEach = 2048, Rounds = 250;
 
-    // More than a poller does while others wait.
+    // Longer than a poll group executes itself.
     private const int LongBytes = 300 << 10;
 
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
@@ -34,7 +34,7 @@ public sealed class SharedPollGroupTests
         await Task.WhenAll(guests).WaitAsync(4 * s_patience);
     }
 
-    /// <summary>Writes and reads a range of its own at random, against a model of it; stops, starts and leaves in between.</summary>
+    /// <summary>Writes and reads its own range at random, against a model; stops, starts and reconnects in between.</summary>
     private static void Use(VirtualizationDriver disk, PollGroups pollers, int guest, int seed)
     {
         var random = new Random(seed);
@@ -64,7 +64,7 @@ public sealed class SharedPollGroupTests
                     default:
                         data.Fill(0xcc);
                         Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.In, sector, mine.Length));
-                        Assert.True(mine.SequenceEqual(data), $"guest {guest} reads something else in round {round} (seed {seed})");
+                        Assert.True(mine.SequenceEqual(data), $"guest {guest} reads other data in round {round} (seed {seed})");
                         break;
                 }
                 if (random.Next(20) == 0)

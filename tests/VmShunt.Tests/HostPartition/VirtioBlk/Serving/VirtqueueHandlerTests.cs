@@ -10,7 +10,7 @@ using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.HostPartition.VirtioBlk.Serving;
 
-/// <summary>A ring served step by step, beside a driver that has a new request for each that ends.</summary>
+/// <summary>A ring served step by step, with a driver that submits a new request for each completion.</summary>
 public sealed class VirtqueueHandlerTests
 {
     private const int QueueSize = 256, Blocks = 32, BlockSectors = 8;
@@ -34,7 +34,7 @@ public sealed class VirtqueueHandlerTests
         Assert.InRange(driver.FewestAnswers, 10, 20);
     }
 
-    /// <summary>Both ends of a ring on one thread: after each step of the server, what has ended is asked for again.</summary>
+    /// <summary>Both ends of a ring on one thread: after each step, completed requests are submitted again.</summary>
     private sealed class Driver : IDisposable
     {
         private const ulong Descriptors = TestMemory.Start, Available = Descriptors + 0x1000, Used = Descriptors + 0x2000;
@@ -44,7 +44,7 @@ public sealed class VirtqueueHandlerTests
         private readonly TestMemory _ram = new(1 << 20);
         private readonly VirtualizationDriver _disk;
         private readonly VirtioBlkDevice _device;
-        private readonly VirtqueueHandler<SplitDeviceQueue> _server;
+        private readonly VirtqueueHandler<SplitDeviceQueue> _handler;
         private readonly Dictionary<ushort, (VirtioBlkRequestType Type, int Answers)> _requests = [];
         private SplitDriverQueue _queue;
 
@@ -61,10 +61,10 @@ public sealed class VirtqueueHandlerTests
             _queue = new SplitDriverQueue(areas, QueueSize, eventIndex: false);
             var setup = new VringSetup(0, QueueSize, 0, (ulong)_device.Negotiated, _ram.Memory, descriptors, available, used, null, null, null, default);
             var queue = new SplitDeviceQueue(_ram.Memory, areas, QueueSize, 0, indirect: true, eventIndex: false);
-            _server = new VirtqueueHandler<SplitDeviceQueue>(queue, setup, _device, new SharedFlag());
+            _handler = new VirtqueueHandler<SplitDeviceQueue>(queue, setup, _device, new SharedFlag());
         }
 
-        /// <summary>How often the request that fared worst was answered.</summary>
+        /// <summary>The completions of the request with the fewest.</summary>
         internal int FewestAnswers => _requests.Values.Min(static request => request.Answers);
 
         internal void Submit(ushort token, VirtioBlkRequestType type)
@@ -77,7 +77,7 @@ public sealed class VirtqueueHandlerTests
         {
             while (ended > 0)
             {
-                if (_server.Step(defersLong: false) == HandlerStep.Empty && _server.IsDeep) _server.WaitForCompletion();
+                if (_handler.Step(defersLong: false) == HandlerStep.Empty && _handler.IsDeep) _handler.WaitForCompletion();
                 while (_queue.TryTakeUsed(out var token, out _) == PopResult.Taken)
                 {
                     var (type, answers) = _requests[token];
@@ -92,8 +92,8 @@ public sealed class VirtqueueHandlerTests
 
         public void Dispose()
         {
-            _server.Drain();
-            _server.Close();
+            _handler.Drain();
+            _handler.Close();
             _device.Dispose();
             _disk.Dispose();
             _ram.Dispose();
