@@ -19,7 +19,7 @@ internal sealed class PortLoad(DiskClassDriver disk, GuestPages pages)
     {
         var seed = Environment.TickCount;
         var before = disk.Counters;
-        var writers = Enumerable.Range(0, Writers).Select(i => Task.Run(() => Write(i, seed))).ToArray();
+        var writers = Enumerable.Range(0, Writers).Select(i => Task.Run(() => WriteAndCompare(i, seed))).ToArray();
         try
         {
             await Task.Factory.StartNew(() => action(seed), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
@@ -36,6 +36,19 @@ internal sealed class PortLoad(DiskClassDriver disk, GuestPages pages)
             (after.InFlight, after.Failed - before.Failed, after.Repeated - before.Repeated) == (0, 0, 0)
             && after.Completed - before.Completed >= rounds.Sum() * 3L && rounds.All(static r => r > 0),
             $"seed {seed}: {after} after {before}, rounds {string.Join(' ', rounds)}");
+    }
+
+    private async Task<int> WriteAndCompare(int writer, int seed)
+    {
+        try
+        {
+            return await Write(writer, seed);
+        }
+        catch (BlockIoException e)
+        {
+            Assert.Fail($"seed {seed}: writer {writer}: {e}");
+            throw;
+        }
     }
 
     private async Task<int> Write(int writer, int seed)
