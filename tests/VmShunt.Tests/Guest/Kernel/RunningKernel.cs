@@ -23,11 +23,11 @@ internal sealed class RunningKernel : IDisposable
     private readonly CommandSession _session;
     private readonly IDisposable[] _owned;
 
-    private RunningKernel(BootParameters boot, string? bus, int queues, params IDisposable[] owned)
+    private RunningKernel(BootParameters boot, GuestMode? mode, string? bus, int queues, params IDisposable[] owned)
     {
         _owned = owned;
         _session = new CommandSession(GuestKernel.Start(boot, new KernelOptions(
-            Mode: null, bus, Wait: TimeSpan.Zero, MemoryBytes, new BusOptions(queues, WaitPolicy.Adaptive, RingLayout.Auto, PollQueues: queues - 1),
+            mode, bus, Wait: TimeSpan.Zero, MemoryBytes, new BusOptions(queues, WaitPolicy.Adaptive, RingLayout.Auto, PollQueues: queues - 1),
             ShuntOptions.Default, Suppresses: true, ReverseShunt: null, RemovesEmulating: false, Processors: 1)));
     }
 
@@ -42,22 +42,22 @@ internal sealed class RunningKernel : IDisposable
         var board = new Board(disk, MemoryBytes);
         var processor = board.StartProcessor(0);
         var hba = Assert.Single(AhciHba.FindAll(processor, board.EcamAddress));
-        return new RunningKernel(new BootParameters(BootSource.Direct, [], board, processor, hba), bus: null, queues: 1, board, disk);
+        return new RunningKernel(new BootParameters(BootSource.Direct, [], board, processor, hba), GuestMode.Emulating, bus: null, queues: 1, board, disk);
     }
 
     /// <summary>A kernel that has only the bus, to a back-end that listens on a socket.</summary>
     internal static RunningKernel OverBus(string socket, int queues = 1) =>
-        new(new BootParameters(BootSource.Direct, [], null, null, null), socket, queues);
+        new(new BootParameters(BootSource.Direct, [], null, null, null), mode: null, socket, queues);
 
     /// <summary>Runs a command.</summary>
-    /// <returns>Its answer; an error is thrown.</returns>
+    /// <returns>Its answer, as parsed from its text; an error is thrown.</returns>
     internal JsonObject Run(string line)
     {
         var runner = new Runner(_session);
         var parsed = Commands(runner).Parse(line);
         Assert.Empty(parsed.Errors.Select(static error => error.Message));
         parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
-        return runner.Answer!;
+        return JsonNode.Parse(runner.Answer!.ToJsonString())!.AsObject();
     }
 
     /// <summary>The errors of a command line that cannot be parsed.</summary>
