@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
 using Spectre.Console;
+using VmShunt.Perf.Launch;
 using VmShunt.Perf.Launch.Model;
 using VmShunt.Perf.Launch.Report;
 using VmShunt.Perf.Measure;
