@@ -1,9 +1,7 @@
 using Spectre.Console;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Output;
-using VmShunt.Perf.Compare.Rows;
 using VmShunt.Perf.Launch.Model;
-using VmShunt.Perf.Measure;
 
 namespace VmShunt.Tests.Perf;
 

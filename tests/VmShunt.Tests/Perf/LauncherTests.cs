@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using VmShunt.Guest.Firmware.Partitions;
-using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.Tests.Perf;
