@@ -45,7 +45,7 @@ internal sealed class FolderGraph
                 {
                     // A nested type is where the type around it is.
                     var outer = Outermost(type);
-                    if (files.TryFind((int)outer.MetadataToken.RID, out var file) && file.StartsWith("src/", StringComparison.Ordinal)) graph._folderOfType[outer.FullName] = Path.GetDirectoryName(file)!;
+                    if (files.TryFind((int)outer.MetadataToken.RID, out var file) && file.StartsWith("src/", StringComparison.Ordinal)) graph._folderOfType[NameOf(outer)] = Path.GetDirectoryName(file)!;
                 }
             }
             foreach (var type in modules.SelectMany(static module => module.GetTypes())) graph.Add(type);
@@ -81,6 +81,10 @@ internal sealed class FolderGraph
         return seen;
     }
 
+    // Several programs have a type of the same name, such as Program.
+    private static string NameOf(TypeReference type) =>
+        $"{(type.Scope is ModuleDefinition module ? module.Assembly.Name.Name : type.Scope.Name)} {type.FullName}";
+
     private static TypeDefinition Outermost(TypeDefinition type)
     {
         while (type.DeclaringType is { } outer) type = outer;
@@ -89,7 +93,7 @@ internal sealed class FolderGraph
 
     private void Add(TypeDefinition type)
     {
-        var user = Outermost(type).FullName;
+        var user = NameOf(Outermost(type));
         if (!_folderOfType.ContainsKey(user)) return;
         Use(user, type.BaseType);
         foreach (var implemented in type.Interfaces) Use(user, implemented.InterfaceType);
@@ -145,7 +149,7 @@ internal sealed class FolderGraph
         if (used is IModifierType modified) Use(user, modified.ModifierType);
         var element = used.GetElementType();
         while (element.DeclaringType is { } outer) element = outer;
-        if (!_folderOfType.TryGetValue(element.FullName, out var to) || _folderOfType[user] is var from && from == to) return;
+        if (!_folderOfType.TryGetValue(NameOf(element), out var to) || _folderOfType[user] is var from && from == to) return;
         if (!_uses.TryGetValue((from, to), out var through)) _uses.Add((from, to), through = []);
         through.Add($"{user[(user.LastIndexOf('.') + 1)..]} → {element.Name}");
     }

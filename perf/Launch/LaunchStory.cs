@@ -134,7 +134,7 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
         }
         await ModeAsync("enlightened");
         CrashAnswer crash = await processes.AskAsync($"crash --in-flight {CrashDepth} --scribble", GuestAnswersJson.Default.CrashAnswer, WorkTime(options.MemoryBytes));
-        log.Line($"crashed ({crash.Reason}), {crash.InFlight} requests in flight; {MemorySize.Format(crash.Dump.Bytes)} dumped through the {crash.Dump.Road} path");
+        log.Line($"crashed ({crash.Reason}), {crash.InFlight} requests in flight; {MemorySize.Format(crash.Dump.Bytes)} dumped through the {crash.Dump.Path} path");
         await processes.GuestEndsAsync();
         var seen = processes.Traps!.CrashMemorySha256() ?? throw new LaunchException("vmshunt-hypervisor reports no crash of the guest");
 
@@ -147,7 +147,7 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
         if (!verified) throw new LaunchException($"the dump differs from the memory at the crash: SHA-256 {CoreFile.HashMemory(file)}, the hypervisor saw {seen}");
         log.Line($"restarted, dump exported; it equals the memory at the crash: SHA-256 {seen}");
         if (options.DumpFile is { } keep) LaunchOutput.KeepDump(file, keep, log);
-        return new CrashDumpResult(crash.Dump.Road, dump.Bytes, dump.Sha256, dump.MemorySha256, verified);
+        return new CrashDumpResult(crash.Dump.Path, dump.Bytes, dump.Sha256, dump.MemorySha256, verified);
     }
 
     private async Task<string> HashAsync(string stack, long bytes)

@@ -9,7 +9,7 @@ using VmShunt.Trap.VmExit;
 namespace VmShunt.Perf.Compare.Rows;
 
 /// <summary>
-/// Where the time of a request goes on each path at depth 1, from differences between measurements, each of which adds one
+/// Where the time of a request is spent on each path at depth 1, from differences between measurements, each of which adds one
 /// part to the one before it.
 /// </summary>
 internal sealed class HopsRow() : Row("hops", "where the time of a request goes, 4 KiB, depth 1")

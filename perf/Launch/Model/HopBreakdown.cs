@@ -2,7 +2,7 @@ using System.Text.Json.Serialization;
 
 namespace VmShunt.Perf.Launch.Model;
 
-/// <summary>Where the time of one request goes on one path.</summary>
+/// <summary>Where the time of one request is spent on one path.</summary>
 /// <param name="Path">trap or ring.</param>
 /// <param name="Microseconds">The whole request, measured on its own. Negative parts (noise) count as 0, so the parts may add up to more.</param>
 /// <param name="Hops">In the order in which the request passes them.</param>

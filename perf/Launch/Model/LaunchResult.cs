@@ -23,7 +23,7 @@ internal sealed record LaunchResult(
     [JsonIgnore]
     public double ForeignCpu { get; init; }
 
-    /// <summary>Where the time of one request goes on the trap path and on the ring path. For the report only.</summary>
+    /// <summary>Where the time of one request is spent on the trap path and on the ring path. For the report only.</summary>
     [JsonIgnore]
     public IReadOnlyList<HopBreakdown> Hops { get; init; } = [];
 

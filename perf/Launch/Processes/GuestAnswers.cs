@@ -27,7 +27,7 @@ internal sealed record BenchAnswer(
 
 internal sealed record CrashAnswer(string Reason, int InFlight, CrashDumpAnswer Dump);
 
-internal sealed record CrashDumpAnswer(long Bytes, string Road);
+internal sealed record CrashDumpAnswer(long Bytes, [property: JsonPropertyName("road")] string Path);
 
 internal sealed record DumpAnswer(long Bytes, string Sha256, string MemorySha256, bool Valid, string Reason);
 

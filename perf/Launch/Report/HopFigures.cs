@@ -4,7 +4,7 @@ using VmShunt.Perf.Launch.Report.Charts;
 
 namespace VmShunt.Perf.Launch.Report;
 
-/// <summary>Where the time of one request goes on each path: a stacked bar, and a list of its parts.</summary>
+/// <summary>Where the time of one request is spent on each path: a stacked bar, and a list of its parts.</summary>
 internal static class HopFigures
 {
     /// <summary>One figure per path. A slower path's figure also shows the faster paths on the same scale.</summary>

@@ -28,7 +28,7 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
         {
             var crash = await CrashAsync(machine, mode);
             Assert.InRange(crash.Answer.InFlight, InFlight, int.MaxValue);
-            Assert.Equal("trap", crash.Answer.Dump.Road);
+            Assert.Equal("trap", crash.Answer.Dump.Path);
             Assert.Equal(mode == "emulating" ? 0 : 1, crash.Record.ChannelsRevoked);
 
             await machine.StartGuestAsync();
@@ -71,9 +71,9 @@ public sealed partial class CrashTests(OwnDisk own, ITestOutputHelper output) : 
         Assert.Equal(Enumerable.Range(1, events.Count), events.Select(static e => e.Sequence));
         Assert.Equal(events.Select(static e => e.MonotonicNanoseconds).Order(), events.Select(static e => e.MonotonicNanoseconds));
         foreach (var step in events) output.WriteLine($"{step.MonotonicNanoseconds / 1e9:F6} {step.What}");
-        int revoked = IndexOf("revoked, VM-H closed it"), hashed = IndexOf("memory hashed"), goesOn = IndexOf("the crashing processor goes on");
+        int revoked = IndexOf("revoked, VM-H closed it"), hashed = IndexOf("memory hashed"), resumed = IndexOf("the crashing processor resumes");
         Assert.True(IndexOf("the guest crashed") < IndexOf("stay suspended") && IndexOf("stay suspended") < revoked);
-        Assert.True(revoked < hashed && hashed < goesOn, "the ring is closed before the memory is hashed, and that before the dump");
+        Assert.True(revoked < hashed && hashed < resumed, "the ring is closed before the memory is hashed, and that before the dump");
 
         // VM-H's log entry, on the same clock, is older than the hypervisor's step.
         var closed = HostClosedTheRing(machine.Host);

@@ -10,7 +10,7 @@ public sealed class KilledProcessTests(OwnDisk own) : IClassFixture<OwnDisk>, ID
     public void Dispose() => _folder.Dispose();
 
     [Theory]
-    [InlineData("vmshunt-host", "vmshunt-hypervisor", "VM-H of device disk0 is gone")]
+    [InlineData("vmshunt-host", "vmshunt-hypervisor", "VM-H of device disk0 disconnected")]
     [InlineData("vmshunt-hypervisor", "vmshunt-guest", "the hypervisor is lost")]
     [InlineData("vmshunt-guest", null, null)]
     public async Task A_process_killed_during_a_launch_is_named_with_its_last_lines_and_nothing_is_left(string killed, string? survivor, string? why)
@@ -41,7 +41,7 @@ public sealed class KilledProcessTests(OwnDisk own) : IClassFixture<OwnDisk>, ID
     }
 
     [Theory]
-    [InlineData("vmshunt-host", "hypervisor: VM-H of device disk0 is gone", "guest: the hypervisor is lost")]
+    [InlineData("vmshunt-host", "hypervisor: VM-H of device disk0 disconnected", "guest: the hypervisor is lost")]
     [InlineData("vmshunt-hypervisor", "host: the last client has been gone for 1 s", "guest: the hypervisor is lost")]
     [InlineData("vmshunt-guest", "host: the last client has been gone for 1 s", "hypervisor: no guest has been connected for 1 s (--linger)")]
     public async Task When_a_process_is_killed_the_others_exit_by_themselves_and_log_why(string killed, params string[] said)

@@ -111,7 +111,7 @@ public sealed class PolledCallProcessTests(OwnDisk own, ITestOutputHelper output
         var crash = await machine.AskAsync($"crash --in-flight {inFlight} --scribble", GuestAnswersJson.Default.CrashAnswer);
         await machine.GuestEndsAsync();
         Assert.InRange(crash.InFlight, inFlight, depth);
-        Assert.Equal("trap", crash.Dump.Road);
+        Assert.Equal("trap", crash.Dump.Path);
         var record = machine.Statistics().Crash!;
 
         await machine.StartGuestAsync();
