@@ -49,7 +49,14 @@ internal sealed class ScriptedNbdServer : IDisposable
                     _listener.Dispose();
                     File.Delete(_path);
                 }
-                _scripts[i](peer);
+                try
+                {
+                    _scripts[i](peer);
+                }
+                catch (SocketException e) when (e.SocketErrorCode is SocketError.Shutdown or SocketError.ConnectionReset)
+                {
+                    // A client that rejects a message may close before the script has sent its last one.
+                }
             }
         }
         catch (Exception e)
