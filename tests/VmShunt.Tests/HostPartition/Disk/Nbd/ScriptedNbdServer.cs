@@ -49,7 +49,14 @@ internal sealed class ScriptedNbdServer : IDisposable
                     _listener.Dispose();
                     File.Delete(_path);
                 }
-                _scripts[i](peer);
+                try
+                {
+                    _scripts[i](peer);
+                }
+                catch (SocketException)
+                {
+                    // The client disconnected before the end of the script.
+                }
             }
         }
         catch (Exception e)
