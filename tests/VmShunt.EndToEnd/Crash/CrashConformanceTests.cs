@@ -32,7 +32,7 @@ public sealed class CrashConformanceTests(OwnDisk own, ITestOutputHelper output)
         var setup = new CrashSetup(
             cell.State == CrashCell.Changing ? "emulating" : cell.State,
             cell.Processors,
-            Patience: isHanging ? 1 : 10,
+            Patience: isHanging ? 2 : 10,
             HeapMegabytes: cell.Condition == "no heap" ? 64 : 0);
         await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), setup);
 

@@ -13,14 +13,14 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
     [Fact]
     public async Task A_crash_with_a_stopped_VM_H_fails_after_the_timeout_and_says_why()
     {
-        await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("enlightened", Patience: 1));
+        await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("enlightened", Patience: 2));
         await machine.LoadAsync(64, completes: true);
         ProcessTable.Send(machine.Host.Id, ProcessTable.SIGSTOP);
         try
         {
             var refused = await Assert.ThrowsAsync<LaunchException>(() => machine.AskAsync("crash --in-flight 32"));
             Assert.Contains("no dump was written: the device at ", refused.Message, StringComparison.Ordinal);
-            Assert.Contains("the peer did nothing for 1 s", refused.Message, StringComparison.Ordinal);
+            Assert.Contains("the peer did nothing for 2 s", refused.Message, StringComparison.Ordinal);
             await AssertExitsWithOneLineAsync(machine, "crash on purpose; no dump was written: ");
         }
         finally
@@ -35,12 +35,12 @@ public sealed class CrashRefusalTests(OwnDisk own) : IClassFixture<OwnDisk>, IDi
     [Fact]
     public async Task A_running_guest_with_a_stopped_VM_H_crashes_after_the_timeout_and_says_why()
     {
-        await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("emulating", Patience: 1));
+        await using var machine = await CrashingMachine.BootAsync(_folder, own.CopyTo(_folder), new CrashSetup("emulating", Patience: 2));
         ProcessTable.Send(machine.Host.Id, ProcessTable.SIGSTOP);
         try
         {
             await Assert.ThrowsAsync<LaunchException>(() => machine.AskAsync("hash"));
-            await AssertExitsWithOneLineAsync(machine, "the peer did nothing for 1 s; no dump was written");
+            await AssertExitsWithOneLineAsync(machine, "the peer did nothing for 2 s; no dump was written");
         }
         finally
         {

@@ -16,7 +16,7 @@ public sealed class OldRingTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposa
     {
         var disk = own.CopyTo(_folder);
         using var hostile = new HostileBus(_folder["hostile"], (ulong)new FileInfo(disk).Length / 512, closesItsSocket);
-        var setup = new CrashSetup("enlightened", Patience: 1, BusSocket: _folder["hostile"]);
+        var setup = new CrashSetup("enlightened", Patience: 2, BusSocket: _folder["hostile"]);
         await using var machine = await CrashingMachine.BootAsync(_folder, disk, setup);
         await machine.LoadAsync(64, completes: false);
 

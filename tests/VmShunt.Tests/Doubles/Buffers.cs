@@ -2,7 +2,7 @@ using VmShunt.BlockDriver.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>Guest memory for tests of drivers that nothing behind them touches.</summary>
+/// <summary>Guest memory for tests of drivers without a device behind them.</summary>
 internal static class Buffers
 {
     private static readonly GuestPages s_pages = NewPages(64 << 20);

@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace VmShunt.Tests.Doubles;
 
 /// <summary>
-/// Counts this process's descriptors of one open file. Other tests open and close descriptors at the same time, so a
-/// count of all of them would say nothing.
+/// Counts this process's descriptors of one open file. Other tests open and close descriptors concurrently, so a count of
+/// all descriptors would be useless.
 /// </summary>
 internal static class Descriptors
 {
@@ -16,7 +16,7 @@ internal static class Descriptors
         return Directory.GetFileSystemEntries("/proc/self/fd").Count(path => Identity(Path.GetFileName(path)) == wanted);
     }
 
-    // A memory file is told by its inode, a socket and a pipe by their names, an eventfd only by its id.
+    // The inode identifies a memory file, the link target a socket or a pipe, the id an eventfd.
     private static string? Identity(string descriptor)
     {
         try
@@ -29,7 +29,7 @@ internal static class Descriptors
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // Closed meanwhile.
+            // Another thread closed it.
             return null;
         }
     }

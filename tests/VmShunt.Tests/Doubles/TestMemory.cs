@@ -4,7 +4,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A guest's memory of one region, far from address 0, in a sealed file of its own.</summary>
+/// <summary>Guest memory of one region, which does not start at address 0, in a sealed memory file.</summary>
 public sealed class TestMemory : IDisposable
 {
     public const ulong Start = 0x4000_0000;
