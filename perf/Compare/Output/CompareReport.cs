@@ -26,7 +26,8 @@ internal static class CompareReport
             .Replace("{{latency}}", figures.Latency(), StringComparison.Ordinal)
             .Replace("{{cpu}}", figures.Cpu(), StringComparison.Ordinal)
             .Replace("{{facts}}", Facts(result), StringComparison.Ordinal)
-            .Replace("{{table}}", Table(result), StringComparison.Ordinal);
+            .Replace("{{speed}}", Table(result, Speed), StringComparison.Ordinal)
+            .Replace("{{cost}}", Table(result, Cpu), StringComparison.Ordinal);
     }
 
     private static string Byline(CompareResult result) => string.Create(
@@ -49,26 +50,35 @@ internal static class CompareReport
         return text.ToString();
     }
 
-    private static string Table(CompareResult result)
+    private static string Table(CompareResult result, Func<Measurement, string[]> figures)
     {
         var text = new StringBuilder();
         foreach (var row in result.Rows)
         {
             foreach (var one in row.Measurements)
             {
-                var iops = one.Of(static sample => sample.Iops);
-                string Latency(Func<Sample, double?> figure) => one.Rounds[0].P50 is null ? "–" : Verdict.Number(one.Of(sample => figure(sample) ?? 0).Median);
                 var workload = one.Inputs.BlockBytes == 0 ? one.Inputs.Operation : $"{one.Inputs.Operation} {MemorySize.Format(one.Inputs.BlockBytes)} ×{one.Inputs.Depth}{(one.Inputs.Guests > 1 ? $", {one.Inputs.Guests} guests" : "")}";
-                string[] cells =
-                [
-                    row.Id, one.Subject, workload, $"{one.Rounds.Count}", $"{iops.Median:N0}", $"{iops.Lower:N0} … {iops.Upper:N0}", $"{one.MegabytesPerSecond:N0}",
-                    Latency(static s => s.P50), Latency(static s => s.P99), Latency(static s => s.P999),
-                    Verdict.Number(one.Of(static s => s.GuestCpu).Median), Verdict.Number(one.Of(static s => s.HostCpu).Median), Verdict.Number(one.Of(static s => s.HypervisorCpu).Median),
-                    $"{one.Of(static s => s.ForeignCpu).Upper * 100:0} %",
-                ];
+                string[] cells = [row.Id, one.Subject, workload, .. figures(one)];
                 text.Append("<tr>").AppendJoin("", cells.Select(static cell => $"<td>{Svg.Escape(cell)}</td>")).Append("</tr>\n");
             }
         }
         return text.ToString();
     }
+
+    private static string[] Speed(Measurement one)
+    {
+        var iops = one.Of(static sample => sample.Iops);
+        string Latency(Func<Sample, double?> figure) => one.Rounds[0].P50 is null ? "–" : Verdict.Number(one.Of(sample => figure(sample) ?? 0).Median);
+        return
+        [
+            $"{one.Rounds.Count}", $"{iops.Median:N0}", $"{iops.Lower:N0} … {iops.Upper:N0}", $"{one.MegabytesPerSecond:N0}",
+            Latency(static s => s.P50), Latency(static s => s.P99), Latency(static s => s.P999),
+        ];
+    }
+
+    private static string[] Cpu(Measurement one) =>
+    [
+        Verdict.Number(one.Of(static s => s.GuestCpu).Median), Verdict.Number(one.Of(static s => s.HostCpu).Median), Verdict.Number(one.Of(static s => s.HypervisorCpu).Median),
+        $"{one.Of(static s => s.ForeignCpu).Upper * 100:0} %",
+    ];
 }

@@ -96,7 +96,8 @@ internal sealed class DirectPath : IDisposable
             try
             {
                 long cpu = ProcessorTime.OfCurrentThread(), allocated = GC.GetAllocatedBytesForCurrentThread();
-                for (var i = 0; Stopwatch.GetTimestamp() < _end; i++)
+                // At least one request, even if the thread starts late on a busy machine.
+                for (var i = 0; i == 0 || Stopwatch.GetTimestamp() < _end; i++)
                 {
                     var buffer = _buffers[i % _buffers.Length];
                     long offset = (_path._range.First * 512) + (NextBlock() * _workload.BlockSize), before = Stopwatch.GetTimestamp();

@@ -24,7 +24,7 @@ internal static class PathTable
         ("kicks", static p => $"{p.KicksPerRequest:0.##}"),
         ("calls", static p => $"{p.CallsPerRequest:0.##}"),
         ("copies", static p => $"{p.CopiesPerRequest:0.##}"),
-        ("bytes", static p => $"{p.AllocatedBytesPerRequest:0.#}"),
+        ("alloc B", static p => $"{p.AllocatedBytesPerRequest:0.#}"),
         ("VM-C µs", static p => Time(p.GuestCpuMicrosecondsPerRequest)),
         ("VM-H µs", static p => Time(p.HostCpuMicrosecondsPerRequest)),
         ("hyperv. µs", static p => Time(p.HypervisorCpuMicrosecondsPerRequest)),
