@@ -87,12 +87,12 @@ public class CopyAgainstZeroCopy
         if (!_driver.TryAdd(_buffers, RequestShape.Readable, 0)) throw new InvalidOperationException("the ring is full");
         _driver.Publish();
 
-        if (_device.TryTake(_chain) != PopResult.Taken) throw new InvalidOperationException(_device.Fault ?? "the device found no chain");
+        if (_device.TryPop(_chain) != PopResult.Popped) throw new InvalidOperationException(_device.Fault ?? "the device found no chain");
         if (!_processor.TryProcess(_chain, HostClassDriver.NoSector, out var returned)) throw new InvalidOperationException("the request was cancelled");
         _device.Return(_chain.Handle, returned);
         _device.Publish();
 
-        if (_driver.TryTakeUsed(out _, out var written) != PopResult.Taken || written != BlockBytes + 1
+        if (_driver.TryPopUsed(out _, out var written) != PopResult.Popped || written != BlockBytes + 1
             || !_memory.Memory.TryRead(slot + RequestShape.StatusOffset, out VirtioBlkStatus status) || status != VirtioBlkStatus.Ok)
         {
             throw new InvalidOperationException(_driver.Fault ?? "the read failed");

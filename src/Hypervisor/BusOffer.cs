@@ -48,7 +48,7 @@ internal sealed class BusOffer(int partition, DeviceSpec spec, DeviceBus bus, Ti
             {
                 _channel = bus.Connect(responseTimeout);
                 // The socket options are shared with the guest's duplicate: no time limit for its messages.
-                _channel.LimitWaits(TimeSpan.Zero);
+                _channel.SetTimeout(TimeSpan.Zero);
             }
             catch (IOException e)
             {

@@ -45,7 +45,7 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
         if (parsed.Action is ParseErrorAction)
         {
             var words = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            Console.Error.WriteLine($"vmshunt-hypervisor: {string.Join(' ', words).TrimEnd('.')}; vmshunt-hypervisor --help says what is possible");
+            Console.Error.WriteLine($"vmshunt-hypervisor: {string.Join(' ', words).TrimEnd('.')}; see vmshunt-hypervisor --help");
             return 1;
         }
         return parsed.Invoke();

@@ -39,7 +39,7 @@ internal sealed class HypervisorProcess : IDisposable
         [
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop),
             PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop),
-            PosixSignalRegistration.Create(UserSignal.Withdraw, signal => ForEachBus(signal, bus => bus.Rescind())),
+            PosixSignalRegistration.Create(UserSignal.Rescind, signal => ForEachBus(signal, bus => bus.Rescind())),
             PosixSignalRegistration.Create(UserSignal.Offer, signal => ForEachBus(signal, bus => bus.Offer())),
         ];
     }

@@ -41,7 +41,7 @@ internal sealed record BoardOptions(string Disk, bool ReadOnly, string Serial, u
         if (faults.Count > 0)
         {
             var words = string.Join(' ', faults).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            Console.Error.WriteLine($"vmshunt-machine: {string.Join(' ', words).TrimEnd('.')}; vmshunt-machine --help says what is possible");
+            Console.Error.WriteLine($"vmshunt-machine: {string.Join(' ', words).TrimEnd('.')}; see vmshunt-machine --help");
             return 1;
         }
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });

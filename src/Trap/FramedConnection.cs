@@ -52,8 +52,8 @@ public sealed class FramedConnection : IDisposable
     /// <summary>Whether bytes after the frames received so far were read already. For the receiving thread.</summary>
     public bool HasMore => _received != _delivered;
 
-    /// <summary>See <see cref="UnixConnection.LimitWaits"/>.</summary>
-    public void LimitWaits(TimeSpan responseTimeout) => _connection.LimitWaits(responseTimeout);
+    /// <summary>See <see cref="UnixConnection.SetTimeout"/>.</summary>
+    public void SetTimeout(TimeSpan responseTimeout) => _connection.SetTimeout(responseTimeout);
 
     /// <summary>Receives a frame of exactly the span's length; blocks until it is complete.</summary>
     /// <returns>False when the peer closed the connection before the first byte.</returns>

@@ -38,12 +38,12 @@ internal sealed class ChainLoop<TDriver, TDevice>(TDriver driver, TDevice device
             _driver.Publish();
             for (var i = 0; i < batch; i++)
             {
-                if (_device.TryTake(_chain) != PopResult.Taken || _chain.Count != RequestShape.Buffers) Fail(_device.Fault ?? "the device found no chain");
+                if (_device.TryPop(_chain) != PopResult.Popped || _chain.Count != RequestShape.Buffers) Fail(_device.Fault ?? "the device found no chain");
                 _device.Return(_chain.Handle, 1);
             }
             _device.Publish();
             for (var i = 0; i < batch; i++)
-                if (_driver.TryTakeUsed(out _, out _) != PopResult.Taken) Fail(_driver.Fault ?? "the driver found no completion");
+                if (_driver.TryPopUsed(out _, out _) != PopResult.Popped) Fail(_driver.Fault ?? "the driver found no completion");
         }
     }
 

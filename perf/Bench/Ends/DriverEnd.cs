@@ -59,7 +59,7 @@ internal sealed class DriverEnd<TQueue> : DriverEnd where TQueue : struct, IDriv
         }
         _spin.Refill();
         PopResult found;
-        while ((found = _queue.TryTakeUsed(out _, out _)) == PopResult.Empty)
+        while ((found = _queue.TryPopUsed(out _, out _)) == PopResult.Empty)
         {
             if (_peerExited.IsRaised) throw new InvalidOperationException("the other end of the ring exited");
             if (_spin.TrySpin()) continue;

@@ -24,8 +24,8 @@ internal static class EchoEnd
         queue.Disarm();
         while (!stopping.IsRaised)
         {
-            var found = queue.TryTake(chain);
-            if (found == PopResult.Taken)
+            var found = queue.TryPop(chain);
+            if (found == PopResult.Popped)
             {
                 queue.Return(chain.Handle, 1);
                 if (queue.Publish()) events?.Call.Signal();

@@ -28,7 +28,7 @@ internal sealed class RemoteDisk : IDisposable
         var port = new ReconnectingPortDriver(
             lost =>
             {
-                var connection = UnixConnection.ConnectWhenServed(socket, wait);
+                var connection = UnixConnection.ConnectWithRetry(socket, wait);
                 wait = default;
                 return openChannel(connection, lost);
             },

@@ -44,7 +44,7 @@ static int Serve(HostOptions options, ILogger log)
     });
     using var groups = new PollGroups(options.Pollers, options.Poll);
     using var ring = options.VhostUser is { } path ? VhostUserService.Listen(path, options.Ring, disk, groups, lifetime, log) : null;
-    using var withdraw = PosixSignalRegistration.Create(UserSignal.Withdraw, context =>
+    using var withdraw = PosixSignalRegistration.Create(UserSignal.Rescind, context =>
     {
         context.Cancel = true;
         if (ring?.TryWithdraw() == true) log.BusWithdrawn(options.VhostUser!);

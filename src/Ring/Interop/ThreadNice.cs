@@ -19,7 +19,7 @@ public sealed class ThreadNice
     public ThreadNice() => _nice = _own;
 
     /// <summary>Gives the thread the weight of several threads of its original weight, as close as the system allows.</summary>
-    public void Become(int threads)
+    public void SetWeight(int threads)
     {
         var nice = Math.Max(_own - (int)Math.Log(Math.Max(1, threads), Step), Heaviest);
         if (nice == _nice || _isRefused) return;

@@ -61,7 +61,7 @@ public sealed class UnixConnection : IDisposable
             socket.SendTimeout = (int)responseTimeout.TotalMilliseconds;
             socket.Connect(new UnixDomainSocketEndPoint(path));
             var connection = FromSocket(socket);
-            connection.LimitWaits(responseTimeout);
+            connection.SetTimeout(responseTimeout);
             return connection;
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
@@ -78,7 +78,7 @@ public sealed class UnixConnection : IDisposable
     /// <param name="connectTimeout">How long to retry; zero: fail at once.</param>
     /// <param name="responseTimeout">As in <see cref="Connect"/>.</param>
     /// <exception cref="IOException">No process listens there in time, or the path cannot be a socket's; the message names it.</exception>
-    public static UnixConnection ConnectWhenServed(string path, TimeSpan connectTimeout, TimeSpan responseTimeout = default)
+    public static UnixConnection ConnectWithRetry(string path, TimeSpan connectTimeout, TimeSpan responseTimeout = default)
     {
         var start = Stopwatch.GetTimestamp();
         while (true)
@@ -105,7 +105,7 @@ public sealed class UnixConnection : IDisposable
     /// transferred in part, so the connection is of no further use.
     /// </summary>
     /// <param name="timeout">Zero: no limit.</param>
-    public void LimitWaits(TimeSpan timeout)
+    public void SetTimeout(TimeSpan timeout)
     {
         _timeout = timeout;
         var microseconds = (long)Math.Ceiling(timeout.TotalMicroseconds / WaitsPerTimeout);

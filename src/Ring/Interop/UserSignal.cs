@@ -6,7 +6,7 @@ namespace VmShunt.Ring.Interop;
 public static class UserSignal
 {
     /// <summary>SIGUSR1: rescind the bus.</summary>
-    public const PosixSignal Withdraw = (PosixSignal)10;
+    public const PosixSignal Rescind = (PosixSignal)10;
 
     /// <summary>SIGUSR2: offer the bus again.</summary>
     public const PosixSignal Offer = (PosixSignal)12;

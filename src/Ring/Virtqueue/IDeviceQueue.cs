@@ -11,7 +11,7 @@ namespace VmShunt.Ring.Virtqueue;
 public interface IDeviceQueue
 {
     /// <summary>Pops the next available chain. Every descriptor is read exactly once.</summary>
-    PopResult TryTake(DescriptorChain chain);
+    PopResult TryPop(DescriptorChain chain);
 
     /// <summary>Returns a chain to the ring. The driver sees it after <see cref="Publish"/> at the latest.</summary>
     /// <param name="handle">From <see cref="DescriptorChain.Handle"/>.</param>
@@ -34,7 +34,7 @@ public interface IDeviceQueue
     /// returned.
     /// </summary>
     /// <returns>False when it is not possible; the chain must be returned.</returns>
-    bool TryUntake(ChainHandle handle);
+    bool TryUnpop(ChainHandle handle);
 
     /// <summary>Whether in-flight chains of a previous back-end process are still to be popped again.</summary>
     bool HasPending { get; }

@@ -31,7 +31,7 @@ public interface IDriverQueue
     /// <summary>Pops one completed request from the used ring.</summary>
     /// <param name="token">The request's token.</param>
     /// <param name="written">Bytes written, as the device reports them; not checked.</param>
-    PopResult TryTakeUsed(out ushort token, out uint written);
+    PopResult TryPopUsed(out ushort token, out uint written);
 
     /// <summary>Enables the call for the next completion. Call this before blocking.</summary>
     /// <returns>True when completions are available already: do not block.</returns>

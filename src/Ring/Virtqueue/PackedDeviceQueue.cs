@@ -61,7 +61,7 @@ public struct PackedDeviceQueue : IDeviceQueue
     public readonly bool HasPending => Fault is null && _inflight is { Pending: > 0 };
 
     /// <inheritdoc/>
-    public PopResult TryTake(DescriptorChain chain)
+    public PopResult TryPop(DescriptorChain chain)
     {
         if (Fault is not null) return PopResult.Broken;
         if (HasPending) return PopPending(chain, _inflight!);
@@ -80,7 +80,7 @@ public struct PackedDeviceQueue : IDeviceQueue
             chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
             _inflight?.Popped(descriptor.Id);
             _available = next;
-            return PopResult.Taken;
+            return PopResult.Popped;
         }
         return Break("a descriptor chain longer than the queue");
     }
@@ -112,7 +112,7 @@ public struct PackedDeviceQueue : IDeviceQueue
     }
 
     /// <inheritdoc/>
-    public bool TryUntake(ChainHandle handle)
+    public bool TryUnpop(ChainHandle handle)
     {
         var last = _used;
         last.Advance(handle.Slots - 1);
@@ -166,7 +166,7 @@ public struct PackedDeviceQueue : IDeviceQueue
             if ((descriptor.Flags & DescriptorFlags.Next) != 0) continue;
             chain.SetHandle(new ChainHandle(descriptor.Id, (ushort)slots));
             inflight.Assign(head, descriptor.Id);
-            return PopResult.Taken;
+            return PopResult.Popped;
         }
         return Break("a request in flight without its last descriptor");
     }

@@ -112,7 +112,7 @@ public struct PackedDriverQueue : IDriverQueue
     }
 
     /// <inheritdoc/>
-    public PopResult TryTakeUsed(out ushort token, out uint written)
+    public PopResult TryPopUsed(out ushort token, out uint written)
     {
         token = 0;
         written = 0;
@@ -129,7 +129,7 @@ public struct PackedDriverQueue : IDriverQueue
         _freeSlots += _slots[id];
         InFlight--;
         _freeIds[_size - 1 - InFlight] = id;
-        return PopResult.Taken;
+        return PopResult.Popped;
     }
 
     /// <inheritdoc/>

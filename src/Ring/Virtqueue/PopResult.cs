@@ -7,7 +7,7 @@ public enum PopResult
     Empty,
 
     /// <summary>One entry was popped.</summary>
-    Taken,
+    Popped,
 
     /// <summary>The peer has written what no correct peer writes. Nothing more is popped.</summary>
     Broken,

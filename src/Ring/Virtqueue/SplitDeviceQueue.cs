@@ -58,7 +58,7 @@ public struct SplitDeviceQueue : IDeviceQueue
     public readonly bool HasPending => Fault is null && _inflight is { Pending: > 0 };
 
     /// <inheritdoc/>
-    public PopResult TryTake(DescriptorChain chain)
+    public PopResult TryPop(DescriptorChain chain)
     {
         if (HasPending) return PopPending(_inflight!.PopPending(), chain);
         if (_nextAvailable == _knownAvailable)
@@ -82,7 +82,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         if (fault is not null) return Break(fault);
         _nextAvailable++;
         _inflight?.Popped(head);
-        return PopResult.Taken;
+        return PopResult.Popped;
     }
 
     /// <inheritdoc/>
@@ -95,7 +95,7 @@ public struct SplitDeviceQueue : IDeviceQueue
     }
 
     /// <inheritdoc/>
-    public bool TryUntake(ChainHandle handle)
+    public bool TryUnpop(ChainHandle handle)
     {
         var entry = SplitLayout.Ring + sizeof(ushort) * (_nextUsed & (_size - 1));
         if (_nextAvailable != (ushort)(_nextUsed + 1) || _areas.Available.Read<ushort>(entry) != handle.Id) return false;
@@ -136,7 +136,7 @@ public struct SplitDeviceQueue : IDeviceQueue
         if (!_eventIndex) _areas.Used.WriteUInt16Release(0, SplitLayout.NoNotify);
     }
 
-    private PopResult PopPending(ushort head, DescriptorChain chain) => ReadChain(head, chain) is { } fault ? Break(fault) : PopResult.Taken;
+    private PopResult PopPending(ushort head, DescriptorChain chain) => ReadChain(head, chain) is { } fault ? Break(fault) : PopResult.Popped;
 
     private readonly string? ReadChain(ushort head, DescriptorChain chain)
     {

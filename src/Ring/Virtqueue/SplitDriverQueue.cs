@@ -117,7 +117,7 @@ public struct SplitDriverQueue : IDriverQueue
     }
 
     /// <inheritdoc/>
-    public PopResult TryTakeUsed(out ushort token, out uint written)
+    public PopResult TryPopUsed(out ushort token, out uint written)
     {
         token = 0;
         written = 0;
@@ -144,7 +144,7 @@ public struct SplitDriverQueue : IDriverQueue
         Free((ushort)head);
         _nextUsed++;
         InFlight--;
-        return PopResult.Taken;
+        return PopResult.Popped;
     }
 
     /// <inheritdoc/>

@@ -48,7 +48,7 @@ public sealed class VfioUserClient : IDisposable
     /// <exception cref="IOException">No server listens there, or it is no vfio-user server.</exception>
     public static VfioUserClient Connect(string path, TimeSpan responseTimeout = default, TimeSpan wait = default)
     {
-        var connection = UnixConnection.ConnectWhenServed(path, wait, responseTimeout);
+        var connection = UnixConnection.ConnectWithRetry(path, wait, responseTimeout);
         try
         {
             return new VfioUserClient(connection, path);

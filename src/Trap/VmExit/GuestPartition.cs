@@ -137,7 +137,7 @@ public sealed class GuestPartition : IDisposable
 
     internal static FramedConnection Open(string socket, in Hello hello, out Welcome welcome, TimeSpan wait = default)
     {
-        var connection = new FramedConnection(UnixConnection.ConnectWhenServed(socket, wait));
+        var connection = new FramedConnection(UnixConnection.ConnectWithRetry(socket, wait));
         try
         {
             connection.Send(in hello);

@@ -25,9 +25,9 @@ public sealed class ProcessorChannel : IDisposable
     /// <exception cref="IOException">The connection failed, the time is over, or the peer speaks another protocol.</exception>
     public bool TryReceiveHello(out Hello hello, TimeSpan responseTimeout = default)
     {
-        _connection.LimitWaits(responseTimeout);
+        _connection.SetTimeout(responseTimeout);
         if (!_connection.Receive(out hello)) return false;
-        _connection.LimitWaits(TimeSpan.Zero);
+        _connection.SetTimeout(TimeSpan.Zero);
         _connection.Descriptors.CloseAll();
         return hello.Magic == Hello.ExpectedMagic && hello.Version == Hello.ExpectedVersion
             ? true

@@ -39,7 +39,10 @@ public sealed class LaunchTests : IDisposable
         Assert.True(ended.ExitCode == 0, ended.ErrorText);
         using var result = JsonDocument.Parse(File.ReadAllText(json));
         var root = result.RootElement;
-        Assert.Equal(s_keys.Keys, root.EnumerateObject().Select(static p => p.Name));
+        Assert.Equal([.. s_keys.Keys, "date", "command", "commit", "disturbed"], root.EnumerateObject().Select(static p => p.Name));
+        Assert.InRange(root.GetProperty("date").GetDateTime(), DateTime.UtcNow.AddHours(-1), DateTime.UtcNow);
+        Assert.Contains("launch --quick", root.GetProperty("command").GetString(), StringComparison.Ordinal);
+        Assert.True(root.GetProperty("disturbed").ValueKind is JsonValueKind.True or JsonValueKind.False);
         foreach (var (name, keys) in s_keys)
         {
             foreach (var value in root.GetProperty(name) is { ValueKind: JsonValueKind.Array } array ? [.. array.EnumerateArray()] : new[] { root.GetProperty(name) })

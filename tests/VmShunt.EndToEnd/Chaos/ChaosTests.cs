@@ -44,7 +44,7 @@ public sealed class ChaosTests(OwnDisk own, ITestOutputHelper output) : IClassFi
         try
         {
             await BootAsync();
-            while (Stopwatch.GetElapsedTime(start) < duration) await SomethingAsync();
+            while (Stopwatch.GetElapsedTime(start) < duration || _checked == 0) await SomethingAsync();
             await StopLoadAsync();
             await _machine!.AskAsync("flush");
             AssertModel();

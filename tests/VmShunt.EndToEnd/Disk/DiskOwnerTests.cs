@@ -124,7 +124,7 @@ public sealed class DiskOwnerTests : IDisposable
 
     [Theory]
     [InlineData("--disk /sys/kernel/uevent_seqnum --read-only --cache direct", "refuses direct I/O")]
-    [InlineData("--disk memory:1M --cache direct", "--cache direct goes past the page cache")]
+    [InlineData("--disk memory:1M --cache direct", "--cache direct bypasses the page cache")]
     [InlineData("--disk memory:1M --cache never", "never")]
     [InlineData("--disk memory:1M --on-full explode", "explode")]
     public async Task Options_that_cannot_be_met_are_refused_with_one_line(string options, string said)
@@ -160,12 +160,12 @@ public sealed class DiskOwnerTests : IDisposable
         await using var guest = await StartGuestAsync();
         var console = new GuestConsole(guest);
         var fill = AskAsync(console, "fill --seed 3");
-        await LogsAsync(host, "is full: writes wait until there is room");
+        await LogsAsync(host, "is full: writes wait for free space");
         Assert.False(fill.IsCompleted);
         SmallFileSystem.MakeRoom(host, mounted);
         await fill;
         await AskAsync(console, "fill --seed 3 --verify");
-        await LogsAsync(host, "has room again");
+        await LogsAsync(host, "has free space again");
         Assert.DoesNotContain(host.LastErrors, line => line.Contains("fail:", StringComparison.Ordinal));
     }
 
@@ -177,11 +177,11 @@ public sealed class DiskOwnerTests : IDisposable
         await using var guest = await StartGuestAsync();
         var console = new GuestConsole(guest);
         var fill = AskAsync(console, "fill --seed 3");
-        await LogsAsync(host, "is full: writes wait until there is room");
+        await LogsAsync(host, "is full: writes wait for free space");
         ProcessTable.Send(host.Id, Signal.Terminate);
         var ended = await Programs.WaitForEndAsync(host);
         Assert.Equal(0, ended.ExitCode);
-        Assert.Contains(ended.Errors, line => line.Contains("no write waits for room any more", StringComparison.Ordinal));
+        Assert.Contains(ended.Errors, line => line.Contains("the last write that waited for free space was cancelled or failed", StringComparison.Ordinal));
         // The guest sees no failure: it waits until its disk is served again.
         Assert.False(fill.IsCompleted);
     }

@@ -26,7 +26,7 @@ public sealed class KilledProcessTests(OwnDisk own) : IClassFixture<OwnDisk>, ID
         var ended = await Programs.WaitForEndAsync(launch);
 
         Assert.Equal(1, ended.ExitCode);
-        Assert.Contains($"{killed} (process {victim}) ended with exit code 137 (signal 9). Its last lines:", ended.ErrorText, StringComparison.Ordinal);
+        Assert.Contains($"{killed} (process {victim}) exited with code 137 (signal 9). Its last lines:", ended.ErrorText, StringComparison.Ordinal);
         Assert.Contains("Failed:", ended.ErrorText, StringComparison.Ordinal);
         Assert.Contains(killed, ended.Errors.Single(static line => line.StartsWith("Failed:", StringComparison.Ordinal)), StringComparison.Ordinal);
         if (survivor is not null)
@@ -42,8 +42,8 @@ public sealed class KilledProcessTests(OwnDisk own) : IClassFixture<OwnDisk>, ID
 
     [Theory]
     [InlineData("vmshunt-host", "hypervisor: VM-H of device disk0 disconnected", "guest: the hypervisor is lost")]
-    [InlineData("vmshunt-hypervisor", "host: the last client has been gone for 1 s", "guest: the hypervisor is lost")]
-    [InlineData("vmshunt-guest", "host: the last client has been gone for 1 s", "hypervisor: no guest has been connected for 1 s (--linger)")]
+    [InlineData("vmshunt-hypervisor", "host: the last client disconnected 1 s ago", "guest: the hypervisor is lost")]
+    [InlineData("vmshunt-guest", "host: the last client disconnected 1 s ago", "hypervisor: no guest has been connected for 1 s (--linger)")]
     public async Task When_a_process_is_killed_the_others_exit_by_themselves_and_log_why(string killed, params string[] said)
     {
         string ring = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
@@ -64,7 +64,7 @@ public sealed class KilledProcessTests(OwnDisk own) : IClassFixture<OwnDisk>, ID
             Assert.Contains(line[(colon + 2)..], ended.ErrorText, StringComparison.Ordinal);
             Assert.DoesNotContain("   at ", ended.ErrorText, StringComparison.Ordinal);
             // A process without clients exits with 0, one that lost its peer with 1.
-            Assert.Equal(line.Contains("gone for", StringComparison.Ordinal) || line.Contains("connected for", StringComparison.Ordinal) ? 0 : 1, ended.ExitCode);
+            Assert.Equal(line.Contains("disconnected 1 s ago", StringComparison.Ordinal) || line.Contains("connected for", StringComparison.Ordinal) ? 0 : 1, ended.ExitCode);
         }
         Assert.Equal(137, (await Programs.WaitForEndAsync(all[killed["vmshunt-".Length..]])).ExitCode);
         Assert.Empty(ProcessTable.WithCommandLine(_folder.Path));

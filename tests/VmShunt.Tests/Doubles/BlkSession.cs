@@ -120,7 +120,7 @@ internal sealed class BlkSession : IDisposable
         using var sleep = new WaitSet(_call.Handle);
         ushort token;
         uint written;
-        while (_queue.TryTakeUsed(out token, out written) == PopResult.Empty)
+        while (_queue.TryPopUsed(out token, out written) == PopResult.Empty)
         {
             if (_queue.Arm()) continue;
             Assert.True(sleep.Wait(60_000), "no completion");

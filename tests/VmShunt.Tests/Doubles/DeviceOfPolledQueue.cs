@@ -88,8 +88,8 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
     internal void Take()
     {
         var take = PopResult.Empty;
-        Assert.True(SpinWait.SpinUntil(() => (take = _pair.Device.TryTake(_pair.Chain)) != PopResult.Empty, TimeSpan.FromSeconds(60)));
-        Assert.Equal(PopResult.Taken, take);
+        Assert.True(SpinWait.SpinUntil(() => (take = _pair.Device.TryPop(_pair.Chain)) != PopResult.Empty, TimeSpan.FromSeconds(60)));
+        Assert.Equal(PopResult.Popped, take);
     }
 
     /// <summary>Executes the popped request and returns its chain.</summary>
@@ -97,7 +97,7 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
     {
         var handle = _pair.Chain.Handle;
         var written = Do(status);
-        Assert.Equal(PopResult.Empty, _pair.Device.TryTake(_pair.Chain));
+        Assert.Equal(PopResult.Empty, _pair.Device.TryPop(_pair.Chain));
         _pair.Device.Return(handle, written);
         if (_pair.Device.Publish()) _call.Signal();
     }
@@ -139,7 +139,7 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
         _pair.Device.Disarm();
         while (!_stop.IsRaised)
         {
-            if (_pair.Device.TryTake(_pair.Chain) == PopResult.Taken)
+            if (_pair.Device.TryPop(_pair.Chain) == PopResult.Popped)
             {
                 // Long enough for a caller to block.
                 if (random.Next(64) == 0) Thread.Sleep(1);

@@ -139,7 +139,7 @@ internal sealed class ScriptedFrontend : IDisposable
         _kick.Signal();
     }
 
-    internal bool TryPopUsed(out uint written) => _ring.TryTakeUsed(out _, out written);
+    internal bool TryPopUsed(out uint written) => _ring.TryPopUsed(out _, out written);
 
     /// <summary>Waits for the read's completion, by a call or by polling.</summary>
     internal void AssertCompleted(bool polls = false)

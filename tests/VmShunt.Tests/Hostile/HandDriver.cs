@@ -125,10 +125,10 @@ internal sealed class HandDriver : IDisposable
     {
         while (true)
         {
-            if (Ring.TryTakeUsed(out _, out var written)) return written;
+            if (Ring.TryPopUsed(out _, out var written)) return written;
             Assert.True(_events.Wait(60_000), "the device neither completes nor signals an error");
             Call.TryDrain();
-            if (Error.TryDrain()) return Ring.TryTakeUsed(out _, out written) ? written : null;
+            if (Error.TryDrain()) return Ring.TryPopUsed(out _, out written) ? written : null;
         }
     }
 

@@ -54,7 +54,7 @@ internal sealed class HandPackedRing(TestMemory ram) : HandRing(ram)
         Area(Descriptors).WriteUInt16Release(at + PackedLayout.Flags, (ushort)piece.Flags);
     }
 
-    internal override bool TryTakeUsed(out ushort id, out uint written)
+    internal override bool TryPopUsed(out ushort id, out uint written)
     {
         (id, written) = (0, 0);
         var flags = (DescriptorFlags)Area(Descriptors).ReadUInt16Acquire(16 * _used + PackedLayout.Flags) & (AvailableBit | UsedBit);

@@ -33,7 +33,7 @@ internal abstract class HandRing(TestMemory ram)
     internal abstract void Offer(params ReadOnlySpan<Piece> chain);
 
     /// <summary>Pops the next returned chain.</summary>
-    internal abstract bool TryTakeUsed(out ushort id, out uint written);
+    internal abstract bool TryPopUsed(out ushort id, out uint written);
 
     /// <summary>Writes one entry of an indirect table.</summary>
     internal abstract void Entry(int index, Piece piece, ushort next = 0);

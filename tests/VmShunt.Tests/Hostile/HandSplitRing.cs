@@ -48,7 +48,7 @@ internal sealed class HandSplitRing(TestMemory ram) : HandRing(ram)
 
     internal void SetAvailable(ushort index) => Area(Driver).WriteUInt16Release(SplitLayout.Index, _available = index);
 
-    internal override bool TryTakeUsed(out ushort id, out uint written)
+    internal override bool TryPopUsed(out ushort id, out uint written)
     {
         (id, written) = (0, 0);
         if (Area(Device).ReadUInt16Acquire(SplitLayout.Index) == _used) return false;

@@ -53,7 +53,7 @@ internal sealed record HostileCase(string Name, string Layouts, Action<HandDrive
             case Outcome.Nothing:
                 // A stop drains the ring, so an available chain would have been popped.
                 driver.Frontend.StopRing(0);
-                Assert.False(driver.Ring.TryTakeUsed(out _, out _));
+                Assert.False(driver.Ring.TryPopUsed(out _, out _));
                 break;
         }
         driver.Restart();

@@ -137,8 +137,8 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
         while (true)
         {
             _slots.ExpectStatus();
-            var take = _queue.TryTakeUsed(out slot, out _);
-            if (take == PopResult.Taken) return null;
+            var take = _queue.TryPopUsed(out slot, out _);
+            if (take == PopResult.Popped) return null;
             if (take == PopResult.Broken) return _queue.Fault;
             _crash.ParkIfCrashed();
             if (_abandoned.IsRaised || (++_idlePolls % PollsPerPeerCheck == 0 && HasPeerExited()) || (!_spin.TrySpin() && BlockUntilCalled()))
@@ -183,7 +183,7 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
         // This closes the channel, after which the device touches the ring no more. A request that it completed is in the
         // used ring; otherwise the request may take its fallback.
         _lost(why);
-        if (_queue.TryTakeUsed(out var slot, out _) == PopResult.Taken)
+        if (_queue.TryPopUsed(out var slot, out _) == PopResult.Popped)
         {
             Complete(request, slot);
             Interlocked.Exchange(ref _use, Closed);

@@ -221,7 +221,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
     {
         var worked = false;
         if (_queue.InFlight == 1) _slots.ExpectStatus();
-        while (_queue.TryTakeUsed(out var slot, out _) == PopResult.Taken)
+        while (_queue.TryPopUsed(out var slot, out _) == PopResult.Popped)
         {
             worked = true;
             var request = _slots.Take(slot, out var status);

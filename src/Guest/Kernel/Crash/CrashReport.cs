@@ -15,7 +15,7 @@ internal sealed class CrashReport
     private readonly byte[] _line = new byte[MaxBytes];
     private readonly byte[] _text = new byte[MaxTextBytes];
 
-    internal CrashReport() => LastWords.Prepare();
+    internal CrashReport() => CrashOutput.Prepare();
 
     /// <summary>Compiles everything that a report runs.</summary>
     internal void Rehearse()
@@ -31,16 +31,16 @@ internal sealed class CrashReport
     /// <summary>Reports a crash by command: its answer on standard output, a failure also on standard error. Ends the process.</summary>
     internal void AnswerAndPowerOff(string reason, in CrashOutcome outcome, bool json)
     {
-        if (outcome.Failure is not null) LastWords.Complain(FailureLine(reason, outcome));
-        if (outcome.Failure is null || json) LastWords.Say(Answer(reason, outcome, json));
-        LastWords.Exit(outcome.Failure is null ? 0 : 1);
+        if (outcome.Failure is not null) CrashOutput.WriteError(FailureLine(reason, outcome));
+        if (outcome.Failure is null || json) CrashOutput.WriteOutput(Answer(reason, outcome, json));
+        CrashOutput.Exit(outcome.Failure is null ? 0 : 1);
     }
 
     /// <summary>Reports an unintended crash. Ends the process.</summary>
     internal void ComplainAndPowerOff(string reason, in CrashOutcome outcome)
     {
-        LastWords.Complain(FailureLine(reason, outcome));
-        LastWords.Exit(1);
+        CrashOutput.WriteError(FailureLine(reason, outcome));
+        CrashOutput.Exit(1);
     }
 
     /// <summary>The command's answer.</summary>

@@ -127,7 +127,7 @@ internal sealed class PollGroup : IDisposable
     {
         var now = Environment.TickCount64;
         if (now < _windowEnd) return;
-        nice.Become(_busyRings);
+        nice.SetWeight(_busyRings);
         spin.KeepsCore = _busyRings > Environment.ProcessorCount;
         _busyRings = 0;
         _window++;

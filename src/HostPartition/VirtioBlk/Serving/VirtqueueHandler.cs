@@ -73,8 +73,8 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
         // No chain is executed synchronously instead: a driver that submits a new request per completion would then starve
         // the requests on the disk.
         if (_async is { IsFull: true }) return ReturnCompleted() ? HandlerStep.Worked : HandlerStep.Empty;
-        var popped = _isDeferred ? PopResult.Taken : Pop();
-        if (popped == PopResult.Taken) return _async?.TryQueue(_chain) == true ? HandlerStep.Worked : Process(defersLong);
+        var popped = _isDeferred ? PopResult.Popped : Pop();
+        if (popped == PopResult.Popped) return _async?.TryQueue(_chain) == true ? HandlerStep.Worked : Process(defersLong);
         if (_unpublished > 0)
         {
             Publish();
@@ -119,11 +119,11 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
         if (!_hasNext)
         {
             _processor.PrefetchHeader();
-            return _queue.TryTake(_chain);
+            return _queue.TryPop(_chain);
         }
         _hasNext = false;
         (_chain, _next) = (_next, _chain);
-        return PopResult.Taken;
+        return PopResult.Popped;
     }
 
     /// <summary>
@@ -136,7 +136,7 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
         if (!_hasNext)
         {
             if (!_prefetches || _stopping.IsRaised || !VirtioBlkRequestProcessor.IsHeaderOnly(_chain)) return HostClassDriver.NoSector;
-            _hasNext = _queue.TryTake(_next) == PopResult.Taken;
+            _hasNext = _queue.TryPop(_next) == PopResult.Popped;
         }
         return _hasNext ? _processor.SectorToRead(_next) : HostClassDriver.NoSector;
     }
@@ -156,7 +156,7 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
                 return HandlerStep.Deferred;
             }
             // The ring was stopped while the request waited for free space: the next start executes it.
-            if (_queue.TryUntake(_chain.Handle)) return HandlerStep.Requeued;
+            if (_queue.TryUnpop(_chain.Handle)) return HandlerStep.Requeued;
             written = _processor.Fail(_chain);
         }
         _queue.Return(_chain.Handle, written);

@@ -220,7 +220,7 @@ public sealed class UnixConnectionTests : IDisposable
         Assert.Equal(afterAKilledOne, File.Exists(path));
         try
         {
-            var connecting = Task.Run(() => UnixConnection.ConnectWhenServed(path, TimeSpan.FromMinutes(1)));
+            var connecting = Task.Run(() => UnixConnection.ConnectWithRetry(path, TimeSpan.FromMinutes(1)));
             Assert.NotSame(connecting, await Task.WhenAny(connecting, Task.Delay(50)));
             using var listener = UnixListener.Bind(path);
             using var client = await connecting;
@@ -238,10 +238,10 @@ public sealed class UnixConnectionTests : IDisposable
     public void Connecting_fails_after_the_timeout_and_names_the_path()
     {
         var path = Path.Combine(Path.GetTempPath(), $"vmshunt-never-{Guid.NewGuid():N}");
-        var missing = Assert.Throws<IOException>(() => UnixConnection.ConnectWhenServed(path, TimeSpan.FromMilliseconds(20)));
+        var missing = Assert.Throws<IOException>(() => UnixConnection.ConnectWithRetry(path, TimeSpan.FromMilliseconds(20)));
         Assert.Contains($"{path}: there is no such socket", missing.Message, StringComparison.Ordinal);
         // An invalid path fails at once, because a retry cannot succeed.
-        Assert.Throws<IOException>(() => UnixConnection.ConnectWhenServed("", TimeSpan.FromDays(1)));
+        Assert.Throws<IOException>(() => UnixConnection.ConnectWithRetry("", TimeSpan.FromDays(1)));
     }
 
     [Fact]

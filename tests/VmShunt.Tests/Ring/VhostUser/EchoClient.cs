@@ -61,7 +61,7 @@ internal sealed class EchoClient : IDisposable
         using var sleep = new WaitSet(Call.Handle);
         ushort token;
         uint written;
-        while (_queue.TryTakeUsed(out token, out written) == PopResult.Empty)
+        while (_queue.TryPopUsed(out token, out written) == PopResult.Empty)
         {
             if (_queue.Arm()) continue;
             Assert.True(sleep.Wait(60_000), $"{text} does not complete");

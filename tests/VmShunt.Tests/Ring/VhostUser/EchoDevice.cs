@@ -107,8 +107,8 @@ internal sealed class EchoDevice : IVhostUserDevice
             var bytes = new byte[4096];
             while (!_stopping.IsRaised)
             {
-                var found = _queue.TryTake(chain);
-                if (found == PopResult.Taken)
+                var found = _queue.TryPop(chain);
+                if (found == PopResult.Popped)
                 {
                     _device.Processing?.Invoke();
                     source.Clear();

@@ -34,7 +34,7 @@ public sealed class ChangingDescriptorsTests : IDisposable
             {
                 var device = new SplitDeviceQueue(_ring.Ram.Memory, SplitRing.Areas(_ring.Ram, 8), 8, 0, true, false);
                 _ring.SetAvailable(8);
-                while (device.TryTake(_ring.Chain) == PopResult.Taken)
+                while (device.TryPop(_ring.Chain) == PopResult.Popped)
                 {
                     popped++;
                     AssertWhole(_ring.Chain, $"seed {seed}");

@@ -35,7 +35,7 @@ public class DescriptorWalkTests
                 {
                     var found = scribbled.Pop();
                     var expected = index > Size || popped == index ? null : walker.Walk(ring, heads[popped], out _);
-                    Assert.Equal(expected is not null ? PopResult.Taken : popped == index ? PopResult.Empty : PopResult.Broken, found);
+                    Assert.Equal(expected is not null ? PopResult.Popped : popped == index ? PopResult.Empty : PopResult.Broken, found);
                     if (!Matches(found, expected, scribbled.Chain)) return;
                     Assert.Equal(new ChainHandle(heads[popped], 1), scribbled.Chain.Handle);
                     scribbled.Device.Return(scribbled.Chain.Handle, 1);
@@ -63,11 +63,11 @@ public class DescriptorWalkTests
                 // Nothing is returned, so the ring stays as it is, and the device walks it again in its next lap.
                 for (int at = 0, pops = 0; pops < 3 * Size; pops++)
                 {
-                    var found = device.TryTake(chain);
+                    var found = device.TryPop(chain);
                     var available = laps[at % Size] == (at / Size % 2 == 0 ? PackedLayout.Available : PackedLayout.Used);
                     Link[] outer = [];
                     var expected = available ? walker.Walk(ring, at % Size, out outer) : null;
-                    Assert.Equal(expected is not null ? PopResult.Taken : available ? PopResult.Broken : PopResult.Empty, found);
+                    Assert.Equal(expected is not null ? PopResult.Popped : available ? PopResult.Broken : PopResult.Empty, found);
                     if (!Matches(found, expected, chain)) return;
                     Assert.Equal(new ChainHandle(outer[^1].NextOrId, (ushort)outer.Length), chain.Handle);
                     at += outer.Length;

@@ -27,7 +27,7 @@ public sealed class HostileAvailableRingTests : IDisposable
     {
         _ring.Descriptor(0, Data, 1);
         _ring.Offer(0);
-        Assert.Equal(PopResult.Taken, _ring.Pop());
+        Assert.Equal(PopResult.Popped, _ring.Pop());
         _ring.SetAvailable(0);
         _ring.AssertBroken("ahead");
     }
@@ -37,7 +37,7 @@ public sealed class HostileAvailableRingTests : IDisposable
     {
         _ring.Descriptor(0, Data, 1);
         _ring.SetAvailable(ScribbledSplitRing.Size);
-        for (var i = 0; i < ScribbledSplitRing.Size; i++) Assert.Equal(PopResult.Taken, _ring.Pop());
+        for (var i = 0; i < ScribbledSplitRing.Size; i++) Assert.Equal(PopResult.Popped, _ring.Pop());
         Assert.Equal(PopResult.Empty, _ring.Pop());
     }
 
@@ -48,9 +48,9 @@ public sealed class HostileAvailableRingTests : IDisposable
         for (var i = 0; i < 100; i++)
         {
             _ring.Offer(3).Offer(3);
-            Assert.Equal(PopResult.Taken, _ring.Pop());
+            Assert.Equal(PopResult.Popped, _ring.Pop());
             var first = _ring.Chain.Handle;
-            Assert.Equal(PopResult.Taken, _ring.Pop());
+            Assert.Equal(PopResult.Popped, _ring.Pop());
             _ring.Device.Return(first, 1);
             _ring.Device.Return(_ring.Chain.Handle, 1);
             _ring.Device.Publish();
@@ -73,7 +73,7 @@ public sealed class HostileAvailableRingTests : IDisposable
     {
         _ring.Descriptor(0, Data, 1, Write);
         _ring.Offer(0).Offer(9);
-        Assert.Equal(PopResult.Taken, _ring.Pop());
+        Assert.Equal(PopResult.Popped, _ring.Pop());
         var handle = _ring.Chain.Handle;
         _ring.AssertBroken("beyond the queue's size");
         _ring.Device.Return(handle, 1);
@@ -83,7 +83,7 @@ public sealed class HostileAvailableRingTests : IDisposable
         var next = new SplitDeviceQueue(_ring.Ram.Memory, SplitRing.Areas(_ring.Ram, 8), 8, (ushort)_ring.Device.Position, true, false);
         _ring.SetAvailable(2);
         _ring.Available.Write<ushort>(SplitLayout.Ring + 2, 0);
-        Assert.Equal(PopResult.Taken, next.TryTake(_ring.Chain));
+        Assert.Equal(PopResult.Popped, next.TryPop(_ring.Chain));
     }
 
     [Theory]
@@ -98,7 +98,7 @@ public sealed class HostileAvailableRingTests : IDisposable
             ring.Available.Write(0, (ushort)i);
             ring.Available.Write(SplitLayout.UsedEvent(8), (ushort)(i * 31));
             ring.Used.Write(SplitLayout.AvailableEvent(8), (ushort)(i * 17));
-            Assert.Equal(PopResult.Taken, ring.Offer(0).Pop());
+            Assert.Equal(PopResult.Popped, ring.Offer(0).Pop());
             ring.Device.Return(ring.Chain.Handle, 1);
             ring.Device.Publish();
             Assert.False(ring.Device.Arm());
@@ -110,12 +110,12 @@ public sealed class HostileAvailableRingTests : IDisposable
     {
         _ring.Descriptor(0, Data, 1, Write);
         _ring.Offer(0).Offer(0);
-        Assert.Equal(PopResult.Taken, _ring.Pop());
+        Assert.Equal(PopResult.Popped, _ring.Pop());
         _ring.Used.Span.Fill(0xff);
         _ring.Device.Return(_ring.Chain.Handle, 5);
         _ring.Device.Publish();
         Assert.Equal(1, _ring.Used.Read<ushort>(SplitLayout.Index));
         Assert.Equal(5ul << 32, _ring.Used.Read<ulong>(SplitLayout.Ring));
-        Assert.Equal(PopResult.Taken, _ring.Pop());
+        Assert.Equal(PopResult.Popped, _ring.Pop());
     }
 }

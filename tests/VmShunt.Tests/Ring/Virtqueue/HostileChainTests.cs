@@ -30,7 +30,7 @@ public sealed class HostileChainTests : IDisposable
     public void A_next_beyond_the_table_is_ignored_without_its_flag()
     {
         _ring.Descriptor(0, Data, 1, 0, 65_535);
-        Assert.Equal(PopResult.Taken, _ring.Offer(0).Pop());
+        Assert.Equal(PopResult.Popped, _ring.Offer(0).Pop());
         Assert.Equal(1, _ring.Chain.Count);
     }
 
@@ -59,7 +59,7 @@ public sealed class HostileChainTests : IDisposable
     public void A_chain_as_long_as_the_queue_is_popped()
     {
         for (ushort i = 0; i < 8; i++) _ring.Descriptor(i, Data + i, i, i == 7 ? Write : Next, (ushort)(i + 1));
-        Assert.Equal(PopResult.Taken, _ring.Offer(0).Pop());
+        Assert.Equal(PopResult.Popped, _ring.Offer(0).Pop());
         Assert.Equal((8, 7), (_ring.Chain.Count, _ring.Chain.ReadableCount));
     }
 
@@ -74,7 +74,7 @@ public sealed class HostileChainTests : IDisposable
     public void An_address_outside_memory_is_popped_and_fails_its_translation(ulong address, uint length)
     {
         _ring.Descriptor(0, address, length, Write);
-        Assert.Equal(PopResult.Taken, _ring.Offer(0).Pop());
+        Assert.Equal(PopResult.Popped, _ring.Offer(0).Pop());
         var segment = Assert.Single(_ring.Chain.Writable.ToArray());
         Assert.False(_ring.Ram.Memory.TryAppend(segment.Address, segment.Length, deviceWrites: true, new IoVectors()));
     }
@@ -96,7 +96,7 @@ public sealed class HostileChainTests : IDisposable
     {
         _ring.Descriptor(0, Data, 0, Next, 1);
         _ring.Descriptor(1, ulong.MaxValue, 0, Write);
-        Assert.Equal(PopResult.Taken, _ring.Offer(0).Pop());
+        Assert.Equal(PopResult.Popped, _ring.Offer(0).Pop());
         Assert.Equal((2, 1), (_ring.Chain.Count, _ring.Chain.ReadableCount));
         Assert.True(_ring.Ram.Memory.TryAppend(ulong.MaxValue, 0, true, new IoVectors()));
     }
@@ -124,7 +124,7 @@ public sealed class HostileChainTests : IDisposable
     public void Undefined_flags_are_ignored()
     {
         _ring.Descriptor(0, Data, 1, (DescriptorFlags)0xfff8);
-        Assert.Equal(PopResult.Taken, _ring.Offer(0).Pop());
+        Assert.Equal(PopResult.Popped, _ring.Offer(0).Pop());
         Assert.Equal(1, _ring.Chain.ReadableCount);
     }
 }

@@ -115,7 +115,7 @@ public sealed class HostileIndirectTableTests : IDisposable
         _ring.Entry(3, Data, 12, Next | Write, 1);
         _ring.Entry(1, Data, 13, Write, 0);
         _ring.Entry(2, ulong.MaxValue, uint.MaxValue, Indirect, 0);
-        Assert.Equal(PopResult.Taken, _ring.Offer(0).Pop());
+        Assert.Equal(PopResult.Popped, _ring.Offer(0).Pop());
         Assert.Equal([10u, 11u], _ring.Chain.Readable.ToArray().Select(s => s.Length));
         Assert.Equal([12u, 13u], _ring.Chain.Writable.ToArray().Select(s => s.Length));
     }
@@ -134,7 +134,7 @@ public sealed class HostileIndirectTableTests : IDisposable
             _ring.AssertBroken("1024");
             return;
         }
-        Assert.Equal(PopResult.Taken, _ring.Pop());
+        Assert.Equal(PopResult.Popped, _ring.Pop());
         Assert.Equal(1024, _ring.Chain.Count);
     }
 }

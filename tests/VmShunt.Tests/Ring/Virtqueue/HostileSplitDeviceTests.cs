@@ -88,7 +88,7 @@ public sealed class HostileSplitDeviceTests : IDisposable
     {
         Add(1, 10);
         Answer(0, written);
-        Assert.Equal(PopResult.Taken, _driver.TryTakeUsed(out var token, out var reported));
+        Assert.Equal(PopResult.Popped, _driver.TryPopUsed(out var token, out var reported));
         Assert.Equal((10, written), (token, reported));
     }
 
@@ -147,17 +147,17 @@ public sealed class HostileSplitDeviceTests : IDisposable
 
     private int Popped()
     {
-        Assert.Equal(PopResult.Taken, _driver.TryTakeUsed(out var token, out _));
+        Assert.Equal(PopResult.Popped, _driver.TryPopUsed(out var token, out _));
         return token;
     }
 
     private void AssertBroken(string why)
     {
         var inFlight = _driver.InFlight;
-        Assert.Equal(PopResult.Broken, _driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Broken, _driver.TryPopUsed(out _, out _));
         Assert.Contains(why, _driver.Fault, StringComparison.Ordinal);
         Answer(0);
-        Assert.Equal(PopResult.Broken, _driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Broken, _driver.TryPopUsed(out _, out _));
         Assert.False(_driver.TryAdd([new QueueBuffer(1, 1)], 0, 99));
         Assert.Equal(inFlight, _driver.InFlight);
     }

@@ -37,7 +37,7 @@ public sealed class HostileUsedRingTests
                     if (!Completes(ref driver, sound, token, entries[at].Item2)) return;
                     Assert.Equal(inFlight.Count, driver.InFlight);
                 }
-                Assert.Equal(PopResult.Empty, driver.TryTakeUsed(out _, out _));
+                Assert.Equal(PopResult.Empty, driver.TryPopUsed(out _, out _));
             },
             iter: Iterations);
         Assert.True(_completed > 0 && _broken > 0, $"{_completed} requests completed, {_broken} rings broken");
@@ -69,7 +69,7 @@ public sealed class HostileUsedRingTests
                     if (!Completes(ref driver, sound, token, entries[at].Item2)) return;
                     Assert.Equal(inFlight.Count, driver.InFlight);
                 }
-                Assert.Equal(PopResult.Empty, driver.TryTakeUsed(out _, out _));
+                Assert.Equal(PopResult.Empty, driver.TryPopUsed(out _, out _));
             },
             iter: Iterations);
         Assert.True(_completed > 0 && _broken > 0, $"{_completed} requests completed, {_broken} rings broken");
@@ -83,8 +83,8 @@ public sealed class HostileUsedRingTests
 
     private bool Completes<TDriver>(ref TDriver driver, bool sound, ushort token, uint written) where TDriver : struct, IDriverQueue
     {
-        var found = driver.TryTakeUsed(out var popped, out var reported);
-        Assert.Equal(sound ? PopResult.Taken : PopResult.Broken, found);
+        var found = driver.TryPopUsed(out var popped, out var reported);
+        Assert.Equal(sound ? PopResult.Popped : PopResult.Broken, found);
         Interlocked.Increment(ref sound ? ref _completed : ref _broken);
         if (sound) Assert.Equal((token, written), (popped, reported));
         else Assert.NotNull(driver.Fault);

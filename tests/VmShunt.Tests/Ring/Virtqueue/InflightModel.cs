@@ -66,7 +66,7 @@ internal sealed class InflightModel<TKind, TDriver, TDevice> : IDisposable
             case InflightAction.PopUsed:
                 PopUsed();
                 break;
-            case InflightAction.Pop or InflightAction.Unpop when _device.TryTake(_chain) == PopResult.Taken:
+            case InflightAction.Pop or InflightAction.Unpop when _device.TryPop(_chain) == PopResult.Popped:
                 Process(unpops: step.Action == InflightAction.Unpop);
                 break;
             case InflightAction.Return:
@@ -97,7 +97,7 @@ internal sealed class InflightModel<TKind, TDriver, TDevice> : IDisposable
         var token = (int)(_chain.Writable[0].Address - _pair.Data);
         Assert.Contains(token, _outstanding);
         Assert.DoesNotContain(_popped, one => one.Token == token);
-        if (unpops && _device.TryUntake(_chain.Handle))
+        if (unpops && _device.TryUnpop(_chain.Handle))
         {
             Assert.Empty(_popped);
             Unpopped++;
@@ -127,7 +127,7 @@ internal sealed class InflightModel<TKind, TDriver, TDevice> : IDisposable
 
     private void PopUsed()
     {
-        while (_pair.Driver.TryTakeUsed(out var token, out var written) == PopResult.Taken)
+        while (_pair.Driver.TryPopUsed(out var token, out var written) == PopResult.Popped)
         {
             Assert.Equal(token, written);
             Assert.True(_outstanding.Remove(token), $"{token} completed twice");
@@ -142,7 +142,7 @@ internal sealed class InflightModel<TKind, TDriver, TDevice> : IDisposable
         foreach (var (handle, token) in _popped) _device.Return(handle, (uint)token);
         _device.Publish();
         _popped.Clear();
-        while (_device.TryTake(_chain) == PopResult.Taken)
+        while (_device.TryPop(_chain) == PopResult.Popped)
         {
             Process(unpops: false);
             Return(0);

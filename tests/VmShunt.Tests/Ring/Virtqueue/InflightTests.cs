@@ -153,7 +153,7 @@ public sealed class InflightTests
                 var chain = new DescriptorChain();
                 if (device.HasPending) Interlocked.Increment(ref _resumed);
                 var pops = 0;
-                for (; pops < 1000 && device.TryTake(chain) == PopResult.Taken; pops++)
+                for (; pops < 1000 && device.TryPop(chain) == PopResult.Popped; pops++)
                 {
                     device.Return(chain.Handle, 0);
                     device.Publish();

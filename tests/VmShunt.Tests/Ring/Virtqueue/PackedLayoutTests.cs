@@ -113,7 +113,7 @@ public sealed class PackedLayoutTests : IDisposable
         device.Return(_chain.Handle, 0);
         device.Publish();
         Assert.Equal(0x0001_0001u, device.Position);
-        Assert.Equal(PopResult.Taken, driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Popped, driver.TryPopUsed(out _, out _));
         Complete(ref driver, ref device);
         Bytes(Descriptors + 16 + 14, "0000");
     }
@@ -157,12 +157,12 @@ public sealed class PackedLayoutTests : IDisposable
         driver.Publish();
         device.Return(Pop(ref device), 0);
         device.Publish();
-        Assert.Equal(PopResult.Taken, driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Popped, driver.TryPopUsed(out _, out _));
     }
 
     private ChainHandle Pop(ref PackedDeviceQueue device)
     {
-        Assert.Equal(PopResult.Taken, device.TryTake(_chain));
+        Assert.Equal(PopResult.Popped, device.TryPop(_chain));
         return _chain.Handle;
     }
 

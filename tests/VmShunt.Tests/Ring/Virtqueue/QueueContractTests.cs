@@ -25,7 +25,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
                 var token = (ushort)(buffers * 100 + readable);
                 Assert.True(pair.Driver.TryAdd(described, readable, token));
                 pair.Driver.Publish();
-                Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
+                Assert.Equal(PopResult.Popped, pair.Device.TryPop(pair.Chain));
                 var expected = described.Select(b => new DescriptorChain.Segment(b.Address, b.Length)).ToArray();
                 Assert.Equal(expected.AsSpan(0, readable), pair.Chain.Readable);
                 Assert.Equal(expected.AsSpan(readable), pair.Chain.Writable);
@@ -52,16 +52,16 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             for (var again = 0; again < 3; again++)
             {
                 var position = pair.Device.Position;
-                Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
+                Assert.Equal(PopResult.Popped, pair.Device.TryPop(pair.Chain));
                 Assert.Equal(buffers, pair.Chain.Count);
-                Assert.True(pair.Device.TryUntake(pair.Chain.Handle));
+                Assert.True(pair.Device.TryUnpop(pair.Chain.Handle));
                 Assert.Equal(position, pair.Device.Position);
                 Assert.False(pair.Device.HasPending);
-                Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
+                Assert.Equal(PopResult.Empty, pair.Driver.TryPopUsed(out _, out _));
                 Assert.True(pair.Device.Arm());
                 if (again == 1) pair.ReplaceDevice();
             }
-            Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
+            Assert.Equal(PopResult.Popped, pair.Device.TryPop(pair.Chain));
             Assert.Equal(described.Select(b => new DescriptorChain.Segment(b.Address, b.Length)), pair.Chain.Writable.ToArray());
             pair.Device.Return(pair.Chain.Handle, 4);
             pair.Device.Publish();
@@ -77,14 +77,14 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         pair.Driver.Publish();
         var first = pair.Pop(1);
         var second = pair.Pop(2);
-        Assert.False(pair.Device.TryUntake(second));
+        Assert.False(pair.Device.TryUnpop(second));
         pair.Device.Return(second, 1);
         // Returned out of order: the entry at the used position is another chain's.
-        Assert.False(pair.Device.TryUntake(first));
+        Assert.False(pair.Device.TryUnpop(first));
         pair.Device.Return(first, 1);
         pair.Device.Publish();
         var third = pair.Pop(3);
-        Assert.True(pair.Device.TryUntake(third));
+        Assert.True(pair.Device.TryUnpop(third));
         pair.Device.Return(pair.Pop(3), 1);
         pair.Device.Publish();
         pair.PopUsed(2, 1);
@@ -96,20 +96,20 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
     public void Chains_and_completions_are_visible_only_after_their_publish()
     {
         using var pair = Pair(8);
-        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryPop(pair.Chain));
         Assert.True(pair.Add(1));
-        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryPop(pair.Chain));
         pair.Driver.Publish();
         var handle = pair.Pop(1);
-        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
-        Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Empty, pair.Device.TryPop(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Driver.TryPopUsed(out _, out _));
         pair.Device.Return(handle, 1);
-        Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Empty, pair.Driver.TryPopUsed(out _, out _));
         Assert.Equal(1, pair.Driver.InFlight);
         pair.Device.Publish();
         pair.PopUsed(1, 1);
         Assert.Equal(0, pair.Driver.InFlight);
-        Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
+        Assert.Equal(PopResult.Empty, pair.Driver.TryPopUsed(out _, out _));
         Assert.Null(pair.Driver.Fault);
         Assert.Null(pair.Device.Fault);
     }
@@ -130,7 +130,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             Assert.Equal(size, pair.Driver.InFlight);
             pair.Driver.Publish();
             var handles = Enumerable.Range(0, size).Select(i => pair.Pop((ushort)i)).ToArray();
-            Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
+            Assert.Equal(PopResult.Empty, pair.Device.TryPop(pair.Chain));
             Assert.False(pair.Add(60_000));
 
             var first = size / 2;
@@ -169,10 +169,10 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         pair.Driver.Publish();
         for (var i = 0; i < pair.Driver.Capacity; i++)
         {
-            Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
+            Assert.Equal(PopResult.Popped, pair.Device.TryPop(pair.Chain));
             Assert.Equal((3, 1), (pair.Chain.Count, pair.Chain.ReadableCount));
         }
-        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryPop(pair.Chain));
         Assert.Equal(indirect ? size - 2 * TKind.DirectRequests(size) : size / 3, pair.Driver.Capacity);
     }
 
@@ -184,9 +184,9 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         Assert.False(pair.Driver.TryAdd(buffers, 5, 1));
         Assert.True(pair.Driver.TryAdd(buffers.AsSpan(1), 4, 2));
         pair.Driver.Publish();
-        Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Popped, pair.Device.TryPop(pair.Chain));
         Assert.Equal((4, 4), (pair.Chain.Count, pair.Chain.ReadableCount));
-        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryPop(pair.Chain));
     }
 
     [Fact]
@@ -225,8 +225,8 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             for (var i = 0; i < batch; i++) pair.Device.Return(pair.Pop((ushort)(round * 10 + i)), (uint)i);
             pair.Device.Publish();
             for (var i = 0; i < batch; i++) pair.PopUsed((ushort)(round * 10 + i), (uint)i);
-            Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
-            Assert.Equal(PopResult.Empty, pair.Driver.TryTakeUsed(out _, out _));
+            Assert.Equal(PopResult.Empty, pair.Device.TryPop(pair.Chain));
+            Assert.Equal(PopResult.Empty, pair.Driver.TryPopUsed(out _, out _));
         }
     }
 
@@ -247,7 +247,7 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         pair.Device.Return(pair.Pop(2), 12);
         pair.Device.Return(pair.Pop(3), 13);
         pair.Device.Publish();
-        Assert.Equal(PopResult.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Empty, pair.Device.TryPop(pair.Chain));
         for (ushort i = 0; i < 4; i++) pair.PopUsed(i, 10u + i);
     }
 
@@ -257,12 +257,12 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
         using var pair = Pair(8, indirect: true);
         for (ushort i = 0; i < 2; i++) Assert.True(pair.Driver.TryAdd([new QueueBuffer(pair.Data, 16), new QueueBuffer(pair.Data + 64, 8)], 1, i));
         pair.Driver.Publish();
-        Assert.Equal(PopResult.Taken, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(PopResult.Popped, pair.Device.TryPop(pair.Chain));
         pair.Ram.Span(TestMemory.Start, pair.Ram.Bytes).Fill(0xff);
         Assert.Equal([new DescriptorChain.Segment(pair.Data, 16)], pair.Chain.Readable);
         Assert.Equal([new DescriptorChain.Segment(pair.Data + 64, 8)], pair.Chain.Writable);
         // A split ring is broken now. In a packed ring, these flags mean that nothing is available.
-        Assert.Equal(typeof(TKind) == typeof(SplitRing) ? PopResult.Broken : PopResult.Empty, pair.Device.TryTake(pair.Chain));
+        Assert.Equal(typeof(TKind) == typeof(SplitRing) ? PopResult.Broken : PopResult.Empty, pair.Device.TryPop(pair.Chain));
     }
 
     [Theory]
@@ -288,10 +288,10 @@ public abstract class QueueContractTests<TKind, TDriver, TDevice>
             pair.Driver.Publish();
             pair.Driver.Arm();
             pair.Device.Arm();
-            while (pair.Device.TryTake(pair.Chain) == PopResult.Taken) pair.Device.Return(pair.Chain.Handle, 1);
+            while (pair.Device.TryPop(pair.Chain) == PopResult.Popped) pair.Device.Return(pair.Chain.Handle, 1);
             pair.Device.Disarm();
             pair.Device.Publish();
-            while (pair.Driver.TryTakeUsed(out _, out _) == PopResult.Taken)
+            while (pair.Driver.TryPopUsed(out _, out _) == PopResult.Popped)
             {
             }
             pair.Driver.Disarm();

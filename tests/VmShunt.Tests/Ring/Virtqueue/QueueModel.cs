@@ -124,9 +124,9 @@ internal sealed class QueueModel<TKind, TDriver, TDevice> : IDisposable
     private void Pop()
     {
         _deviceSleeps = false;
-        var found = _pair.Device.TryTake(_pair.Chain);
-        Check(found == (_available.Count > 0 ? PopResult.Taken : PopResult.Empty));
-        if (found != PopResult.Taken) return;
+        var found = _pair.Device.TryPop(_pair.Chain);
+        Check(found == (_available.Count > 0 ? PopResult.Popped : PopResult.Empty));
+        if (found != PopResult.Popped) return;
         var request = _available[0];
         _available.RemoveAt(0);
         Check(IsSame(request, _pair.Chain));
@@ -139,7 +139,7 @@ internal sealed class QueueModel<TKind, TDriver, TDevice> : IDisposable
         var (request, handle) = _popped[at];
         // Only the chain that was popped last, and only when every other one is returned.
         var possible = _popped.Count == 1 && request == _lastPopped;
-        Check(_pair.Device.TryUntake(handle) == possible);
+        Check(_pair.Device.TryUnpop(handle) == possible);
         if (!possible) return;
         _popped.Clear();
         _available.Insert(0, request);
@@ -157,9 +157,9 @@ internal sealed class QueueModel<TKind, TDriver, TDevice> : IDisposable
     private void PopUsed()
     {
         _driverSleeps = false;
-        var found = _pair.Driver.TryTakeUsed(out var token, out var written);
-        Check(found == (_used.Count > 0 ? PopResult.Taken : PopResult.Empty));
-        if (found != PopResult.Taken) return;
+        var found = _pair.Driver.TryPopUsed(out var token, out var written);
+        Check(found == (_used.Count > 0 ? PopResult.Popped : PopResult.Empty));
+        if (found != PopResult.Popped) return;
         var completed = _used.Dequeue();
         Check((completed.Request.Token, completed.Written) == (token, written));
         _freeTokens.Enqueue(token);

@@ -50,14 +50,14 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
     /// <summary>Pops a chain of <see cref="Add"/>.</summary>
     public ChainHandle Pop(ushort token)
     {
-        Assert.Equal(PopResult.Taken, Device.TryTake(Chain));
+        Assert.Equal(PopResult.Popped, Device.TryPop(Chain));
         Assert.Equal([new DescriptorChain.Segment(Data + token, 1)], Chain.Writable);
         return Chain.Handle;
     }
 
     public void PopUsed(ushort token, uint written)
     {
-        Assert.Equal(PopResult.Taken, Driver.TryTakeUsed(out var usedToken, out var usedWritten));
+        Assert.Equal(PopResult.Popped, Driver.TryPopUsed(out var usedToken, out var usedWritten));
         Assert.Equal((token, written), (usedToken, usedWritten));
     }
 
@@ -69,10 +69,10 @@ public sealed class QueuePair<TKind, TDriver, TDevice> : IDisposable
         {
             if (!Driver.TryAdd(buffers, 0, 0)) Assert.Fail($"request {i}: the ring is full");
             Driver.Publish();
-            if (Device.TryTake(Chain) != PopResult.Taken) Assert.Fail($"request {i}: {Device.Fault}");
+            if (Device.TryPop(Chain) != PopResult.Popped) Assert.Fail($"request {i}: {Device.Fault}");
             Device.Return(Chain.Handle, 1);
             Device.Publish();
-            if (Driver.TryTakeUsed(out _, out _) != PopResult.Taken) Assert.Fail($"request {i}: {Driver.Fault}");
+            if (Driver.TryPopUsed(out _, out _) != PopResult.Popped) Assert.Fail($"request {i}: {Driver.Fault}");
         }
     }
 

@@ -71,7 +71,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
                 deviceAt.Meet(driverAt, 3 * round);
                 noticed = pair.Device.Arm();
                 deviceAt.Meet(driverAt, 3 * round + 1);
-                if (pair.Device.TryTake(pair.Chain) == PopResult.Taken) pair.Device.Return(pair.Chain.Handle, 1);
+                if (pair.Device.TryPop(pair.Chain) == PopResult.Popped) pair.Device.Return(pair.Chain.Handle, 1);
                 pair.Device.Publish();
                 deviceAt.Meet(driverAt, 3 * round + 2);
             }
@@ -86,7 +86,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
             // Without a kick and without a chain found by the arm, the device would block with a chain available.
             if (!added || (!kick && !noticed)) missed++;
             driverAt.Meet(deviceAt, 3 * round + 2);
-            if (pair.Driver.TryTakeUsed(out _, out _) != PopResult.Taken) missed++;
+            if (pair.Driver.TryPopUsed(out _, out _) != PopResult.Popped) missed++;
         }
         device.Join();
         Assert.Equal(0, missed);
@@ -110,7 +110,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
             if (pair.Driver.Publish()) kick.Signal();
             var worked = false;
             PopResult found;
-            while ((found = pair.Driver.TryTakeUsed(out var slot, out var written)) == PopResult.Taken)
+            while ((found = pair.Driver.TryPopUsed(out var slot, out var written)) == PopResult.Popped)
             {
                 var question = questions[slot];
                 var answer = pair.Ram.Span(Slot(pair, slot) + 256, AnswerBytes);
@@ -169,7 +169,7 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
         while (!stop.IsRaised)
         {
             var popped = 0;
-            while (popped < handles.Length && pair.Device.TryTake(pair.Chain) == PopResult.Taken)
+            while (popped < handles.Length && pair.Device.TryPop(pair.Chain) == PopResult.Popped)
             {
                 question.Clear();
                 answer.Clear();

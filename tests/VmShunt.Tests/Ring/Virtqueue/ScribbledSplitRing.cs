@@ -51,7 +51,7 @@ internal sealed class ScribbledSplitRing : IDisposable
 
     internal void SetAvailable(ushort index) => _areas.Available.WriteUInt16Release(SplitLayout.Index, index);
 
-    internal PopResult Pop() => Device.TryTake(Chain);
+    internal PopResult Pop() => Device.TryPop(Chain);
 
     /// <summary>The ring is broken, reports why, and stays broken; its position does not change.</summary>
     internal void AssertBroken(string why)

@@ -121,9 +121,9 @@ public sealed class SplitLayoutTests : IDisposable
         var chain = new DescriptorChain();
         for (ushort i = 0; i < 2; i++) Assert.True(driver.TryAdd([new(1, 1), new(2, 2)], 1, i));
         driver.Publish();
-        Assert.Equal(PopResult.Taken, device.TryTake(chain));
+        Assert.Equal(PopResult.Popped, device.TryPop(chain));
         var first = chain.Handle;
-        Assert.Equal(PopResult.Taken, device.TryTake(chain));
+        Assert.Equal(PopResult.Popped, device.TryPop(chain));
         device.Return(chain.Handle, 0x01020304);
         device.Return(first, 5);
         Bytes(Used, "0000 0000 02000000 04030201 00000000 05000000");
@@ -157,10 +157,10 @@ public sealed class SplitLayoutTests : IDisposable
         {
             Assert.True(driver.TryAdd([new(1, 1)], 0, 0));
             driver.Publish();
-            Assert.Equal(PopResult.Taken, device.TryTake(chain));
+            Assert.Equal(PopResult.Popped, device.TryPop(chain));
             device.Return(chain.Handle, 0);
             device.Publish();
-            Assert.Equal(PopResult.Taken, driver.TryTakeUsed(out _, out _));
+            Assert.Equal(PopResult.Popped, driver.TryPopUsed(out _, out _));
         }
         driver.Disarm();
         device.Disarm();
@@ -186,17 +186,17 @@ public sealed class SplitLayoutTests : IDisposable
         _ram.Window(Available, 14).Write<ushort>(2, 65_535);
         var device = new SplitDeviceQueue(_ram.Memory, Areas(), Size, 65_535, false, false);
         var chain = new DescriptorChain();
-        Assert.Equal(PopResult.Empty, device.TryTake(chain));
+        Assert.Equal(PopResult.Empty, device.TryPop(chain));
         _ram.Window(Descriptors, 64).Write(16 * 2, new SplitDescriptor { Address = 0x22, Length = 2 });
         _ram.Window(Descriptors, 64).Write(16 * 1, new SplitDescriptor { Address = 0x11, Length = 1 });
         _ram.Window(Available, 14).Write<ushort>(4 + 2 * 3, 2);
         _ram.Window(Available, 14).Write<ushort>(4 + 2 * 0, 1);
         _ram.Window(Available, 14).Write<ushort>(2, 1);
-        Assert.Equal(PopResult.Taken, device.TryTake(chain));
+        Assert.Equal(PopResult.Popped, device.TryPop(chain));
         Assert.Equal([new DescriptorChain.Segment(0x22, 2)], chain.Readable);
         device.Return(chain.Handle, 0x22);
         Assert.Equal(0u, device.Position);
-        Assert.Equal(PopResult.Taken, device.TryTake(chain));
+        Assert.Equal(PopResult.Popped, device.TryPop(chain));
         Assert.Equal([new DescriptorChain.Segment(0x11, 1)], chain.Readable);
         device.Return(chain.Handle, 0x11);
         device.Publish();
@@ -213,7 +213,7 @@ public sealed class SplitLayoutTests : IDisposable
         var chain = new DescriptorChain();
         for (ushort i = 0; i < 3; i++) Assert.True(driver.TryAdd([new(1, 1)], 0, i));
         driver.Publish();
-        for (var i = 0; i < 3; i++) Assert.Equal(PopResult.Taken, old.TryTake(chain));
+        for (var i = 0; i < 3; i++) Assert.Equal(PopResult.Popped, old.TryPop(chain));
         old.Return(new ChainHandle(0, 1), 10);
         old.Publish();
         // Two requests are still in flight: the next entries are the fourth available and the second used one.
@@ -224,7 +224,7 @@ public sealed class SplitLayoutTests : IDisposable
         Assert.Equal(3u, next.Position);
         foreach (var (expected, bytes) in ((ushort, uint)[])[(0, 10), (2, 12), (1, 11)])
         {
-            Assert.Equal(PopResult.Taken, driver.TryTakeUsed(out var token, out var written));
+            Assert.Equal(PopResult.Popped, driver.TryPopUsed(out var token, out var written));
             Assert.Equal((expected, bytes), (token, written));
         }
     }

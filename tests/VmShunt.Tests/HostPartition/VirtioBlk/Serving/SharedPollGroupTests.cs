@@ -99,7 +99,7 @@ public sealed class SharedPollGroupTests
             Assert.Equal(VirtioBlkStatus.Ok, good.Do(VirtioBlkRequestType.In, 0, 512));
             bad.Restart();
             bad.Request(VirtioBlkRequestType.In, 0, new Piece(HandDriver.Data, 512, DescriptorFlags.Write));
-            Assert.True(SpinWait.SpinUntil(() => bad.Ring.TryTakeUsed(out _, out _), s_patience), "the ring works again");
+            Assert.True(SpinWait.SpinUntil(() => bad.Ring.TryPopUsed(out _, out _), s_patience), "the ring works again");
         }
     }
 
@@ -116,7 +116,7 @@ public sealed class SharedPollGroupTests
             polled.Ring.Offer(
                 new Piece(HandDriver.Header, 16), new Piece(HandDriver.Data, 512, DescriptorFlags.Write),
                 new Piece(HandDriver.Status, 1, DescriptorFlags.Write));
-            Assert.True(SpinWait.SpinUntil(() => polled.Ring.TryTakeUsed(out _, out _), s_patience), "it is served without a kick");
+            Assert.True(SpinWait.SpinUntil(() => polled.Ring.TryPopUsed(out _, out _), s_patience), "it is served without a kick");
             Assert.Equal(VirtioBlkStatus.Ok, good.Do(VirtioBlkRequestType.In, 0, 512));
         }
     }

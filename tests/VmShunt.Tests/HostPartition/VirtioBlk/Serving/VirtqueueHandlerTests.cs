@@ -78,7 +78,7 @@ public sealed class VirtqueueHandlerTests
             while (ended > 0)
             {
                 if (_handler.Step(defersLong: false) == HandlerStep.Empty && _handler.IsDeep) _handler.WaitForCompletion();
-                while (_queue.TryTakeUsed(out var token, out _) == PopResult.Taken)
+                while (_queue.TryPopUsed(out var token, out _) == PopResult.Popped)
                 {
                     var (type, answers) = _requests[token];
                     Assert.True(_ram.Memory.TryRead<VirtioBlkStatus>(Headers + token * 64UL + 32, out var status));

@@ -9,7 +9,7 @@ namespace VmShunt.Ring.Interop;
 /// Output and exit of a crashed process, which must not allocate and whose runtime may be in any state. Any thread; nothing
 /// is allocated after <see cref="Prepare"/>.
 /// </summary>
-public static class LastWords
+public static class CrashOutput
 {
     private static readonly SafeFileHandle s_output = new(1, ownsHandle: false), s_errors = new(2, ownsHandle: false);
 
@@ -35,10 +35,10 @@ public static class LastWords
     }
 
     /// <summary>Writes to standard output.</summary>
-    public static void Say(ReadOnlySpan<byte> utf8) => Write(s_output, utf8);
+    public static void WriteOutput(ReadOnlySpan<byte> utf8) => Write(s_output, utf8);
 
     /// <summary>Writes to standard error.</summary>
-    public static void Complain(ReadOnlySpan<byte> utf8) => Write(s_errors, utf8);
+    public static void WriteError(ReadOnlySpan<byte> utf8) => Write(s_errors, utf8);
 
     /// <summary>Exits at once, as <c>_exit(2)</c> does: runs no handler, flushes nothing. Deletes the files of the runtime.</summary>
     [DoesNotReturn]

@@ -2,15 +2,15 @@ using VmShunt.Ring.Interop;
 
 namespace VmShunt.Tests.Ring.Interop;
 
-public class LastWordsTests
+public class CrashOutputTests
 {
     [Fact]
     public void Writing_allocates_nothing_after_preparation()
     {
-        LastWords.Prepare();
+        CrashOutput.Prepare();
         var before = GC.GetAllocatedBytesForCurrentThread();
-        LastWords.Say([]);
-        LastWords.Complain([]);
+        CrashOutput.WriteOutput([]);
+        CrashOutput.WriteError([]);
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
     }
 }
