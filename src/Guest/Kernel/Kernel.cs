@@ -51,7 +51,7 @@ internal sealed class Kernel : IDisposable
         _hypervisor = Hypervisor.Find(boot.Processor!);
         var processors = new MachineProcessors(_machine, boot.Processor!);
         _bus = new HypervisorBus(_hypervisor, processors, DiskNumber);
-        var interrupts = new InterruptProcessor(processors.Start(), Crash, Die);
+        var interrupts = new InterruptProcessor(processors.Start(), processors, Crash, Die);
         interrupts.Handle(GuestLayout.BusVector, _watch.Note);
         _emulated = Attach(boot.Hba);
         _emulated.PrepareCrash(_machine, _hypervisor);

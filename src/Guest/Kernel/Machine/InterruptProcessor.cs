@@ -10,13 +10,19 @@ internal sealed class InterruptProcessor
     private const int Vectors = 256;
 
     private readonly IProcessor _processor;
+    private readonly MachineProcessors? _machine;
     private readonly CrashGate _crash;
     private readonly Action<Exception> _machineCheck;
     private readonly Action?[] _handlers = new Action[Vectors];
 
-    internal InterruptProcessor(IProcessor processor, CrashGate crash, Action<Exception> machineCheck)
+    /// <param name="processor">The processor; nothing else runs on it.</param>
+    /// <param name="machine">Its machine; null if handlers access no registers.</param>
+    /// <param name="crash">Stops the thread when the machine crashes.</param>
+    /// <param name="machineCheck">Called when the machine fails under the thread.</param>
+    internal InterruptProcessor(IProcessor processor, MachineProcessors? machine, CrashGate crash, Action<Exception> machineCheck)
     {
         _processor = processor;
+        _machine = machine;
         _crash = crash;
         _machineCheck = machineCheck;
     }
@@ -28,7 +34,7 @@ internal sealed class InterruptProcessor
 
     private void Run()
     {
-        MachineProcessors.Enter(_processor);
+        _machine?.Enter(_processor);
         try
         {
             while (true)

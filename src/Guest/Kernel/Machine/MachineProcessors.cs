@@ -11,8 +11,12 @@ namespace VmShunt.Guest.Machine;
 /// </summary>
 internal sealed class MachineProcessors : IMmio
 {
+    // A processor is one machine's; a thread that ran on another machine's has none here.
     [ThreadStatic]
     private static IProcessor? t_processor;
+
+    [ThreadStatic]
+    private static MachineProcessors? t_machine;
 
     private readonly IMachine _machine;
     private readonly List<IProcessor> _running = [];
@@ -29,7 +33,7 @@ internal sealed class MachineProcessors : IMmio
     {
         _machine = machine;
         _running.Add(boot);
-        t_processor = boot;
+        Enter(boot);
         _shared = Start();
     }
 
@@ -51,7 +55,7 @@ internal sealed class MachineProcessors : IMmio
     }
 
     /// <summary>The calling thread runs on this processor from now on.</summary>
-    internal static void Enter(IProcessor processor) => t_processor = processor;
+    internal void Enter(IProcessor processor) => (t_processor, t_machine) = (processor, this);
 
     /// <summary>As <see cref="Enter(IProcessor)"/>, with an idle processor or a new one.</summary>
     internal void Enter()
@@ -62,7 +66,7 @@ internal sealed class MachineProcessors : IMmio
     /// <summary>The calling thread's processor becomes idle.</summary>
     internal void Leave()
     {
-        if (t_processor is not { } processor) return;
+        if (Own is not { } processor) return;
         t_processor = null;
         lock (_starting) _idle.Push(processor);
     }
@@ -79,7 +83,7 @@ internal sealed class MachineProcessors : IMmio
     /// <summary>Runs a function on the calling thread's processor, or on the shared one.</summary>
     internal T Use<T>(Func<IProcessor, T> action)
     {
-        if (t_processor is { } own) return action(own);
+        if (Own is { } own) return action(own);
         lock (_sharing) return action(_shared);
     }
 
@@ -87,7 +91,7 @@ internal sealed class MachineProcessors : IMmio
     {
         var begun = Begin();
         ulong value;
-        if (t_processor is { } own) value = own.Read(address, size);
+        if (Own is { } own) value = own.Read(address, size);
         else lock (_sharing) value = _shared.Read(address, size);
         Ordered.Load(ref _watch)?.Note(address, isWrite: false, begun);
         return value;
@@ -96,10 +100,12 @@ internal sealed class MachineProcessors : IMmio
     public void Write(ulong address, int size, ulong value)
     {
         var begun = Begin();
-        if (t_processor is { } own) own.Write(address, size, value);
+        if (Own is { } own) own.Write(address, size, value);
         else lock (_sharing) _shared.Write(address, size, value);
         Ordered.Load(ref _watch)?.Note(address, isWrite: true, begun);
     }
+
+    private IProcessor? Own => t_machine == this ? t_processor : null;
 
     private long Begin()
     {

@@ -56,7 +56,17 @@ internal sealed class RunningKernel : IDisposable
         var runner = new Runner(_session);
         var parsed = Commands(runner).Parse(line);
         Assert.Empty(parsed.Errors.Select(static error => error.Message));
-        parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        // A command blocks its thread, and the test's context would run the command's continuations on that thread.
+        var context = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
+        try
+        {
+            parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(context);
+        }
         return JsonNode.Parse(runner.Answer!.ToJsonString())!.AsObject();
     }
 

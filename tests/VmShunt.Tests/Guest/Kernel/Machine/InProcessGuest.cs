@@ -28,7 +28,7 @@ internal sealed class InProcessGuest : IDisposable
         Processors.Leave();
         var ram = Machine.Ram();
         Pages = new GuestPages(ram);
-        var interrupts = new InterruptProcessor(Processors.Start(), Crash, static _ => { });
+        var interrupts = new InterruptProcessor(Processors.Start(), Processors, Crash, static _ => { });
         Emulated = EmulatedDisk.Attach(new AhciHba(1, InProcessMachine.Abar), Processors, interrupts, ram, Pages, Crash, static _ => { });
         Emulated.JoinPort(Emulated.Registers);
         interrupts.Start();

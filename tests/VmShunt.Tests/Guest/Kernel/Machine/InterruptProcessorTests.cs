@@ -16,7 +16,7 @@ public class InterruptProcessorTests
         using var processor = new HaltingProcessor();
         using var failed = new SemaphoreSlim(0);
         var handled = new BlockingCollection<string>();
-        var interrupts = new InterruptProcessor(processor, new CrashGate(), _ => failed.Release());
+        var interrupts = new InterruptProcessor(processor, null, new CrashGate(), _ => failed.Release());
         interrupts.Handle(32, () => handled.Add("first"));
         interrupts.Handle(33, () => handled.Add("second"));
         interrupts.Start();
