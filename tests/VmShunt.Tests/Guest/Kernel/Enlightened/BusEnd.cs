@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
@@ -8,7 +9,6 @@ using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace VmShunt.Tests.Guest.Kernel.Enlightened;
 

@@ -1,6 +1,7 @@
 namespace VmShunt.Tests.Guest.Kernel.Commands.Measure;
 
 /// <summary>The commands that measure and check a stack, on the trap path and the ring path.</summary>
+[Collection(CopyCountCollection.Name)]
 public sealed class MeasureCommandTests(BoardFixture board, BusFixture bus) : IClassFixture<BoardFixture>, IClassFixture<BusFixture>, IDisposable
 {
     private readonly string _script = Path.Combine(Path.GetTempPath(), $"vmshunt-script-{Guid.NewGuid():N}");
