@@ -7,7 +7,7 @@ namespace VmShunt.Perf.Compare.Contestants;
 /// <param name="Medium">memory, null, page cache or O_DIRECT.</param>
 /// <param name="Content">noise (random bytes), holes, or nothing.</param>
 /// <param name="Bytes">Its size.</param>
-internal sealed record ServedDisk(string Medium, string Content, long Bytes)
+internal sealed record BackEndDisk(string Medium, string Content, long Bytes)
 {
     internal const string Memory = "memory", Null = "null", PageCache = "page cache", Direct = "O_DIRECT";
 }
@@ -20,7 +20,7 @@ internal sealed class BackEnd : IAsyncDisposable
     private readonly CompareSession _session;
     private readonly ChildProcess _process;
 
-    private BackEnd(CompareSession session, string subject, ServedDisk disk, string socket, ChildProcess process)
+    private BackEnd(CompareSession session, string subject, BackEndDisk disk, string socket, ChildProcess process)
     {
         _session = session;
         _process = process;
@@ -32,7 +32,7 @@ internal sealed class BackEnd : IAsyncDisposable
 
     internal string Subject { get; }
 
-    internal ServedDisk Disk { get; }
+    internal BackEndDisk Disk { get; }
 
     internal string Socket { get; }
 
@@ -44,7 +44,7 @@ internal sealed class BackEnd : IAsyncDisposable
     /// <param name="disk">The disk that it serves.</param>
     /// <param name="spec">The disk as a value of <c>--disk</c>.</param>
     /// <param name="options">Further options.</param>
-    internal static Task<BackEnd> HostAsync(CompareSession session, string subject, ServedDisk disk, string spec, params IEnumerable<string> options)
+    internal static Task<BackEnd> HostAsync(CompareSession session, string subject, BackEndDisk disk, string spec, params IEnumerable<string> options)
     {
         var socket = session.NewSocket();
         var process = ChildProcess.Start("vmshunt-host", session.Own("vmshunt-host"), ["--disk", spec, "--vhost-user", socket, .. options]);
@@ -57,7 +57,7 @@ internal sealed class BackEnd : IAsyncDisposable
     /// <param name="disk">The disk that it serves.</param>
     /// <param name="blockDevice">The options of <c>--blockdev</c>, without the node's name.</param>
     /// <param name="ownThread">Whether the export runs in an iothread instead of the main loop.</param>
-    internal static async Task<BackEnd?> StorageDaemonAsync(CompareSession session, string subject, ServedDisk disk, string blockDevice, bool ownThread)
+    internal static async Task<BackEnd?> StorageDaemonAsync(CompareSession session, string subject, BackEndDisk disk, string blockDevice, bool ownThread)
     {
         if (InstalledPrograms.Find(InstalledPrograms.StorageDaemon) is not { } program) return null;
         var socket = session.NewSocket();

@@ -14,7 +14,7 @@ internal sealed class FioContestant(string program, string file, Workload worklo
         [new(nameof(Inputs.Generator), "fio makes its requests on the bare file: no guest, no ring")];
 
     /// <returns>Null if fio is not installed.</returns>
-    internal static FioContestant? Find(CompareSession session, ServedDisk disk, Workload workload) => InstalledPrograms.Find(InstalledPrograms.Fio) is not { } program
+    internal static FioContestant? Find(CompareSession session, BackEndDisk disk, Workload workload) => InstalledPrograms.Find(InstalledPrograms.Fio) is not { } program
         ? null
         : new FioContestant(program, session.DiskFile, workload, RingContestant.Given(session, disk, workload, session.WholeDisk) with { Generator = "fio" });
 

@@ -14,7 +14,7 @@ internal sealed class PathContestant(string path, BootedMachine machine, Workloa
     /// <param name="workload">The workload.</param>
     /// <param name="turn">The duration of one measurement; null for the default.</param>
     internal static PathContestant Of(CompareSession session, string path, BootedMachine machine, Workload workload, TimeSpan? turn = null) => new(
-        path, machine, workload, RingContestant.Given(session, new ServedDisk(ServedDisk.PageCache, "noise", new FileInfo(session.BootDisk).Length), workload, machine.Data) with
+        path, machine, workload, RingContestant.Given(session, new BackEndDisk(BackEndDisk.PageCache, "noise", new FileInfo(session.BootDisk).Length), workload, machine.Data) with
         {
             Generator = "vmshunt-guest, booted, adaptive",
             Seconds = (turn ?? session.Options.Turn).TotalSeconds,

@@ -23,7 +23,7 @@ internal sealed class PreadContestant(string subject, DirectPath path, Workload 
     internal static PreadContestant Of(CompareSession session, DirectPath path, int blockBytes, string operation)
     {
         var workload = new Workload(operation, blockBytes, 1);
-        return new PreadContestant(Name, path, workload, RingContestant.Given(session, new ServedDisk(ServedDisk.PageCache, "noise", session.Options.DiskBytes), workload, session.WholeDisk) with
+        return new PreadContestant(Name, path, workload, RingContestant.Given(session, new BackEndDisk(BackEndDisk.PageCache, "noise", session.Options.DiskBytes), workload, session.WholeDisk) with
         {
             Generator = "a thread of this process",
         });

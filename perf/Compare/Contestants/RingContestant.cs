@@ -22,7 +22,7 @@ internal sealed class RingContestant(string subject, BusGuest guest, Workload wo
         return new RingContestant(subject, guest, workload, sectors, Given(session, guest.BackEnd.Disk, workload, sectors));
     }
 
-    internal static Inputs Given(CompareSession session, ServedDisk disk, Workload workload, SectorRange range) => new()
+    internal static Inputs Given(CompareSession session, BackEndDisk disk, Workload workload, SectorRange range) => new()
     {
         Operation = workload.Operation,
         BlockBytes = workload.BlockSize,

@@ -12,7 +12,7 @@ internal sealed class UringContestant(UringPath path, Inputs inputs) : Contestan
     internal static IReadOnlyList<Allowance> Allowed { get; } =
         [new(nameof(Inputs.Generator), "io_uring is called in process: no guest, no ring, one thread for both ends")];
 
-    internal static UringContestant Of(CompareSession session, UringPath path, ServedDisk disk, Workload workload) => new(
+    internal static UringContestant Of(CompareSession session, UringPath path, BackEndDisk disk, Workload workload) => new(
         path,
         RingContestant.Given(session, disk, workload, session.WholeDisk) with { Generator = "a thread of this process, io_uring" });
 

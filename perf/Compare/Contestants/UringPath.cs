@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Perf.Measure;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;

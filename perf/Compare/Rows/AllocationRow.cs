@@ -29,7 +29,7 @@ internal sealed class AllocationRow() : Row("allocation", "bytes allocated per r
     {
         var watch = new ForeignCpu();
         var verdicts = new List<Verdict>();
-        (Func<Rig, ServedDisk> Disk, string Name)[] disks =
+        (Func<Rig, BackEndDisk> Disk, string Name)[] disks =
             [(static rig => rig.MemoryDisk, "memory"), (static rig => rig.CachedFile, "file"), (static rig => rig.DirectFile, "O_DIRECT")];
         string[] paths = [DiskPath.Shunted, DiskPath.Trap, DiskPath.Alternate];
         var take = session.Options.Quick ? 1 : disks.Length;

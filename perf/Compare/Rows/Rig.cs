@@ -12,38 +12,38 @@ internal sealed class Rig(CompareSession session) : IAsyncDisposable
 
     internal CompareSession CompareSession => session;
 
-    internal ServedDisk MemoryDisk => new(ServedDisk.Memory, "noise", session.Options.DiskBytes);
+    internal BackEndDisk MemoryDisk => new(BackEndDisk.Memory, "noise", session.Options.DiskBytes);
 
-    internal ServedDisk NullDisk => new(ServedDisk.Null, "nothing", session.Options.DiskBytes);
+    internal BackEndDisk NullDisk => new(BackEndDisk.Null, "nothing", session.Options.DiskBytes);
 
-    internal ServedDisk CachedFile => new(ServedDisk.PageCache, "noise", session.Options.DiskBytes);
+    internal BackEndDisk CachedFile => new(BackEndDisk.PageCache, "noise", session.Options.DiskBytes);
 
-    internal ServedDisk DirectFile => new(ServedDisk.Direct, "noise", session.Options.DiskBytes);
+    internal BackEndDisk DirectFile => new(BackEndDisk.Direct, "noise", session.Options.DiskBytes);
 
     /// <summary>VM-H on a disk, and a busy-polling guest on its ring.</summary>
-    internal async Task<BusGuest> HostAsync(ServedDisk disk, string subject, string? spec = null, string[]? hostOptions = null, params string[] guestOptions)
+    internal async Task<BusGuest> HostAsync(BackEndDisk disk, string subject, string? spec = null, string[]? hostOptions = null, params string[] guestOptions)
     {
         // Read-only, so that several processes may open the file.
         string[] cache = disk.Medium switch
         {
-            ServedDisk.Direct => ["--read-only", "--cache", "direct"],
-            ServedDisk.PageCache => ["--read-only"],
+            BackEndDisk.Direct => ["--read-only", "--cache", "direct"],
+            BackEndDisk.PageCache => ["--read-only"],
             _ => [],
         };
         spec ??= disk.Medium switch
         {
-            ServedDisk.Memory => $"memory:{disk.Bytes}",
-            ServedDisk.Null => $"null:{disk.Bytes}",
+            BackEndDisk.Memory => $"memory:{disk.Bytes}",
+            BackEndDisk.Null => $"null:{disk.Bytes}",
             _ => session.DiskFile,
         };
         var backEnd = Hold(await BackEnd.HostAsync(session, subject, disk, spec, [.. cache, .. hostOptions ?? []]));
         var guest = await GuestAsync(backEnd, guestOptions);
-        if (disk.Medium == ServedDisk.Memory) await FillAsync(guest, disk);
+        if (disk.Medium == BackEndDisk.Memory) await FillAsync(guest, disk);
         return guest;
     }
 
     // Memory that was never written maps to one zero page, which is always cached.
-    private static async Task FillAsync(BusGuest guest, ServedDisk disk)
+    private static async Task FillAsync(BusGuest guest, BackEndDisk disk)
     {
         const int block = 1 << 20;
         await guest.BenchAsync(string.Create(CultureInfo.InvariantCulture, $"bench --operation write --block-size {block} --depth 4 --requests {disk.Bytes / block}"), default);
@@ -69,11 +69,11 @@ internal sealed class Rig(CompareSession session) : IAsyncDisposable
     }
 
     /// <summary>One qemu-storage-daemon per engine on a disk, each with a busy-polling guest; empty if it is not installed.</summary>
-    internal async Task<IReadOnlyList<(string Subject, BusGuest Guest)>> StorageDaemonsAsync(ServedDisk disk)
+    internal async Task<IReadOnlyList<(string Subject, BusGuest Guest)>> StorageDaemonsAsync(BackEndDisk disk)
     {
-        var direct = disk.Medium == ServedDisk.Direct;
+        var direct = disk.Medium == BackEndDisk.Direct;
         string File(string engine) => $"driver=file,filename={session.DiskFile},aio={engine},cache.direct={(direct ? "on" : "off")},read-only=on";
-        (string Engine, string BlockDevice, bool OwnThread)[] engines = disk.Medium == ServedDisk.Null
+        (string Engine, string BlockDevice, bool OwnThread)[] engines = disk.Medium == BackEndDisk.Null
             ? [("null-co", $"driver=null-co,size={disk.Bytes}", false), ("null-co, iothread", $"driver=null-co,size={disk.Bytes}", true)]
             :
             [
@@ -96,7 +96,7 @@ internal sealed class Rig(CompareSession session) : IAsyncDisposable
     internal DirectPath OpenFile() => Hold(new DirectPath(session.DiskFile, mayWrite: false, session.WholeDisk));
 
     /// <summary>The file, read in process with io_uring.</summary>
-    internal UringPath OpenUring(ServedDisk disk, Workload workload) => Hold(new UringPath(session.DiskFile, disk.Medium == ServedDisk.Direct, workload, disk.Bytes));
+    internal UringPath OpenUring(BackEndDisk disk, Workload workload) => Hold(new UringPath(session.DiskFile, disk.Medium == BackEndDisk.Direct, workload, disk.Bytes));
 
     internal T Hold<T>(T held) where T : notnull
     {

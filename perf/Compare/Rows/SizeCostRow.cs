@@ -27,7 +27,7 @@ internal sealed class SizeCostRow() : Row("cost-size", "CPU time per request as 
     {
         var path = rig.CompareSession.File($"{bytes}.img");
         using (var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write)) RandomAccess.SetLength(file, bytes);
-        var disk = new ServedDisk(ServedDisk.PageCache, "holes", bytes);
+        var disk = new BackEndDisk(BackEndDisk.PageCache, "holes", bytes);
         return RingContestant.Of(
             rig.CompareSession, $"VM-H sparse {size}", await rig.HostAsync(disk, "VM-H", path), new Workload("randread", 4096, 32), new SectorRange((bytes - Window) / 512, Window / 512));
     }
