@@ -49,7 +49,7 @@ public sealed class BothPathsTests : IDisposable
         await machine.AskAsync($"fill --stack enlightened --sector {FirstSector} --count {Sectors} --seed 5 --verify");
         await machine.ModeAsync("emulating");
         await machine.AskAsync($"fill --stack emulating --sector {FirstSector} --count {Sectors} --seed 5 --verify");
-        Assert.Contains("does not hold the pattern of seed 6", await machine.RefusalAsync($"fill --sector {FirstSector} --count {Sectors} --seed 6 --verify"), StringComparison.Ordinal);
+        Assert.Contains("does not have the pattern of seed 6", await machine.RefusalAsync($"fill --sector {FirstSector} --count {Sectors} --seed 6 --verify"), StringComparison.Ordinal);
     }
 
     [Fact]
