@@ -90,7 +90,7 @@ public sealed class DiskOwnerTests : IDisposable
         // VM-H has not been notified, so the guest still sees the old capacity.
         for (var i = 0; i < 3; i++) Assert.Contains("IoError", await RefusalAsync(console, $"read --sector {DiskBytes / 512 - 8} --count 8 --output {_folder["out"]}"), StringComparison.Ordinal);
         await AskAsync(console, $"read --sector {DiskBytes / 1024 - 8} --count 8 --output {_folder["out"]}");
-        await LogsAsync(host, $"0 of them are in the file, which was {DiskBytes} bytes long");
+        await LogsAsync(host, $"returned 0: the file was truncated; its size was {DiskBytes} bytes");
         ProcessTable.Send(host.Id, Signal.HangUp);
         await LogsAsync(host, $"to {DiskBytes / 1024} sectors");
         await AskAsync(console, $"fill --sector {DiskBytes / 1024 - 8} --count 8 --seed 4");

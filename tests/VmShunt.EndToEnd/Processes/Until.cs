@@ -6,7 +6,7 @@ namespace VmShunt.EndToEnd.Processes;
 internal static class Until
 {
     /// <summary>The limit of every wait: only a hang takes longer, on a busy machine too.</summary>
-    internal static TimeSpan Patience { get; } = TimeSpan.FromSeconds(60);
+    internal static TimeSpan Patience { get; } = TimeSpan.FromSeconds(120);
 
     internal static Task TrueAsync(Func<bool> condition, string what) => TrueAsync(() => Task.FromResult(condition()), what);
 

@@ -41,7 +41,7 @@ internal sealed class QemuGuest : IAsyncDisposable
     /// <summary>Starts our Linux and waits for its shell.</summary>
     internal static async Task<QemuGuest> BootLinuxAsync(int processors, params IEnumerable<string> options)
     {
-        var guest = Start(["-smp", $"{processors}", "-kernel", GuestKernel.Bootable, "-initrd", Initramfs.File, "-append", "console=ttyS0 quiet no_timer_check", .. options]);
+        var guest = Start(["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", "console=ttyS0 quiet no_timer_check", .. options]);
         try
         {
             await guest.WaitForAsync("GUEST-READY");
