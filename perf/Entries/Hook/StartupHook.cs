@@ -1,4 +1,3 @@
-using System.Runtime.Loader;
 using VmShunt.EntryHook;
 
 // The runtime requires this name, outside of any namespace (DOTNET_STARTUP_HOOKS).
@@ -10,7 +9,6 @@ internal static class StartupHook
     {
         if (Environment.GetEnvironmentVariable("VMSHUNT_ENTRIES") is not { Length: > 0 } folder) return;
         // No dependency file names this assembly, so woven code finds it here, the guest's kernel in its own context too.
-        AssemblyLoadContext.Default.Resolving += static (_, name) => name.Name == typeof(EntryCounter).Assembly.GetName().Name ? typeof(EntryCounter).Assembly : null;
         AppDomain.CurrentDomain.AssemblyResolve += static (_, wanted) => wanted.Name.StartsWith(typeof(EntryCounter).Assembly.GetName().Name!, StringComparison.Ordinal) ? typeof(EntryCounter).Assembly : null;
         EntryCounter.Serve(Path.Combine(folder, $"{Environment.ProcessId}"));
     }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Xunit.Sdk;
 
 namespace VmShunt.EndToEnd.Processes;
 
@@ -30,13 +29,4 @@ internal static class LongForm
 
     private static string Folder([CallerFilePath] string here = "") =>
         Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(here)!, "..", "results")).FullName;
-}
-
-/// <summary>A row of a theory that only the long form runs.</summary>
-[AttributeUsage(AttributeTargets.Method, AllowMultiple = true)]
-public sealed class LongDataAttribute(params object[] row) : DataAttribute
-{
-    public object[] Row => row;
-
-    public override IEnumerable<object[]> GetData(System.Reflection.MethodInfo testMethod) => LongForm.IsSelected ? [row] : [];
 }

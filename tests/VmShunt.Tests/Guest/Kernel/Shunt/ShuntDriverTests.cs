@@ -31,7 +31,7 @@ public class ShuntDriverTests
     public async Task In_enlightened_mode_every_request_type_is_diverted_to_port_driver_en()
     {
         _told.Divert();
-        var tasks = SubmitOneOfEach(_disk);
+        var tasks = OneOfEach.Submit(_disk);
         Assert.Empty(_em.Requests);
         Assert.Equal(Enum.GetValues<BlockOperation>(), _en.Operations);
         foreach (var request in _en.Requests) request.Complete(BlockStatus.Ok);
@@ -95,13 +95,4 @@ public class ShuntDriverTests
         new(_em, en, mode, policy, _counters, "test", _em);
 
     private static DiskClassDriver Above(IBlockDriver shunt) => new(shunt, new CrashGate());
-
-    private static Task[] SubmitOneOfEach(DiskClassDriver disk) =>
-    [
-        disk.ReadAsync(0, Buffers.Of(512)).AsTask(),
-        disk.WriteAsync(0, Buffers.Of(512)).AsTask(),
-        disk.FlushAsync().AsTask(),
-        disk.DiscardAsync(0, 512).AsTask(),
-        disk.WriteZeroesAsync(0, 512).AsTask(),
-    ];
 }

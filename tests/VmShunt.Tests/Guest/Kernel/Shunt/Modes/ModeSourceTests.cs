@@ -17,7 +17,7 @@ public class ModeSourceTests
     public void A_shunt_that_arrives_diverts_every_request_while_it_is_inserted()
     {
         var disk = Above(new PresenceMode());
-        _ = SubmitOneOfEach(disk);
+        _ = OneOfEach.Submit(disk);
         Assert.Equal((0, 5), (_em.Requests.Count, _en.Requests.Count));
     }
 
@@ -66,13 +66,4 @@ public class ModeSourceTests
 
     private DiskClassDriver Above<TMode>(TMode mode) where TMode : struct, IModeSource =>
         new(new ShuntDriver<TMode, AllRequests>(_em, _en, mode, new AllRequests(), _counters, "test", _em), new CrashGate());
-
-    private static Task[] SubmitOneOfEach(DiskClassDriver disk) =>
-    [
-        disk.ReadAsync(0, Buffers.Of(512)).AsTask(),
-        disk.WriteAsync(0, Buffers.Of(512)).AsTask(),
-        disk.FlushAsync().AsTask(),
-        disk.DiscardAsync(0, 512).AsTask(),
-        disk.WriteZeroesAsync(0, 512).AsTask(),
-    ];
 }

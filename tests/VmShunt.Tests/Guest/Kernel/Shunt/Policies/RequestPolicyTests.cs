@@ -20,7 +20,7 @@ public class RequestPolicyTests
     public async Task By_importance_only_the_listed_request_types_are_diverted()
     {
         _told.Divert();
-        var tasks = SubmitOneOfEach(Above(Shunt(new ToldMode(_told), new ImportantRequests(RequestTypes.Data), _en)));
+        var tasks = OneOfEach.Submit(Above(Shunt(new ToldMode(_told), new ImportantRequests(RequestTypes.Data), _en)));
         Assert.Equal([BlockOperation.Read, BlockOperation.Write], _en.Operations);
         Assert.Equal([BlockOperation.Flush, BlockOperation.Discard, BlockOperation.WriteZeroes], _em.Operations);
         foreach (var request in _en.Requests.Concat(_em.Requests)) request.Complete(BlockStatus.Ok);
@@ -77,13 +77,4 @@ public class RequestPolicyTests
         new(_em, en, mode, policy, _counters, "test", _em);
 
     private static DiskClassDriver Above(IBlockDriver shunt) => new(shunt, new CrashGate());
-
-    private static Task[] SubmitOneOfEach(DiskClassDriver disk) =>
-    [
-        disk.ReadAsync(0, Buffers.Of(512)).AsTask(),
-        disk.WriteAsync(0, Buffers.Of(512)).AsTask(),
-        disk.FlushAsync().AsTask(),
-        disk.DiscardAsync(0, 512).AsTask(),
-        disk.WriteZeroesAsync(0, 512).AsTask(),
-    ];
 }
