@@ -43,6 +43,9 @@ internal sealed class Launcher(
             // Ctrl-C on a terminal reaches the child processes too; their exits may be noticed before the signal.
             cancel.ThrowIfCancellationRequested();
             ShowLastLines(exited, processes);
+            // What failed may be only a consequence, such as a connection that the exited process closed.
+            if (exited is [var first, ..] && !e.Message.StartsWith(first.Name, StringComparison.Ordinal))
+                throw new LaunchException($"{first.Name} exited: {e.Message}", e);
             throw;
         }
     }

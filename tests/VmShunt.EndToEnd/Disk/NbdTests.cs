@@ -76,7 +76,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
     {
         var (server, port) = await StartNbdkitAsync();
         await using var stopsWithTheTest = server;
-        await using var machine = await RunningMachine.BootAsync($"nbd://127.0.0.1:{port}/");
+        await using var machine = await BootAsync(server, port);
         var info = await machine.AskAsync("info");
         Assert.Equal(16 << 20, info.GetProperty("disk").GetProperty("bytes").GetInt64());
         // The pattern: each eight bytes hold their own offset, big-endian.
@@ -127,6 +127,19 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
             await server.DisposeAsync();
         }
         throw new InvalidOperationException($"nbdkit found no port: {said}");
+    }
+
+    private static async Task<RunningMachine> BootAsync(ChildProcess server, int port)
+    {
+        try
+        {
+            return await RunningMachine.BootAsync($"nbd://127.0.0.1:{port}/");
+        }
+        catch (LaunchException e)
+        {
+            var state = server.Ended.IsCompleted ? $"exited with code {server.ExitCode}" : "is still running";
+            throw new InvalidOperationException($"{e.Message}; nbdkit {state} and said: {string.Join('\n', server.LastErrors)}", e);
+        }
     }
 
     /// <summary>Whether a server on that port greets its clients.</summary>
