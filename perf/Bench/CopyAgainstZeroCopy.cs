@@ -1,7 +1,7 @@
 using BenchmarkDotNet.Attributes;
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition.Disk;
-using VmShunt.HostPartition.VirtioBlk;
+using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.VirtioBlk;
 using VmShunt.Perf.Bench.Ends;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;

@@ -1,5 +1,5 @@
-using VmShunt.HostPartition.Ahci;
-using VmShunt.HostPartition.Disk;
+using VmShunt.AhciBackend.Controller;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 

@@ -1,6 +1,6 @@
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Guest.Firmware.Machine;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;

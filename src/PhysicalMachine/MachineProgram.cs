@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 using VmShunt.Guest.Loader;
-using VmShunt.HostPartition.Disk;
-using VmShunt.HostPartition.Process;
+using VmShunt.BlockBackend;
+using VmShunt.BlockBackend.Disk;
 
 namespace VmShunt.PhysicalMachine;
 

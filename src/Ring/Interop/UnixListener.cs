@@ -6,6 +6,9 @@ namespace VmShunt.Ring.Interop;
 /// <summary>A listening Unix stream socket. Disposing it removes its path.</summary>
 public sealed class UnixListener : IDisposable
 {
+    // sockaddr_un, without the terminating zero (unix(7)).
+    private const int MaxPathBytes = 107;
+
     private readonly Socket _socket;
     private readonly string _path;
 
@@ -22,6 +25,7 @@ public sealed class UnixListener : IDisposable
     /// <exception cref="IOException">The path is in use, is not a socket, or cannot be created.</exception>
     public static UnixListener Bind(string path)
     {
+        CheckPath(path);
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
@@ -61,6 +65,15 @@ public sealed class UnixListener : IDisposable
     {
         _socket.Dispose();
         File.Delete(_path);
+    }
+
+    private static void CheckPath(string path)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetByteCount(path);
+        if (bytes > MaxPathBytes)
+            throw new IOException($"cannot listen on {path}: a socket's path takes at most {MaxPathBytes} bytes, and this one has {bytes}; choose a shorter one, such as one relative to the working folder");
+        if (Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder))
+            throw new IOException($"cannot listen on {path}: the folder {folder} does not exist; create it, or choose another path");
     }
 
     private static void RemoveStale(string path)

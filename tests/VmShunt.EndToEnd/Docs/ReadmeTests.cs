@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.CompilerServices;
 using System.Text.RegularExpressions;
 using VmShunt.EndToEnd.Processes;
 
@@ -30,18 +29,18 @@ public sealed partial class ReadmeTests : IDisposable
         Assert.InRange(Blocks().Count, 3, int.MaxValue);
         if (!LongForm.IsSelected) return;
         var clone = _folder["clone"];
-        await RunAsync(_folder[""], "git", "clone", "-q", Root(), clone);
+        await RunAsync(_folder[""], "git", "clone", "-q", Repository.Root, clone);
         foreach (var block in Blocks()) await PasteAsync(block, clone, dotnet: "[ \"$1\" = test ] || command dotnet \"$@\"");
     }
 
     private static IReadOnlyList<string> Blocks() =>
-        [.. ShellBlock().Matches(File.ReadAllText(Path.Combine(Root(), "README.md"))).Select(static match => match.Groups[1].Value)];
+        [.. ShellBlock().Matches(File.ReadAllText(Path.Combine(Repository.Root, "README.md"))).Select(static match => match.Groups[1].Value)];
 
     private static string Block(string with) => Assert.Single(Blocks(), block => block.Contains(with, StringComparison.Ordinal));
 
     private string TreeInFolder()
     {
-        Directory.CreateSymbolicLink(_folder["src"], Path.Combine(Root(), "src"));
+        Directory.CreateSymbolicLink(_folder["src"], Path.Combine(Repository.Root, "src"));
         return _folder[""];
     }
 
@@ -70,8 +69,6 @@ public sealed partial class ReadmeTests : IDisposable
         }
         Assert.True(process.ExitCode == 0, $"exit code {process.ExitCode}\n{await output}\n{await errors}");
     }
-
-    private static string Root([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", ".."));
 
     [GeneratedRegex("```sh\n(.*?)```", RegexOptions.Singleline)]
     private static partial Regex ShellBlock();

@@ -10,7 +10,9 @@ public class DependencyTests
     [InlineData("VmShunt.Ring")]
     [InlineData("VmShunt.Trap", "VmShunt.Ring")]
     [InlineData("vmshunt-hypervisor", "VmShunt.Ring", "VmShunt.Trap")]
-    [InlineData("vmshunt-host", "VmShunt.Ring", "VmShunt.Trap")]
+    [InlineData("VmShunt.BlockBackend", "VmShunt.Ring")]
+    [InlineData("VmShunt.AhciBackend", "VmShunt.Ring", "VmShunt.Trap", "VmShunt.BlockBackend")]
+    [InlineData("vmshunt-host", "VmShunt.Ring", "VmShunt.BlockBackend", "VmShunt.AhciBackend")]
     [InlineData("VmShunt.Guest.Firmware", "VmShunt.Ring", "VmShunt.Trap")]
     [InlineData("VmShunt.BlockDriver", "VmShunt.Ring")]
     [InlineData("VmShunt.Guest", "VmShunt.Ring", "VmShunt.Trap", "VmShunt.Guest.Firmware", "VmShunt.BlockDriver")]
@@ -38,9 +40,9 @@ public class DependencyTests
     }
 
     [Theory]
-    [InlineData("src/HostPartition/Ahci")]
-    [InlineData("src/HostPartition/VirtioBlk")]
-    [InlineData("src/HostPartition/Disk")]
+    [InlineData("src/HostPartition/Ahci/Controller")]
+    [InlineData("src/HostPartition/Block/VirtioBlk")]
+    [InlineData("src/HostPartition/Block/Disk")]
     public void A_device_model_names_no_socket_no_transport_and_no_process(string place)
     {
         string[] forbidden = ["System.Net", "UnixConnection", "UnixListener", "VfioUser", "VhostUser;", "VhostUserBackend", "VmExit", "Process."];
@@ -57,7 +59,7 @@ public class DependencyTests
     [InlineData("src/Guest/Firmware/Ahci")]
     public void A_driver_names_no_device_model(string folder)
     {
-        string[] forbidden = ["AhciController", "VirtioBlkDevice", "HostPartition", "VirtualizationDriver"];
+        string[] forbidden = ["AhciController", "VirtioBlkDevice", "HostPartition", "BlockBackend", "VirtualizationDriver"];
         Assert.Empty(Sources.Under(folder).Where(file => forbidden.Any(word => file.Code.Contains(word, StringComparison.Ordinal))).Select(file => file.Path));
     }
 

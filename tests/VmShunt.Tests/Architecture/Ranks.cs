@@ -14,13 +14,14 @@ internal static class Ranks
         // Trap: the first floor.
         ["src/Trap"],
         ["src/Trap/VmExit", "src/Trap/VfioUser", "src/Trap/Ahci"],
-        // VM-H.
-        ["src/HostPartition/Log"],
-        ["src/HostPartition/Disk"],
-        ["src/HostPartition/Disk/Nbd", "src/HostPartition/VirtioBlk", "src/HostPartition/Ahci"],
-        ["src/HostPartition/VirtioBlk/Serving", "src/HostPartition/Ahci/VfioUser"],
-        ["src/HostPartition/Services"],
-        ["src/HostPartition/Process"],
+        // VM-H: the block back-end over the ring alone, then AHCI, then the program.
+        ["src/HostPartition/Block/Contract", "src/HostPartition/Block/Log"],
+        ["src/HostPartition/Block/Disk"],
+        ["src/HostPartition/Block/Disk/Nbd", "src/HostPartition/Block/Own", "src/HostPartition/Block/VirtioBlk", "src/HostPartition/Ahci/Controller"],
+        ["src/HostPartition/Block/VirtioBlk/Serving", "src/HostPartition/Ahci/VfioUser"],
+        ["src/HostPartition/Block"],
+        ["src/HostPartition/Ahci"],
+        ["src/HostPartition/Server"],
         // The hypervisor.
         ["src/Hypervisor"],
         // VM-C: drivers over the ring alone, then firmware, then the kernel.

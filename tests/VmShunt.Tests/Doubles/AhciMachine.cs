@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition.Ahci;
-using VmShunt.HostPartition.Disk;
+using VmShunt.AhciBackend.Controller;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;

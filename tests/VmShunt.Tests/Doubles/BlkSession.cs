@@ -1,9 +1,9 @@
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition.Disk;
-using VmShunt.HostPartition.VirtioBlk;
-using VmShunt.HostPartition.VirtioBlk.Serving;
+using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.VirtioBlk;
+using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;

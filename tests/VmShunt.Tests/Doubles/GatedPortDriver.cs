@@ -1,4 +1,4 @@
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition.Disk;
-using VmShunt.HostPartition.VirtioBlk;
-using VmShunt.HostPartition.VirtioBlk.Serving;
+using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.VirtioBlk;
+using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.PhysicalMachine;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;

@@ -1,9 +1,9 @@
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VfioUser;
 
-namespace VmShunt.HostPartition.Ahci.VfioUser;
+namespace VmShunt.AhciBackend.VfioUser;
 
 /// <summary>
 /// One client's AHCI HBA over vfio-user: connects the register file and the configuration space to the client's region

@@ -1,4 +1,4 @@
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 
 namespace VmShunt.Tests.Guest.Kernel;
 

@@ -8,7 +8,7 @@ using VmShunt.Guest.Commands.Shell;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Mode;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.PhysicalMachine;
 using VmShunt.Ring.Notification;
 using GuestKernel = VmShunt.Guest.Kernel;

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Guest.Loader;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.PhysicalMachine;
 using BootLoader = VmShunt.Guest.Loader.Loader;
 

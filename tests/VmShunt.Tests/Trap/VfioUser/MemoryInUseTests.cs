@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.HostPartition.Ahci.VfioUser;
-using VmShunt.HostPartition.Disk;
+using VmShunt.AhciBackend.VfioUser;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;

@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using VmShunt.HostPartition.Services;
+using VmShunt.BlockBackend;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.VfioUser;

@@ -2,7 +2,7 @@ using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Workloads;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Tests.Doubles;

@@ -1,6 +1,6 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Guest.Block.Requests;

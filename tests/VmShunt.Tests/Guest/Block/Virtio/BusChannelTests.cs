@@ -1,7 +1,7 @@
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;

@@ -1,5 +1,5 @@
 using VmShunt.Guest.Firmware.Ahci;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
 using VmShunt.Trap.Ahci;
 

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.Guest.Firmware.Partitions;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 
 namespace VmShunt.Tests.Guest.Kernel.Crash;
 

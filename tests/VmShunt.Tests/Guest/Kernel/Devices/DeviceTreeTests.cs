@@ -1,6 +1,6 @@
 using VmShunt.Guest.Devices;
 using VmShunt.Guest.Mode;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Guest.Kernel.Machine;
 using VmShunt.Trap.Ahci;
 

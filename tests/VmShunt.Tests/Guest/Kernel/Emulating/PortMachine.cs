@@ -3,7 +3,7 @@ using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Firmware.Ahci;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Tests.Doubles;
 

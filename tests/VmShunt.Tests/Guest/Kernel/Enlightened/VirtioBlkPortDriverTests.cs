@@ -1,6 +1,6 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Shunt.Modes;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
 

@@ -6,7 +6,7 @@ using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using GuestHypervisor = VmShunt.Guest.Machine.Hypervisor;

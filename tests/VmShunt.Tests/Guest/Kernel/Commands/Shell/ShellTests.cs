@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 
 namespace VmShunt.Tests.Guest.Kernel.Commands.Shell;
 

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Guest.Kernel.Shunt.AtRegisters;

@@ -1,4 +1,4 @@
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
 using VmShunt.Trap.Ahci;

@@ -1,6 +1,6 @@
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
-using VmShunt.Tests.HostPartition.Ahci;
+using VmShunt.Tests.HostPartition.Ahci.Controller;
 
 namespace VmShunt.Tests.Guest.Kernel.Shunt.AtRegisters;
 

@@ -1,0 +1,13 @@
+using Microsoft.Extensions.Logging;
+
+namespace VmShunt.AhciBackend;
+
+/// <summary>The AHCI back-end's log messages. Event ids are unique in VM-H: 3xx trap.</summary>
+internal static partial class AhciLog
+{
+    [LoggerMessage(301, LogLevel.Information, "trap: session {Session} opened")]
+    internal static partial void TrapOpened(this ILogger log, int session);
+
+    [LoggerMessage(302, LogLevel.Information, "trap: session {Session} closed: device stopped, guest memory released ({Reason})")]
+    internal static partial void TrapClosed(this ILogger log, int session, string reason);
+}

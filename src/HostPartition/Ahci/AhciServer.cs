@@ -1,0 +1,42 @@
+using VmShunt.AhciBackend.VfioUser;
+using VmShunt.BlockBackend;
+using VmShunt.Trap.VfioUser;
+
+namespace VmShunt.AhciBackend;
+
+/// <summary>Adds an emulated AHCI controller to a <see cref="BlockServer"/>.</summary>
+public static class AhciServer
+{
+    /// <summary>
+    /// Serves the disk behind an AHCI 1.3.1 controller over vfio-user on a Unix socket (QEMU 10.1 and later:
+    /// <c>-device vfio-user-pci</c>). Each session has a controller of its own; all have the server's disk. Any thread.
+    /// </summary>
+    /// <param name="server">The server.</param>
+    /// <param name="path">The socket's path, at most 107 bytes. The socket of a process that exited is replaced.</param>
+    /// <returns>The listener, which can withdraw the socket and offer it again; owned by the server.</returns>
+    /// <exception cref="IOException">The path is in use, too long, not a socket, or its folder does not exist.</exception>
+    /// <exception cref="ObjectDisposedException">The server is disposed.</exception>
+    public static SessionListener ListenVfioUser(this BlockServer server, string path)
+    {
+        ArgumentNullException.ThrowIfNull(server);
+        var sessions = 0;
+        return server.Listen(path, connection =>
+        {
+            var number = Interlocked.Increment(ref sessions);
+            server.Options.Log.TrapOpened(number);
+            var reason = "the client closed it";
+            using (var session = new VfioUserSession(connection, interrupt => new AhciVfioDevice(server.Disk, interrupt)))
+            {
+                try
+                {
+                    session.Run();
+                }
+                catch (IOException e)
+                {
+                    reason = e.Message;
+                }
+            }
+            server.Options.Log.TrapClosed(number, reason);
+        });
+    }
+}

@@ -1,0 +1,13 @@
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.AhciBackend.Controller;
+
+/// <summary>A command that the worker executes: its slot and the address of its header.</summary>
+internal readonly record struct AhciCommand(int Slot, ulong HeaderAddress);
+
+/// <summary>The outcome of a command.</summary>
+/// <param name="Fault">An error of the HBA, or None. With an error the other members have no meaning.</param>
+/// <param name="Result">The device's result.</param>
+/// <param name="Transferred">The bytes transferred (PRDBC).</param>
+/// <param name="DescriptorProcessed">Whether PxIS.DPS is to be set.</param>
+internal readonly record struct AhciOutcome(PortInterrupt Fault, AtaResult Result, uint Transferred, bool DescriptorProcessed);

@@ -1,0 +1,309 @@
+using VmShunt.BlockBackend.Disk;
+using VmShunt.Ring.Memory;
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.AhciBackend.Controller;
+
+/// <summary>
+/// A port with a disk: its registers and the state behind them (AHCI 1.3.1 §3.3, §5.3). All members are called under the
+/// controller's lock. The worker executes at most one command at a time. An <em>aborted</em> command has no visible outcome,
+/// and the bits that the driver polls after a stop or a reset (CR, DET, HR) change only when the worker no longer uses
+/// guest memory for it.
+/// </summary>
+/// <param name="aborted">Raised while the worker executes an aborted command.</param>
+/// <param name="stop">Raised while the worker's command must not wait for free space on a full disk.</param>
+internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
+{
+    private readonly IssueQueue _queue = new();
+    private ulong _commandList, _fisBase;
+    private PortInterrupt _status, _enabled;
+    private PortCommand _command;
+    private uint _sataControl, _sataError, _issued, _signature;
+    private AtaStatus _ataStatus;
+    private AtaError _ataError;
+    private int _slot;
+    private bool _linkUp, _signatureUnsent, _halted;
+
+    /// <summary>The memory for the HBA's DMA, or null.</summary>
+    internal GuestMemory? Memory { get; set; }
+
+    /// <summary>Whether the worker executes a command, and may use guest memory for it.</summary>
+    internal bool IsRunning { get; private set; }
+
+    /// <summary>Whether an HBA reset waits for the worker's command.</summary>
+    internal bool IsResetting { get; private set; }
+
+    /// <summary>Whether an enabled interrupt bit is set: the port's bit in IS is to be set.</summary>
+    internal bool IsInterruptPending => (Status & _enabled) != 0;
+
+    /// <summary>Whether a command is ready for the worker.</summary>
+    internal bool HasWork => !IsRunning && IsStarted && _linkUp && !_halted && !_queue.IsEmpty;
+
+    private bool IsStarted => (_command & PortCommand.ST) != 0;
+
+    private PortInterrupt Status => _status
+        | ((_sataError & SataLink.DIAG_X) != 0 ? PortInterrupt.PCS : 0)
+        | ((_sataError & SataLink.DIAG_N) != 0 ? PortInterrupt.PRCS : 0)
+        | ((_sataError & SataLink.DIAG_F) != 0 ? PortInterrupt.UFS : 0);
+
+    private uint TaskFile
+    {
+        get
+        {
+            var busy = _linkUp && (IsRunning || (_issued != 0 && !_halted));
+            return (uint)(busy ? _ataStatus | AtaStatus.BSY : _ataStatus) | (uint)_ataError << 8;
+        }
+    }
+
+    // SUD and POD read as 1: the HBA has neither staggered spin-up (CAP.SSS is 0) nor cold presence detection.
+    private uint CommandAndStatus => (uint)(_command | PortCommand.SUD | PortCommand.POD
+        | (IsStarted || IsRunning ? PortCommand.CR : 0)
+        | ((_command & PortCommand.FRE) != 0 ? PortCommand.FR : 0)) | (uint)_slot << PortCommandFields.CCSShift;
+
+    // While a reset waits for the worker, the device is present without communication, so the driver keeps polling.
+    private uint SataStatus => (_sataControl & SataLink.DETMask) switch
+    {
+        _ when _linkUp => SataLink.DETEstablished | SataLink.SPDGen3 | SataLink.IPMActive,
+        SataLink.DETReset => 0,
+        SataLink.DETDisable => SataLink.DETOffline,
+        _ => SataLink.DETPresent,
+    };
+
+    internal uint Read(int register) => register switch
+    {
+        PortRegister.PxCLB => (uint)_commandList,
+        PortRegister.PxCLBU => (uint)(_commandList >> 32),
+        PortRegister.PxFB => (uint)_fisBase,
+        PortRegister.PxFBU => (uint)(_fisBase >> 32),
+        PortRegister.PxIS => (uint)Status,
+        PortRegister.PxIE => (uint)_enabled,
+        PortRegister.PxCMD => CommandAndStatus,
+        PortRegister.PxTFD => TaskFile,
+        PortRegister.PxSIG => _signature,
+        PortRegister.PxSSTS => SataStatus,
+        PortRegister.PxSCTL => _sataControl,
+        PortRegister.PxSERR => _sataError,
+        PortRegister.PxCI => _issued,
+        _ => 0,
+    };
+
+    internal void Write(int register, uint value)
+    {
+        switch (register)
+        {
+            case PortRegister.PxCLB:
+                _commandList = _commandList & ~0xFFFF_FFFFUL | value & ~0x3FFU;
+                break;
+            case PortRegister.PxCLBU:
+                _commandList = (uint)_commandList | (ulong)value << 32;
+                break;
+            case PortRegister.PxFB:
+                _fisBase = _fisBase & ~0xFFFF_FFFFUL | value & ~0xFFU;
+                break;
+            case PortRegister.PxFBU:
+                _fisBase = (uint)_fisBase | (ulong)value << 32;
+                break;
+            case PortRegister.PxIS:
+                _status &= ~(PortInterrupt)value;
+                break;
+            case PortRegister.PxIE:
+                _enabled = (PortInterrupt)value & PortInterrupt.All;
+                break;
+            case PortRegister.PxCMD:
+                WriteCommand((PortCommand)value);
+                break;
+            case PortRegister.PxSCTL:
+                WriteSataControl(value & SataLink.SControlWritable);
+                break;
+            case PortRegister.PxSERR:
+                _sataError &= ~value;
+                break;
+            case PortRegister.PxCI:
+                Issue(value);
+                break;
+        }
+    }
+
+    /// <summary>Starts the next issued command on the worker.</summary>
+    internal bool TryStartNext(out AhciCommand command)
+    {
+        command = default;
+        if (!HasWork) return false;
+        _slot = _queue.Pop();
+        IsRunning = true;
+        aborted.Lower();
+        stop.Lower();
+        command = new AhciCommand(_slot, _commandList + (ulong)_slot * CommandHeader.SizeInBytes);
+        return true;
+    }
+
+    /// <summary>Completes the worker's command; the worker no longer uses guest memory for it.</summary>
+    /// <param name="command">The command.</param>
+    /// <param name="outcome">Its outcome.</param>
+    /// <param name="memory">The memory it was executed with.</param>
+    internal void Complete(AhciCommand command, in AhciOutcome outcome, GuestMemory? memory)
+    {
+        IsRunning = false;
+        if (!aborted.IsRaised)
+        {
+            if (outcome is { Fault: PortInterrupt.None, Result.Report: AtaReport.Cancelled }) _queue.Requeue(command.Slot);
+            else Conclude(command, outcome, memory);
+            return;
+        }
+        IsResetting = false;
+        if (!_linkUp) BringLinkUp();
+    }
+
+    /// <summary>HBA reset (AHCI 1.3.1 §10.4.3): all state but the two base addresses is as after power-on.</summary>
+    internal void Reset()
+    {
+        Abort();
+        _issued = 0;
+        _halted = false;
+        _command = PortCommand.None;
+        _status = _enabled = PortInterrupt.None;
+        _sataControl = _sataError = 0;
+        _slot = 0;
+        IsResetting = IsRunning;
+        TakeLinkDown();
+        BringLinkUp();
+    }
+
+    /// <summary>Clears the base addresses: with <see cref="Reset"/>, the power-on state.</summary>
+    internal void ClearAddresses() => _commandList = _fisBase = 0;
+
+    /// <summary>Aborts all issued commands: none has a visible outcome.</summary>
+    internal void Abort()
+    {
+        _queue.Clear();
+        if (!IsRunning) return;
+        aborted.Raise();
+        stop.Raise();
+    }
+
+    private void Issue(uint slots)
+    {
+        if (!IsStarted) return;
+        var added = slots & ~_issued;
+        _issued |= added;
+        if (!_halted) _queue.Add(added);
+    }
+
+    private void WriteCommand(PortCommand value)
+    {
+        const PortCommand stored = PortCommand.ST | PortCommand.FRE | PortCommand.ATAPI | PortCommand.DLAE;
+        var was = _command;
+        _command = value & stored;
+        if ((was & PortCommand.ST) != 0 && !IsStarted) Stop();
+        // CLO does nothing: BSY reads as 1 only while a command executes, and clears when it completes.
+        if ((_command & ~was & PortCommand.FRE) != 0) SendSignature();
+    }
+
+    // Clearing ST clears PxCI and CCS, and leaves the error state (AHCI 1.3.1 §3.3.7, §6.2.2.1).
+    private void Stop()
+    {
+        Abort();
+        _issued = 0;
+        _slot = 0;
+        _halted = false;
+    }
+
+    private void WriteSataControl(uint value)
+    {
+        _sataControl = value;
+        if ((value & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable) TakeLinkDown();
+        else if (!_linkUp) BringLinkUp();
+    }
+
+    // The device aborts its commands. Their bits stay in PxCI until ST is cleared: a cleared bit would mean completion.
+    private void TakeLinkDown()
+    {
+        Abort();
+        _halted |= _issued != 0;
+        _linkUp = false;
+        _signature = SataLink.SignatureNone;
+        _ataStatus = AtaStatus.NoDevice;
+        _ataError = AtaError.None;
+    }
+
+    private void BringLinkUp()
+    {
+        if (IsRunning || (_sataControl & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable) return;
+        _linkUp = true;
+        _sataError |= SataLink.DIAG_X;
+        _signature = SataLink.SignatureAta;
+        _ataStatus = AtaResult.Signature.Status;
+        _ataError = AtaResult.Signature.Error;
+        _signatureUnsent = true;
+        SendSignature();
+    }
+
+    // The registers hold the signature at once; its FIS is posted when FRE is set.
+    private void SendSignature()
+    {
+        if (!_signatureUnsent || (_command & PortCommand.FRE) == 0) return;
+        _signatureUnsent = false;
+        if (!TryPost(AtaResult.Signature, Memory)) _status |= PortInterrupt.HBFS;
+    }
+
+    private void Conclude(AhciCommand command, in AhciOutcome outcome, GuestMemory? memory)
+    {
+        if (outcome.Fault != PortInterrupt.None)
+        {
+            Halt(outcome.Fault);
+            return;
+        }
+        if (memory is null
+            || (outcome.Transferred > 0 && !memory.TryWrite(command.HeaderAddress + CommandHeader.PrdbcOffset, outcome.Transferred))
+            || !TryPost(outcome.Result, memory))
+        {
+            Halt(PortInterrupt.HBFS);
+            return;
+        }
+        _ataStatus = outcome.Result.Status;
+        _ataError = outcome.Result.Error;
+        if (outcome.DescriptorProcessed) _status |= PortInterrupt.DPS;
+        _status |= outcome.Result.Report switch
+        {
+            AtaReport.Register => PortInterrupt.DHRS,
+            AtaReport.PioSetup => PortInterrupt.PSS,
+            _ => PortInterrupt.None,
+        };
+        if (outcome.Result.Failed) Halt(PortInterrupt.TFES);
+        else _issued &= ~(1u << command.Slot);
+    }
+
+    // After an error no command is executed, and the failed command's bit stays set, until the driver clears ST (§6.2.2).
+    private void Halt(PortInterrupt cause)
+    {
+        _status |= cause;
+        _halted = true;
+        _queue.Clear();
+    }
+
+    private bool TryPost(in AtaResult result, GuestMemory? memory)
+    {
+        if ((_command & PortCommand.FRE) == 0 || result.Report == AtaReport.None) return true;
+        if (memory is null) return false;
+        if (result.Report == AtaReport.PioSetup)
+        {
+            return memory.TryWrite(_fisBase + ReceivedFis.PSFIS, new PioSetupFis
+            {
+                Type = FisType.PioSetup,
+                Flags = FisFlags.D | FisFlags.I,
+                Status = result.Status | AtaStatus.DRQ,
+                Address = result.Address with { FeaturesHigh = 0 },
+                EStatus = result.Status,
+                TransferCount = HostClassDriver.SectorBytes,
+            });
+        }
+        return memory.TryWrite(_fisBase + ReceivedFis.RFIS, new DeviceToHostFis
+        {
+            Type = FisType.RegisterD2H,
+            Flags = result.Report == AtaReport.Register ? FisFlags.I : FisFlags.None,
+            Status = result.Status,
+            Error = result.Error,
+            Address = result.Address with { FeaturesHigh = 0 },
+        });
+    }
+}

@@ -1,0 +1,207 @@
+using VmShunt.BlockBackend.Disk;
+using VmShunt.Ring.Memory;
+using VmShunt.Trap.Ahci;
+
+namespace VmShunt.AhciBackend.Controller;
+
+/// <summary>
+/// The ATA device behind the port (ACS-2): executes a Register H2D FIS, transfers data between the disk and the command's
+/// memory, and returns its registers. It accesses no HBA register. One command at a time, on the worker thread.
+/// </summary>
+/// <param name="disk">The disk; not owned.</param>
+/// <param name="stop">Cancels a wait for free space on a full disk.</param>
+internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDisposable
+{
+    private const int SectorBytes = HostClassDriver.SectorBytes;
+    private readonly byte[] _sector = new byte[SectorBytes];
+    private readonly AtaRanges _ranges = new(disk);
+    private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();
+    private bool _smart = true, _softwareReset;
+    private byte _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
+
+    /// <summary>Resets what SET FEATURES and SMART changed. The caller ensures that no command is executing.</summary>
+    internal void PowerOn()
+    {
+        _writeCache.Reset();
+        _smart = true;
+        _softwareReset = false;
+        _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
+    }
+
+    public void Dispose() => _writeCache.Dispose();
+
+    /// <summary>Executes a command. If <paramref name="data"/> has a fault afterwards, the result has no meaning.</summary>
+    internal AtaResult Execute(in HostToDeviceFis fis, PrdtCursor data)
+    {
+        if ((fis.Flags & FisFlags.C) == 0) return Control(fis);
+        return fis.Command switch
+        {
+            AtaCommand.IdentifyDevice => Identify(fis, data),
+            AtaCommand.ReadDma => Read28(fis, data, AtaReport.Register),
+            AtaCommand.ReadSectors => Read28(fis, data, AtaReport.PioSetup),
+            AtaCommand.ReadDmaExt => Read48(fis, data, AtaReport.Register),
+            AtaCommand.ReadSectorsExt => Read48(fis, data, AtaReport.PioSetup),
+            AtaCommand.WriteDma or AtaCommand.WriteSectors => Write28(fis, data),
+            AtaCommand.WriteDmaExt or AtaCommand.WriteSectorsExt => Write48(fis, data, forceUnitAccess: false),
+            AtaCommand.WriteDmaFuaExt => Write48(fis, data, forceUnitAccess: true),
+            AtaCommand.ReadVerifySectors => AtaExtent.TryDecode28(fis.Address, out var extent) ? Verify(fis, extent) : Abort(fis),
+            AtaCommand.ReadVerifySectorsExt => Verify(fis, AtaExtent.Decode48(fis.Address)),
+            AtaCommand.FlushCache or AtaCommand.FlushCacheExt => Flush(fis),
+            AtaCommand.StandbyImmediate or AtaCommand.Standby or AtaCommand.Sleep => Flush(fis),
+            AtaCommand.IdleImmediate or AtaCommand.Idle => AtaResult.Good(fis.Address),
+            AtaCommand.CheckPowerMode => AtaResult.Good(fis.Address with { Count = 0xFF }),
+            AtaCommand.DataSetManagement => DataSetManagement(fis, data),
+            AtaCommand.SetFeatures => SetFeatures(fis),
+            AtaCommand.Smart => Smart(fis, data),
+            AtaCommand.ExecuteDeviceDiagnostic => AtaResult.Signature with { Report = AtaReport.Register },
+            _ => Abort(fis),
+        };
+    }
+
+    // After SRST is set and cleared the device sends its signature (AHCI 1.3.1 §10.4.1).
+    private AtaResult Control(in HostToDeviceFis fis)
+    {
+        var was = _softwareReset;
+        _softwareReset = (fis.Control & AtaControl.SRST) != 0;
+        return was && !_softwareReset ? AtaResult.Signature : new AtaResult(AtaReport.None, AtaStatus.Ready, AtaError.None, fis.Address);
+    }
+
+    private AtaResult Identify(in HostToDeviceFis fis, PrdtCursor data)
+    {
+        AtaIdentity.Describe(disk, _writeCache, _smart, _ultraDmaMode, new IdentifyData(_sector));
+        _ = data.TrySend(_sector);
+        return AtaResult.Good(fis.Address) with { Report = AtaReport.PioSetup };
+    }
+
+    private AtaResult Read28(in HostToDeviceFis fis, PrdtCursor data, AtaReport report) =>
+        AtaExtent.TryDecode28(fis.Address, out var extent) ? Read(fis, extent, data, report) : Abort(fis);
+
+    private AtaResult Read48(in HostToDeviceFis fis, PrdtCursor data, AtaReport report) =>
+        Read(fis, AtaExtent.Decode48(fis.Address), data, report);
+
+    private AtaResult Read(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, AtaReport report)
+    {
+        if (!extent.IsOn(disk.SectorCount)) return NotFound(fis, extent);
+        for (ulong done = 0; done < extent.Sectors;)
+        {
+            if (!data.TryGather((long)(extent.Sectors - done) * SectorBytes, deviceWrites: true)) break;
+            var bytes = data.Pieces.TotalBytes;
+            var status = disk.Read(extent.Lba + done, data.Pieces);
+            if (status != DiskStatus.Ok) return AtaResult.Bad(AtaError.UNC, fis.Address with { Lba = extent.Lba + done });
+            data.CountTransferred(bytes);
+            done += (ulong)bytes / SectorBytes;
+        }
+        return AtaResult.Good(fis.Address) with { Report = report };
+    }
+
+    private AtaResult Write28(in HostToDeviceFis fis, PrdtCursor data) =>
+        AtaExtent.TryDecode28(fis.Address, out var extent) ? Write(fis, extent, data, forceUnitAccess: false) : Abort(fis);
+
+    private AtaResult Write48(in HostToDeviceFis fis, PrdtCursor data, bool forceUnitAccess) =>
+        Write(fis, AtaExtent.Decode48(fis.Address), data, forceUnitAccess);
+
+    private AtaResult Write(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, bool forceUnitAccess)
+    {
+        if (disk.IsReadOnly) return Abort(fis);
+        if (!extent.IsOn(disk.SectorCount)) return NotFound(fis, extent);
+        for (ulong done = 0; done < extent.Sectors;)
+        {
+            if (!data.TryGather((long)(extent.Sectors - done) * SectorBytes, deviceWrites: false))
+                return AtaResult.Good(fis.Address);
+            var bytes = data.Pieces.TotalBytes;
+            var status = disk.Write(extent.Lba + done, data.Pieces, stop);
+            if (status == DiskStatus.Stopped) return AtaResult.Cancelled;
+            if (status != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done });
+            data.CountTransferred(bytes);
+            done += (ulong)bytes / SectorBytes;
+        }
+        return forceUnitAccess ? Flush(fis) : AtaResult.Good(fis.Address);
+    }
+
+    // Checks the range only: the disk stack has no read without a buffer.
+    private AtaResult Verify(in HostToDeviceFis fis, AtaExtent extent) =>
+        extent.IsOn(disk.SectorCount) ? AtaResult.Good(fis.Address) : NotFound(fis, extent);
+
+    private AtaResult Flush(in HostToDeviceFis fis) =>
+        disk.Flush() == DiskStatus.Ok ? AtaResult.Good(fis.Address) : Fault(fis.Address);
+
+    private AtaResult DataSetManagement(in HostToDeviceFis fis, PrdtCursor data)
+    {
+        const byte trim = 1;
+        int blocks = fis.Address.Count;
+        if (fis.Features != trim || disk.IsReadOnly || blocks is 0 or > AtaRanges.MaxBlocks) return Abort(fis);
+        if (!_ranges.TryReceive(data, blocks)) return AtaResult.Good(fis.Address);
+        return _ranges.Discard() switch
+        {
+            DiskStatus.Ok => AtaResult.Good(fis.Address),
+            DiskStatus.OutOfRange => AtaResult.Bad(AtaError.IDNF | AtaError.ABRT, fis.Address),
+            _ => Fault(fis.Address),
+        };
+    }
+
+    private AtaResult SetFeatures(in HostToDeviceFis fis)
+    {
+        switch ((AtaFeature)fis.Features)
+        {
+            case AtaFeature.EnableWriteCache or AtaFeature.DisableWriteCache:
+                var on = (AtaFeature)fis.Features == AtaFeature.EnableWriteCache;
+                return _writeCache.Turn(on) switch
+                {
+                    DiskStatus.Ok => AtaResult.Good(fis.Address),
+                    DiskStatus.Unsupported => Abort(fis),
+                    _ => Fault(fis.Address),
+                };
+            case AtaFeature.EnableReadLookAhead or AtaFeature.DisableReadLookAhead:
+                return AtaResult.Good(fis.Address);
+            case AtaFeature.SetTransferMode:
+                return SetTransferMode(fis);
+            default:
+                return Abort(fis);
+        }
+    }
+
+    private AtaResult SetTransferMode(in HostToDeviceFis fis)
+    {
+        var mode = (byte)(fis.Address.Count & 7);
+        switch ((fis.Address.Count & 0xFF) >> 3)
+        {
+            case 0 when mode <= 1: // PIO default
+            case 1 when mode <= 4: // PIO with flow control
+            case 4 when mode <= 2: // multiword DMA
+                return AtaResult.Good(fis.Address);
+            case 8 when mode <= AtaIdentity.DefaultUltraDmaMode:
+                _ultraDmaMode = mode;
+                return AtaResult.Good(fis.Address);
+            default:
+                return Abort(fis);
+        }
+    }
+
+    private AtaResult Smart(in HostToDeviceFis fis, PrdtCursor data)
+    {
+        var subcommand = (AtaSmart)fis.Features;
+        if ((ushort)(fis.Address.Lba >> 8) != AtaSmartKey.Lba) return Abort(fis);
+        if (!_smart && subcommand != AtaSmart.EnableOperations) return Abort(fis);
+        switch (subcommand)
+        {
+            case AtaSmart.EnableOperations or AtaSmart.DisableOperations:
+                _smart = subcommand == AtaSmart.EnableOperations;
+                return AtaResult.Good(fis.Address);
+            case AtaSmart.ReturnStatus: // an unchanged key: no threshold exceeded
+                return AtaResult.Good(fis.Address);
+            case AtaSmart.ReadData:
+                AtaIdentity.DescribeHealth(_sector);
+                _ = data.TrySend(_sector);
+                return AtaResult.Good(fis.Address) with { Report = AtaReport.PioSetup };
+            default:
+                return Abort(fis);
+        }
+    }
+
+    private static AtaResult Abort(in HostToDeviceFis fis) => AtaResult.Bad(AtaError.ABRT, fis.Address);
+
+    private static AtaResult Fault(in AtaAddress address) => AtaResult.Bad(AtaError.ABRT, address, AtaStatus.DF);
+
+    private AtaResult NotFound(in HostToDeviceFis fis, AtaExtent extent) =>
+        AtaResult.Bad(AtaError.IDNF, fis.Address with { Lba = Math.Max(extent.Lba, disk.SectorCount) });
+}

@@ -1,0 +1,69 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend.VirtioBlk.Serving;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.VirtioBlk;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.BlockBackend;
+
+/// <summary>How a <see cref="BlockServer"/> serves its disk.</summary>
+public sealed record BlockServerOptions
+{
+    /// <summary>The number of request queues of a session, 1 to 64; by default two per processor.</summary>
+    public int Queues { get; init; } = Math.Min(2 * Environment.ProcessorCount, 64);
+
+    /// <summary>The largest queue size: a power of two up to 32768.</summary>
+    public int QueueSize { get; init; } = 1024;
+
+    /// <summary>How queue threads wait for requests.</summary>
+    public WaitPolicy Wait { get; init; } = WaitPolicy.Adaptive;
+
+    /// <summary>
+    /// Threads that serve the queues of all sessions, for disks that never block (<c>memory:</c>, <c>null:</c>): 0 to 64; 0
+    /// for a thread per queue; by default one per two processors.
+    /// </summary>
+    public int Pollers { get; init; } = Math.Clamp(Environment.ProcessorCount / 2, 1, PollGroups.Max);
+
+    /// <summary>The request types that the ring path carries out. Others complete with UNSUPP; a shunt that is configured to send them is rejected.</summary>
+    public RequestTypes Primary { get; init; } = RequestTypes.All;
+
+    /// <summary>The most calls into a <see cref="BlockDevice"/> or <see cref="VectoredBlockDevice"/> at once, over all queues, sessions and both paths.</summary>
+    public int MaxConcurrency { get; init; } = 1;
+
+    /// <summary>Whether a <see cref="BlockDevice"/> gets a private copy of every write, which the guest cannot change any more.</summary>
+    public bool StableWrites { get; init; }
+
+    /// <summary>What a write does when the disk is full.</summary>
+    public NoSpacePolicy OnFull { get; init; } = NoSpacePolicy.Fail;
+
+    /// <summary>How long a request of an <see cref="AsyncBlockDevice"/> may take after its session ended; then it is failed.</summary>
+    public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>For tests: every use of a request's memory after the request completed throws. Allocates per request.</summary>
+    public bool DetectMisuse { get; init; }
+
+    /// <summary>Whether the disk stays open when the server is disposed.</summary>
+    public bool LeaveOpen { get; init; }
+
+    /// <summary>For sessions, errors and mistakes of guests.</summary>
+    public ILogger Log { get; init; } = NullLogger.Instance;
+
+    /// <summary>The clock of the error log's rate.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <exception cref="ArgumentException">A value is out of its range; the message has the range.</exception>
+    internal void Check()
+    {
+        Require(Queues is >= 1 and <= 64, nameof(Queues), Queues, "1 to 64");
+        Require(SplitLayout.IsValidSize(QueueSize), nameof(QueueSize), QueueSize, "a power of two up to 32768");
+        Require(Pollers is >= 0 and <= PollGroups.Max, nameof(Pollers), Pollers, $"0 to {PollGroups.Max}");
+        Require(MaxConcurrency > 0, nameof(MaxConcurrency), MaxConcurrency, "at least 1");
+        Require(DrainTimeout >= TimeSpan.Zero && DrainTimeout.TotalMilliseconds < int.MaxValue, nameof(DrainTimeout), DrainTimeout, "0 to 24 days");
+    }
+
+    private static void Require(bool isValid, string option, object value, string range)
+    {
+        if (!isValid) throw new ArgumentException($"{nameof(BlockServerOptions)}.{option} is {value}; it takes {range}", option);
+    }
+}

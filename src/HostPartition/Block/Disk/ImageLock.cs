@@ -1,0 +1,47 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
+using VmShunt.BlockBackend.Log;
+using VmShunt.Ring.Files;
+
+namespace VmShunt.BlockBackend.Disk;
+
+/// <summary>
+/// Locks an image, so that no process writes it while another uses it. The lock is a set of open-file-description locks, and
+/// is released when the file is closed. It is compatible with QEMU's: a process locks one byte for each permission that it
+/// uses and one for each permission that it does not share.
+/// </summary>
+internal static class ImageLock
+{
+    // QEMU, block/file-posix.c: RAW_LOCK_PERM_BASE, RAW_LOCK_SHARED_BASE, plus the bit of the permission.
+    private const long PermissionBase = 100, NotSharedBase = 200;
+    private const int Read = 0, Write = 1, Resize = 3;
+
+    private static readonly int[] s_readerUses = [Read], s_writerUses = [Read, Write, Resize], s_notShared = [Write, Resize];
+
+    /// <summary>Locks an open image.</summary>
+    /// <exception cref="IOException">Another process holds a conflicting lock; the message names the process.</exception>
+    internal static void Acquire(SafeFileHandle file, string path, bool readOnly, ILogger log)
+    {
+        var uses = readOnly ? s_readerUses : s_writerUses;
+        try
+        {
+            // Locks first and checks afterwards: of two processes at the same moment, at least one sees the other's locks.
+            var free = Array.TrueForAll(uses, bit => FileRangeLock.TryTake(file, PermissionBase + bit))
+                && Array.TrueForAll(s_notShared, bit => FileRangeLock.TryTake(file, NotSharedBase + bit))
+                && !Array.Exists(uses, bit => FileRangeLock.IsHeldByOther(file, NotSharedBase + bit))
+                && !Array.Exists(s_notShared, bit => FileRangeLock.IsHeldByOther(file, PermissionBase + bit));
+            if (free) return;
+        }
+        catch (IOException e)
+        {
+            log.ImageNotLocked(path, e.Message);
+            return;
+        }
+        var holder = FileLockHolder.Find(file, [.. uses.Select(bit => NotSharedBase + bit), .. s_notShared.Select(bit => PermissionBase + bit)]);
+        FileRangeLock.ReleaseAll(file);
+        var process = holder is var (id, name) ? $"process {id} ({name})" : "another process, which is not visible from here";
+        throw new IOException(readOnly
+            ? $"the disk {path} is being written by {process}; stop that process, or use a copy of the disk"
+            : $"the disk {path} is in use by {process}; stop that process, or open the disk with --read-only in both");
+    }
+}

@@ -1,0 +1,35 @@
+using Microsoft.Extensions.Logging;
+using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.Disk.Nbd;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.BlockBackend;
+
+/// <summary>The name of a disk of this host: a path, <c>memory:SIZE</c>, <c>null:SIZE</c>, or an NBD URI.</summary>
+internal static class DiskSpec
+{
+    /// <summary>Opens the disk.</summary>
+    /// <exception cref="IOException">It cannot be opened; the message says why.</exception>
+    /// <exception cref="FormatException">The argument is invalid, or does not fit the cache mode or engine.</exception>
+    internal static PortDriver Open(string spec, bool readOnly, CacheMode cache, ILogger log, DiskEngine engine = DiskEngine.Auto)
+    {
+        var direct = cache == CacheMode.Direct;
+        var isRemote = NbdAddress.IsNbd(spec);
+        var isFile = !isRemote && !spec.StartsWith("memory:", StringComparison.Ordinal) && !spec.StartsWith("null:", StringComparison.Ordinal);
+        if (!isFile && engine != DiskEngine.Auto)
+            throw new FormatException($"--engine applies to images and block devices only; {spec} is neither");
+        if (direct && engine == DiskEngine.Mmap)
+            throw new FormatException("--engine mmap reads from the page cache, which --cache direct bypasses; use another engine or another cache mode");
+        if (direct && !isFile)
+            throw new FormatException($"--cache direct bypasses the page cache, which {spec} does not use; it applies to images and block devices only");
+        if (isRemote) return NbdPortDriver.Open(spec, readOnly, log);
+        if (spec.StartsWith("memory:", StringComparison.Ordinal)) return new MemoryPortDriver(Size(spec, "memory:"));
+        if (spec.StartsWith("null:", StringComparison.Ordinal)) return new NullPortDriver(Size(spec, "null:"));
+        return FilePortDriver.Open(spec, readOnly, direct, log, engine);
+    }
+
+    private static long Size(string spec, string prefix) =>
+        ByteSize.TryParse(spec[prefix.Length..], out var bytes) && bytes > 0
+            ? bytes
+            : throw new FormatException($"--disk {spec}: a size such as 64M is expected after {prefix}");
+}

@@ -1,0 +1,62 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend.Disk;
+
+namespace VmShunt.BlockBackend;
+
+/// <summary>A disk of this host: a raw image, a block device, memory, an NBD export, or a disk that keeps nothing. Any thread.</summary>
+public sealed class HostDisk : BlockStorage
+{
+    private readonly HostDiskOptions _options;
+    private int _disposed;
+
+    private HostDisk(PortDriver port, HostDiskOptions options)
+    {
+        Port = port;
+        _options = options;
+    }
+
+    /// <summary>The size in bytes. Of an image it need not be a multiple of the block size: what is missing in the last block reads as zeros.</summary>
+    public override long Length => Port.Bytes;
+
+    /// <inheritdoc/>
+    public override string Name => Port.Description;
+
+    /// <inheritdoc/>
+    public override int LogicalBlockSize => _options.LogicalBlockSize;
+
+    /// <inheritdoc/>
+    public override int PhysicalBlockSize => Math.Max(Port.Topology.PhysicalBlockBytes, LogicalBlockSize);
+
+    /// <inheritdoc/>
+    public override bool IsReadOnly => Port.IsReadOnly;
+
+    /// <inheritdoc/>
+    public override string Serial => _options.Serial;
+
+    internal PortDriver Port { get; }
+
+    internal bool HasWriteCache => _options.Cache != CacheMode.WriteThrough;
+
+    /// <summary>Opens a disk.</summary>
+    /// <param name="spec">
+    /// The path of a raw image or block device, <c>memory:SIZE</c>, <c>null:SIZE</c>, or an NBD export
+    /// (<c>nbd://HOST/EXPORT</c>, <c>nbd+unix:///EXPORT?socket=PATH</c>).
+    /// </param>
+    /// <param name="options">How to open it.</param>
+    /// <param name="log">For warnings and later errors; none by default.</param>
+    /// <exception cref="IOException">It cannot be opened; the message says why.</exception>
+    /// <exception cref="FormatException"><paramref name="spec"/> is invalid, or does not fit the options.</exception>
+    public static HostDisk Open(string spec, HostDiskOptions? options = null, ILogger? log = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(spec);
+        options ??= new HostDiskOptions();
+        return new HostDisk(DiskSpec.Open(spec, options.ReadOnly, options.Cache, log ?? NullLogger.Instance, options.Engine), options);
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing && Interlocked.Exchange(ref _disposed, 1) == 0) Port.Dispose();
+    }
+}

@@ -1,0 +1,58 @@
+using Microsoft.Extensions.Logging;
+
+namespace VmShunt.BlockBackend.Log;
+
+/// <summary>The back-end's log messages. Event ids are unique in VM-H: 1xx disk, 2xx ring; <c>VmShunt.AhciBackend</c> has 3xx.</summary>
+internal static partial class BlockLog
+{
+    [LoggerMessage(101, LogLevel.Error, "disk {Disk}: {Error}")]
+    internal static partial void DiskFailed(this ILogger log, string disk, string error);
+
+    [LoggerMessage(102, LogLevel.Error, "disk {Disk}: {Error} ({LeftOut} more errors since the last line)")]
+    internal static partial void DiskFailedMore(this ILogger log, string disk, string error, long leftOut);
+
+    [LoggerMessage(103, LogLevel.Error, "disk {Disk}: {LeftOut} more errors since the last line")]
+    internal static partial void DiskErrorsLeftOut(this ILogger log, string disk, long leftOut);
+
+    [LoggerMessage(104, LogLevel.Warning, "disk {Disk} is full: writes wait for free space ({Error})")]
+    internal static partial void DiskFull(this ILogger log, string disk, string error);
+
+    [LoggerMessage(105, LogLevel.Information, "disk {Disk} has free space again: writes resume after {Seconds:0.0} s")]
+    internal static partial void DiskHasRoom(this ILogger log, string disk, double seconds);
+
+    [LoggerMessage(106, LogLevel.Warning, "disk {Disk}: the last write that waited for free space was cancelled or failed after {Seconds:0.0} s")]
+    internal static partial void DiskFullGivenUp(this ILogger log, string disk, double seconds);
+
+    [LoggerMessage(107, LogLevel.Information, "disk {Disk}: the capacity changed from {Before} to {Now} sectors")]
+    internal static partial void DiskResized(this ILogger log, string disk, ulong before, ulong now);
+
+    [LoggerMessage(108, LogLevel.Warning, "disk {Disk} cannot be locked, so other processes can write to it: {Why}")]
+    internal static partial void ImageNotLocked(this ILogger log, string disk, string why);
+
+    [LoggerMessage(109, LogLevel.Information, "disk {Disk}: {Requests} requests ({Bytes} bytes) were copied, because direct I/O requires aligned buffers and sectors")]
+    internal static partial void RequestsCopied(this ILogger log, string disk, long requests, long bytes);
+
+    [LoggerMessage(111, LogLevel.Warning, "disk {Disk}: the connection to the server was lost; requests wait until it is restored")]
+    internal static partial void NbdLost(this ILogger log, string disk);
+
+    [LoggerMessage(112, LogLevel.Information, "disk {Disk}: reconnected to the server; requests resume")]
+    internal static partial void NbdBack(this ILogger log, string disk);
+
+    [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
+    internal static partial void SessionOpened(this ILogger log, int session);
+
+    [LoggerMessage(202, LogLevel.Information, "ring: session {Session} closed: rings stopped, guest memory released ({Reason})")]
+    internal static partial void SessionClosed(this ILogger log, int session, string reason);
+
+    [LoggerMessage(203, LogLevel.Warning, "ring: session {Session}: {Refusal}")]
+    internal static partial void MessageRefused(this ILogger log, int session, string refusal);
+
+    [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} was stopped, because its driver broke it: {Fault}")]
+    internal static partial void RingBroken(this ILogger log, int index, string fault);
+
+    [LoggerMessage(208, LogLevel.Information, "ring: a shunt sends {Primary} to the ring, by {Criterion}; other requests use the trap")]
+    internal static partial void ShuntAgreed(this ILogger log, string primary, string criterion);
+
+    [LoggerMessage(209, LogLevel.Warning, "ring: a shunt was rejected: it is configured to send {Primary}, but this VM-H carries out only {Implemented} (--primary)")]
+    internal static partial void ShuntRefused(this ILogger log, string primary, string implemented);
+}

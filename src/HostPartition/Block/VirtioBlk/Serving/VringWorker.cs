@@ -1,0 +1,174 @@
+using Microsoft.Extensions.Logging;
+using VmShunt.BlockBackend.Log;
+using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Ring.Notification;
+using VmShunt.Ring.VhostUser;
+using VmShunt.Ring.Virtqueue;
+
+namespace VmShunt.BlockBackend.VirtioBlk.Serving;
+
+/// <summary>
+/// Serves a ring, on a dedicated thread or in a poll group. A ring of a poll group moves to a dedicated thread for a long
+/// request and when its driver broke it, and rejoins the group when it is idle. Either the thread or the group owns the ring
+/// at any time.
+/// </summary>
+internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where TQueue : struct, IDeviceQueue
+{
+    // After this many steps a poll group visits its next ring.
+    private const int MaxStepsPerVisit = 16;
+
+    // The descriptors' indices in the thread's wait set.
+    private const int KickIndex = 1, CompletedIndex = 2;
+
+    private readonly VringSetup _setup;
+    private readonly VirtqueueHandler<TQueue> _handler;
+    private readonly SharedFlag _stopping = new();
+    private readonly TaskCompletionSource _stopped = new();
+    private readonly EventFd _wake = EventFd.Create();
+    private readonly PollGroup? _group;
+    private readonly ILogger _log;
+    private readonly WaitPolicy _policy;
+
+    // Set before the thread starts.
+    private bool _keepsThread;
+
+    // Stop reads it after _stopped, which orders it after the last store.
+    private Thread? _thread;
+
+    /// <summary>Starts to serve.</summary>
+    /// <param name="queue">The ring, as its driver set it up.</param>
+    /// <param name="setup">The ring's set-up.</param>
+    /// <param name="device">The device that requests are for.</param>
+    /// <param name="policy">How a dedicated thread waits.</param>
+    /// <param name="groups">The poll groups; one of them serves the ring where requests never block.</param>
+    /// <param name="log">For broken rings.</param>
+    internal VringWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, PollGroups groups, ILogger log)
+    {
+        _setup = setup;
+        _handler = new VirtqueueHandler<TQueue>(queue, setup, device, _stopping);
+        _log = log;
+        // Without a kick descriptor the thread cannot block: it polls, and so has no place in a group.
+        _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
+        _group = setup.Kick is null || !device.Disk.NeverBlocks ? null : groups.TryAssign();
+        if (_group is null) ServeOnOwnThread(permanently: true);
+        else _group.Add(this);
+    }
+
+    internal override EventFd Kick => _setup.Kick!;
+
+    internal override bool IsStopping => _stopping.IsRaised;
+
+    public uint Stop()
+    {
+        _stopping.Raise();
+        _wake.Signal();
+        _group?.Release(this);
+        _stopped.Task.Wait();
+        _thread?.Join();
+        _wake.Dispose();
+        return _handler.Position;
+    }
+
+    internal override void ServeOnOwnThread(bool permanently)
+    {
+        _keepsThread = permanently;
+        _thread = new Thread(Run) { IsBackground = true, Name = $"vring {_setup.Index}" };
+        _thread.Start();
+    }
+
+    internal override RingVisit Visit()
+    {
+        for (var steps = 0; steps < MaxStepsPerVisit; steps++)
+        {
+            switch (_handler.Step(defersLong: true))
+            {
+                case HandlerStep.Worked:
+                    continue;
+                case HandlerStep.Published:
+                    return RingVisit.Worked;
+                case HandlerStep.Empty:
+                    return steps > 0 ? RingVisit.Worked : RingVisit.Empty;
+                default:
+                    return RingVisit.Unsuitable;
+            }
+        }
+        _handler.PublishPending();
+        return RingVisit.Worked;
+    }
+
+    internal override bool Arm() => _handler.Arm();
+
+    internal override void Disarm() => _handler.Disarm();
+
+    internal override void Finish()
+    {
+        if (_handler.HasPending) ServeOnOwnThread(permanently: true);
+        else Close();
+    }
+
+    private void Close()
+    {
+        _handler.Drain();
+        _handler.Close();
+        _stopped.SetResult();
+    }
+
+    private void Run()
+    {
+        using var sleep = CreateWaitSet();
+        using var stopped = new WaitSet(_wake.Handle);
+        var spin = new SpinBudget(_keepsThread || _policy == WaitPolicy.Never ? _policy : WaitPolicy.Adaptive, SpinBudget.DefaultSpin, mayMove: true);
+        _handler.Disarm();
+        // Pending chains are completed before a stop.
+        while (!_stopping.IsRaised || _handler.HasPending)
+        {
+            switch (_handler.Step(defersLong: false))
+            {
+                case HandlerStep.Worked:
+                    spin.Refill();
+                    break;
+                case HandlerStep.Broken:
+                    _handler.Drain();
+                    _log.RingBroken(_setup.Index, _handler.Fault!);
+                    _setup.Error?.Signal();
+                    // The ring stays unusable until it is stopped and set up again.
+                    stopped.Wait();
+                    break;
+                case HandlerStep.Empty when _handler.IsDeep:
+                    // The driver submits again when a request completes; until then the core is free for the disk's interrupts.
+                    _handler.WaitForCompletion();
+                    break;
+                case HandlerStep.Empty when !spin.TrySpin():
+                    if (!_keepsThread)
+                    {
+                        _group!.Add(this);
+                        return;
+                    }
+                    Block(sleep);
+                    spin.Refill();
+                    break;
+            }
+        }
+        Close();
+    }
+
+    // A ring without a kick descriptor is polled, and never blocks on this.
+    private WaitSet CreateWaitSet() => (_setup.Kick, _handler.Completed) switch
+    {
+        (null, _) => new WaitSet(_wake.Handle),
+        ({ } kick, null) => new WaitSet(_wake.Handle, kick.Handle),
+        ({ } kick, { } completed) => new WaitSet(_wake.Handle, kick.Handle, completed.Handle),
+    };
+
+    private void Block(WaitSet sleep)
+    {
+        if (!_handler.Arm())
+        {
+            sleep.Wait();
+            if (sleep.IsReady(KickIndex)) _setup.Kick?.TryDrain();
+            if (_handler.Completed is { } completed && sleep.IsReady(CompletedIndex)) completed.TryDrain();
+        }
+        _handler.Disarm();
+    }
+}

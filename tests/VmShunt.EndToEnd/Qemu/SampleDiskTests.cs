@@ -1,0 +1,107 @@
+using System.Globalization;
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Disks;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.EndToEnd.Qemu;
+
+/// <summary>The disks in <c>samples</c>, as processes that virtual machines use.</summary>
+public sealed class SampleDiskTests : IDisposable
+{
+    private const int DiskBytes = 48 << 20, MostLines = 20;
+
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("RamDisk")]
+    public void A_simple_disk_of_ones_own_takes_few_lines(string sample)
+    {
+        var lines = File.ReadLines(Path.Combine(Repository.Root, "samples", sample, "Program.cs"))
+            .Count(static line => line.Trim().Length > 0 && !line.StartsWith("using VmShunt", StringComparison.Ordinal) && !line.StartsWith("//", StringComparison.Ordinal));
+        Assert.InRange(lines, 1, MostLines);
+    }
+
+    [FactIfInstalled("qemu-system-x86_64")]
+    public async Task SeaBIOS_starts_a_boot_sector_from_RamDisk()
+    {
+        string image = _folder["boot.img"], socket = _folder["ring"];
+        BootSector.WriteDisk(image);
+        await using var disk = await Programs.StartReadyAsync("RamDisk", image, socket);
+        await using var guest = QemuGuest.Start(QemuGuest.Disk(socket, packed: true));
+        await guest.WaitForAsync(BootSector.Message);
+        await guest.Ended.WaitAsync(Until.Patience);
+        Assert.Equal(BootSector.ExitCode, guest.ExitCode);
+    }
+
+    [LinuxGuestFact]
+    public async Task A_Linux_guest_uses_the_samples_as_disks()
+    {
+        string empty = _folder["empty.img"], slow = _folder["slow.img"], web = _folder.RandomFile("web.img", DiskBytes);
+        foreach (var image in new[] { empty, slow })
+        {
+            using var file = File.Create(image);
+            file.SetLength(DiskBytes);
+        }
+        var (httpd, port) = await StartWebServerAsync();
+        await using var stopsWithTheTest = httpd;
+        await using var ram = await Programs.StartReadyAsync("RamDisk", empty, _folder["ring0"]);
+        await using var http = await Programs.StartReadyAsync("HttpDisk", $"http://127.0.0.1:{port}/web.img", _folder["ring1"]);
+        await using var late = await Programs.StartReadyAsync("SlowDisk", slow, _folder["ring2"], "2", "0");
+        await using (var guest = await QemuGuest.BootLinuxAsync(
+            2, [.. QemuGuest.Disk(_folder["ring0"]), .. QemuGuest.Disk(_folder["ring1"], packed: true, number: 1), .. QemuGuest.Disk(_folder["ring2"], queues: 2, number: 2)]))
+        {
+            Assert.Equal(await FileHash.OfAsync(web, default), (await guest.RunAsync("sha256sum /dev/vdb")).Split(' ')[0]);
+            Assert.Equal("1", await guest.RunAsync("cat /sys/block/vdb/ro"));
+            foreach (var device in new[] { "/dev/vda", "/dev/vdc" })
+            {
+                await guest.RunAsync($"mke2fs -q {device} && mount -t ext4 {device} /mnt && dd if=/dev/vdb of=/mnt/file bs=64k count=64 && sync && umount /mnt");
+                await guest.RunAsync($"mount -t ext4 {device} /mnt && dd if=/dev/vdb bs=64k count=64 | cmp - /mnt/file && umount /mnt");
+            }
+        }
+        // SlowDisk keeps its image, RamDisk its copy of one.
+        Assert.NotEqual(await FileHash.OfAsync(empty, default), await FileHash.OfAsync(slow, default));
+    }
+
+    [Fact]
+    public async Task SlowDisk_fails_the_share_of_requests_that_it_was_told_to_and_nothing_else()
+    {
+        string image = _folder.RandomFile("slow.img", 1 << 20), socket = _folder["ring"];
+        await using var disk = await Programs.StartReadyAsync("SlowDisk", image, socket, "0", "100");
+        var ended = await Programs.RunAsync("vmshunt-guest", "--bus", socket, "hash");
+        Assert.NotEqual(0, ended.ExitCode);
+        Assert.Contains("IoError", ended.ErrorText, StringComparison.Ordinal);
+        ProcessTable.Send(disk.Id, Signal.Terminate);
+        Assert.Equal(0, (await Programs.WaitForEndAsync(disk)).ExitCode);
+    }
+
+    // busybox as the web server: somebody else's, and it answers range requests.
+    private async Task<(ChildProcess Server, int Port)> StartWebServerAsync()
+    {
+        for (var tries = 0; ; tries++)
+        {
+            var port = Random.Shared.Next(10_000, 32_000);
+            var server = Programs.Start(Installed.Require("busybox"), "httpd", "-f", "-p", $"127.0.0.1:{port}", "-h", _folder.Path);
+            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "busybox httpd listens or exits");
+            if (!server.Ended.IsCompleted) return (server, port);
+            Assert.True(tries < 10, $"busybox httpd found no port: {string.Join('\n', server.LastErrors)}");
+            await server.DisposeAsync();
+        }
+    }
+
+    private static bool IsServing(int port)
+    {
+        try
+        {
+            using var client = new System.Net.Sockets.TcpClient("127.0.0.1", port);
+            client.ReceiveTimeout = 5000;
+            client.GetStream().Write("HEAD /web.img HTTP/1.0\r\n\r\n"u8);
+            return client.GetStream().ReadByte() == 'H';
+        }
+        catch (Exception e) when (e is System.Net.Sockets.SocketException or IOException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,46 @@
+using VmShunt.BlockBackend;
+using VmShunt.Ring.Interop;
+using VmShunt.Tests.Hypervisor;
+
+namespace VmShunt.Tests.HostPartition.Block;
+
+public sealed class SessionListenerTests : IDisposable
+{
+    private readonly string _path = RunningHypervisor.NewSocket();
+    private readonly ManualResetEventSlim _workDone = new();
+
+    public void Dispose() => _workDone.Dispose();
+
+    [Fact]
+    public void A_withdrawn_socket_rejects_connections_and_closes_a_session_only_when_its_work_is_completed()
+    {
+        using var listener = new SessionListener(_path, Serve, static _ => { });
+        using var peer = UnixConnection.Connect(_path);
+        using var end = new WaitSet(peer.Handle);
+        peer.Send([1]);
+        Assert.Equal(1, peer.Receive(new byte[1]));
+
+        Assert.True(listener.TryWithdraw());
+        Assert.False(listener.TryWithdraw());
+        Assert.Throws<IOException>(() => UnixConnection.Connect(_path));
+        Assert.Throws<IOException>(() => peer.Send([1]));
+        Assert.False(end.Wait(0));
+        _workDone.Set();
+        Assert.True(end.Wait() && end.IsHungUp(0));
+
+        Assert.True(listener.TryListen());
+        Assert.False(listener.TryListen());
+        using var again = UnixConnection.Connect(_path);
+        again.Send([1]);
+        Assert.Equal(1, again.Receive(new byte[1]));
+    }
+
+    // A session like VM-H's: it replies, and completes its work after the peer's last message.
+    private void Serve(UnixConnection connection)
+    {
+        var message = new byte[1];
+        while (connection.Receive(message) > 0) connection.Send(message);
+        _workDone.Wait();
+        connection.Dispose();
+    }
+}
