@@ -1,5 +1,6 @@
 using VmShunt.AhciBackend.VfioUser;
 using VmShunt.BlockBackend;
+using VmShunt.Ring.Serving;
 using VmShunt.Trap.VfioUser;
 
 namespace VmShunt.AhciBackend;

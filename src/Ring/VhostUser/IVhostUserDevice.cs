@@ -1,5 +1,6 @@
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
+using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Ring.VhostUser;
 
@@ -28,6 +29,11 @@ public interface IVhostUserDevice
     /// <summary>Writes to the configuration space for the driver.</summary>
     /// <returns>False when the range is not writable.</returns>
     bool TryWriteConfig(int offset, ReadOnlySpan<byte> source);
+
+    /// <summary>The driver or the front-end reset the device; every ring is stopped. It may be set up again.</summary>
+    void Reset()
+    {
+    }
 
     /// <summary>Starts to serve a ring on another thread. The set-up is checked, and stays valid until the ring is stopped.</summary>
     IRunningVring Start(VringSetup setup);
@@ -68,4 +74,21 @@ public sealed record VringSetup(
     EventFd? Kick,
     EventFd? Call,
     EventFd? Error,
-    MemoryWindow Inflight);
+    MemoryWindow Inflight)
+{
+    // Virtio 1.3 §6.
+    private const ulong IndirectDescriptors = 1UL << 28, EventIndex = 1UL << 29, PackedRing = 1UL << 34;
+
+    /// <summary>Whether the ring is packed (virtio 1.3 §2.8); otherwise it is split (§2.7).</summary>
+    public bool IsPacked => (Features & PackedRing) != 0;
+
+    /// <summary>Creates the device's side of a split ring.</summary>
+    public SplitDeviceQueue CreateSplitQueue() =>
+        new(Memory, new SplitAreas(Descriptors, Driver, Device), Size, (ushort)Position, Has(IndirectDescriptors), Has(EventIndex), Inflight);
+
+    /// <summary>Creates the device's side of a packed ring.</summary>
+    public PackedDeviceQueue CreatePackedQueue() =>
+        new(Memory, new PackedAreas(Descriptors, Driver, Device), Size, Position, Has(IndirectDescriptors), Has(EventIndex), Inflight);
+
+    private bool Has(ulong feature) => (Features & feature) != 0;
+}

@@ -186,6 +186,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
             vring.SetPosition(0, _features);
         }
         _status = 0;
+        device.Reset();
         return null;
     }
 

@@ -11,6 +11,7 @@ internal static class Ranks
         ["src/Ring/Files", "src/Ring/Virtqueue", "src/Ring/Notification"],
         ["src/Ring/VirtioBlk"],
         ["src/Ring/VhostUser"],
+        ["src/Ring/Serving"],
         // Trap: the first floor.
         ["src/Trap"],
         ["src/Trap/VmExit", "src/Trap/VfioUser", "src/Trap/Ahci"],

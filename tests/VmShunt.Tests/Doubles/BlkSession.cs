@@ -7,6 +7,7 @@ using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;

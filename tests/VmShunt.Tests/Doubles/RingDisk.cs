@@ -8,6 +8,7 @@ using VmShunt.BlockBackend.VirtioBlk;
 using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 

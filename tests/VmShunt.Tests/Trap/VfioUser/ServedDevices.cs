@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using VmShunt.BlockBackend;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
+using VmShunt.Ring.Serving;
 using VmShunt.Trap.VfioUser;
 
 namespace VmShunt.Tests.Trap.VfioUser;

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using VmShunt.BlockBackend.Log;
 using VmShunt.Ring.Notification;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
@@ -35,22 +36,9 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
 
     public void FeaturesChosen(ulong features) => device.Negotiate((VirtioBlkFeatures)features);
 
-    public IRunningVring Start(VringSetup setup)
-    {
-        var features = (VirtioBlkFeatures)setup.Features;
-        var indirect = features.HasFlag(VirtioBlkFeatures.IndirectDescriptors);
-        var eventIndex = features.HasFlag(VirtioBlkFeatures.EventIndex);
-        if (features.HasFlag(VirtioBlkFeatures.PackedRing))
-        {
-            var areas = new PackedAreas(setup.Descriptors, setup.Driver, setup.Device);
-            var queue = new PackedDeviceQueue(setup.Memory, areas, setup.Size, setup.Position, indirect, eventIndex, setup.Inflight);
-            return new VringWorker<PackedDeviceQueue>(queue, setup, device, policy, groups, log);
-        }
-        else
-        {
-            var areas = new SplitAreas(setup.Descriptors, setup.Driver, setup.Device);
-            var queue = new SplitDeviceQueue(setup.Memory, areas, setup.Size, (ushort)setup.Position, indirect, eventIndex, setup.Inflight);
-            return new VringWorker<SplitDeviceQueue>(queue, setup, device, policy, groups, log);
-        }
-    }
+    public IRunningVring Start(VringSetup setup) =>
+        setup.IsPacked ? Start(setup.CreatePackedQueue(), setup) : Start(setup.CreateSplitQueue(), setup);
+
+    private IRunningVring Start<TQueue>(TQueue queue, VringSetup setup) where TQueue : struct, IDeviceQueue =>
+        new VirtqueueHandler<TQueue>(queue, setup, device).Start(policy, device.Disk.NeverBlocks ? groups : null, fault => log.RingBroken(setup.Index, fault));
 }

@@ -1,6 +1,6 @@
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Interop;
-using VmShunt.Ring.Memory;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
@@ -8,22 +8,18 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.BlockBackend.VirtioBlk.Serving;
 
 /// <summary>
-/// Serves one ring a step at a time: pops chains, executes their requests, returns the chains. A step never waits for work;
-/// the caller chooses the wait strategy. One thread at a time. Generic over the ring's layout, so that a step is compiled
-/// without dispatch.
+/// Serves one ring of the block device. Generic over the ring's layout, so that a step is compiled without dispatch.
 /// </summary>
-internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQueue
+internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : struct, IDeviceQueue
 {
     private const int MaxBatch = 8;
 
-    private readonly VringSetup _setup;
     private readonly VirtioBlkRequestProcessor _processor;
     private readonly AsyncRequests? _async;
 
     // If processing is cheaper than a notification, several completions are coalesced into one used-ring publish.
     private readonly int _batchSize;
     private readonly bool _prefetches;
-    private readonly SharedFlag _stopping;
     private DescriptorChain _chain = new();
 
     // The chain after a read is popped early, so that its data is prefetched while the read's data is copied.
@@ -36,39 +32,34 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
     /// <param name="queue">The ring, as its driver set it up.</param>
     /// <param name="setup">The ring's set-up.</param>
     /// <param name="device">The device that requests are for.</param>
-    /// <param name="stopping">Cancels a wait for free space on a full disk.</param>
-    internal VirtqueueHandler(TQueue queue, VringSetup setup, VirtioBlkDevice device, SharedFlag stopping)
+    internal VirtqueueHandler(TQueue queue, VringSetup setup, VirtioBlkDevice device)
+        : base(setup)
     {
         _queue = queue;
-        _setup = setup;
-        _processor = new VirtioBlkRequestProcessor(device, setup.Memory, stopping);
-        _async = AsyncRequests.TryOpen(device, _processor, stopping, setup.Memory, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
+        // A stop cancels a wait for free space on a full disk.
+        _processor = new VirtioBlkRequestProcessor(device, setup.Memory, Stopping);
+        _async = AsyncRequests.TryOpen(device, _processor, Stopping, setup.Memory, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
         _batchSize = device.Disk.IsMemoryResident ? MaxBatch : 1;
         _prefetches = device.Disk.IsMemoryResident;
-        _stopping = stopping;
     }
 
-    /// <summary>Signalled at an I/O completion while armed; null where requests are executed one by one.</summary>
-    internal EventFd? Completed => _async?.Completed;
+    /// <inheritdoc/>
+    public override EventFd? Completed => _async?.Completed;
 
-    /// <summary>
-    /// Whether a stop must wait for further steps: a popped chain is not completed, or in-flight descriptors are inherited
-    /// from a previous back-end.
-    /// </summary>
-    internal bool HasPending => _isDeferred || _hasNext || _queue.HasPending;
+    /// <inheritdoc/>
+    public override bool HasPending => _isDeferred || _hasNext || _queue.HasPending;
 
-    /// <summary>Whether so many requests are in flight on the disk that waiting for one of them beats waiting for the driver.</summary>
-    internal bool IsDeep => _async is { IsDeep: true };
+    /// <inheritdoc/>
+    public override bool IsDeep => _async is { IsDeep: true };
 
-    /// <summary>How the driver broke the ring, or null.</summary>
-    internal string? Fault => _queue.Fault;
+    /// <inheritdoc/>
+    public override string? Fault => _queue.Fault;
 
-    /// <summary>The position of the next avail entry (GET_VRING_BASE), in the form of the ring's layout.</summary>
-    internal uint Position => _queue.Position;
+    /// <inheritdoc/>
+    public override uint Position => _queue.Position;
 
-    /// <summary>Does one step.</summary>
-    /// <param name="defersLong">Whether a long request is deferred to a step that does not defer.</param>
-    internal HandlerStep Step(bool defersLong)
+    /// <inheritdoc/>
+    public override HandlerStep Step(bool defersLong)
     {
         // No chain is executed synchronously instead: a driver that submits a new request per completion would then starve
         // the requests on the disk.
@@ -84,35 +75,34 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
         return popped == PopResult.Broken ? HandlerStep.Broken : HandlerStep.Empty;
     }
 
-    /// <summary>Enables kick and I/O-completion notifications before blocking.</summary>
-    /// <returns>True when there is work already: do not block.</returns>
-    internal bool Arm() => _queue.Arm() || _async?.Arm() == true;
+    /// <inheritdoc/>
+    public override bool Arm() => _queue.Arm() || _async?.Arm() == true;
 
-    /// <summary>Disables both notifications: the thread polls.</summary>
-    internal void Disarm()
+    /// <inheritdoc/>
+    public override void Disarm()
     {
         _async?.Disarm();
         _queue.Disarm();
     }
 
-    /// <summary>Blocks until a request on the disk completes.</summary>
-    internal void WaitForCompletion() => _async!.WaitForCompletion();
+    /// <inheritdoc/>
+    public override void WaitForCompletion() => _async!.WaitForCompletion();
 
-    /// <summary>Returns and publishes every popped chain but a deferred one.</summary>
-    internal void Drain()
+    /// <inheritdoc/>
+    public override void Drain()
     {
         PublishPending();
         DrainAsync();
     }
 
-    /// <summary>Publishes the completions that are not published yet.</summary>
-    internal void PublishPending()
+    /// <inheritdoc/>
+    public override void PublishPending()
     {
         if (_unpublished > 0) Publish();
     }
 
-    /// <summary>Only when drained.</summary>
-    internal void Close() => _async?.Dispose();
+    /// <inheritdoc/>
+    public override void Close() => _async?.Dispose();
 
     private PopResult Pop()
     {
@@ -135,7 +125,7 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
     {
         if (!_hasNext)
         {
-            if (!_prefetches || _stopping.IsRaised || !VirtioBlkRequestProcessor.IsHeaderOnly(_chain)) return HostClassDriver.NoSector;
+            if (!_prefetches || Stopping.IsRaised || !VirtioBlkRequestProcessor.IsHeaderOnly(_chain)) return HostClassDriver.NoSector;
             _hasNext = _queue.TryPop(_next) == PopResult.Popped;
         }
         return _hasNext ? _processor.SectorToRead(_next) : HostClassDriver.NoSector;
@@ -168,7 +158,7 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
     private void Publish()
     {
         _unpublished = 0;
-        if (_queue.Publish()) _setup.Call?.Signal();
+        if (_queue.Publish()) Setup.Call?.Signal();
     }
 
     /// <summary>Submits the queued requests, and returns all completed ones with one publish.</summary>
@@ -191,7 +181,7 @@ internal sealed class VirtqueueHandler<TQueue> where TQueue : struct, IDeviceQue
 
     private void DrainAsync()
     {
-        if (_stopping.IsRaised) _async?.BeginDrain();
+        if (Stopping.IsRaised) _async?.BeginDrain();
         while (_async is { IsEmpty: false })
         {
             if (!ReturnCompleted()) _async.WaitForCompletion();

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Notification;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;

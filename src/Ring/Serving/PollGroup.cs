@@ -2,7 +2,7 @@ using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 
-namespace VmShunt.BlockBackend.VirtioBlk.Serving;
+namespace VmShunt.Ring.Serving;
 
 /// <summary>
 /// A thread that serves the rings of many guests, whose disks never block. Each round visits every active ring and a few idle

@@ -1,6 +1,6 @@
 using VmShunt.Ring.Interop;
 
-namespace VmShunt.BlockBackend.VirtioBlk.Serving;
+namespace VmShunt.Ring.Serving;
 
 /// <summary>A ring in a <see cref="PollGroup"/>. While it is in the group, all members are used by the group's thread only.</summary>
 internal abstract class PollGroupMember

@@ -1,20 +1,23 @@
 using VmShunt.Ring.Notification;
 
-namespace VmShunt.BlockBackend.VirtioBlk.Serving;
+namespace VmShunt.Ring.Serving;
 
-/// <summary>VM-H's poll groups. A ring is assigned to the group with the fewest rings; a group starts its thread with its first ring.</summary>
-internal sealed class PollGroups : IDisposable
+/// <summary>Poll groups: threads that serve many rings each. A ring is assigned to the group with the fewest rings; a group starts its thread with its first ring.</summary>
+public sealed class PollGroups : IDisposable
 {
     /// <summary>The most groups.</summary>
-    internal const int Max = 64;
+    public const int Max = 64;
 
     private readonly PollGroup[] _groups;
     private readonly Lock _assigning = new();
 
+    /// <summary>Creates the groups, without a thread.</summary>
     /// <param name="count">The number of groups; 0 for a dedicated thread per ring.</param>
     /// <param name="policy">How the groups wait.</param>
-    internal PollGroups(int count, WaitPolicy policy)
+    public PollGroups(int count, WaitPolicy policy)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Max);
         _groups = [.. Enumerable.Range(0, count).Select(_ => new PollGroup(policy))];
     }
 

@@ -1,8 +1,8 @@
-using VmShunt.BlockBackend;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Tests.Hypervisor;
 
-namespace VmShunt.Tests.HostPartition.Block;
+namespace VmShunt.Tests.Ring.Serving;
 
 public sealed class SessionListenerTests : IDisposable
 {

@@ -1,7 +1,7 @@
-namespace VmShunt.BlockBackend.VirtioBlk.Serving;
+namespace VmShunt.Ring.Serving;
 
-/// <summary>The result of a step of a <see cref="VirtqueueHandler{TQueue}"/>.</summary>
-internal enum HandlerStep
+/// <summary>The result of a step of a <see cref="VringHandler"/>.</summary>
+public enum HandlerStep
 {
     /// <summary>There was no work.</summary>
     Empty,

@@ -1,8 +1,8 @@
-using VmShunt.BlockBackend.VirtioBlk.Serving;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.Tests.HostPartition.Block.VirtioBlk.Serving;
+namespace VmShunt.Tests.Ring.Serving;
 
 /// <summary>A ring whose work a test adds, and which counts what its poll group does.</summary>
 internal sealed class ScriptedRing : PollGroupMember, IDisposable

@@ -1,6 +1,6 @@
 using VmShunt.Ring.Interop;
 
-namespace VmShunt.BlockBackend;
+namespace VmShunt.Ring.Serving;
 
 /// <summary>
 /// Accepts connections on a Unix socket and serves each on its own thread. It can close the socket and listen again.
@@ -18,19 +18,24 @@ public sealed class SessionListener : IDisposable
     private readonly string _path;
     private readonly Action<UnixConnection> _serve;
     private readonly Dictionary<UnixConnection, Thread> _sessions = [];
-    private readonly Action<int> _countChanged;
+    private readonly Action<int>? _countChanged;
+    private readonly Action<string>? _refused;
     private readonly Lock _switching = new();
     private Acceptor? _acceptor;
     private bool _disposed;
 
+    /// <summary>Listens on a path.</summary>
     /// <param name="path">The socket's path.</param>
-    /// <param name="serve">Serves a connection on the calling thread until the session closes.</param>
+    /// <param name="serve">Serves a connection on the calling thread until the session closes. It must not throw; the listener closes the connection.</param>
     /// <param name="countChanged">Called with +1 when a session opens and −1 when it closes.</param>
-    internal SessionListener(string path, Action<UnixConnection> serve, Action<int> countChanged)
+    /// <param name="refused">Called with the reason when a connection is closed without being served.</param>
+    /// <exception cref="IOException">The path cannot be bound; the message says why, and what to do.</exception>
+    public SessionListener(string path, Action<UnixConnection> serve, Action<int>? countChanged = null, Action<string>? refused = null)
     {
         _path = path;
         _serve = serve;
         _countChanged = countChanged;
+        _refused = refused;
         TryListen();
     }
 
@@ -62,6 +67,7 @@ public sealed class SessionListener : IDisposable
         return true;
     }
 
+    /// <inheritdoc/>
     public void Dispose()
     {
         lock (_switching)
@@ -102,11 +108,12 @@ public sealed class SessionListener : IDisposable
         if (IsFull())
         {
             connection.Dispose();
+            _refused?.Invoke($"{MaxSessions} sessions are open, the most that a socket serves");
             return;
         }
         var thread = new Thread(() => Serve(connection)) { IsBackground = true, Name = "session" };
         lock (_sessions) _sessions.Add(connection, thread);
-        _countChanged(1);
+        _countChanged?.Invoke(1);
         thread.Start();
     }
 
@@ -120,7 +127,7 @@ public sealed class SessionListener : IDisposable
         {
             lock (_sessions) _sessions.Remove(connection);
             connection.Dispose();
-            _countChanged(-1);
+            _countChanged?.Invoke(-1);
         }
     }
 

@@ -1,19 +1,15 @@
-using Microsoft.Extensions.Logging;
-using VmShunt.BlockBackend.Log;
 using VmShunt.Ring.Interop;
-using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
-using VmShunt.Ring.Virtqueue;
 
-namespace VmShunt.BlockBackend.VirtioBlk.Serving;
+namespace VmShunt.Ring.Serving;
 
 /// <summary>
 /// Serves a ring, on a dedicated thread or in a poll group. A ring of a poll group moves to a dedicated thread for a long
 /// request and when its driver broke it, and rejoins the group when it is idle. Either the thread or the group owns the ring
 /// at any time.
 /// </summary>
-internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where TQueue : struct, IDeviceQueue
+internal sealed class VringWorker : PollGroupMember, IRunningVring
 {
     // After this many steps a poll group visits its next ring.
     private const int MaxStepsPerVisit = 16;
@@ -22,12 +18,11 @@ internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where
     private const int KickIndex = 1, CompletedIndex = 2;
 
     private readonly VringSetup _setup;
-    private readonly VirtqueueHandler<TQueue> _handler;
-    private readonly SharedFlag _stopping = new();
+    private readonly VringHandler _handler;
     private readonly TaskCompletionSource _stopped = new();
     private readonly EventFd _wake = EventFd.Create();
     private readonly PollGroup? _group;
-    private readonly ILogger _log;
+    private readonly Action<string> _broken;
     private readonly WaitPolicy _policy;
 
     // Set before the thread starts.
@@ -37,31 +32,29 @@ internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where
     private Thread? _thread;
 
     /// <summary>Starts to serve.</summary>
-    /// <param name="queue">The ring, as its driver set it up.</param>
-    /// <param name="setup">The ring's set-up.</param>
-    /// <param name="device">The device that requests are for.</param>
+    /// <param name="handler">Does the steps.</param>
     /// <param name="policy">How a dedicated thread waits.</param>
-    /// <param name="groups">The poll groups; one of them serves the ring where requests never block.</param>
-    /// <param name="log">For broken rings.</param>
-    internal VringWorker(TQueue queue, VringSetup setup, VirtioBlkDevice device, WaitPolicy policy, PollGroups groups, ILogger log)
+    /// <param name="groups">The poll groups, one of which serves the ring; null where a step may block.</param>
+    /// <param name="broken">Receives the fault when the driver breaks the ring.</param>
+    internal VringWorker(VringHandler handler, WaitPolicy policy, PollGroups? groups, Action<string> broken)
     {
-        _setup = setup;
-        _handler = new VirtqueueHandler<TQueue>(queue, setup, device, _stopping);
-        _log = log;
+        _setup = handler.Setup;
+        _handler = handler;
+        _broken = broken;
         // Without a kick descriptor the thread cannot block: it polls, and so has no place in a group.
-        _policy = setup.Kick is null ? WaitPolicy.Busy : policy;
-        _group = setup.Kick is null || !device.Disk.NeverBlocks ? null : groups.TryAssign();
+        _policy = _setup.Kick is null ? WaitPolicy.Busy : policy;
+        _group = _setup.Kick is null ? null : groups?.TryAssign();
         if (_group is null) ServeOnOwnThread(permanently: true);
         else _group.Add(this);
     }
 
     internal override EventFd Kick => _setup.Kick!;
 
-    internal override bool IsStopping => _stopping.IsRaised;
+    internal override bool IsStopping => _handler.Stopping.IsRaised;
 
     public uint Stop()
     {
-        _stopping.Raise();
+        _handler.Stopping.Raise();
         _wake.Signal();
         _group?.Release(this);
         _stopped.Task.Wait();
@@ -121,7 +114,7 @@ internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where
         var spin = new SpinBudget(_keepsThread || _policy == WaitPolicy.Never ? _policy : WaitPolicy.Adaptive, SpinBudget.DefaultSpin, mayMove: true);
         _handler.Disarm();
         // Pending chains are completed before a stop.
-        while (!_stopping.IsRaised || _handler.HasPending)
+        while (!_handler.Stopping.IsRaised || _handler.HasPending)
         {
             switch (_handler.Step(defersLong: false))
             {
@@ -130,13 +123,13 @@ internal sealed class VringWorker<TQueue> : PollGroupMember, IRunningVring where
                     break;
                 case HandlerStep.Broken:
                     _handler.Drain();
-                    _log.RingBroken(_setup.Index, _handler.Fault!);
+                    _broken(_handler.Fault!);
                     _setup.Error?.Signal();
                     // The ring stays unusable until it is stopped and set up again.
                     stopped.Wait();
                     break;
                 case HandlerStep.Empty when _handler.IsDeep:
-                    // The driver submits again when a request completes; until then the core is free for the disk's interrupts.
+                    // The driver submits again when a request completes; until then the core is free for the device's interrupts.
                     _handler.WaitForCompletion();
                     break;
                 case HandlerStep.Empty when !spin.TrySpin():

@@ -1,7 +1,7 @@
-using VmShunt.BlockBackend.VirtioBlk.Serving;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.Notification;
 
-namespace VmShunt.Tests.HostPartition.Block.VirtioBlk.Serving;
+namespace VmShunt.Tests.Ring.Serving;
 
 /// <summary>The visits of a poll group to its rings.</summary>
 public sealed class PollGroupTests : IDisposable
