@@ -1,12 +1,13 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using System.Text;
 
 namespace VmShunt.Ring.Interop;
 
 /// <summary>A listening Unix stream socket. Disposing it removes its path.</summary>
 public sealed class UnixListener : IDisposable
 {
-    // sockaddr_un, without the terminating zero (unix(7)).
+    // The size of sun_path, less its terminating zero (unix(7)).
     private const int MaxPathBytes = 107;
 
     private readonly Socket _socket;
@@ -25,10 +26,10 @@ public sealed class UnixListener : IDisposable
     /// <exception cref="IOException">The path is in use, is not a socket, or cannot be created.</exception>
     public static UnixListener Bind(string path)
     {
-        CheckPath(path);
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
+            CheckPlace(path);
             RemoveStale(path);
             socket.Bind(new UnixDomainSocketEndPoint(path));
             socket.Listen(128);
@@ -67,13 +68,14 @@ public sealed class UnixListener : IDisposable
         File.Delete(_path);
     }
 
-    private static void CheckPath(string path)
+    // The system's own messages for these do not say what is wrong.
+    private static void CheckPlace(string path)
     {
-        var bytes = System.Text.Encoding.UTF8.GetByteCount(path);
+        var bytes = Encoding.UTF8.GetByteCount(path);
         if (bytes > MaxPathBytes)
-            throw new IOException($"cannot listen on {path}: a socket's path takes at most {MaxPathBytes} bytes, and this one has {bytes}; choose a shorter one, such as one relative to the working folder");
+            throw new IOException($"cannot listen on {path}: the path has {bytes} bytes, and a socket's has at most {MaxPathBytes}; choose a shorter one, or one relative to the current folder");
         if (Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder))
-            throw new IOException($"cannot listen on {path}: the folder {folder} does not exist; create it, or choose another path");
+            throw new IOException($"cannot listen on {path}: there is no folder {folder}; create it, or choose another path");
     }
 
     private static void RemoveStale(string path)

@@ -94,8 +94,8 @@ public sealed class BlockServerTests
         server.ListenVhostUser(_path);
         using var other = new BlockServer(new RecordedDisk(1 << 20));
         Expect("another process is listening there", () => other.ListenVhostUser(_path));
-        Expect("the folder /nonexistent does not exist", () => other.ListenVhostUser("/nonexistent/socket"));
-        Expect("a socket's path takes at most 107 bytes, and this one has 200", () => other.ListenVhostUser("/" + new string('a', 199)));
+        Expect("there is no folder /nonexistent", () => other.ListenVhostUser("/nonexistent/socket"));
+        Expect("the path has 200 bytes, and a socket's has at most 107", () => other.ListenVhostUser("/" + new string('a', 199)));
 
         static void Expect(string message, Action listen) => Assert.Contains(message, Assert.Throws<IOException>(listen).Message, StringComparison.Ordinal);
     }
