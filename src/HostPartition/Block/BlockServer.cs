@@ -29,6 +29,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
     private readonly PollGroups _groups;
     private readonly List<SessionListener> _listeners = [];
     private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _disposed;
     private int _sessions;
 
@@ -98,12 +99,11 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
     /// <summary>Re-reads the disk's length and notifies every guest of a change.</summary>
     public void Refresh() => _disk.Refresh();
 
-    /// <summary>Serves until cancelled; then closes the sockets, lets requests in flight complete, and returns normally.</summary>
+    /// <summary>Serves until cancelled, or until the server is disposed; then closes the sockets, lets requests in flight complete, and returns normally.</summary>
     /// <param name="stop">Ends the service.</param>
     public async Task RunAsync(CancellationToken stop)
     {
-        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using (stop.Register(stopped.SetResult)) await stopped.Task.ConfigureAwait(false);
+        using (stop.Register(() => _stopped.TrySetResult())) await _stopped.Task.ConfigureAwait(false);
         await DisposeAsync().ConfigureAwait(false);
     }
 
@@ -130,6 +130,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
             if (_disposed) return;
             _disposed = true;
         }
+        _stopped.TrySetResult();
         _storage.LengthChanged -= Refresh;
         foreach (var listener in _listeners) listener.Dispose();
         _groups.Dispose();

@@ -103,7 +103,8 @@ internal sealed class TaskQueue : AsyncIoQueue
     {
         if (_deadline != long.MaxValue) return;
         _deadline = Environment.TickCount64 + (long)_port.DrainTimeout.TotalMilliseconds;
-        _cancel.Cancel();
+        // On another thread: callbacks are the disk's, and may block or throw.
+        _ = _cancel.CancelAsync();
     }
 
     /// <summary>Queues a completion. Any thread.</summary>

@@ -76,7 +76,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
     }
 
     /// <inheritdoc/>
-    public override bool Arm() => _queue.Arm() || _async?.Arm() == true;
+    public override bool Arm() => _async is { IsFull: true } ? _async.Arm() : _queue.Arm() || _async?.Arm() == true;
 
     /// <inheritdoc/>
     public override void Disarm()
@@ -181,7 +181,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
 
     private void DrainAsync()
     {
-        if (Stopping.IsRaised) _async?.BeginDrain();
+        _async?.BeginDrain();
         while (_async is { IsEmpty: false })
         {
             if (!ReturnCompleted()) _async.WaitForCompletion();
