@@ -92,7 +92,9 @@ public sealed class VhostUserServer(Func<VirtioDevice> createDevice, VhostUserSe
         VirtioDevice? device = null;
         try
         {
-            device = _createDevice() ?? throw new InvalidOperationException("the factory returned null");
+            var created = _createDevice() ?? throw new InvalidOperationException("the factory returned null");
+            created.Claim();
+            device = created;
             using var endpoint = new VirtioEndpoint(
                 device, _options.Wait, line => Report(ServerReportKind.Failure, session, line), line => Report(ServerReportKind.QueueBroken, session, line));
             Serve(connection, session, endpoint, $"{device.Type}");

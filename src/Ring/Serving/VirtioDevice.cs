@@ -12,7 +12,7 @@ namespace VmShunt.Ring.Serving;
 public abstract class VirtioDevice
 {
     private QueueWake[] _wakes = [];
-    private int _sessions;
+    private bool _isClaimed;
     private VirtioEndpoint? _endpoint;
 
     /// <summary>The device's type.</summary>
@@ -91,11 +91,13 @@ public abstract class VirtioDevice
     /// <summary>Notifies the driver that the configuration space has changed. Any thread, during the session; never blocks.</summary>
     protected void NotifyConfigChanged() => _endpoint?.NotifyConfigChanged();
 
-    /// <exception cref="InvalidOperationException">The device has, or had, another session.</exception>
-    internal void Attach(VirtioEndpoint endpoint, QueueWake[] wakes)
+    /// <summary>Makes the device that of the caller's session.</summary>
+    /// <exception cref="InvalidOperationException">It is, or was, that of another session.</exception>
+    internal void Claim()
     {
-        if (Interlocked.Exchange(ref _sessions, 1) != 0)
-            throw new InvalidOperationException($"a {GetType().Name} was created for another session: create a new device for each");
-        (_endpoint, _wakes) = (endpoint, wakes);
+        if (Interlocked.Exchange(ref _isClaimed, true))
+            throw new InvalidOperationException($"the {GetType().Name} was created for another session: create a new device for each");
     }
+
+    internal void Attach(VirtioEndpoint endpoint, QueueWake[] wakes) => (_endpoint, _wakes) = (endpoint, wakes);
 }

@@ -30,7 +30,7 @@ internal sealed class VirtioEndpoint : IVhostUserDevice, IDisposable
     /// <param name="policy">How the queues' threads wait.</param>
     /// <param name="failed">Receives a line for what the device, or a request, failed at. Any thread.</param>
     /// <param name="broken">Receives a line when the driver broke a ring. Any thread.</param>
-    /// <exception cref="InvalidOperationException">The device describes itself in a way that virtio does not allow, or has another session.</exception>
+    /// <exception cref="InvalidOperationException">The device describes itself in a way that virtio does not allow.</exception>
     internal VirtioEndpoint(VirtioDevice device, WaitPolicy policy, Action<string> failed, Action<string> broken)
     {
         (_device, _policy, _failed, _broken) = (device, policy, failed, broken);
@@ -45,15 +45,7 @@ internal sealed class VirtioEndpoint : IVhostUserDevice, IDisposable
             throw new InvalidOperationException($"{name}.Features has bits {own & ~OwnFeatures:x}: a device type has bits 0 to 23 and 50 to 63, the others are the transport's");
         Features = own | TransportFeatures;
         _wakes = [.. Enumerable.Range(0, QueueCount).Select(static _ => new QueueWake())];
-        try
-        {
-            device.Attach(this, _wakes);
-        }
-        catch
-        {
-            Dispose();
-            throw;
-        }
+        device.Attach(this, _wakes);
     }
 
     public ulong Features { get; }

@@ -13,7 +13,7 @@ internal static class GuestKernel
     private static readonly string[] s_modules =
     [
         "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4",
-        "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk",
+        "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "virtio-rng",
     ];
 
     /// <summary>The kernel's image, or null.</summary>

@@ -3,7 +3,7 @@ using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Qemu;
 
-/// <summary>A QEMU process with a vhost-user-blk disk, and, if it runs our Linux, a shell on its serial line.</summary>
+/// <summary>A QEMU process with vhost-user devices, and, if it runs our Linux, a shell on its serial line.</summary>
 internal sealed class QemuGuest : IAsyncDisposable
 {
     /// <summary>The answer of our Linux to a command of which characters are missing.</summary>
@@ -28,6 +28,10 @@ internal sealed class QemuGuest : IAsyncDisposable
         "-chardev", $"socket,id=ring{number},path={socket}{(reconnect ? ",reconnect=1" : "")}",
         "-device", $"vhost-user-blk-pci,chardev=ring{number},packed={(packed ? "on" : "off")},num-queues={queues}",
     ];
+
+    /// <summary>An entropy source as QEMU's options.</summary>
+    internal static IEnumerable<string> Entropy(string socket, bool packed) =>
+        ["-chardev", $"socket,id=entropy,path={socket}", "-device", $"vhost-user-rng-pci,chardev=entropy,packed={(packed ? "on" : "off")}"];
 
     /// <summary>Starts QEMU with memory that VM-H can map, the serial line on standard input and output.</summary>
     internal static QemuGuest Start(params IEnumerable<string> options) => new(Programs.Start(
