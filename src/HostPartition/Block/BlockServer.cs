@@ -101,8 +101,15 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
 
     /// <summary>Serves until cancelled, or until the server is disposed; then closes the sockets, lets requests in flight complete, and returns normally.</summary>
     /// <param name="stop">Ends the service.</param>
+    /// <exception cref="InvalidOperationException">The server listens on no socket.</exception>
+    /// <exception cref="ObjectDisposedException">The server is disposed.</exception>
     public async Task RunAsync(CancellationToken stop)
     {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_listeners.Count == 0) throw new InvalidOperationException($"the server listens on no socket: call {nameof(ListenVhostUser)} first");
+        }
         using (stop.Register(() => _stopped.TrySetResult())) await _stopped.Task.ConfigureAwait(false);
         await DisposeAsync().ConfigureAwait(false);
     }

@@ -49,7 +49,11 @@ public readonly ref struct ReadableBuffers
         private readonly ReadOnlySpan<MemoryWindow> _pieces;
         private int _index;
 
-        internal Enumerator(ReadOnlySpan<MemoryWindow> pieces) => (_pieces, _index) = (pieces, -1);
+        internal Enumerator(ReadOnlySpan<MemoryWindow> pieces)
+        {
+            _pieces = pieces;
+            _index = -1;
+        }
 
         /// <summary>The current piece.</summary>
         public readonly ReadOnlySpan<byte> Current => _pieces[_index].Span;

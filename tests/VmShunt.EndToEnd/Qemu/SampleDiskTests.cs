@@ -1,4 +1,3 @@
-using System.Globalization;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
@@ -65,6 +64,22 @@ public sealed class SampleDiskTests : IDisposable
     }
 
     [Fact]
+    public async Task RamDisk_is_an_AHCI_disk_too_with_one_more_line()
+    {
+        string image = _folder.RandomFile("ram.img", 4 << 20), ring = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
+        await using var disk = await Programs.StartReadyAsync("RamDisk", image, ring, trap);
+        await using var hypervisor = await Programs.StartReadyAsync(
+            "vmshunt-hypervisor", "--socket", socket, "--device", $"disk0,vhost-user={ring},vfio-user={trap}", "--linger", "1");
+        var hash = await FileHash.OfAsync(image, default);
+        foreach (var mode in (string[])["emulating", "enlightened"])
+        {
+            var ended = await Programs.RunAsync("vmshunt-guest", "--hypervisor", socket, "--memory", "32M", "--mode", mode, "hash");
+            Assert.True(ended.ExitCode == 0, ended.ErrorText);
+            Assert.Contains(hash, string.Join('\n', ended.Output), StringComparison.OrdinalIgnoreCase);
+        }
+    }
+
+    [Fact]
     public async Task SlowDisk_fails_the_share_of_requests_that_it_was_told_to_and_nothing_else()
     {
         string image = _folder.RandomFile("slow.img", 1 << 20), socket = _folder["ring"];
@@ -76,7 +91,7 @@ public sealed class SampleDiskTests : IDisposable
         Assert.Equal(0, (await Programs.WaitForEndAsync(disk)).ExitCode);
     }
 
-    // busybox as the web server: somebody else's, and it answers range requests.
+    // busybox as the web server: it answers range requests.
     private async Task<(ChildProcess Server, int Port)> StartWebServerAsync()
     {
         for (var tries = 0; ; tries++)

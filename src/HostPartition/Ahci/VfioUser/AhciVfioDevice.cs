@@ -1,3 +1,4 @@
+using VmShunt.AhciBackend.Controller;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;

@@ -44,7 +44,7 @@ internal sealed class TaskQueue : AsyncIoQueue
 
     internal override int InFlight => _inFlight;
 
-    // It may take seconds: the ring's thread goes on to serve its driver.
+    // It may take seconds, in which the ring's thread serves its driver.
     internal override bool CompletesSoon => false;
 
     internal TaskPort Port => _port;

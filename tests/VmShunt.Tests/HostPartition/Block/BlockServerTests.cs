@@ -57,6 +57,9 @@ public sealed class BlockServerTests
         Assert.Equal((0, true, false), (server.Sessions, disk.IsDisposed, File.Exists(_path)));
         await server.DisposeAsync();
         Assert.Throws<ObjectDisposedException>(() => server.ListenVhostUser(_path));
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => server.RunAsync(default));
+        await using var deaf = new BlockServer(new RecordedDisk(1 << 20));
+        Assert.Contains("call ListenVhostUser first", (await Assert.ThrowsAsync<InvalidOperationException>(() => deaf.RunAsync(default))).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -39,7 +39,10 @@ public sealed class HostOptionsTests
         Assert.Equal(
             new HostOptions("d.img", "r", "t", true, 3, 256, 4096, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data),
             options);
-        Assert.Equal((3, 256, WaitPolicy.Never, RequestTypes.Data), (options.Ring.Queues, options.Ring.QueueSize, options.Ring.Poll, options.Ring.Primary));
+        Assert.Equal(
+            new BlockServerOptions { Queues = 3, QueueSize = 256, Wait = WaitPolicy.Never, Pollers = 5, Primary = RequestTypes.Data, OnFull = NoSpacePolicy.Wait }, options.Serve);
+        Assert.Equal(
+            new HostDiskOptions { ReadOnly = true, Cache = CacheMode.Direct, Engine = DiskEngine.Uring, LogicalBlockSize = 4096, Serial = "ABC" }, options.Open);
     }
 
     [Theory]

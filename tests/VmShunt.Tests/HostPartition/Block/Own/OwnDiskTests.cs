@@ -89,7 +89,8 @@ public sealed class OwnDiskTests
         var pieces = Pieces(ram, (0, 100), (200, 924), (4096, 512));
         port.Read(pieces, 1024);
         Assert.Equal(["read 1024+1536"], disk.Calls);
-        Assert.Equal(expected[1024..2560], [.. ram.Span(TestMemory.Start, 100), .. ram.Span(TestMemory.Start + 200, 924), .. ram.Span(TestMemory.Start + 4096, 512)]);
+        byte[] read = [.. ram.Span(TestMemory.Start, 100), .. ram.Span(TestMemory.Start + 200, 924), .. ram.Span(TestMemory.Start + 4096, 512)];
+        Assert.Equal(expected[1024..2560], read);
         Array.Clear(disk.Data);
         port.Write(Pieces(ram, (0, 100), (200, 924), (4096, 512)), 1024);
         Assert.Equal(expected[1024..2560], disk.Data[1024..2560]);

@@ -74,7 +74,7 @@ public sealed class TaskQueueTests
         disk.Cancellation.Register(() => disk.Complete(1 * Sector, fill: 5));
         session.Dispose();
         Assert.True(disk.Cancellation.IsCancellationRequested);
-        // The session is gone: its memory is neither readable nor another guest's.
+        // The session is closed: its memory is neither readable nor another guest's.
         Assert.Throws<ObjectDisposedException>(() => memory.Span.Fill(3));
     }
 

@@ -1,9 +1,9 @@
-using VmShunt.BlockBackend;
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockBackend.VirtioBlk;
 using VmShunt.BlockBackend.VirtioBlk.Serving;
-using VmShunt.Ring.Memory;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
