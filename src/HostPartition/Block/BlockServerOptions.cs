@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Serving;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;

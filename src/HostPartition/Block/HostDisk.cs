@@ -58,5 +58,6 @@ public sealed class HostDisk : BlockStorage
     protected override void Dispose(bool disposing)
     {
         if (disposing && Interlocked.Exchange(ref _disposed, 1) == 0) Port.Dispose();
+        base.Dispose(disposing);
     }
 }

@@ -4,7 +4,7 @@ namespace VmShunt.Ring.Serving;
 /// <param name="kind">Its kind.</param>
 /// <param name="session">The session's number, from 1; 0 where there is no session.</param>
 /// <param name="message">One line without the session.</param>
-public sealed class ServerReport(ServerReportKind kind, int session, string message) : EventArgs
+public sealed class ServerReport(ServerReportKind kind, int session, string message)
 {
     /// <summary>Its kind.</summary>
     public ServerReportKind Kind { get; } = kind;

@@ -126,7 +126,7 @@ internal sealed class TaskQueue : AsyncIoQueue
 
     public override void Dispose()
     {
-        foreach (var request in _requests) request?.Detach();
+        foreach (var request in _requests) request?.Dispose();
         lock (_lock)
         {
             _closed = true;

@@ -4,7 +4,7 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.BlockBackend.Own;
 
 /// <summary>One slot of a <see cref="TaskQueue"/>: a request that a disk completes later. Reused; allocates nothing once warm.</summary>
-internal sealed class TaskRequest
+internal sealed class TaskRequest : IDisposable
 {
     private readonly TaskQueue _queue;
     private readonly Action _completed;
@@ -43,7 +43,10 @@ internal sealed class TaskRequest
         (Failure, IsQueued, IsStarted) = (null, false, true);
         try
         {
+            // The slot has one task at a time, and takes its result once.
+#pragma warning disable CA2012
             _task = _queue.Port.TransferAsync(pieces, offset, isWrite, _memory, _queue.Cancellation).ConfigureAwait(false).GetAwaiter();
+#pragma warning restore CA2012
         }
         catch (Exception e)
         {
@@ -65,7 +68,7 @@ internal sealed class TaskRequest
     }
 
     /// <summary>Makes a later use of its memory throw.</summary>
-    internal void Detach() => _memory.Detach();
+    public void Dispose() => ((IDisposable)_memory).Dispose();
 
     private void Finish()
     {
