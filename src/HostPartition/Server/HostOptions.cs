@@ -3,7 +3,6 @@ using System.CommandLine.Invocation;
 using System.Globalization;
 using VmShunt.BlockBackend;
 using VmShunt.Ring.Notification;
-using VmShunt.Ring.Serving;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
 

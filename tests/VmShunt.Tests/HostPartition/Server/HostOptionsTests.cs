@@ -1,5 +1,4 @@
 using VmShunt.BlockBackend;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.HostPartition;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;

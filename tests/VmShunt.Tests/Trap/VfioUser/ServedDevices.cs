@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using VmShunt.BlockBackend;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Serving;

@@ -42,7 +42,11 @@ internal sealed class RecordedDisk(int bytes, int blockSize = 512) : BlockDevice
 
     public override void Discard(long offset, long length) => Called($"discard {offset}+{length}");
 
-    protected override void Dispose(bool disposing) => IsDisposed = true;
+    protected override void Dispose(bool disposing)
+    {
+        IsDisposed = true;
+        base.Dispose(disposing);
+    }
 
     private void Called(string call)
     {

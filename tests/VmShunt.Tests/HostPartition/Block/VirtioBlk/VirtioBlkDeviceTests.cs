@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.BlockBackend.Disk;
-using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;

@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.BlockBackend.Disk;
-using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
