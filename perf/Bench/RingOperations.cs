@@ -1,4 +1,5 @@
 using BenchmarkDotNet.Attributes;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Perf.Bench.Ends;
 

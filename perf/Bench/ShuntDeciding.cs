@@ -1,4 +1,5 @@
 using BenchmarkDotNet.Attributes;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Shunt;

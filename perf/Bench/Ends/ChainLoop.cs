@@ -1,3 +1,4 @@
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Ring.Virtqueue;
 

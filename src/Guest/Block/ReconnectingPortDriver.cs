@@ -15,6 +15,7 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
 
     private readonly Func<Action<string>, BusChannel> _open;
     private readonly Action<string> _log;
+    private readonly bool _failsWhileLost;
     private readonly HoldingDriver _hold;
     private readonly Lock _lock = new();
     private readonly ManualResetEventSlim _disposing = new();
@@ -25,9 +26,11 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
 
     /// <param name="open">Connects to the back-end; its argument is the callback for the channel's loss.</param>
     /// <param name="log">Receives a line when the back-end is lost, and when it is connected again.</param>
+    /// <param name="failsWhileLost">Whether requests fail as disconnected, instead of being held, while the back-end is lost.</param>
     /// <exception cref="IOException">No back-end is available.</exception>
-    internal ReconnectingPortDriver(Func<Action<string>, BusChannel> open, Action<string> log)
+    internal ReconnectingPortDriver(Func<Action<string>, BusChannel> open, Action<string> log, bool failsWhileLost = false)
     {
+        _failsWhileLost = failsWhileLost;
         _open = open;
         _log = log;
         _hold = new HoldingDriver(this);
@@ -57,14 +60,19 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
         Current.Channel.Submit(request);
     }
 
-    public void Dispose()
+    public void Dispose() => Dispose(abandonsInFlight: false);
+
+    /// <summary>Disposes the driver. Requests that are held fail as disconnected.</summary>
+    /// <param name="abandonsInFlight">Whether those in flight do so, too, instead of being waited for.</param>
+    internal void Dispose(bool abandonsInFlight)
     {
         _disposing.Set();
         Thread? reconnecting;
         lock (_lock) reconnecting = _reconnecting;
         reconnecting?.Join();
-        Current.Channel.Dispose();
-        while (TakeHeld() is { } request) request.Complete(BlockStatus.IoError);
+        if (abandonsInFlight) Current.Channel.Abandon();
+        else Current.Channel.Dispose();
+        while (TakeHeld() is { } request) request.Complete(BlockStatus.Disconnected);
         _disposing.Dispose();
     }
 
@@ -89,7 +97,7 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
     private void StartReconnecting(string why)
     {
         if (_reconnecting is not null || _disposing.IsSet) return;
-        _log($"the bus is lost: {why}; requests are held until the back-end reconnects");
+        _log($"the bus is lost: {why}; requests {(_failsWhileLost ? "fail" : "are held")} until the back-end reconnects");
         _reconnecting = new Thread(Reconnect) { IsBackground = true, Name = "reconnect" };
         _reconnecting.Start();
     }
@@ -141,6 +149,11 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
 
     private void Hold(BlockRequest request)
     {
+        if (_failsWhileLost)
+        {
+            request.Complete(BlockStatus.Disconnected);
+            return;
+        }
         lock (_lock)
         {
             if (_reconnecting is not null)
@@ -149,7 +162,7 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
                 return;
             }
         }
-        if (_disposing.IsSet) request.Complete(BlockStatus.IoError);
+        if (_disposing.IsSet) request.Complete(BlockStatus.Disconnected);
         else Submit(request);
     }
 

@@ -22,8 +22,10 @@ internal sealed class RemoteDisk : IDisposable
     /// <param name="wait">How long to wait for the socket at the first connect.</param>
     /// <param name="openChannel">Opens a channel over a connection; the second argument is the callback for its loss.</param>
     /// <param name="crash">Stops requests when the guest crashes.</param>
+    /// <param name="log">Receives a line when the back-end is lost, and when it is connected again.</param>
+    /// <param name="failsWhileLost">Whether requests fail, instead of being held, while the back-end is lost.</param>
     /// <exception cref="IOException">No back-end listens, or it is not a block device.</exception>
-    internal static RemoteDisk Start(string socket, TimeSpan wait, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashGate crash)
+    internal static RemoteDisk Start(string socket, TimeSpan wait, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashGate crash, Action<string> log, bool failsWhileLost = false)
     {
         var port = new ReconnectingPortDriver(
             lost =>
@@ -32,7 +34,8 @@ internal sealed class RemoteDisk : IDisposable
                 wait = default;
                 return openChannel(connection, lost);
             },
-            static message => Console.Error.WriteLine($"vmshunt-guest: {message}"));
+            log,
+            failsWhileLost);
         return new RemoteDisk(port, crash);
     }
 

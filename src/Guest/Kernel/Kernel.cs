@@ -126,7 +126,7 @@ internal sealed class Kernel : IDisposable
     internal static Kernel Start(BootParameters boot, KernelOptions options)
     {
         var kernel = new Kernel(options, boot, boot.Machine is { } machine ? machine.Ram() : GuestRam.Create(options.MemoryBytes));
-        if (options.BusSocket is { } socket) kernel._remote = RemoteDisk.Start(socket, options.Wait, kernel.OpenChannel, kernel.Crash);
+        if (options.BusSocket is { } socket) kernel._remote = RemoteDisk.Start(socket, options.Wait, kernel.OpenChannel, kernel.Crash, static line => Console.Error.WriteLine($"vmshunt-guest: {line}"));
         else if (options.Mode is { } mode) kernel.TryChangeMode(mode);
         else if (kernel.IsBusOffered()) kernel.TryChangeMode(GuestMode.Enlightened);
         else kernel._mode?.Want(GuestMode.Enlightened);

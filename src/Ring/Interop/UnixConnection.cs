@@ -96,9 +96,9 @@ public sealed class UnixConnection : IDisposable
         }
     }
 
-    // No such file, or one that a killed server left behind.
-    private static bool HasNoListener(IOException error) =>
-        error.InnerException is SocketException { SocketErrorCode: SocketError.AddressNotAvailable or SocketError.ConnectionRefused };
+    /// <summary>Whether a connect failed because no process listens: no such file, or one that a killed server left behind.</summary>
+    public static bool HasNoListener(IOException error) =>
+        error?.InnerException is SocketException { SocketErrorCode: SocketError.AddressNotAvailable or SocketError.ConnectionRefused };
 
     /// <summary>
     /// Sets a timeout: from now on a send or receive throws when the peer is not ready for this long. A message may then be

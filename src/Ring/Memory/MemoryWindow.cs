@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
@@ -25,6 +26,16 @@ public readonly unsafe struct MemoryWindow
 
     /// <summary>The bytes, for data whose order does not matter.</summary>
     public Span<byte> Span => new(_base, (int)_length);
+
+    /// <summary>A pointer for code that needs one, as <see cref="MemoryManager{T}.Pin"/> returns it. Shared memory does not move.</summary>
+    /// <param name="offset">The first byte.</param>
+    /// <param name="owner">Is unpinned when the handle is disposed. It keeps the memory mapped until then.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The offset is past the window.</exception>
+    public MemoryHandle Pin(int offset, IPinnable owner)
+    {
+        Check(offset, 0);
+        return new MemoryHandle(_base + offset, pinnable: owner);
+    }
 
     /// <summary>Reads a value once.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value reaches past the window.</exception>

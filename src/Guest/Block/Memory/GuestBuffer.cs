@@ -6,7 +6,7 @@ namespace VmShunt.BlockDriver.Memory;
 /// A range of guest memory that devices can access, used as the data of block requests. A value type; the memory stays
 /// allocated until <see cref="GuestPages.Free"/>. While a request on it is in flight, its bytes belong to the device.
 /// </summary>
-public readonly struct GuestBuffer
+internal readonly struct GuestBuffer
 {
     private readonly GuestMemory _memory;
 

@@ -3,24 +3,35 @@ namespace VmShunt.BlockDriver.Memory;
 /// <summary>
 /// Allocates pages of guest memory. For set-up, not for the request path: allocate buffers once and reuse them. Any thread.
 /// </summary>
-public sealed class GuestPages
+internal sealed class GuestPages
 {
     private const ulong PageBytes = 4096;
 
     // The loader uses the memory below.
-    private const ulong FirstAddress = 0x20_0000;
+    private const ulong AboveLoader = 0x20_0000;
 
     private readonly GuestRam _ram;
     private readonly SortedList<ulong, ulong> _free = [];
     private readonly Lock _lock = new();
 
+    /// <param name="ram">The memory.</param>
+    /// <exception cref="InvalidOperationException">There is no memory above the loader's.</exception>
     internal GuestPages(GuestRam ram)
     {
         _ram = ram;
         var low = ram.Parts[0];
-        if (low.Size <= FirstAddress) throw new InvalidOperationException($"{low.Size:n0} bytes of memory are too few for a kernel; start the guest with --memory 8M or more");
-        _free.Add(FirstAddress, low.Size - FirstAddress);
+        if (low.Size <= AboveLoader) throw new InvalidOperationException($"{low.Size:n0} bytes of memory are too few for a kernel; start the guest with --memory 8M or more");
+        _free.Add(AboveLoader, low.Size - AboveLoader);
         foreach (var part in ram.Parts.Skip(1)) _free.Add(part.GuestAddress, part.Size);
+    }
+
+    /// <param name="ram">The memory.</param>
+    /// <param name="address">Where the range to allocate from starts, a multiple of the page size.</param>
+    /// <param name="bytes">Its size.</param>
+    internal GuestPages(GuestRam ram, ulong address, ulong bytes)
+    {
+        _ram = ram;
+        _free.Add(address, bytes);
     }
 
     /// <summary>Allocates contiguous, page-aligned, zeroed memory.</summary>

@@ -9,7 +9,7 @@ namespace VmShunt.BlockDriver.Requests;
 /// of PxCI. A batch can be submitted repeatedly; submitting allocates nothing. One thread at a time, none while in flight.
 /// </summary>
 /// <remarks>The requests are independent: they complete in any order, and each may take another path.</remarks>
-public sealed class BlockBatch : IValueTaskSource
+internal sealed class BlockBatch : IValueTaskSource
 {
     private readonly DiskClassDriver _disk;
     private readonly Entry[] _entries;

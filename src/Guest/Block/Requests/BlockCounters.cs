@@ -8,7 +8,7 @@ namespace VmShunt.BlockDriver.Requests;
 /// <param name="Ringed">Requests that took the ring path.</param>
 /// <param name="Repeated">Completions of requests that were complete already. Always 0 unless a driver has a bug.</param>
 /// <param name="Cancelled">Requests cancelled before they took a path.</param>
-public readonly record struct BlockCounters(long Submitted, long Completed, long Failed, long Trapped, long Ringed, long Repeated, long Cancelled = 0)
+internal readonly record struct BlockCounters(long Submitted, long Completed, long Failed, long Trapped, long Ringed, long Repeated, long Cancelled = 0)
 {
     /// <summary>Requests submitted and not yet completed.</summary>
     public long InFlight => Submitted - Completed;

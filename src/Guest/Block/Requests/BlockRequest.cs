@@ -33,6 +33,9 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
     /// <summary>The length in bytes; for flush 0.</summary>
     internal int Bytes { get; private set; }
 
+    /// <summary>Whether this read is for the disk's serial number, 20 bytes, instead of its content (VIRTIO_BLK_T_GET_ID).</summary>
+    internal bool ReadsSerial { get; init; }
+
     /// <summary>Guest-physical address of the data.</summary>
     internal ulong Address { get; private set; }
 

@@ -17,13 +17,16 @@ namespace VmShunt.BlockDriver.Requests;
 /// allocate nothing either, except for the exception of a cancelled one; the methods named Try return a status instead.
 /// </para>
 /// </remarks>
-public sealed class DiskClassDriver : IBlockDriver
+internal sealed class DiskClassDriver : IBlockDriver
 {
     /// <summary>The unit of sector numbers.</summary>
     public const int SectorBytes = 512;
 
     /// <summary>The most bytes of one read or write; a limit that every path supports.</summary>
     internal const int MaxTransferBytes = 4 << 20;
+
+    /// <summary>The most bytes of one <see cref="DiscardAsync"/>; a limit that every path supports.</summary>
+    internal const int MaxDiscardBytes = 1 << 30;
 
     /// <summary>The most bytes of one <see cref="WriteZeroesAsync"/>; a limit that every path supports.</summary>
     public const int MaxWriteZeroesBytes = 1 << 20;
@@ -150,6 +153,15 @@ public sealed class DiskClassDriver : IBlockDriver
     /// <summary>Throws if a request is invalid.</summary>
     internal void Check(BlockOperation operation, ulong sector, int bytes) => Check((_layers.Above ?? _layers.Lower).Geometry, operation, sector, bytes);
 
+    /// <summary>Checks, counts and submits a request that its caller has reset, and that is in no pool of this driver.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
+    internal void Submit(BlockRequest request, BlockOperation operation, ulong sector, int bytes, ulong address)
+    {
+        var next = Admit(operation, sector, bytes);
+        request.Begin(this, operation, sector, bytes, address);
+        next.Submit(request);
+    }
+
     /// <summary>Submits a batch's requests one by one; the driver at the bottom of the stack coalesces them.</summary>
     internal void Submit(BlockBatch batch, ReadOnlySpan<BlockBatch.Entry> entries, CancellationToken cancel)
     {
@@ -216,7 +228,7 @@ public sealed class DiskClassDriver : IBlockDriver
         if (operation == BlockOperation.Flush) return;
         var most = operation switch
         {
-            BlockOperation.Discard => 1 << 30,
+            BlockOperation.Discard => MaxDiscardBytes,
             BlockOperation.WriteZeroes => MaxWriteZeroesBytes,
             _ => geometry.MaxTransferBytes,
         };

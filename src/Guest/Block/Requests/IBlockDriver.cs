@@ -5,7 +5,17 @@ namespace VmShunt.BlockDriver.Requests;
 /// <param name="MaxTransferBytes">The longest read or write.</param>
 /// <param name="Serial">The serial number, or empty if the driver does not know it.</param>
 /// <param name="IsReadOnly">Whether the driver knows that writes will fail.</param>
-public sealed record DiskGeometry(ulong SectorCount, int MaxTransferBytes, string Serial, bool IsReadOnly);
+internal sealed record DiskGeometry(ulong SectorCount, int MaxTransferBytes, string Serial, bool IsReadOnly)
+{
+    /// <summary>The logical block size in bytes; 512 if the driver does not know it.</summary>
+    public int LogicalBlockBytes { get; init; } = DiskClassDriver.SectorBytes;
+
+    /// <summary>The longest discard.</summary>
+    public int MaxDiscardBytes { get; init; } = DiskClassDriver.MaxDiscardBytes;
+
+    /// <summary>The longest write zeroes.</summary>
+    public int MaxWriteZeroesBytes { get; init; } = DiskClassDriver.MaxWriteZeroesBytes;
+}
 
 /// <summary>
 /// A layer of a driver stack. It completes each submitted request once, from any thread, possibly before

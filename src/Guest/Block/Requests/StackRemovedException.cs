@@ -1,4 +1,4 @@
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>The stack was removed; the request was not started.</summary>
-public sealed class StackRemovedException(string message) : IOException(message);
+internal sealed class StackRemovedException(string message) : IOException(message);

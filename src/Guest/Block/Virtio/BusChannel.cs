@@ -89,16 +89,26 @@ internal sealed class BusChannel : IDisposable
     /// <summary>Submits a request to a queue. Any thread; a thread keeps to one queue.</summary>
     internal void Submit(BlockRequest request)
     {
-        if ((int)request.Operation >= (int)BlockOperation.Flush && !IsOffered(request.Operation))
+        if (StatusWithoutDevice(request.Operation) is { } status)
         {
             request.RequestPath = RequestPath.Ring;
-            // A device without FLUSH makes every write durable at once (virtio 1.3 §5.2.5). A read-only one does not offer
-            // discard and write zeroes, and would fail them as it fails a write.
-            request.Complete(request.Operation == BlockOperation.Flush ? BlockStatus.Ok : Geometry.IsReadOnly ? BlockStatus.IoError : BlockStatus.Unsupported);
+            request.Complete(status);
             return;
         }
         if (!TryPoll(request)) QueueThreadForCaller().Submit(request);
     }
+
+    /// <summary>The status of a request type that the device does not offer; null if it does.</summary>
+    internal BlockStatus? StatusWithoutDevice(BlockOperation operation)
+    {
+        if ((int)operation < (int)BlockOperation.Flush || IsOffered(operation)) return null;
+        // A device without FLUSH makes every write durable at once (virtio 1.3 §5.2.5). A read-only one does not offer
+        // discard and write zeroes, and would fail them as it fails a write.
+        return operation == BlockOperation.Flush ? BlockStatus.Ok : Geometry.IsReadOnly ? BlockStatus.IoError : BlockStatus.Unsupported;
+    }
+
+    /// <summary>A queue that callers poll, by its number from 0.</summary>
+    internal PolledQueue PolledQueueOf(int number) => _polled[number];
 
     /// <summary>Submits a request to a queue that can accept it now. Any thread.</summary>
     /// <returns>False: the request is still the caller's.</returns>

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
@@ -21,6 +22,9 @@ internal sealed class BusSession
         | VirtioBlkFeatures.WriteZeroes | VirtioBlkFeatures.SizeMax | VirtioBlkFeatures.SegMax;
 
     private const int CloseMilliseconds = 5000;
+
+    // The offers of a back-end are not trusted. No disk has larger blocks.
+    private const uint MaxBlockBytes = 1 << 16;
 
     private readonly VhostUserFrontend _frontend;
     private readonly Lock _lock = new();
@@ -181,6 +185,16 @@ internal sealed class BusSession
     private DiskGeometry GeometryOf(in VirtioBlkConfig config)
     {
         var transfer = Features.HasFlag(VirtioBlkFeatures.SizeMax) && config.SizeMax > 0 ? (int)Math.Min(config.SizeMax / 512 * 512, DiskClassDriver.MaxTransferBytes) : DiskClassDriver.MaxTransferBytes;
-        return new DiskGeometry(config.Capacity, transfer, "", Features.HasFlag(VirtioBlkFeatures.ReadOnly));
+        return new DiskGeometry(config.Capacity, transfer, "", Features.HasFlag(VirtioBlkFeatures.ReadOnly))
+        {
+            LogicalBlockBytes = Features.HasFlag(VirtioBlkFeatures.BlockSize) && IsBlockSize(config.BlockSize) ? (int)config.BlockSize : DiskClassDriver.SectorBytes,
+            MaxDiscardBytes = Limit(Features.HasFlag(VirtioBlkFeatures.Discard) ? config.MaxDiscardSectors : 0, DiskClassDriver.MaxDiscardBytes),
+            MaxWriteZeroesBytes = Limit(Features.HasFlag(VirtioBlkFeatures.WriteZeroes) ? config.MaxWriteZeroesSectors : 0, DiskClassDriver.MaxWriteZeroesBytes),
+        };
     }
+
+    private static bool IsBlockSize(uint bytes) => bytes is >= DiskClassDriver.SectorBytes and <= MaxBlockBytes && BitOperations.IsPow2(bytes);
+
+    // 0: the device does not say.
+    private static int Limit(uint sectors, int most) => sectors == 0 ? most : (int)Math.Min(sectors * (ulong)DiskClassDriver.SectorBytes, (ulong)most);
 }

@@ -7,9 +7,43 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.BlockDriver.Virtio;
 
-/// <summary>A queue without a thread. A caller runs its request on it and polls; one caller at a time.</summary>
+/// <summary>
+/// A queue without a thread. Either callers run one request at a time on it (<see cref="TryRun"/>), or one owner keeps
+/// several in flight: it enters, adds, publishes or takes, and leaves. The two are not mixed.
+/// </summary>
 internal abstract class PolledQueue : BusQueue
 {
+    /// <summary>The most requests of an owner in flight.</summary>
+    internal abstract int Capacity { get; }
+
+    /// <summary>The owner enters, which keeps the queue open until it leaves. Enter for a few operations, not to wait.</summary>
+    /// <returns>False: the queue is closed. Requests that were in flight complete or are rejected by the thread that closed it.</returns>
+    internal abstract bool TryEnter();
+
+    /// <summary>The owner leaves.</summary>
+    internal abstract void Leave();
+
+    /// <summary>Describes a request. Owner, inside.</summary>
+    /// <returns>False: the ring is full.</returns>
+    internal abstract bool TryAdd(BlockRequest request);
+
+    /// <summary>Publishes the requests that were added, and kicks if needed. Owner, inside.</summary>
+    internal abstract void Publish();
+
+    /// <summary>Takes a completed request; null if there is none. Its <see cref="BlockRequest.Complete"/> is not called. Owner, inside.</summary>
+    internal abstract BlockRequest? TakeCompleted(out BlockStatus status);
+
+    /// <summary>Blocks until the device calls, it is lost, the queue is being closed, or the time is over. Owner, inside.</summary>
+    /// <returns>Whether the next look at the ring may find something.</returns>
+    internal abstract bool Sleep(TimeSpan timeout);
+
+    /// <summary>Checks the device after a poll that found nothing. Owner, inside.</summary>
+    /// <returns>Why the device is lost, for <see cref="ReportLoss"/>; null while it is not, or when the queue is being closed.</returns>
+    internal abstract string? FindLoss();
+
+    /// <summary>Reports the loss of the device; the queue is closed soon after. Owner, outside.</summary>
+    internal abstract void ReportLoss(string why);
+
     /// <summary>
     /// Any thread. Submits the request to the device and waits for it. On return it has completed, or was rejected to its
     /// fallback.
@@ -28,6 +62,8 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
     // A caller that never blocks checks every so many polls whether the device's process has exited.
     private const int PollsPerPeerCheck = 1 << 16;
 
+    private const string Closing = "the back-end closed the channel";
+
     private const int Free = 0, InUse = 1, Closed = 2;
 
     private readonly RingSlots _slots;
@@ -42,6 +78,9 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
     private SpinBudget _spin;
     private int _use;
     private int _idlePolls;
+    private int _ownerSleeps;
+    private bool _hasPeerExited;
+    private bool _isEmptied;
 
     // Written by the queue's owner, one at a time; read by any thread.
     private long _requests, _kicks, _calls;
@@ -67,7 +106,54 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
         _queue.Disarm();
     }
 
+    internal override int Capacity => _queue.Capacity;
+
     internal override QueueCounters Counters => new(Ordered.Load(ref _requests), Ordered.Load(ref _kicks), Ordered.Load(ref _calls));
+
+    internal override bool TryEnter() => !_draining.IsRaised && Interlocked.CompareExchange(ref _use, InUse, Free) == Free;
+
+    internal override void Leave() => Ordered.Store(ref _use, Free);
+
+    internal override bool TryAdd(BlockRequest request) => _slots.HasFree && TryDescribe(request);
+
+    internal override void Publish()
+    {
+        if (!_queue.Publish()) return;
+        _kicks++;
+        _kick.Signal();
+    }
+
+    internal override BlockRequest? TakeCompleted(out BlockStatus status)
+    {
+        if (_queue.InFlight == 1) _slots.ExpectStatus();
+        if (_queue.TryPopUsed(out var slot, out _) == PopResult.Popped) return _slots.Take(slot, out status);
+        status = default;
+        return null;
+    }
+
+    internal override bool Sleep(TimeSpan timeout)
+    {
+        Ordered.Store(ref _ownerSleeps, 1);
+        var isReady = _queue.Arm() || _draining.IsRaised;
+        if (!isReady)
+        {
+            isReady = _sleep.Wait((int)timeout.TotalMilliseconds);
+            if (_sleep.IsReady(0) && _call.TryDrain() && !_draining.IsRaised) _calls++;
+            _hasPeerExited = _sleep.IsReady(1);
+        }
+        Ordered.Store(ref _ownerSleeps, 0);
+        _queue.Disarm();
+        return isReady;
+    }
+
+    internal override string? FindLoss()
+    {
+        if (_queue.Fault is { } fault) return fault;
+        if (_abandoned.IsRaised) return null;
+        return _hasPeerExited || (++_idlePolls % PollsPerPeerCheck == 0 && HasPeerExited()) ? Closing : null;
+    }
+
+    internal override void ReportLoss(string why) => _lost(why);
 
     internal override bool TryRun(BlockRequest request)
     {
@@ -79,10 +165,11 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
         }
         if (WaitForDevice(out var slot) is { } why)
         {
-            Lose(request, why);
+            Lose(why);
             return true;
         }
-        Complete(request, slot);
+        _slots.Take(slot, out var status);
+        Complete(request, status);
         Interlocked.Exchange(ref _use, Free);
         return true;
     }
@@ -91,7 +178,7 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
     {
         // No caller enters any more; one inside leaves once its request completes.
         _draining.Raise();
-        SpinWait.SpinUntil(() => Interlocked.CompareExchange(ref _use, Closed, Free) != InUse);
+        SpinWait.SpinUntil(TryClose);
     }
 
     internal override void Abandon()
@@ -104,12 +191,31 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
     public override void Dispose()
     {
         Drain();
+        // Requests of an owner. The device is off the ring: it has returned them, or is lost.
+        if (!_isEmptied) RejectAll(TakeRest());
+        _isEmptied = true;
         _sleep.Dispose();
         _kick.Dispose();
         _call.Dispose();
     }
 
+    private bool TryClose()
+    {
+        if (Interlocked.CompareExchange(ref _use, Closed, Free) != InUse) return true;
+        // As often as it is seen asleep: this load may come before the owner's last look at the flag.
+        if (Ordered.Load(ref _ownerSleeps) != 0) _call.Signal();
+        return false;
+    }
+
     private bool TryIssue(BlockRequest request)
+    {
+        if (!TryDescribe(request)) return false;
+        Publish();
+        request.Trace?.Pass(Hop.Issued);
+        return true;
+    }
+
+    private bool TryDescribe(BlockRequest request)
     {
         Span<QueueBuffer> buffers = stackalloc QueueBuffer[RingSlots.MaxBuffers];
         var (slot, count, readable) = _slots.Prepare(request, buffers);
@@ -121,12 +227,6 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
         request.RequestPath = RequestPath.Ring;
         request.Trace?.Pass(Hop.Described);
         _requests++;
-        if (_queue.Publish())
-        {
-            _kicks++;
-            _kick.Signal();
-        }
-        request.Trace?.Pass(Hop.Issued);
         return true;
     }
 
@@ -142,7 +242,7 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
             if (take == PopResult.Broken) return _queue.Fault;
             _crash.ParkIfCrashed();
             if (_abandoned.IsRaised || (++_idlePolls % PollsPerPeerCheck == 0 && HasPeerExited()) || (!_spin.TrySpin() && BlockUntilCalled()))
-                return "VM-H closed the channel";
+                return Closing;
         }
     }
 
@@ -169,27 +269,34 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
         return _sleep.IsReady(1);
     }
 
-    private void Complete(BlockRequest request, ushort slot)
+    private static void Complete(BlockRequest request, BlockStatus status)
     {
-        _slots.Take(slot, out var status);
         request.Trace?.Pass(Hop.Noticed);
         request.Complete(status);
     }
 
-    private void Lose(BlockRequest request, string why)
+    private void Lose(string why)
     {
         // After a crash the hypervisor revokes the bus: requests must not take their fallback.
         _crash.ParkIfCrashed();
         // This closes the channel, after which the device touches the ring no more. A request that it completed is in the
         // used ring; otherwise the request may take its fallback.
         _lost(why);
-        if (_queue.TryPopUsed(out var slot, out _) == PopResult.Popped)
-        {
-            Complete(request, slot);
-            Interlocked.Exchange(ref _use, Closed);
-            return;
-        }
+        var rest = TakeRest();
         Interlocked.Exchange(ref _use, Closed);
-        request.Reject();
+        RejectAll(rest);
+    }
+
+    /// <summary>Completes what the device has completed.</summary>
+    /// <returns>The other requests.</returns>
+    private BlockRequest[] TakeRest()
+    {
+        while (TakeCompleted(out var status) is { } request) Complete(request, status);
+        return [.. _slots.TakeAll()];
+    }
+
+    private static void RejectAll(BlockRequest[] requests)
+    {
+        foreach (var request in requests) request.Reject();
     }
 }

@@ -200,7 +200,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
                 spin.Refill();
             }
         }
-        Lose(_queue.Fault ?? "VM-H closed the channel");
+        Lose(_queue.Fault ?? "the back-end closed the channel");
     }
 
     private bool TakeSubmissions()

@@ -1,4 +1,4 @@
-namespace VmShunt.BlockDriver.Virtio;
+namespace VmShunt.BlockDriver;
 
 /// <summary>The layout of virtqueues.</summary>
 public enum RingLayout

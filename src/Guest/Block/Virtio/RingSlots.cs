@@ -49,7 +49,7 @@ internal sealed class RingSlots
         _requests[slot] = request;
         var at = slot * Stride;
         _latest = at;
-        _window.Write(at + HeaderOffset, new VirtioBlkRequestHeader { Type = TypeOf(request.Operation), Sector = SectorOf(request) });
+        _window.Write(at + HeaderOffset, new VirtioBlkRequestHeader { Type = TypeOf(request), Sector = SectorOf(request) });
         _window.Write(at + StatusOffset, NoStatus);
         buffers[0] = new QueueBuffer(_address + (ulong)(at + HeaderOffset), VirtioBlkRequestHeader.Bytes);
         var status = new QueueBuffer(_address + (ulong)(at + StatusOffset), 1);
@@ -110,8 +110,9 @@ internal sealed class RingSlots
     private static ulong SectorOf(BlockRequest request) =>
         request.Operation is BlockOperation.Read or BlockOperation.Write ? request.Sector : 0;
 
-    private static VirtioBlkRequestType TypeOf(BlockOperation operation) => operation switch
+    private static VirtioBlkRequestType TypeOf(BlockRequest request) => request.Operation switch
     {
+        BlockOperation.Read when request.ReadsSerial => VirtioBlkRequestType.GetId,
         BlockOperation.Read => VirtioBlkRequestType.In,
         BlockOperation.Write => VirtioBlkRequestType.Out,
         BlockOperation.Flush => VirtioBlkRequestType.Flush,

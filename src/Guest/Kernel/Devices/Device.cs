@@ -4,14 +4,14 @@ using VmShunt.Guest.Emulating;
 namespace VmShunt.Guest.Devices;
 
 /// <summary>A device that an application has opened. Any thread.</summary>
-public abstract class Device(DeviceInfo info)
+internal abstract class Device(DeviceInfo info)
 {
     /// <summary>The device as it was listed.</summary>
     public DeviceInfo Info => info;
 }
 
 /// <summary>An opened disk.</summary>
-public sealed class DiskDevice : Device
+internal sealed class DiskDevice : Device
 {
     private readonly Func<bool> _isFound;
 
@@ -35,7 +35,7 @@ public sealed class DiskDevice : Device
 }
 
 /// <summary>An opened controller.</summary>
-public sealed class ControllerDevice : Device
+internal sealed class ControllerDevice : Device
 {
     private readonly EmulatedDisk _disk;
 

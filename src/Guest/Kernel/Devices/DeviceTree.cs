@@ -10,7 +10,7 @@ namespace VmShunt.Guest.Devices;
 /// The devices of the machine as applications find them: controllers, emulated disks, and the disk of the enlightened
 /// stack. Queries do not find a disk that its shunt hides, but find its controller and other disks. Any thread.
 /// </summary>
-public sealed class DeviceTree : IDisposable
+internal sealed class DeviceTree : IDisposable
 {
     private const string Pci = "pci0", Bus = "bus0", EnlightenedName = "vda";
 

@@ -4,7 +4,7 @@ using VmShunt.Guest.Emulating;
 namespace VmShunt.Guest.Devices;
 
 /// <summary>An emulating stack that an application has built. Disposing it waits for its requests and removes it.</summary>
-public sealed class EmulatingStack : IDisposable
+internal sealed class EmulatingStack : IDisposable
 {
     private readonly EmulatedDisk _disk;
 

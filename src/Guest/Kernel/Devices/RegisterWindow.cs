@@ -10,7 +10,7 @@ namespace VmShunt.Guest.Devices;
 /// the disk was hidden or shown since the registers were mapped, the port reads as all ones, like a removed device, so that
 /// a probe never sees half a disk. The port's driver may write, and reads the real values. Any thread.
 /// </summary>
-public sealed class RegisterWindow : IMmio, ICommandPaths
+internal sealed class RegisterWindow : IMmio, ICommandPaths
 {
     private const int Port0 = HbaRegister.Ports, Port0End = HbaRegister.Ports + HbaRegister.PortStride;
     private const uint NoSignature = 0xFFFF_FFFF, NoDeviceTaskFile = 0x7F;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Ahci;

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Crash;

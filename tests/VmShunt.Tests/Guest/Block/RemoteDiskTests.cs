@@ -18,7 +18,7 @@ public class RemoteDiskTests
         using var socket = new ServedSocket(new MemoryPortDriver(1 << 20));
         var ram = GuestRam.Create(16 << 20);
         var pages = new GuestPages(ram);
-        using var disk = RemoteDisk.Start(socket.Path, TimeSpan.Zero, (connection, lost) => Open(connection, lost, ram, pages), new CrashGate());
+        using var disk = RemoteDisk.Start(socket.Path, TimeSpan.Zero, (connection, lost) => Open(connection, lost, ram, pages), new CrashGate(), static _ => { });
         var buffer = pages.Allocate(4096);
         buffer.Span.Fill(0x3C);
         await disk.Disk.WriteAsync(8, buffer);
@@ -36,7 +36,7 @@ public class RemoteDiskTests
     public void Without_a_socket_to_connect_to_it_fails()
     {
         var ram = GuestRam.Create(16 << 20);
-        Assert.Throws<IOException>(() => RemoteDisk.Start("/nonexistent/socket", TimeSpan.Zero, (connection, lost) => Open(connection, lost, ram, new GuestPages(ram)), new CrashGate()));
+        Assert.Throws<IOException>(() => RemoteDisk.Start("/nonexistent/socket", TimeSpan.Zero, (connection, lost) => Open(connection, lost, ram, new GuestPages(ram)), new CrashGate(), static _ => { }));
     }
 
     private static BusChannel Open(UnixConnection connection, Action<string> lost, GuestRam ram, GuestPages pages) => BusChannel.Open(

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest;
 using VmShunt.Guest.Commands;

@@ -22,11 +22,14 @@ internal sealed class ServedSocket : IDisposable
     private readonly List<(Thread Thread, UnixConnection Connection)> _sessions = [];
     private readonly Lock _lock = new();
 
-    internal ServedSocket(PortDriver port, RequestTypes implemented = RequestTypes.All)
+    /// <param name="port">The disk; owned.</param>
+    /// <param name="implemented">The request types that the device implements.</param>
+    /// <param name="path">The socket; null: a new one.</param>
+    internal ServedSocket(PortDriver port, RequestTypes implemented = RequestTypes.All, string? path = null)
     {
         _implemented = implemented;
         _disk = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "SERVED", 512);
-        Path = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"vmshunt-disk-{Guid.NewGuid():N}");
+        Path = path ?? System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"vmshunt-disk-{Guid.NewGuid():N}");
         _listener = UnixListener.Bind(Path);
         new Thread(Accept) { IsBackground = true }.Start();
     }

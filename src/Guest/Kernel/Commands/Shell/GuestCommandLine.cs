@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Commands.Shunt;
 using VmShunt.Guest.Firmware.Boot;

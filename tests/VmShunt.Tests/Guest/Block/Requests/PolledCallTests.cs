@@ -1,3 +1,4 @@
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Ring.Memory;
 using VmShunt.Tests.Doubles;

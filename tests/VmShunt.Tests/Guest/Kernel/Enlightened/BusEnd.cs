@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;

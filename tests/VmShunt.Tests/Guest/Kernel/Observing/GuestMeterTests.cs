@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Observing;
 using VmShunt.Guest.Shunt;

@@ -1,3 +1,4 @@
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Shunt;
 using VmShunt.Guest.Shunt.Modes;

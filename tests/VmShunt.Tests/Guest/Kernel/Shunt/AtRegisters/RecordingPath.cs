@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;

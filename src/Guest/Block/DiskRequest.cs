@@ -1,0 +1,140 @@
+using System.Threading.Tasks.Sources;
+using Microsoft.Extensions.ObjectPool;
+using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
+
+namespace VmShunt.BlockDriver;
+
+/// <summary>
+/// An awaited request of a <see cref="BlockDisk"/>. Its token ends the wait and not the request: the buffer stays held until
+/// the back-end has returned it. Pooled; it is recycled when its awaiter has the result and the ring has released it.
+/// </summary>
+internal sealed class DiskRequest : BlockRequest, IValueTaskSource
+{
+    private const int Holders = 2;
+
+    // More requests than that in flight are collected by the garbage collector.
+    private const int Kept = 1024;
+
+    private const int Pending = 0, Completed = 1, Cancelled = 2;
+
+    private readonly ObjectPool<DiskRequest> _pool;
+    private ManualResetValueTaskSourceCore<BlockStatus> _result;
+    private PooledBuffer? _buffer;
+    private Memory<byte> _copyTo;
+    private CancellationToken _cancel;
+    private CancellationTokenRegistration _registration;
+    private int _outcome;
+    private int _holders;
+
+    private DiskRequest(ObjectPool<DiskRequest> pool, bool runsContinuationsInline)
+    {
+        _pool = pool;
+        _result.RunContinuationsAsynchronously = !runsContinuationsInline;
+    }
+
+    /// <summary>Makes the pool of one disk's requests.</summary>
+    /// <param name="runsContinuationsInline">Whether the code after an await runs on the thread that found the completion.</param>
+    internal static ObjectPool<DiskRequest> CreatePool(bool runsContinuationsInline)
+    {
+        var policy = new Policy(runsContinuationsInline);
+        return policy.Pool = new DefaultObjectPool<DiskRequest>(policy, Kept);
+    }
+
+    /// <summary>Attaches the data: rented memory as it is, other memory by a copy.</summary>
+    /// <returns>The guest-physical address, and whether data is copied.</returns>
+    internal (ulong Address, bool IsCopied) Attach(BufferPool buffers, BlockOperation operation, Memory<byte> data)
+    {
+        if (buffers.TryHold(data, out _buffer, out var address)) return (address, false);
+        _buffer = buffers.Lend(data.Length);
+        if (operation == BlockOperation.Write) data.Span.CopyTo(_buffer.Bytes);
+        else _copyTo = data;
+        return (_buffer.Address, true);
+    }
+
+    /// <summary>Submits the request.</summary>
+    internal ValueTask Submit(DiskClassDriver disk, BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel)
+    {
+        _outcome = Pending;
+        _holders = Holders;
+        var task = new ValueTask(this, _result.Version);
+        if (cancel.CanBeCanceled)
+        {
+            _cancel = cancel;
+            _registration = cancel.UnsafeRegister(static request => ((DiskRequest)request!).EndWait(), this);
+        }
+        disk.Submit(this, operation, sector, bytes, address);
+        return task;
+    }
+
+    /// <summary>Releases what the request holds after its submission has failed. It is not used again.</summary>
+    internal void Abort()
+    {
+        _registration.Dispose();
+        ReleaseBuffer();
+    }
+
+    void IValueTaskSource.GetResult(short token)
+    {
+        var status = _result.GetResult(token);
+        Exception? failure = status switch
+        {
+            BlockStatus.Ok => null,
+            BlockStatus.Cancelled => new OperationCanceledException(_cancel),
+            _ => new BlockDiskException(Operation, (long)Sector * DiskClassDriver.SectorBytes, Bytes, status),
+        };
+        Release();
+        if (failure is not null) throw failure;
+    }
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _result.GetStatus(token);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _result.OnCompleted(continuation, state, token, flags);
+
+    /// <summary>The back-end has returned the request.</summary>
+    protected override void Signal(BlockStatus status)
+    {
+        var isAwaited = Interlocked.CompareExchange(ref _outcome, Completed, Pending) == Pending;
+        if (isAwaited)
+        {
+            // Waits for a callback of the token that has lost the race, or it would cancel the object's next request.
+            _registration.Dispose();
+            if (status == BlockStatus.Ok && !_copyTo.IsEmpty) _buffer!.Bytes[.._copyTo.Length].CopyTo(_copyTo.Span);
+        }
+        ReleaseBuffer();
+        if (isAwaited) _result.SetResult(status);
+        Release();
+    }
+
+    private void EndWait()
+    {
+        if (Interlocked.CompareExchange(ref _outcome, Cancelled, Pending) == Pending) _result.SetResult(BlockStatus.Cancelled);
+    }
+
+    private void ReleaseBuffer()
+    {
+        _buffer?.Release();
+        _buffer = null;
+    }
+
+    private void Release()
+    {
+        if (Interlocked.Decrement(ref _holders) != 0) return;
+        TryReset();
+        _result.Reset();
+        _copyTo = default;
+        _cancel = default;
+        _registration = default;
+        _pool.Return(this);
+    }
+
+    private sealed class Policy(bool runsContinuationsInline) : PooledObjectPolicy<DiskRequest>
+    {
+        internal ObjectPool<DiskRequest>? Pool { get; set; }
+
+        public override DiskRequest Create() => new(Pool!, runsContinuationsInline);
+
+        public override bool Return(DiskRequest obj) => true;
+    }
+}

@@ -1,0 +1,42 @@
+using VmShunt.BlockDriver;
+using VmShunt.HostPartition.Disk;
+using VmShunt.Tests.Guest.Kernel;
+using VmShunt.Tests.Guest.Kernel.Commands.Measure;
+
+namespace VmShunt.Tests.Guest.Block;
+
+/// <summary>What an awaited request allocates, in the whole process: no other test runs beside.</summary>
+[Collection(CopyCountCollection.Name)]
+public class BlockDiskAllocationTests
+{
+    private const int Requests = 2_000, Windows = 10;
+
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    public async Task An_awaited_request_allocates_nothing(bool isRented, bool synchronous)
+    {
+        using var served = new ServedSocket(new MemoryPortDriver(1 << 20));
+        await using var disk = await BlockDisk.ConnectAsync(served.Path, new BlockDiskOptions { AllowSynchronousContinuations = synchronous });
+        using var cancel = new CancellationTokenSource();
+        var own = new byte[4096];
+        var least = long.MaxValue;
+        for (var window = 0; window < Windows; window++)
+        {
+            var before = GC.GetTotalAllocatedBytes(precise: true);
+            for (var i = 0; i < Requests; i++)
+            {
+                using var buffer = disk.Rent(4096);
+                var memory = isRented ? buffer.Memory : own;
+                await disk.WriteAsync(memory, 0, cancel.Token).ConfigureAwait(false);
+                await disk.ReadAsync(memory, 0).ConfigureAwait(false);
+            }
+            least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - before);
+        }
+        // The runtime and the test host allocate a little in the background.
+        Assert.InRange(least, 0, Requests - 1);
+        // Not on the virtqueue's thread, which the disposal waits for.
+        await Task.Yield();
+    }
+}
