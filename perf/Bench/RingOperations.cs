@@ -1,6 +1,5 @@
 using BenchmarkDotNet.Attributes;
 using VmShunt.BlockDriver;
-using VmShunt.BlockDriver.Virtio;
 using VmShunt.Perf.Bench.Ends;
 
 namespace VmShunt.Perf.Bench;

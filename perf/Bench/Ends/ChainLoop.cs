@@ -1,5 +1,4 @@
 using VmShunt.BlockDriver;
-using VmShunt.BlockDriver.Virtio;
 using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Perf.Bench.Ends;

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using VmShunt.BlockDriver;
-using VmShunt.BlockDriver.Virtio;
 using VmShunt.Perf.Bench.Ends;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Session;

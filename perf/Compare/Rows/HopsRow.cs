@@ -1,5 +1,4 @@
 using VmShunt.BlockDriver;
-using VmShunt.BlockDriver.Virtio;
 using VmShunt.Perf.Compare.Contestants;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Session;

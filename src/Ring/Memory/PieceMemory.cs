@@ -41,12 +41,7 @@ public sealed class PieceMemory : MemoryManager<byte>
     public override MemoryHandle Pin(int elementIndex = 0)
     {
         var piece = Attached;
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)elementIndex, (uint)piece.Length, nameof(elementIndex));
-        // It never moves, so there is nothing to unpin.
-        unsafe
-        {
-            return new MemoryHandle((byte*)piece.Address + elementIndex);
-        }
+        return new MemoryWindow(piece.Address, (uint)piece.Length).Pin(elementIndex, this);
     }
 
     /// <inheritdoc/>

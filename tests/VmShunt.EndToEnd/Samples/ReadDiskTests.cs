@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using VmShunt.EndToEnd.Disk;
 using VmShunt.EndToEnd.Processes;
-using VmShunt.Perf.Launch;
+using VmShunt.Perf.Disks;
 
 namespace VmShunt.EndToEnd.Samples;
 

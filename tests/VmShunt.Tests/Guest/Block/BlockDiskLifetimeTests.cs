@@ -1,6 +1,6 @@
 using System.Net.Sockets;
 using VmShunt.BlockDriver;
-using VmShunt.HostPartition.Disk;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
 using VmShunt.Tests.Guest.Kernel;
 

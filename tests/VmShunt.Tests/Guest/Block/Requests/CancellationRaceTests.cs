@@ -1,7 +1,6 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Workloads;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;

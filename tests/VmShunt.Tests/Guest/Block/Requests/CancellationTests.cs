@@ -1,6 +1,5 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.BlockDriver.Virtio;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
 

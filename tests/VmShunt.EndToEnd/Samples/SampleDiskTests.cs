@@ -1,8 +1,9 @@
+using VmShunt.EndToEnd.Qemu;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
 
-namespace VmShunt.EndToEnd.Qemu;
+namespace VmShunt.EndToEnd.Samples;
 
 /// <summary>The disks in <c>samples</c>, as processes that virtual machines use.</summary>
 public sealed class SampleDiskTests : IDisposable

@@ -1,7 +1,8 @@
+using VmShunt.EndToEnd.Qemu;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Launch;
 
-namespace VmShunt.EndToEnd.Qemu;
+namespace VmShunt.EndToEnd.Samples;
 
 /// <summary>The sample EntropyDevice, a device of another type than a disk, in a Linux guest in QEMU.</summary>
 public sealed class EntropyDeviceTests : IDisposable
