@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.Log;
 
 namespace VmShunt.BlockBackend;
 
@@ -51,7 +52,10 @@ public sealed class HostDisk : BlockStorage
     {
         ArgumentException.ThrowIfNullOrEmpty(spec);
         options ??= new HostDiskOptions();
-        return new HostDisk(DiskSpec.Open(spec, options.ReadOnly, options.Cache, log ?? NullLogger.Instance, options.Engine), options);
+        log ??= NullLogger.Instance;
+        var port = DiskSpec.Open(spec, options.ReadOnly, options.Cache, log, options.Engine);
+        log.DiskEngineChosen(port.Description, port.Engine);
+        return new HostDisk(port, options);
     }
 
     /// <inheritdoc/>

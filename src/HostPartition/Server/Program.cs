@@ -5,7 +5,6 @@ using VmShunt.BlockBackend;
 using VmShunt.HostPartition;
 using VmShunt.Ring.Interop;
 
-
 return HostOptions.Invoke(args, Run);
 
 static int Run(HostOptions options)

@@ -35,6 +35,7 @@ internal static partial class Libc
     internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000;
     internal const int MADV_DONTNEED = 4, MADV_HUGEPAGE = 14;
     internal const int SIGBUS = 7, SIG_DFL = 0, SIG_IGN = 1;
+    internal const int SA_SIGINFO = 4, SA_ONSTACK = 0x0800_0000, SA_RESTART = 0x1000_0000;
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct PollFd

@@ -12,6 +12,18 @@ public static class BulkCopy
     // Small enough to stay in the first-level cache.
     private static readonly byte[] s_zeros = new byte[4096];
 
+    /// <summary>
+    /// Why copies are not guarded here, to follow "because"; null if they are. Without the guard a file is not read through a
+    /// mapping, and a page that cannot be accessed ends the process.
+    /// </summary>
+    public static string? Unguarded => GuardedCopy.Refusal;
+
+    /// <summary>The copy of this machine, for messages: guarded or plain, with prefetching or without.</summary>
+    public static string Description =>
+        GuardedCopy.CanPrefetch ? "guarded copy with prefetch"
+        : GuardedCopy.IsSupported ? "guarded copy without prefetch, because the processor has no AVX"
+        : $"plain copy, because {GuardedCopy.Refusal}";
+
     /// <summary>Copies all of the source. The two must not overlap.</summary>
     /// <param name="source">The bytes.</param>
     /// <param name="target">At least as long.</param>

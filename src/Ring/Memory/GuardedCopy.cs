@@ -12,16 +12,30 @@ namespace VmShunt.Ring.Memory;
 /// <remarks>
 /// A handler in C# would not be safe, because the runtime may be in any state when a signal arrives. So the copies and the
 /// handler are machine code. If the signal came from one of the copies, the handler resumes at its failure exit; otherwise
-/// it jumps to the previous handler, which is the runtime's. Neither uses anything managed.
+/// it jumps to the previous handler, which is the JIT runtime's. A native binary has none (SIG_DFL): there the handler
+/// restores the default action and returns, so that the access is repeated and the signal ends the process as it would have
+/// without this class; a signal that another process sent is sent again. Nothing here uses anything managed.
 /// </remarks>
 internal static unsafe class GuardedCopy
 {
-    private const int Ahead = 0x10, Handler = 0x50, Previous = 0x90, LineBytes = 64;
+    private const int Ahead = 0x10, State = 0x45, Handler = 0x50, Previous = 0x90, Default = 0x98, LineBytes = 64;
 
+    // The flags of the handler where there was none: the arguments of the code below, on an alternate stack if the thread has one.
+    private const int DefaultFlags = Libc.SA_SIGINFO | Libc.SA_ONSTACK | Libc.SA_RESTART;
+
+    // Install assigns it; it has no initializer, which would run later and clear it.
+    private static string? s_refusal;
     private static readonly delegate* unmanaged<byte*, byte*, nuint, byte*, int> s_copy = Install();
+    private static readonly bool s_hasAvx = HasAvx();
 
     /// <summary>True on Linux on x86-64, where the system allows the process to map code.</summary>
     internal static bool IsSupported => s_copy != null;
+
+    /// <summary>Why it is not supported, to follow "because"; null if it is.</summary>
+    internal static string? Refusal => s_refusal;
+
+    /// <summary>Whether copies can prefetch, which takes AVX.</summary>
+    internal static bool CanPrefetch => s_hasAvx;
 
     /// <summary>What callers throw when a copy fails.</summary>
     internal static IOException Failure() => new("a page of the memory cannot be accessed: the file behind it was truncated, or its device failed");
@@ -45,7 +59,7 @@ internal static unsafe class GuardedCopy
     internal static bool TryCopy(nint target, nint source, nuint bytes, nint next)
     {
         var lines = bytes / LineBytes;
-        if (lines == 0 || !Avx.IsSupported) return TryCopy(target, source, bytes);
+        if (lines == 0 || !s_hasAvx) return TryCopy(target, source, bytes);
         var ahead = (delegate* unmanaged<byte*, byte*, nuint, byte*, int>)((byte*)s_copy + Ahead);
         if (ahead((byte*)target, (byte*)source, lines, (byte*)next) != 0) return false;
         var copied = lines * LineBytes;
@@ -78,7 +92,10 @@ internal static unsafe class GuardedCopy
         0xC5, 0xF8, 0x77,                          // 3C  stopped: vzeroupper
         0xB8, 0x01, 0x00, 0x00, 0x00,              // 3F           mov  eax, 1
         0xC3,                                      // 44           ret
-        0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+        0x31, 0xC9,                                // 45  state:   xor  ecx, ecx
+        0x0F, 0x01, 0xD0,                          // 47           xgetbv                  XCR0, which the system sets
+        0xC3,                                      // 4A           ret
+        0x90, 0x90, 0x90, 0x90, 0x90,
         0x48, 0x8B, 0x82, 0xA8, 0x00, 0x00, 0x00,  // 50  handler: mov  rax, [rdx + 168]   uc_mcontext.gregs[REG_RIP]
         0x48, 0x8D, 0x0D, 0xA5, 0xFF, 0xFF, 0xFF,  // 57           lea  rcx, [moving]
         0x4C, 0x8D, 0x05, 0xA3, 0xFF, 0xFF, 0xFF,  // 5E           lea  r8, [failed]
@@ -93,7 +110,39 @@ internal static unsafe class GuardedCopy
         0xC3,                                      // 88           ret
         0xFF, 0x25, 0x01, 0x00, 0x00, 0x00,        // 89  pass:    jmp  [previous]
         0x90,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // 90  previous
+        0x44, 0x8B, 0x46, 0x08,                    // 98  default: mov  r8d, [rsi + 8]     si_code
+        0x48, 0x8D, 0x35, 0x35, 0x00, 0x00, 0x00,  // 9C           lea  rsi, [action]
+        0x31, 0xD2,                                // A3           xor  edx, edx
+        0x41, 0xBA, 0x08, 0x00, 0x00, 0x00,        // A5           mov  r10d, 8            the kernel's sigset_t
+        0xB8, 0x0D, 0x00, 0x00, 0x00,              // AB           mov  eax, 13            rt_sigaction(signal, action, NULL, 8)
+        0x0F, 0x05,                                // B0           syscall
+        0x45, 0x85, 0xC0,                          // B2           test r8d, r8d
+        0x7F, 0x1B,                                // B5           jg   repeat             the kernel raised it: the access is repeated
+        0xB8, 0x27, 0x00, 0x00, 0x00,              // B7           mov  eax, 39            getpid()
+        0x0F, 0x05,                                // BC           syscall
+        0x89, 0xFA,                                // BE           mov  edx, edi
+        0x89, 0xC7,                                // C0           mov  edi, eax
+        0xB8, 0xBA, 0x00, 0x00, 0x00,              // C2           mov  eax, 186           gettid()
+        0x0F, 0x05,                                // C7           syscall
+        0x89, 0xC6,                                // C9           mov  esi, eax
+        0xB8, 0xEA, 0x00, 0x00, 0x00,              // CB           mov  eax, 234           tgkill(pid, tid, signal); blocked until the return
+        0x0F, 0x05,                                // D0           syscall
+        0xC3,                                      // D2  repeat:  ret
+        0x90, 0x90, 0x90, 0x90, 0x90,
+        // D8  action: the kernel's struct sigaction of 32 bytes, all zero: SIG_DFL
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     ];
+
+    // Not Avx.IsSupported: a native binary for processors without AVX answers it when it is compiled.
+    private static bool HasAvx()
+    {
+        const int osXSave = 1 << 27, avx = 1 << 28;
+        const uint vectorRegisters = 6;
+        if (s_copy == null || !X86Base.IsSupported || (X86Base.CpuId(1, 0).Ecx & (osXSave | avx)) != (osXSave | avx)) return false;
+        return (((delegate* unmanaged<uint>)((byte*)s_copy + State))() & vectorRegisters) == vectorRegisters;
+    }
 
     /// <summary><c>struct sigaction</c>.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -107,19 +156,26 @@ internal static unsafe class GuardedCopy
 
     private static delegate* unmanaged<byte*, byte*, nuint, byte*, int> Install()
     {
+        s_refusal = "its copies are for Linux on x86-64";
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64) return null;
+        s_refusal = "this process was started with SIGBUS ignored";
         SignalAction action;
-        if (Libc.SigAction(Libc.SIGBUS, 0, (nint)(&action)) != 0 || action.Handler is Libc.SIG_DFL or Libc.SIG_IGN) return null;
+        if (Libc.SigAction(Libc.SIGBUS, 0, (nint)(&action)) != 0 || action.Handler == Libc.SIG_IGN) return null;
+        s_refusal = "the system does not let this process map code (mprotect with PROT_EXEC, which systemd's MemoryDenyWriteExecute forbids, for example)";
         var bytes = (nuint)Environment.SystemPageSize;
         var page = Mapping.TryCreate(bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS);
         if (page is null) return null;
         var code = page.Window.Span;
         Code.CopyTo(code);
+        if (action.Handler == Libc.SIG_DFL) (action.Handler, action.Flags) = (page.Start + Default, DefaultFlags);
         BinaryPrimitives.WriteInt64LittleEndian(code[Previous..], action.Handler);
         action.Handler = page.Start + Handler;
         // Never writable and executable at once. The page stays mapped as long as the process lives.
         if (Libc.MProtect(page.Start, bytes, Libc.PROT_READ | Libc.PROT_EXEC) == 0 && Libc.SigAction(Libc.SIGBUS, (nint)(&action), 0) == 0)
+        {
+            s_refusal = null;
             return (delegate* unmanaged<byte*, byte*, nuint, byte*, int>)page.Start;
+        }
         page.Dispose();
         return null;
     }

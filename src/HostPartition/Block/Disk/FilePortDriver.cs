@@ -19,6 +19,7 @@ internal sealed class FilePortDriver : PortDriver
     private readonly AlignedIo? _direct;
     private readonly DurableFlush _flush;
     private readonly bool _isBlockDevice;
+    private readonly DiskEngine _engine;
 
     // The last one is used. A file that grew has older ones, which requests may still read.
     private readonly List<FileMapping> _mappings = [];
@@ -30,6 +31,7 @@ internal sealed class FilePortDriver : PortDriver
     {
         _path = path;
         _log = log;
+        _engine = engine;
         _file = file;
         _flush = new DurableFlush(() => DiskFile.Flush(file));
         IsReadOnly = readOnly;
@@ -48,6 +50,12 @@ internal sealed class FilePortDriver : PortDriver
     }
 
     internal override string Description => _path;
+
+    internal override string Engine =>
+        Mapping is not null && !_isQueued ? $"engine mmap, {BulkCopy.Description}"
+        : !_isQueued ? $"engine pread, because {WhyNotMapped()}"
+        : HasUring() ? "engine uring, no copy by this process"
+        : "engine pread, because io_uring is not available to this process (kernel.io_uring_disabled, a seccomp filter, or an old kernel)";
 
     // Refresh changes it while requests run. No other data depends on it.
     internal override long Bytes => Ordered.Load(ref _bytes);
@@ -155,6 +163,19 @@ internal sealed class FilePortDriver : PortDriver
         foreach (var mapping in _mappings) mapping.Dispose();
         _direct?.Dispose();
         _file.Dispose();
+    }
+
+    private string WhyNotMapped() =>
+        _engine == DiskEngine.PRead ? "--engine pread was given"
+        : _direct is not null ? "--cache direct bypasses the page cache"
+        : BulkCopy.Unguarded ?? (FileMapping.WouldFillHoles(_file)
+            ? "the file has holes on tmpfs, which mapped reads would fill (--engine mmap maps it all the same)"
+            : "the file cannot be mapped");
+
+    private bool HasUring()
+    {
+        using var probe = AsyncIoQueue.TryOpen(_file, 1, _direct, Bytes);
+        return probe is not null;
     }
 
     private void Map(long bytes)

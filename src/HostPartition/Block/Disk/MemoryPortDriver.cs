@@ -20,6 +20,8 @@ internal sealed class MemoryPortDriver : PortDriver
 
     internal override string Description => $"memory:{Bytes}";
 
+    internal override string Engine => $"engine memory, {BulkCopy.Description}";
+
     internal override long Bytes { get; }
 
     internal override bool IsMemoryResident => true;

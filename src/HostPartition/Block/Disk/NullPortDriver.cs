@@ -7,6 +7,8 @@ internal sealed class NullPortDriver(long bytes) : PortDriver
 {
     internal override string Description => $"null:{Bytes}";
 
+    internal override string Engine => "engine null, no data is copied";
+
     internal override long Bytes => bytes;
 
     internal override bool IsMemoryResident => true;

@@ -11,6 +11,9 @@ internal abstract class PortDriver : IDisposable
     /// <summary>The device's name in messages.</summary>
     internal abstract string Description { get; }
 
+    /// <summary>How requests are carried out, and why not in a faster way, for the log. May make system calls.</summary>
+    internal virtual string Engine => "one call per request";
+
     /// <summary>The size in bytes, not always a multiple of the sector size. Only <see cref="Refresh"/> changes it.</summary>
     internal abstract long Bytes { get; }
 

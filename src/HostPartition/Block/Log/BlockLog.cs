@@ -38,6 +38,9 @@ internal static partial class BlockLog
     [LoggerMessage(112, LogLevel.Information, "disk {Disk}: reconnected to the server; requests resume")]
     internal static partial void NbdBack(this ILogger log, string disk);
 
+    [LoggerMessage(113, LogLevel.Information, "disk {Disk}: {Engine}")]
+    internal static partial void DiskEngineChosen(this ILogger log, string disk, string engine);
+
     [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
     internal static partial void SessionOpened(this ILogger log, int session);
 

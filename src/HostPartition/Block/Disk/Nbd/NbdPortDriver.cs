@@ -38,6 +38,8 @@ internal sealed class NbdPortDriver : PortDriver
 
     internal override string Description => _address.Text;
 
+    internal override string Engine => "engine nbd, concurrent requests on one connection";
+
     internal override long Bytes { get; }
 
     internal override bool IsReadOnly { get; }
