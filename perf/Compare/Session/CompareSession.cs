@@ -61,7 +61,7 @@ internal sealed class CompareSession : IDisposable
     internal string File(string name) => _folder[name];
 
     /// <summary>The path of a VmShunt program.</summary>
-    internal string Own(string name) => Path.Combine(Options.ProgramFolder, name);
+    internal string Own(string name) => OwnPrograms.Find(name, Options.ProgramFolder);
 
     public void Dispose()
     {

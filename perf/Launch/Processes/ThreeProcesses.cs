@@ -139,7 +139,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     ]));
 
     private ChildProcess Start(string name, IEnumerable<string> arguments) =>
-        ChildProcess.Start(name, Path.Combine(_options.ProgramFolder, name), arguments);
+        ChildProcess.Start(name, OwnPrograms.Find(name, _options.ProgramFolder), arguments);
 
     private async Task ReadyAsync(ChildProcess child)
     {

@@ -24,7 +24,7 @@ internal static class Programs
     /// <summary>Starts one of ours, named as it is, or any program by its path.</summary>
     internal static ChildProcess Start(string program, params IEnumerable<string> arguments)
     {
-        string name = Path.GetFileName(program), path = Path.Combine(AppContext.BaseDirectory, program);
+        string name = Path.GetFileName(program), path = OwnPrograms.Find(program);
         return s_ignoresSignals
             ? ChildProcess.Start(name, "/usr/bin/env", ["--default-signal=HUP,INT", path, .. arguments], KeptLines)
             : ChildProcess.Start(name, path, arguments, KeptLines);
@@ -32,7 +32,7 @@ internal static class Programs
 
     /// <summary>Starts one of ours with a variable in its environment.</summary>
     internal static ChildProcess StartWith(string variable, string program, params IEnumerable<string> arguments) =>
-        Start("/usr/bin/env", [variable, Path.Combine(AppContext.BaseDirectory, program), .. arguments]);
+        Start("/usr/bin/env", [variable, OwnPrograms.Find(program), .. arguments]);
 
     /// <summary>Starts a server of ours and waits for its ready line.</summary>
     internal static Task<ChildProcess> StartReadyAsync(string program, params IEnumerable<string> arguments) => ReadyAsync(Start(program, arguments));

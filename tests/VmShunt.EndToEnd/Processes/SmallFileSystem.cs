@@ -33,7 +33,7 @@ internal static class SmallFileSystem
     /// <param name="arguments">For VM-H, besides the disk.</param>
     internal static async Task<ChildProcess> StartHostAsync(string folder, int megabytes, int taken, long diskBytes, params string[] arguments)
     {
-        var host = Path.Combine(AppContext.BaseDirectory, "vmshunt-host");
+        var host = OwnPrograms.Find("vmshunt-host");
         var script = $"mount -t tmpfs -o size={megabytes}m none '{folder}' && head -c {taken}M /dev/zero > '{folder}/{Filler}' "
             + $"&& truncate -s {diskBytes} '{folder}/{Disk}' && exec \"$@\"";
         var child = Programs.Start(
