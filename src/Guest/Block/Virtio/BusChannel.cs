@@ -186,10 +186,10 @@ internal sealed class BusChannel : IDisposable
         return false;
     }
 
-    private bool IsOffered(BlockOperation operation) => Features.HasFlag(operation switch
+    private bool IsOffered(BlockOperation operation) => (Features & operation switch
     {
         BlockOperation.Flush => VirtioBlkFeatures.Flush,
         BlockOperation.Discard => VirtioBlkFeatures.Discard,
         _ => VirtioBlkFeatures.WriteZeroes,
-    });
+    }) != 0;
 }

@@ -174,7 +174,7 @@ internal sealed class FilePortDriver : PortDriver
 
     private bool HasUring()
     {
-        using var probe = AsyncIoQueue.TryOpen(_file, 1, _direct, Bytes);
+        using var probe = UringQueue.TryOpen(_file, 1, _direct, Bytes);
         return probe is not null;
     }
 

@@ -224,6 +224,7 @@ public class BlockQueueTests
         using var port = new GatedPortDriver(DiskBytes);
         using var served = new ServedSocket(port);
         var disk = await BlockDisk.ConnectAsync(served.Path, s_options);
+        var woken = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var waiting = Task.Factory.StartNew(
             () =>
             {
@@ -232,14 +233,13 @@ public class BlockQueueTests
                 queue.TryFlush();
                 queue.Submit();
                 while (queue.Poll(_completions) == 0) queue.Wait(Timeout.InfiniteTimeSpan);
-                port.Open();
+                woken.SetResult();
                 while (true) queue.Wait(Timeout.InfiniteTimeSpan);
             },
             CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         port.AwaitOperation();
         port.Open();
-        // Passes the gate that the waiting thread has opened.
-        await disk.FlushAsync().AsTask().WaitAsync(s_patience);
+        await woken.Task.WaitAsync(s_patience);
         await disk.DisposeAsync().AsTask().WaitAsync(s_patience);
         await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.WaitAsync(s_patience));
     }

@@ -28,7 +28,8 @@ public class EngineChoiceTests
     {
         using var image = new DiskImage(1 << 20);
         using var port = Open(image, cache, engine);
-        using var queue = port.TryOpenQueue(8);
+        using var ram = new TestMemory(4096);
+        using var queue = port.TryOpenQueue(8, ram.Memory);
         Assert.StartsWith(queue is null ? "engine pread, because io_uring is not available" : "engine uring,", port.Engine, StringComparison.Ordinal);
     }
 
