@@ -54,6 +54,8 @@ internal sealed class VirtioEndpoint : IVhostUserDevice, IDisposable
 
     public int MaxQueueSize { get; }
 
+    public bool HasConfig => _configLength > 0;
+
     /// <summary>The session has opened.</summary>
     internal void Connect(VhostUserBackend backend)
     {

@@ -22,6 +22,9 @@ public interface IVhostUserDevice
     /// <summary>The most entries of a ring.</summary>
     int MaxQueueSize { get; }
 
+    /// <summary>Whether the device has a configuration space; QEMU warns of one that its own device does not know.</summary>
+    bool HasConfig => true;
+
     /// <summary>Reads from the configuration space.</summary>
     /// <returns>False when the range is not inside it.</returns>
     bool TryReadConfig(int offset, Span<byte> target);

@@ -19,11 +19,12 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     // The virtio device status (virtio 1.3 §2.1).
     private const ulong DriverOk = 4, FeaturesOk = 8, StatusMask = 0xff;
 
-    private const VhostUserProtocolFeatures OfferedProtocol =
+    private const VhostUserProtocolFeatures EveryDevice =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.BackendRequests
-        | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
+        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
         | VhostUserProtocolFeatures.InflightSharedMemory;
 
+    private readonly VhostUserProtocolFeatures _offeredProtocol = EveryDevice | (device.HasConfig ? VhostUserProtocolFeatures.Config : 0);
     private readonly BackendMemory _memory = new();
     private readonly BackendInflight _inflight = new();
     private readonly BackendChannel _channel = new();
@@ -83,7 +84,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
                 Reply(device.Features | ProtocolFeaturesBit);
                 return;
             case VhostUserRequest.GetProtocolFeatures:
-                Reply((ulong)OfferedProtocol);
+                Reply((ulong)_offeredProtocol);
                 return;
             case VhostUserRequest.GetQueueNum:
                 Reply((ulong)device.QueueCount);
@@ -148,7 +149,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     // "VHOST_USER_SET_PROTOCOL_FEATURES": also before SET_FEATURES.
     private string? SetProtocolFeatures(ulong features)
     {
-        var unknown = features & ~(ulong)OfferedProtocol;
+        var unknown = features & ~(ulong)_offeredProtocol;
         if (unknown != 0) return $"protocol features {unknown:x} were not offered";
         _protocolFeatures = (VhostUserProtocolFeatures)features;
         _channel.SetConfig((_protocolFeatures & VhostUserProtocolFeatures.Config) != 0);

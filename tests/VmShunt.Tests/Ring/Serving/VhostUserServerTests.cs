@@ -119,6 +119,18 @@ public sealed class VhostUserServerTests
         Assert.Equal(VhostUserBackendRequest.ConfigChange, (VhostUserBackendRequest)channel.Header.Request);
     }
 
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(4, true)]
+    public async Task A_device_without_a_configuration_space_offers_none(int bytes, bool offered)
+    {
+        await using var served = new ServedDevices(_ => new ScriptedDevice { Config = new byte[bytes] });
+        using var session = new DeviceSession(served.Path).Start();
+        Assert.Equal(offered, session.Frontend.ProtocolFeatures.HasFlag(VhostUserProtocolFeatures.Config));
+        Assert.Equal(offered, session.Frontend.TryReadConfig(new byte[1]));
+        session.AssertEcho();
+    }
+
     [Fact]
     public async Task A_cancelled_server_completes_the_request_in_flight_removes_its_socket_and_returns()
     {
