@@ -70,7 +70,7 @@ public sealed class SampleDiskTests : IDisposable
         string image = _folder.RandomFile("ram.img", 4 << 20), ring = _folder["ring"], trap = _folder["trap"], socket = _folder["hypervisor"];
         await using var disk = await Programs.StartReadyAsync("RamDisk", image, ring, trap);
         await using var hypervisor = await Programs.StartReadyAsync(
-            "vmshunt-hypervisor", "--socket", socket, "--device", $"disk0,vhost-user={ring},vfio-user={trap}", "--linger", "1");
+            "vmshunt-hypervisor", "--socket", socket, "--device", $"disk0,vhost-user={ring},vfio-user={trap}");
         var hash = await FileHash.OfAsync(image, default);
         foreach (var mode in (string[])["emulating", "enlightened"])
         {
