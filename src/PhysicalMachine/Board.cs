@@ -1,6 +1,6 @@
 using Microsoft.Win32.SafeHandles;
-using VmShunt.Guest.Firmware.Machine;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;

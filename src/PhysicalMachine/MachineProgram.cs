@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
-using VmShunt.Guest.Loader;
 using VmShunt.BlockBackend;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.Guest.Loader;
 
 namespace VmShunt.PhysicalMachine;
 

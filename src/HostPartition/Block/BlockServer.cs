@@ -4,9 +4,9 @@ using VmShunt.BlockBackend.Log;
 using VmShunt.BlockBackend.Own;
 using VmShunt.BlockBackend.VirtioBlk;
 using VmShunt.BlockBackend.VirtioBlk.Serving;
-using VmShunt.Ring.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
 
 namespace VmShunt.BlockBackend;

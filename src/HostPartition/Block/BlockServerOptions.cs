@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.Ring.Serving;
 using VmShunt.Ring.Notification;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
 

@@ -1,5 +1,5 @@
-using VmShunt.EndToEnd.Qemu;
 using VmShunt.EndToEnd.Processes;
+using VmShunt.EndToEnd.Qemu;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Samples;

@@ -1,5 +1,5 @@
-using VmShunt.EndToEnd.Qemu;
 using VmShunt.EndToEnd.Processes;
+using VmShunt.EndToEnd.Qemu;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Launch;
 

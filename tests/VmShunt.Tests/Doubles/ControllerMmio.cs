@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
-using VmShunt.Guest.Firmware.Machine;
 using VmShunt.AhciBackend.Controller;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;

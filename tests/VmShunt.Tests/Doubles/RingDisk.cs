@@ -1,11 +1,11 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.VirtioBlk;
+using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.BlockBackend.Disk;
-using VmShunt.BlockBackend.VirtioBlk;
-using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;

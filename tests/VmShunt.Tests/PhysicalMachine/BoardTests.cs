@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.PhysicalMachine;
 using VmShunt.Tests.Doubles;
 using VmShunt.Trap.Ahci;

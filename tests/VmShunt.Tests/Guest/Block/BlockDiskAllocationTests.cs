@@ -1,5 +1,5 @@
-using VmShunt.BlockDriver;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockDriver;
 using VmShunt.Tests.Guest.Kernel;
 using VmShunt.Tests.Guest.Kernel.Commands.Measure;
 

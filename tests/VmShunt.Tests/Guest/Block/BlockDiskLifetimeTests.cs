@@ -1,6 +1,6 @@
 using System.Net.Sockets;
-using VmShunt.BlockDriver;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockDriver;
 using VmShunt.Tests.Doubles;
 using VmShunt.Tests.Guest.Kernel;
 

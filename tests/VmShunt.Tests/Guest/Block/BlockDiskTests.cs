@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
 using VmShunt.Tests.Guest.Kernel;
 

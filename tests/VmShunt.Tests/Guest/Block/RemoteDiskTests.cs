@@ -1,8 +1,8 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
 using VmShunt.Tests.Guest.Kernel;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest;
@@ -9,7 +10,6 @@ using VmShunt.Guest.Commands.Shell;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Mode;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.PhysicalMachine;
 using VmShunt.Ring.Notification;
 using GuestKernel = VmShunt.Guest.Kernel;

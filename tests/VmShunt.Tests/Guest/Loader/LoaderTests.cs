@@ -1,10 +1,10 @@
 using System.Reflection;
 using System.Reflection.Emit;
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Guest.Loader;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.PhysicalMachine;
 using BootLoader = VmShunt.Guest.Loader.Loader;
 

@@ -1,5 +1,5 @@
-using VmShunt.Ring.Serving;
 using VmShunt.Ring.Notification;
+using VmShunt.Ring.Serving;
 
 namespace VmShunt.Tests.Ring.Serving;
 

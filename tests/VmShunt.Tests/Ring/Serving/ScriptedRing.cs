@@ -1,6 +1,6 @@
-using VmShunt.Ring.Serving;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
+using VmShunt.Ring.Serving;
 
 namespace VmShunt.Tests.Ring.Serving;
 

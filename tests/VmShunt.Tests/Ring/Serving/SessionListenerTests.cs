@@ -1,5 +1,5 @@
-using VmShunt.Ring.Serving;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Serving;
 using VmShunt.Tests.Hypervisor;
 
 namespace VmShunt.Tests.Ring.Serving;

@@ -1,7 +1,7 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Notification;
 using VmShunt.Tests.Doubles;
 

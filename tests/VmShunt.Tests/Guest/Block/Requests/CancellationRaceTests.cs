@@ -1,8 +1,8 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Workloads;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Tests.Doubles;

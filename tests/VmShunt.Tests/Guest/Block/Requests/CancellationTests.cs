@@ -1,6 +1,6 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Guest.Block.Requests;

@@ -1,5 +1,5 @@
-using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Tests.Doubles;
 using VmShunt.Trap.Ahci;
 

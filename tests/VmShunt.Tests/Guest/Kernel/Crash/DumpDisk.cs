@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
-using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.Guest.Firmware.Partitions;
 
 namespace VmShunt.Tests.Guest.Kernel.Crash;
 

@@ -1,6 +1,6 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Guest.Devices;
 using VmShunt.Guest.Mode;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Guest.Kernel.Machine;
 using VmShunt.Trap.Ahci;
 

@@ -1,9 +1,9 @@
 using Microsoft.Win32.SafeHandles;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Firmware.Ahci;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Tests.Doubles;
 

@@ -1,10 +1,10 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Enlightened;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;

@@ -1,7 +1,7 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Shunt.Modes;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
 

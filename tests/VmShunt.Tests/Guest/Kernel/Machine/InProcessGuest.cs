@@ -1,3 +1,4 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
@@ -7,7 +8,6 @@ using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using GuestHypervisor = VmShunt.Guest.Machine.Hypervisor;

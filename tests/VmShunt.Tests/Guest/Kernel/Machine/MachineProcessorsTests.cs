@@ -1,7 +1,7 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Machine;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
 using GuestHypervisor = VmShunt.Guest.Machine.Hypervisor;

@@ -1,6 +1,6 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.Guest.Mode;
 using VmShunt.Guest.Shunt.Modes;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Guest.Kernel.Machine;
 

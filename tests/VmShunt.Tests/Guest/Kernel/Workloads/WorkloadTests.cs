@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Workloads;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Guest.Kernel.Workloads;

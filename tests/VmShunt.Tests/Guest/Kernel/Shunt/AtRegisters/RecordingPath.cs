@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Guest.Kernel.Shunt.AtRegisters;

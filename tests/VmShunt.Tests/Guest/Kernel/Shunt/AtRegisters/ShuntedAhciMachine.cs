@@ -1,7 +1,7 @@
+using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Shunt.AtRegisters;
-using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
 

@@ -1,5 +1,5 @@
-using VmShunt.BlockBackend;
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
