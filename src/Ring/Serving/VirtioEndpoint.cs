@@ -56,6 +56,9 @@ internal sealed class VirtioEndpoint : IVhostUserDevice, IDisposable
 
     public bool HasConfig => _configLength > 0;
 
+    // Of any device type: not every front-end sends the status.
+    public bool FollowsStatus => false;
+
     /// <summary>The session has opened.</summary>
     internal void Connect(VhostUserBackend backend)
     {

@@ -21,10 +21,10 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
 
     private const VhostUserProtocolFeatures EveryDevice =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.BackendRequests
-        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
-        | VhostUserProtocolFeatures.InflightSharedMemory;
+        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.InflightSharedMemory;
 
-    private readonly VhostUserProtocolFeatures _offeredProtocol = EveryDevice | (device.HasConfig ? VhostUserProtocolFeatures.Config : 0);
+    private readonly VhostUserProtocolFeatures _offeredProtocol = EveryDevice
+        | (device.HasConfig ? VhostUserProtocolFeatures.Config : 0) | (device.FollowsStatus ? VhostUserProtocolFeatures.Status : 0);
     private readonly BackendMemory _memory = new();
     private readonly BackendInflight _inflight = new();
     private readonly BackendChannel _channel = new();
