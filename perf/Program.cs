@@ -20,24 +20,7 @@ root.Subcommands.Add(BenchmarkCommand.Build());
 root.Subcommands.Add(PeerCommand.Build());
 root.Subcommands.Add(HouseCommand.Build());
 root.Subcommands.Add(EntriesCommand.Build());
-
-var path = new Argument<string>("file") { Description = "The image to create; the file must not exist." };
-var makeDisk = new Command("make-disk", "Creates the disk image that launch uses without --disk: boot, data and dump partitions.");
-makeDisk.Arguments.Add(path);
-makeDisk.SetAction(parse =>
-{
-    try
-    {
-        DefaultDisk.Make(parse.GetValue(path)!, AppContext.BaseDirectory, new LaunchOptions().MemoryBytes);
-        return 0;
-    }
-    catch (LaunchException e)
-    {
-        Console.Error.WriteLine(e.Message);
-        return 1;
-    }
-});
-root.Subcommands.Add(makeDisk);
+root.Subcommands.Add(MakeDiskCommand.Build());
 
 var parsed = root.Parse(args);
 if (parsed.Action is ParseErrorAction)

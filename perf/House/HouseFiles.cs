@@ -12,7 +12,7 @@ internal static class HouseFiles
     internal static IReadOnlyList<string> Assemblies(string folder) =>
         [.. Directory.EnumerateFiles(folder, "*.dll")
             .Where(static file => Path.GetFileName(file) is var name
-                && (name.StartsWith("VmShunt.", StringComparison.Ordinal) || name.StartsWith("vmshunt-", StringComparison.Ordinal))
+                && (name.StartsWith("VmShunt.", StringComparison.Ordinal) || name.StartsWith("vmshunt-", StringComparison.Ordinal) || name == "vmshunt.dll")
                 && !name.Contains("perf", StringComparison.Ordinal) && !name.Contains("EntryHook", StringComparison.Ordinal)
                 && !name.Contains("Tests", StringComparison.Ordinal) && !name.Contains("EndToEnd", StringComparison.Ordinal))
             .Order(StringComparer.Ordinal)];

@@ -8,7 +8,9 @@ namespace VmShunt.Perf.Launch;
 internal static class LaunchCommand
 {
     /// <summary>Adds the options and the action to a command: the root command and <c>launch</c> do the same.</summary>
-    internal static void AddTo(Command command)
+    /// <param name="command">The command.</param>
+    /// <param name="program">What runs it, as a user would write it.</param>
+    internal static void AddTo(Command command, string program = LaunchOptions.ByProject)
     {
         var disk = new Option<string?>("--disk") { Description = "A raw disk image or block device. It is only read unless --allow-writes is given. Default: a temporary disk made for this launch." };
         var allowWrites = new Option<bool>("--allow-writes") { Description = "Allow writes to --disk. Overwrites its data partition (or the whole disk if it has no partitions) and its dump partition." };
@@ -28,6 +30,7 @@ internal static class LaunchCommand
             _ = ByteSize.TryParse(parse.GetValue(memory)!, out var memoryBytes);
             var options = new LaunchOptions
             {
+                Program = program,
                 Disk = parse.GetValue(disk),
                 AllowWrites = parse.GetValue(allowWrites),
                 Quick = parse.GetValue(quick),

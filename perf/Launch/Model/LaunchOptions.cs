@@ -3,6 +3,12 @@ namespace VmShunt.Perf.Launch;
 /// <summary>The options of a launch.</summary>
 internal sealed record LaunchOptions
 {
+    /// <summary>How the launcher is run from the repository.</summary>
+    internal const string ByProject = "dotnet run -c Release --project perf --";
+
+    /// <summary>How the launcher was run.</summary>
+    internal string Program { get; init; } = ByProject;
+
     /// <summary>The user's disk; null for a disk made for this launch.</summary>
     internal string? Disk { get; init; }
 
@@ -38,7 +44,7 @@ internal sealed record LaunchOptions
     /// <summary>The command line that repeats this launch; files that it writes are left out.</summary>
     internal string Command => string.Join(' ', new[]
     {
-        "dotnet run -c Release --project perf -- launch",
+        $"{Program} launch",
         Disk is null ? null : $"--disk {Disk}",
         AllowWrites ? "--allow-writes" : null,
         Quick ? "--quick" : null,

@@ -9,6 +9,9 @@ namespace VmShunt.Perf.Launch;
 /// </summary>
 internal sealed class ChildProcess : IAsyncDisposable
 {
+    /// <summary>The variable in which an executable finds the runtime's folder.</summary>
+    internal const string RootVariable = "DOTNET_ROOT";
+
     private const int KeptLines = 20;
     private static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(5);
 
@@ -25,6 +28,10 @@ internal sealed class ChildProcess : IAsyncDisposable
         Id = process.Id;
         Ended = WaitForEndAsync(PumpAsync(process.StandardOutput, _output.Writer), PumpAsync(process.StandardError, null));
     }
+
+    /// <summary>The folder of the runtime that this process uses.</summary>
+    internal static string RuntimeRoot =>
+        Path.GetFullPath(Path.Combine(System.Runtime.InteropServices.RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
 
     internal string Name { get; }
 
@@ -58,7 +65,7 @@ internal sealed class ChildProcess : IAsyncDisposable
             UseShellExecute = false,
         };
         // The executables search the usual places for the runtime; this process may use one from elsewhere.
-        start.Environment.TryAdd("DOTNET_ROOT", RuntimeRoot);
+        start.Environment.TryAdd(RootVariable, RuntimeRoot);
         try
         {
             return new ChildProcess(name, Process.Start(start)!, keptLines);
@@ -97,9 +104,6 @@ internal sealed class ChildProcess : IAsyncDisposable
         CloseInput();
         _process.Dispose();
     }
-
-    private static string RuntimeRoot =>
-        Path.GetFullPath(Path.Combine(System.Runtime.InteropServices.RuntimeEnvironment.GetRuntimeDirectory(), "../../.."));
 
     private void CloseInput()
     {

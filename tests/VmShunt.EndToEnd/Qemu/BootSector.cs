@@ -18,7 +18,7 @@ internal static class BootSector
     }
 
     // Real mode, at 0000:7C00: writes the message to the serial port COM1 and ends QEMU through its debug exit.
-    private static byte[] Make()
+    internal static byte[] Make()
     {
         var text = System.Text.Encoding.ASCII.GetBytes(Message + "\r\n\0");
         byte[] code =

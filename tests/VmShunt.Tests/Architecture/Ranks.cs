@@ -51,6 +51,8 @@ internal static class Ranks
         ["src/Guest/Loader"],
         // The one place that references a guest and a host partition.
         ["src/PhysicalMachine"],
+        // One command over all programs.
+        ["src/Tool"],
     ];
 
     /// <summary>Folder to rank; the ground floor is 0.</summary>

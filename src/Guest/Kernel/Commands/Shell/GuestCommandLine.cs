@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Virtio;
@@ -65,7 +64,8 @@ internal static class GuestCommandLine
 
         parsed = root.Parse(boot.CommandLine);
         if (parsed.Action is ParseErrorAction) return Reject(string.Join(' ', parsed.Errors.Select(error => error.Message)));
-        if (parsed.Action is not HelpAction && boot.Machine is null == parsed.GetValue(bus) is null)
+        // Help, version and completion need no machine.
+        if (parsed.Action == parsed.CommandResult.Command.Action && boot.Machine is null == parsed.GetValue(bus) is null)
             return Reject("name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)");
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
     }

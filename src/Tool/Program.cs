@@ -1,0 +1,1 @@
+return await VmShunt.Tool.ToolCommandLine.InvokeAsync(args);

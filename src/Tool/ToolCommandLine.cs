@@ -1,0 +1,58 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
+using VmShunt.Perf.Disks;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.Tool;
+
+/// <summary>The command line of <c>vmshunt</c>: each program of this project as a command, and <c>launch</c>.</summary>
+internal static class ToolCommandLine
+{
+    private static readonly (string Name, string Description)[] s_programs =
+    [
+        ("host", "VM-H, the host server: owns a disk and serves it over vhost-user and vfio-user (vmshunt-host)"),
+        ("hypervisor", "the virtualization layer: partitions, VM exits, the bus offer (vmshunt-hypervisor)"),
+        ("guest", "VM-C, the guest: reads, writes and measures its disk (vmshunt-guest)"),
+        ("machine", "a physical machine that boots the guest's disk (vmshunt-machine)"),
+    ];
+
+    /// <summary>Parses the arguments and runs the command; a program takes this process's place.</summary>
+    /// <returns>The exit code.</returns>
+    internal static async Task<int> InvokeAsync(string[] args)
+    {
+        // What follows a program's name is the program's own, --help included.
+        if (args is [var name, ..] && s_programs.Any(program => program.Name == name)) return ProgramStart.Replace($"vmshunt-{name}", args[1..]);
+        var parsed = Build().Parse(args);
+        if (parsed.Action is ParseErrorAction)
+        {
+            var words = string.Join(' ', parsed.Errors.Select(static error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            await Console.Error.WriteLineAsync($"vmshunt: {string.Join(' ', words).TrimEnd('.')}; see vmshunt --help");
+            return 1;
+        }
+        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+    }
+
+    private static RootCommand Build()
+    {
+        var root = new RootCommand("VmShunt: a guest's disk on an emulated controller and on a virtio ring, and the way from one to the other");
+        // Listed here for --help and completion; InvokeAsync starts them.
+        foreach (var (name, description) in s_programs) root.Add(new Command(name, description) { TreatUnmatchedTokensAsErrors = false });
+
+        var launch = new Command("launch", "Starts VM-H, the hypervisor and VM-C on a disk, measures every path to it, and checks a crash dump.");
+        LaunchCommand.AddTo(launch, "vmshunt");
+        root.Add(launch);
+        root.Add(MakeDiskCommand.Build());
+
+        var shell = new Argument<string>("shell") { Description = "bash" };
+        shell.AcceptOnlyFromAmong("bash");
+        var completion = new Command("completion", "Prints a completion script: source <(vmshunt completion bash)") { shell };
+        completion.SetAction(static async (_, cancel) =>
+        {
+            await using var script = typeof(ToolCommandLine).Assembly.GetManifestResourceStream("completion.bash")!;
+            await using var output = Console.OpenStandardOutput();
+            await script.CopyToAsync(output, cancel);
+        });
+        root.Add(completion);
+        return root;
+    }
+}

@@ -1,0 +1,77 @@
+using System.Runtime.CompilerServices;
+using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Launch;
+
+namespace VmShunt.EndToEnd.Packaging;
+
+/// <summary>A fact about the Debian package. Where none was made the test is skipped, but not in CI: there it runs, and fails.</summary>
+public sealed class FactIfPackagedAttribute : FactAttribute
+{
+    public FactIfPackagedAttribute()
+    {
+        if (DebianPackage.Find() is null && !Installed.IsContinuousIntegration)
+            Skip = "there is no package in artifacts/packages; dotnet build packaging -c Release makes it";
+    }
+}
+
+/// <summary>The package, unpacked into a root folder that has the C library and nothing else: no .NET, no shell.</summary>
+public sealed class DebianPackage : IAsyncLifetime, IDisposable
+{
+    private readonly TestFolder _root = new();
+
+    /// <summary>A path in the root, as this process sees it.</summary>
+    internal string this[string path] => _root[path];
+
+    /// <returns>The package's path, or null.</returns>
+    internal static string? Find([CallerFilePath] string here = "")
+    {
+        var folder = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "..", "artifacts", "packages"));
+        return Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "vmshunt_*_amd64.deb").SingleOrDefault() : null;
+    }
+
+    public async Task InitializeAsync()
+    {
+        if (Find() is not { } package) return;
+        await SucceedAsync(Installed.Require("dpkg-deb"), "-x", package, _root.Path);
+        var libraries = await SucceedAsync(Installed.Require("ldd"), _root["usr/bin/vmshunt-host"], _root["usr/bin/vmshunt-hypervisor"]);
+        // "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)", and the loader's line, which has its path alone.
+        foreach (var library in libraries.SelectMany(static line => line.Split(' ')).Select(static word => word.Trim()).Where(static word => word.StartsWith("/lib", StringComparison.Ordinal)).Distinct())
+        {
+            var copy = _root[library[1..]];
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(library, copy);
+        }
+    }
+
+    /// <summary>Starts a program of the package in the root, with no variable in its environment.</summary>
+    internal ChildProcess Start(string program, params IEnumerable<string> arguments)
+    {
+        string[] enter = Environment.IsPrivilegedProcess
+            ? [Installed.Require("chroot"), _root.Path]
+            : [Installed.Require("unshare"), "--map-root-user", $"--root={_root.Path}"];
+        return Programs.Start("/usr/bin/env", ["-i", .. enter, $"/usr/bin/{program}", .. arguments]);
+    }
+
+    /// <summary>Runs a program of the package in the root until it exits; the test fails if the program does.</summary>
+    /// <returns>Its output.</returns>
+    internal async Task<IReadOnlyList<string>> RunAsync(string program, params IEnumerable<string> arguments)
+    {
+        await using var child = Start(program, arguments);
+        return Succeeded(program, await Programs.WaitForEndAsync(child));
+    }
+
+    /// <summary>Runs a program of the machine; the test fails if the program does.</summary>
+    /// <returns>Its output.</returns>
+    internal static async Task<IReadOnlyList<string>> SucceedAsync(string program, params IEnumerable<string> arguments) =>
+        Succeeded(program, await Programs.RunAsync(program, arguments));
+
+    public Task DisposeAsync() => Task.CompletedTask;
+
+    public void Dispose() => _root.Dispose();
+
+    private static IReadOnlyList<string> Succeeded(string program, Programs.Result ended)
+    {
+        Assert.True(ended.ExitCode == 0, $"{program} exited with {ended.ExitCode}: {ended.ErrorText}");
+        return ended.Output;
+    }
+}
