@@ -54,10 +54,10 @@ internal sealed class VirtioEndpoint : IVhostUserDevice, IDisposable
 
     public int MaxQueueSize { get; }
 
-    public bool HasConfig => _configLength > 0;
-
-    // Of any device type: not every front-end sends the status.
-    public bool FollowsStatus => false;
+    // With STATUS a ring starts at DRIVER_OK, which QEMU 7.2 never sends for its vhost-user-rng; and it warns of CONFIG where
+    // its own device has no configuration space.
+    public VhostUserProtocolFeatures Withheld =>
+        VhostUserProtocolFeatures.Status | (_configLength == 0 ? VhostUserProtocolFeatures.Config : VhostUserProtocolFeatures.None);
 
     /// <summary>The session has opened.</summary>
     internal void Connect(VhostUserBackend backend)

@@ -22,14 +22,8 @@ public interface IVhostUserDevice
     /// <summary>The most entries of a ring.</summary>
     int MaxQueueSize { get; }
 
-    /// <summary>Whether the device has a configuration space; QEMU warns of one that its own device does not know.</summary>
-    bool HasConfig => true;
-
-    /// <summary>
-    /// Whether rings wait for the driver's status DRIVER_OK. Front-ends that negotiate STATUS and never send DRIVER_OK exist
-    /// (QEMU 7.2's vhost-user-rng); without it, a ring starts when it is set up and enabled.
-    /// </summary>
-    bool FollowsStatus => true;
+    /// <summary>Protocol features that the back-end has and does not offer for this device.</summary>
+    VhostUserProtocolFeatures Withheld => VhostUserProtocolFeatures.None;
 
     /// <summary>Reads from the configuration space.</summary>
     /// <returns>False when the range is not inside it.</returns>

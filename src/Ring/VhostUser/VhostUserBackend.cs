@@ -19,12 +19,12 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     // The virtio device status (virtio 1.3 §2.1).
     private const ulong DriverOk = 4, FeaturesOk = 8, StatusMask = 0xff;
 
-    private const VhostUserProtocolFeatures EveryDevice =
+    private const VhostUserProtocolFeatures KnownProtocol =
         VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck | VhostUserProtocolFeatures.BackendRequests
-        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.InflightSharedMemory;
+        | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
+        | VhostUserProtocolFeatures.InflightSharedMemory;
 
-    private readonly VhostUserProtocolFeatures _offeredProtocol = EveryDevice
-        | (device.HasConfig ? VhostUserProtocolFeatures.Config : 0) | (device.FollowsStatus ? VhostUserProtocolFeatures.Status : 0);
+    private readonly VhostUserProtocolFeatures _offeredProtocol = KnownProtocol & ~device.Withheld;
     private readonly BackendMemory _memory = new();
     private readonly BackendInflight _inflight = new();
     private readonly BackendChannel _channel = new();

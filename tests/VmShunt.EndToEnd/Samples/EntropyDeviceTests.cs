@@ -8,7 +8,7 @@ namespace VmShunt.EndToEnd.Samples;
 public sealed class EntropyDeviceTests : IDisposable
 {
     // Linux asks for 64 bytes at a time.
-    private const int Bytes = 8192;
+    private const int Bytes = 2048;
 
     private readonly TestFolder _folder = new();
 
