@@ -31,7 +31,7 @@ install -D -m 644 debian/copyright "$root/usr/share/doc/vmshunt/copyright"
 install -D -m 644 "$notices/LICENSE.txt" "$root/usr/share/doc/vmshunt/dotnet-LICENSE.txt"
 install -D -m 644 "$notices/ThirdPartyNotices.txt" "$root/usr/share/doc/vmshunt/dotnet-ThirdPartyNotices.txt"
 
-# The programs may use the C library only; its version is the newest that one of their symbols names.
+# The programs may be linked with the C library only (the hypervisor loads OpenSSL itself, for SHA-256); its version is the newest that one of their symbols names.
 for program in $programs; do
     needed=$(objdump -p "$native/$program" | awk '$1 == "NEEDED" { print $2 }' | grep -v -E '^(libc|libm|libdl|libpthread|librt|ld-linux-x86-64)\.so' || true)
     if [ -n "$needed" ]; then

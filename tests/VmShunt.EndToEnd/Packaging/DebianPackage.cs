@@ -15,7 +15,7 @@ public sealed class FactIfPackagedAttribute : FactAttribute
     }
 }
 
-/// <summary>The package, unpacked into a root folder that has the C library and nothing else: no .NET, no shell.</summary>
+/// <summary>The package, unpacked into a root folder that has the libraries of its dependencies and nothing else: no .NET, no shell.</summary>
 public sealed class DebianPackage : IAsyncLifetime, IDisposable
 {
     private readonly TestFolder _root = new();
@@ -36,8 +36,13 @@ public sealed class DebianPackage : IAsyncLifetime, IDisposable
         Directory.CreateDirectory(_root["proc"]);
         await SucceedAsync(Installed.Require("dpkg-deb"), "-x", package, _root.Path);
         var libraries = await SucceedAsync(Installed.Require("ldd"), _root["usr/bin/vmshunt-host"], _root["usr/bin/vmshunt-hypervisor"]);
+        // Not linked: the hypervisor loads it when it needs it.
+        foreach (var library in new[] { "libssl.so.3", "libcrypto.so.3" }) Copy(Path.Combine("/usr/lib/x86_64-linux-gnu", library));
         // "libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)", and the loader's line, which has its path alone.
         foreach (var library in libraries.SelectMany(static line => line.Split(' ')).Select(static word => word.Trim()).Where(static word => word.StartsWith("/lib", StringComparison.Ordinal)).Distinct())
+            Copy(library);
+
+        void Copy(string library)
         {
             var copy = _root[library[1..]];
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
