@@ -28,8 +28,13 @@ for unit in systemd/*.service; do
 done
 install -D -m 644 systemd/disk0.conf "$root/usr/share/doc/vmshunt/examples/disk0.conf"
 install -D -m 644 debian/copyright "$root/usr/share/doc/vmshunt/copyright"
-install -D -m 644 "$notices/LICENSE.txt" "$root/usr/share/doc/vmshunt/dotnet-LICENSE.txt"
-install -D -m 644 "$notices/ThirdPartyNotices.txt" "$root/usr/share/doc/vmshunt/dotnet-ThirdPartyNotices.txt"
+for notice in LICENSE.txt ThirdPartyNotices.txt; do
+    if [ ! -f "$notices/$notice" ]; then
+        echo "package.sh: $notices has no $notice, which belongs into a package that is passed on" >&2
+        continue
+    fi
+    install -D -m 644 "$notices/$notice" "$root/usr/share/doc/vmshunt/dotnet-$notice"
+done
 
 # The programs may be linked with the C library only (the hypervisor loads OpenSSL itself, for SHA-256); its version is the newest that one of their symbols names.
 for program in $programs; do
