@@ -16,5 +16,5 @@ public sealed record HostDiskOptions
     public int LogicalBlockSize { get; init; } = 512;
 
     /// <summary>The serial number that the guest reads: 1 to 20 ASCII characters.</summary>
-    public string Serial { get; init; } = "VMSHUNT0";
+    public string Serial { get; init; } = BlockStorage.DefaultSerial;
 }

@@ -3,6 +3,7 @@ using System.CommandLine.Invocation;
 using System.Globalization;
 using VmShunt.BlockBackend;
 using VmShunt.Ring.Notification;
+using VmShunt.Ring.Serving;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
 
@@ -26,7 +27,8 @@ internal sealed record HostOptions(
     TimeSpan? Linger,
     RequestTypes Primary)
 {
-    private const int MaxPollers = 64;
+    private static readonly HostDiskOptions s_disk = new();
+    private static readonly BlockServerOptions s_server = new();
 
     /// <summary>How to open the disk.</summary>
     internal HostDiskOptions Open => new() { ReadOnly = ReadOnly, Cache = Cache, Engine = Engine, LogicalBlockSize = BlockBytes, Serial = Serial };
@@ -42,17 +44,17 @@ internal sealed record HostOptions(
         var vhostUser = new Option<string?>("--vhost-user") { HelpName = "SOCKET", Description = "the Unix socket for virtio-blk over vhost-user (the ring path); SIGUSR1 closes it and its sessions, SIGUSR2 opens it again" };
         var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "the Unix socket for an emulated AHCI controller over vfio-user (the trap path)" };
         var readOnly = new Option<bool>("--read-only") { Description = "open the disk read-only; other processes may read it too, but not write to it" };
-        var queues = new Option<int>("--queues") { DefaultValueFactory = _ => Math.Min(2 * Environment.ProcessorCount, 64), Description = "the number of request queues, 1 to 64; by default two per processor, so that queues remain for polled calls" };
-        var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => 1024, Description = "the largest queue size, a power of two up to 32768" };
-        var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => 512, Description = "the disk's preferred block size: 512 or 4096" };
-        var serial = new Option<string>("--serial") { DefaultValueFactory = _ => "VMSHUNT0", HelpName = "TEXT", Description = "the serial number, up to 20 characters" };
+        var queues = new Option<int>("--queues") { DefaultValueFactory = _ => s_server.Queues, Description = "the number of request queues, 1 to 64; by default two per processor, so that queues remain for polled calls" };
+        var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => s_server.QueueSize, Description = "the largest queue size, a power of two up to 32768" };
+        var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => s_disk.LogicalBlockSize, Description = "the disk's preferred block size: 512 or 4096" };
+        var serial = new Option<string>("--serial") { DefaultValueFactory = _ => s_disk.Serial, HelpName = "TEXT", Description = "the serial number, up to 20 characters" };
         var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush), writethrough (when it completes), or direct (at a flush, bypassing the page cache)" };
         var engine = new Option<string>("--engine") { DefaultValueFactory = _ => "auto", Description = "how an image or block device is read and written: pread (one system call per request), mmap (reads are copied from the page cache), uring (io_uring, concurrent requests), or auto (by disk and cache mode)" };
         var onFull = new Option<string>("--on-full") { DefaultValueFactory = _ => "fail", Description = "what a write does when the host's disk is full: fail (it completes with an I/O error) or wait (for free space)" };
         cache.AcceptOnlyFromAmong("writeback", "writethrough", "direct");
         engine.AcceptOnlyFromAmong("auto", "pread", "mmap", "uring");
         onFull.AcceptOnlyFromAmong("fail", "wait");
-        var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => WaitPolicy.Adaptive, Description = "how threads wait for requests: adaptive (spin, then block), busy (spin) or never (block)" };
+        var poll = new Option<WaitPolicy>("--poll") { DefaultValueFactory = _ => s_server.Wait, Description = "how threads wait for requests: adaptive (spin, then block), busy (spin) or never (block)" };
         var pollers = new Option<string>("--pollers") { DefaultValueFactory = _ => "auto", HelpName = "N", Description = "threads that serve the rings of all guests, for disks that never block (memory:, null:): 0 to 64, 0 for one thread per ring, or auto (one per two processors)" };
         var primary = new Option<string>("--primary") { HelpName = "LIST", DefaultValueFactory = _ => "all", Description = "the request types that the ring carries out, of read,write,flush,discard,write-zeroes. Other request types complete with UNSUPP; a guest configured to send them is rejected at connect" };
         var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "exit this long after the last client disconnected" };
@@ -100,8 +102,8 @@ internal sealed record HostOptions(
 
     private static bool TryParsePollers(string text, out int pollers)
     {
-        pollers = Math.Clamp(Environment.ProcessorCount / 2, 1, MaxPollers);
-        return text == "auto" || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out pollers) && pollers <= MaxPollers);
+        pollers = s_server.Pollers;
+        return text == "auto" || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out pollers) && pollers <= PollGroups.Max);
     }
 
     private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)

@@ -74,7 +74,8 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
     [FactIfInstalled("nbdkit")]
     public async Task Exports_of_nbdkit_are_read_over_TCP_with_their_size_and_read_only_flag()
     {
-        var (server, port) = await StartNbdkitAsync();
+        var (server, port) = await TcpServer.StartAsync(
+            static port => Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M"), [], greeting: 'N');
         await using var stopsWithTheTest = server;
         await using var machine = await BootAsync(server, port);
         var info = await machine.AskAsync("info");
@@ -112,23 +113,6 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
         return server;
     }
 
-    // Below the ephemeral ports: a client that connects to an unused ephemeral port can be assigned that very port, is then
-    // connected to itself, and holds the port that the server wants.
-    private static async Task<(ChildProcess Server, int Port)> StartNbdkitAsync()
-    {
-        var said = "";
-        for (var tries = 0; tries < 10; tries++)
-        {
-            var port = Random.Shared.Next(10_000, 32_000);
-            var server = Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M");
-            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "nbdkit listens or exits");
-            if (!server.Ended.IsCompleted) return (server, port);
-            said = string.Join('\n', server.LastErrors);
-            await server.DisposeAsync();
-        }
-        throw new InvalidOperationException($"nbdkit found no port: {said}");
-    }
-
     private static async Task<RunningMachine> BootAsync(ChildProcess server, int port)
     {
         try
@@ -139,21 +123,6 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
         {
             var state = server.Ended.IsCompleted ? $"exited with code {server.ExitCode}" : "is still running";
             throw new InvalidOperationException($"{e.Message}; nbdkit {state} and said: {string.Join('\n', server.LastErrors)}", e);
-        }
-    }
-
-    /// <summary>Whether a server on that port greets its clients.</summary>
-    private static bool IsServing(int port)
-    {
-        try
-        {
-            using var client = new System.Net.Sockets.TcpClient("127.0.0.1", port);
-            client.ReceiveTimeout = 5000;
-            return client.GetStream().ReadByte() == 'N';
-        }
-        catch (Exception e) when (e is System.Net.Sockets.SocketException or IOException)
-        {
-            return false;
         }
     }
 }

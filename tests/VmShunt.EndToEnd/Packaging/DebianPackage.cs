@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Launch;
 
@@ -24,9 +23,9 @@ public sealed class DebianPackage : IAsyncLifetime, IDisposable
     internal string this[string path] => _root[path];
 
     /// <returns>The package's path, or null.</returns>
-    internal static string? Find([CallerFilePath] string here = "")
+    internal static string? Find()
     {
-        var folder = Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "..", "artifacts", "packages"));
+        var folder = Path.Combine(Repository.Root, "artifacts", "packages");
         return Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "vmshunt_*_amd64.deb").SingleOrDefault() : null;
     }
 

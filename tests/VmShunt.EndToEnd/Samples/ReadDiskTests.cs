@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using VmShunt.EndToEnd.Disk;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Disks;
@@ -42,7 +41,7 @@ public sealed class ReadDiskTests : IDisposable
     [Fact]
     public void It_has_at_most_20_lines()
     {
-        var lines = File.ReadLines(Path.Combine(Root(), "samples", "ReadDisk", "Program.cs"))
+        var lines = File.ReadLines(Path.Combine(Repository.Root, "samples", "ReadDisk", "Program.cs"))
             .Where(static line => line.Trim() is { Length: > 0 } text && !text.StartsWith("using ", StringComparison.Ordinal) | text.StartsWith("using var", StringComparison.Ordinal));
         Assert.InRange(lines.Count(), 5, 20);
     }
@@ -53,6 +52,4 @@ public sealed class ReadDiskTests : IDisposable
         Assert.Equal((0, ""), (result.ExitCode, result.ErrorText));
         Assert.Equal(await FileHash.OfAsync(disk, default), Assert.Single(result.Output));
     }
-
-    private static string Root([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "..", "..", ".."));
 }

@@ -44,7 +44,9 @@ public sealed class SampleDiskTests : IDisposable
             using var file = File.Create(image);
             file.SetLength(DiskBytes);
         }
-        var (httpd, port) = await StartWebServerAsync();
+        // busybox as the web server: it answers range requests.
+        var (httpd, port) = await TcpServer.StartAsync(
+            port => Programs.Start(Installed.Require("busybox"), "httpd", "-f", "-p", $"127.0.0.1:{port}", "-h", _folder.Path), "HEAD /web.img HTTP/1.0\r\n\r\n"u8.ToArray(), greeting: 'H');
         await using var stopsWithTheTest = httpd;
         await using var ram = await Programs.StartReadyAsync("RamDisk", empty, _folder["ring0"]);
         await using var http = await Programs.StartReadyAsync("HttpDisk", $"http://127.0.0.1:{port}/web.img", _folder["ring1"]);
@@ -90,34 +92,5 @@ public sealed class SampleDiskTests : IDisposable
         Assert.Contains("IoError", ended.ErrorText, StringComparison.Ordinal);
         ProcessTable.Send(disk.Id, Signal.Terminate);
         Assert.Equal(0, (await Programs.WaitForEndAsync(disk)).ExitCode);
-    }
-
-    // busybox as the web server: it answers range requests.
-    private async Task<(ChildProcess Server, int Port)> StartWebServerAsync()
-    {
-        for (var tries = 0; ; tries++)
-        {
-            var port = Random.Shared.Next(10_000, 32_000);
-            var server = Programs.Start(Installed.Require("busybox"), "httpd", "-f", "-p", $"127.0.0.1:{port}", "-h", _folder.Path);
-            await Until.TrueAsync(() => server.Ended.IsCompleted || IsServing(port), "busybox httpd listens or exits");
-            if (!server.Ended.IsCompleted) return (server, port);
-            Assert.True(tries < 10, $"busybox httpd found no port: {string.Join('\n', server.LastErrors)}");
-            await server.DisposeAsync();
-        }
-    }
-
-    private static bool IsServing(int port)
-    {
-        try
-        {
-            using var client = new System.Net.Sockets.TcpClient("127.0.0.1", port);
-            client.ReceiveTimeout = 5000;
-            client.GetStream().Write("HEAD /web.img HTTP/1.0\r\n\r\n"u8);
-            return client.GetStream().ReadByte() == 'H';
-        }
-        catch (Exception e) when (e is System.Net.Sockets.SocketException or IOException)
-        {
-            return false;
-        }
     }
 }

@@ -8,6 +8,8 @@ namespace VmShunt.BlockBackend;
 /// <remarks>Properties are read on any thread, also while requests run.</remarks>
 public abstract class BlockStorage : IDisposable
 {
+    internal const string DefaultSerial = "VMSHUNT0";
+
     private protected BlockStorage()
     {
     }
@@ -28,7 +30,7 @@ public abstract class BlockStorage : IDisposable
     public virtual bool IsReadOnly => false;
 
     /// <summary>The serial number that the guest reads: 1 to 20 ASCII characters.</summary>
-    public virtual string Serial => "VMSHUNT0";
+    public virtual string Serial => DefaultSerial;
 
     internal event Action? LengthChanged;
 

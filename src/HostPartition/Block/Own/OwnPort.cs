@@ -40,7 +40,10 @@ internal abstract class OwnPort : PortDriver
     internal long CopiedRequests => Ordered.Load(ref _copied);
 
     /// <summary>The logical block size in bytes.</summary>
-    protected int Block { get; }
+    private int Block { get; }
+
+    /// <summary>Whether a request is for whole blocks.</summary>
+    internal bool IsWhole(long offset, long bytes) => ((offset | bytes) & (Block - 1)) == 0;
 
     internal override void Refresh() => Ordered.Store(ref _length, CheckedLength());
 
@@ -56,7 +59,7 @@ internal abstract class OwnPort : PortDriver
     /// <exception cref="IOException">The disk threw, or the guest asked for a part of a block.</exception>
     protected void Call<T>(string member, long offset, long bytes, T state, Action<T, long, long> call)
     {
-        if (((offset | bytes) & (Block - 1)) != 0)
+        if (!IsWhole(offset, bytes))
             throw new BlockException($"the guest asked for {bytes} bytes at offset {offset}, which are no whole blocks of {Block}");
         _gate.Enter();
         try

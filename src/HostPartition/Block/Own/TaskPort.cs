@@ -11,8 +11,6 @@ namespace VmShunt.BlockBackend.Own;
 /// </summary>
 internal sealed class TaskPort(AsyncBlockDevice device, TimeSpan drainTimeout, bool detectsMisuse) : OwnPort(device, int.MaxValue)
 {
-    internal AsyncBlockDevice Device => device;
-
     /// <summary>How long a request may take after its queue stopped.</summary>
     internal TimeSpan DrainTimeout => drainTimeout;
 
@@ -41,9 +39,6 @@ internal sealed class TaskPort(AsyncBlockDevice device, TimeSpan drainTimeout, b
 
     internal override void WriteZeroes(long offset, long bytes) =>
         Call(nameof(AsyncBlockDevice.WriteZeroesAsync), offset, bytes, device, static (device, offset, bytes) => Wait(device.WriteZeroesAsync(offset, bytes, false, default)));
-
-    /// <summary>Whether a request is for whole blocks.</summary>
-    internal bool IsWhole(long offset, long bytes) => ((offset | bytes) & (Block - 1)) == 0;
 
     /// <summary>Starts a request; the pieces must not change until it completes.</summary>
     /// <param name="pieces">The guest's memory.</param>

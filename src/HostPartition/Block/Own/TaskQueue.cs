@@ -162,7 +162,7 @@ internal sealed class TaskQueue : AsyncIoQueue
         {
             foreach (var request in _requests)
             {
-                if (request is null || !request.IsStarted || request.IsQueued) continue;
+                if (request is null || request.IsQueued) continue;
                 request.FailOverdue(_port.DrainTimeout);
                 _late++;
                 Push(request);

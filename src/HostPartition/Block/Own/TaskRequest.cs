@@ -28,8 +28,6 @@ internal sealed class TaskRequest : IDisposable
     /// <summary>Why it failed. Valid once it is queued as completed.</summary>
     internal IOException? Failure { get; private set; }
 
-    internal bool IsStarted { get; private set; }
-
     /// <summary>Whether it is queued as completed. Under the queue's lock.</summary>
     internal bool IsQueued { get; set; }
 
@@ -40,7 +38,7 @@ internal sealed class TaskRequest : IDisposable
     internal void Start(IoVectors pieces, long offset, bool isWrite)
     {
         (_what, _offset, _bytes) = (isWrite ? nameof(AsyncBlockDevice.WriteAsync) : nameof(AsyncBlockDevice.ReadAsync), offset, pieces.TotalBytes);
-        (Failure, IsQueued, IsStarted) = (null, false, true);
+        (Failure, IsQueued) = (null, false);
         try
         {
             // The slot has one task at a time, and takes its result once.
