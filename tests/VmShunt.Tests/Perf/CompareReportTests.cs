@@ -29,7 +29,12 @@ public class CompareReportTests
     public void The_cards_come_first()
     {
         var html = CompareReport.Build(Kept());
-        string[] order = ["Ring vs trap", "VmShunt vs peers", "class=\"strip\"", "Where the time of one request goes", "Requests per second over queue depth", "Latency per path", "CPU time per request", "All ratios", "This run"];
+        // Headings: a card of a target that is not met may have the same words.
+        string[] order =
+        [
+            "<h2>Ring vs trap", "<h2>VmShunt vs peers", "class=\"strip\"", "<h2>Where the time of one request goes", "<h2>Requests per second over queue depth",
+            "<h2>Latency per path", "<h2>CPU time per request", "<h2>All ratios", "<h2>This run",
+        ];
         int[] at = [.. order.Select(text => html.IndexOf(text, StringComparison.Ordinal))];
         Assert.All(at, static position => Assert.True(position > 0));
         Assert.Equal(at.Order(), at);
