@@ -74,10 +74,8 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
     [FactIfInstalled("nbdkit")]
     public async Task Exports_of_nbdkit_are_read_over_TCP_with_their_size_and_read_only_flag()
     {
-        var (server, port) = await TcpServer.StartAsync(
-            static port => Programs.Start(Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M"), [], greeting: 'N');
-        await using var stopsWithTheTest = server;
-        await using var machine = await BootAsync(server, port);
+        await using var served = await BootOnPatternAsync();
+        var machine = served.Machine;
         var info = await machine.AskAsync("info");
         Assert.Equal(16 << 20, info.GetProperty("disk").GetProperty("bytes").GetInt64());
         // The pattern: each eight bytes hold their own offset, big-endian.
@@ -113,16 +111,45 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
         return server;
     }
 
-    private static async Task<RunningMachine> BootAsync(ChildProcess server, int port)
+    // nbdkit exits with 0 only when a signal tells it to (SIGTERM, SIGINT, SIGHUP, SIGQUIT). In CI something else on the
+    // machine did so twice; strace reports the sender, and the test starts nbdkit again.
+    private async Task<PatternMachine> BootOnPatternAsync()
     {
-        try
+        for (var tries = 1; ; tries++)
         {
-            return await RunningMachine.BootAsync($"nbd://127.0.0.1:{port}/");
+            var log = _folder[$"signals {tries}"];
+            var (server, port) = await TcpServer.StartAsync(
+                port =>
+                {
+                    string[] nbdkit = [Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M"];
+                    return SystemCallTrace.Refusal is null
+                        ? Programs.Start(Installed.Require("strace"), ["-D", "-f", "-q", "-o", log, "-e", "trace=none", .. nbdkit])
+                        : Programs.Start(nbdkit[0], nbdkit[1..]);
+                },
+                [],
+                greeting: 'N');
+            try
+            {
+                return new PatternMachine(server, await RunningMachine.BootAsync($"nbd://127.0.0.1:{port}/"));
+            }
+            catch (LaunchException e)
+            {
+                var state = server.Ended.IsCompleted ? $"exited with code {server.ExitCode}" : "is still running";
+                var report = $"{e.Message}; nbdkit {state} and said: {string.Join('\n', server.LastErrors)}\n{(File.Exists(log) ? File.ReadAllText(log) : SystemCallTrace.Refusal)}";
+                var wasSignalled = server.Ended.IsCompleted && server.ExitCode == 0;
+                await server.DisposeAsync();
+                if (!wasSignalled || tries == 3) throw new InvalidOperationException(report, e);
+                output.WriteLine(report);
+            }
         }
-        catch (LaunchException e)
+    }
+
+    private sealed record PatternMachine(ChildProcess Server, RunningMachine Machine) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync()
         {
-            var state = server.Ended.IsCompleted ? $"exited with code {server.ExitCode}" : "is still running";
-            throw new InvalidOperationException($"{e.Message}; nbdkit {state} and said: {string.Join('\n', server.LastErrors)}", e);
+            await Machine.DisposeAsync();
+            await Server.DisposeAsync();
         }
     }
 }
