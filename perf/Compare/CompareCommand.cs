@@ -16,6 +16,15 @@ internal static class CompareCommand
         var report = new Option<string?>("--report") { Description = "Write an HTML report with charts to this file." };
         var markdown = new Option<string?>("--markdown") { Description = "Write the tables to this file as Markdown." };
         var rows = new Option<string[]>("--rows") { AllowMultipleArgumentsPerToken = true, Description = $"Measure only these rows: {string.Join(", ", TableRows.All.Select(static row => row.Id))}." };
+        var native = new Option<FileInfo>("--native")
+        {
+            DefaultValueFactory = static _ => new FileInfo("artifacts/native/vmshunt-host"),
+            Description = "The native vmshunt-host to measure beside the JIT's; left out if the default is missing.",
+        };
+        native.Validators.Add(result =>
+        {
+            if (!result.Implicit && result.GetValueOrDefault<FileInfo>() is { Exists: false } file) result.AddError($"--native {file}: there is no such file; dotnet build packaging -c Release -t:Native makes one");
+        });
         var quick = new Option<bool>("--quick") { Description = "Short measurements, few rounds, one engine per peer. A smoke test; do not quote the figures." };
         var all = new Option<bool>("--all") { Description = "With OLD NEW: also list figures that did not change." };
         rows.Validators.Add(result =>
@@ -23,7 +32,7 @@ internal static class CompareCommand
             foreach (var word in result.GetValueOrDefault<string[]>() ?? [])
                 if (TableRows.Find([word]).Count == 0) result.AddError($"--rows {word}: no row has an id that starts with it");
         });
-        var command = new Command("compare", "Measures every path and peer (qemu-storage-daemon, fio) in interleaved rounds with a calibration, and checks the ratios against their targets. Takes about ten minutes.") { files, json, report, markdown, rows, quick, all };
+        var command = new Command("compare", "Measures every path and peer (qemu-storage-daemon, fio) in interleaved rounds with a calibration, and checks the ratios against their targets. Takes about ten minutes.") { files, json, report, markdown, rows, native, quick, all };
         command.Validators.Add(result =>
         {
             if (result.GetValue(files) is { Length: 1 } && result.GetValue(report) is null && result.GetValue(markdown) is null)
@@ -42,6 +51,7 @@ internal static class CompareCommand
                 Rendered = parse.GetValue(files) is [var one] ? one : null,
                 Quick = parse.GetValue(quick),
                 Rows = parse.GetValue(rows) ?? [],
+                NativeHost = parse.GetValue(native) is { Exists: true } program ? program.FullName : null,
                 JsonFile = parse.GetValue(json),
                 ReportFile = parse.GetValue(report),
                 MarkdownFile = parse.GetValue(markdown),

@@ -42,12 +42,13 @@ internal sealed class BackEnd : IAsyncDisposable
     /// <param name="session">The run.</param>
     /// <param name="subject">Its name in the report.</param>
     /// <param name="disk">The disk that it serves.</param>
+    /// <param name="program">The JIT's or the native executable.</param>
     /// <param name="spec">The disk as a value of <c>--disk</c>.</param>
     /// <param name="options">Further options.</param>
-    internal static Task<BackEnd> HostAsync(CompareSession session, string subject, BackEndDisk disk, string spec, params IEnumerable<string> options)
+    internal static Task<BackEnd> HostAsync(CompareSession session, string subject, BackEndDisk disk, string program, string spec, params IEnumerable<string> options)
     {
         var socket = session.NewSocket();
-        var process = ChildProcess.Start("vmshunt-host", session.Own("vmshunt-host"), ["--disk", spec, "--vhost-user", socket, .. options]);
+        var process = ChildProcess.Start("vmshunt-host", program, ["--disk", spec, "--vhost-user", socket, .. options]);
         return ReadyAsync(new BackEnd(session, subject, disk, socket, process));
     }
 

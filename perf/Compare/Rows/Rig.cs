@@ -21,7 +21,8 @@ internal sealed class Rig(CompareSession session) : IAsyncDisposable
     internal BackEndDisk DirectFile => new(BackEndDisk.Direct, "noise", session.Options.DiskBytes);
 
     /// <summary>VM-H on a disk, and a busy-polling guest on its ring.</summary>
-    internal async Task<BusGuest> HostAsync(BackEndDisk disk, string subject, string? spec = null, string[]? hostOptions = null, params string[] guestOptions)
+    internal async Task<BusGuest> HostAsync(
+        BackEndDisk disk, string subject, string? spec = null, string[]? hostOptions = null, string? program = null, params string[] guestOptions)
     {
         // Read-only, so that several processes may open the file.
         string[] cache = disk.Medium switch
@@ -36,7 +37,7 @@ internal sealed class Rig(CompareSession session) : IAsyncDisposable
             BackEndDisk.Null => $"null:{disk.Bytes}",
             _ => session.DiskFile,
         };
-        var backEnd = Hold(await BackEnd.HostAsync(session, subject, disk, spec, [.. cache, .. hostOptions ?? []]));
+        var backEnd = Hold(await BackEnd.HostAsync(session, subject, disk, program ?? session.Own("vmshunt-host"), spec, [.. cache, .. hostOptions ?? []]));
         var guest = await GuestAsync(backEnd, guestOptions);
         if (disk.Medium == BackEndDisk.Memory) await FillAsync(guest, disk);
         return guest;

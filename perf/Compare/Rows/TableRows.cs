@@ -20,6 +20,8 @@ internal static class TableRows
         new GuestsCostRow(),
         new SizeCostRow(),
         new StartRow(),
+        new NativeRow(),
+        new NativeStartRow(),
         new HopsRow(),
         new DepthCurveRow(),
         new BlockCurveRow(),

@@ -20,6 +20,9 @@ internal sealed record CompareOptions
     /// <summary>The folder of the three executables.</summary>
     internal string ProgramFolder { get; init; } = AppContext.BaseDirectory;
 
+    /// <summary>The native vmshunt-host to measure beside the JIT's; null without one.</summary>
+    internal string? NativeHost { get; init; }
+
     /// <summary>Rounds per row; each contestant is measured once per round.</summary>
     internal int Rounds => Quick ? 2 : 7;
 

@@ -14,6 +14,7 @@ internal static class GuestKernel
     [
         "crc16", "crc32c_generic", "mbcache", "jbd2", "ext4",
         "virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk", "virtio-rng",
+        "crc64", "crc64-rocksoft", "crct10dif_common", "crc-t10dif", "t10-pi", "scsi_common", "scsi_mod", "libata", "libahci", "ahci", "sd_mod",
     ];
 
     /// <summary>The kernel's image, or null.</summary>

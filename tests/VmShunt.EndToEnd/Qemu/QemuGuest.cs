@@ -33,10 +33,20 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal static IEnumerable<string> Entropy(string socket, bool packed) =>
         ["-chardev", $"socket,id=entropy,path={socket}", "-device", $"vhost-user-rng-pci,chardev=entropy,packed={(packed ? "on" : "off")}"];
 
+    /// <summary>An emulated disk as QEMU's options; needs <see cref="QemuSid"/>.</summary>
+    internal static IEnumerable<string> EmulatedDisk(string socket) =>
+        ["-device", $$$"""{"driver":"vfio-user-pci","id":"emulated","socket":{"type":"unix","path":"{{{socket}}}"}}"""];
+
     /// <summary>Starts QEMU with memory that VM-H can map, the serial line on standard input and output.</summary>
-    internal static QemuGuest Start(params IEnumerable<string> options) => new(Programs.Start(
-        Installed.Require("qemu-system-x86_64"),
+    internal static QemuGuest Start(params IEnumerable<string> options) => StartOn([Installed.Require("qemu-system-x86_64")], options);
+
+    /// <summary>As <see cref="Start"/>, with a QEMU of choice.</summary>
+    /// <param name="qemu">A program and its first arguments, such as <see cref="QemuSid.Command"/>.</param>
+    /// <param name="options">Further arguments.</param>
+    internal static QemuGuest StartOn(string[] qemu, params IEnumerable<string> options) => new(Programs.Start(
+        qemu[0],
         [
+            .. qemu[1..],
             "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", $"{MemoryMegabytes}M", "-nodefaults", "-display", "none",
             "-object", $"memory-backend-memfd,id=ram,size={MemoryMegabytes}M,share=on", "-numa", "node,memdev=ram",
             "-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=4", .. options,

@@ -35,6 +35,22 @@ public sealed class SampleDiskTests : IDisposable
         Assert.Equal(BootSector.ExitCode, guest.ExitCode);
     }
 
+    [QemuSidTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Linux_boots_from_RamDisk_by_the_ring_and_with_one_more_line_by_AHCI(bool isEmulated)
+    {
+        string image = _folder["boot.img"], ring = _folder["ring"], trap = _folder["trap"];
+        await BootDisk.WriteAsync(image);
+        await using var disk = await Programs.StartReadyAsync("RamDisk", image, ring, trap);
+        await using var guest = QemuGuest.StartOn(QemuSid.Command(), isEmulated ? QemuGuest.EmulatedDisk(trap) : QemuGuest.Disk(ring));
+        await guest.WaitForAsync("GUEST-READY");
+        var device = isEmulated ? "sda" : "vda";
+        Assert.Equal(await FileHash.OfAsync(image, default), (await guest.RunAsync($"sha256sum /dev/{device}")).Split(' ')[0]);
+        await guest.RunAsync($"mke2fs -q /dev/{device} && mount -t ext4 /dev/{device} /mnt && dd if=/bin/busybox of=/mnt/file && sync && umount /mnt");
+        await guest.RunAsync($"mount -t ext4 /dev/{device} /mnt && cmp /bin/busybox /mnt/file && umount /mnt");
+    }
+
     [LinuxGuestFact]
     public async Task A_Linux_guest_uses_the_samples_as_disks()
     {

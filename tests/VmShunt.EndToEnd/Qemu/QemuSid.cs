@@ -1,0 +1,44 @@
+using VmShunt.EndToEnd.Processes;
+
+namespace VmShunt.EndToEnd.Qemu;
+
+/// <summary>QEMU from Debian's sid, with the vfio-user client, in artifacts/qemu-sid: <c>tests/qemu-sid.sh</c> unpacks it there.</summary>
+internal static class QemuSid
+{
+    private static readonly string s_root = Path.Combine(Repository.Root, "artifacts", "qemu-sid");
+    private static readonly string s_libraries = Path.Combine(s_root, "usr", "lib", "x86_64-linux-gnu");
+
+    internal static bool IsUnpacked => File.Exists(Path.Combine(s_root, "usr", "bin", "qemu-system-x86_64"));
+
+    /// <summary>The firmware for UEFI.</summary>
+    internal static string Ovmf => Path.Combine(s_root, "usr", "share", "OVMF", "OVMF_CODE_4M.fd");
+
+    /// <summary>One of its programs as a command with its first arguments: it runs with its own loader and libraries.</summary>
+    internal static string[] Command(string program = "qemu-system-x86_64")
+    {
+        if (!IsUnpacked) throw new InvalidOperationException($"QEMU from sid is not in artifacts/qemu-sid: run tests/qemu-sid.sh artifacts/qemu-sid");
+        string[] command =
+        [
+            "/usr/bin/env", $"QEMU_MODULE_DIR={Path.Combine(s_libraries, "qemu")}",
+            Path.Combine(s_libraries, "ld-linux-x86-64.so.2"), "--library-path", s_libraries, Path.Combine(s_root, "usr", "bin", program),
+        ];
+        return program.StartsWith("qemu-system", StringComparison.Ordinal)
+            ? [.. command, "-L", Path.Combine(s_root, "usr", "share", "qemu"), "-L", Path.Combine(s_root, "usr", "share", "seabios")]
+            : command;
+    }
+}
+
+/// <summary>A fact with QEMU from sid. Without it the test is skipped, but not in CI: there it runs, and fails.</summary>
+public sealed class QemuSidFactAttribute : FactAttribute
+{
+    public QemuSidFactAttribute() => Skip = Missing();
+
+    internal static string? Missing() =>
+        Installed.IsContinuousIntegration || QemuSid.IsUnpacked ? null : "QEMU from sid is not unpacked: tests/qemu-sid.sh artifacts/qemu-sid";
+}
+
+/// <summary>As <see cref="QemuSidFactAttribute"/>, with data.</summary>
+public sealed class QemuSidTheoryAttribute : TheoryAttribute
+{
+    public QemuSidTheoryAttribute() => Skip = QemuSidFactAttribute.Missing();
+}
