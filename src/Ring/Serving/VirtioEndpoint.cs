@@ -54,6 +54,8 @@ internal sealed class VirtioEndpoint : IVhostUserDevice, IDisposable
 
     public int MaxQueueSize { get; }
 
+    public string MaxQueueSizeSetting => $"{_device.GetType().Name}.{nameof(VirtioDevice.QueueSize)}";
+
     // With STATUS a ring starts at DRIVER_OK, which QEMU 7.2 never sends for its vhost-user-rng; and it warns of CONFIG where
     // its own device has no configuration space.
     public VhostUserProtocolFeatures Withheld =>

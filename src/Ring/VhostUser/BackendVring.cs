@@ -19,23 +19,48 @@ internal sealed class BackendVring(int index) : IDisposable
     private EventFd? _call;
     private EventFd? _error;
     private IRunningVring? _running;
-    private MemoryWindow _inflight;
+    private uint? _refusedSize;
+
+    // Where the next start begins; null for the start of the ring's layout.
+    private uint? _base;
+
+    // Where the ring stopped last, unless the front-end set another base since.
+    private uint? _stoppedAt;
+
+    // This session ran the ring. Before that, only the record of chains in flight may know where a previous back-end stopped.
+    private bool _isPositionKnown;
 
     internal bool IsRunning => _running is not null;
 
     internal bool IsEnabled { get; set; }
 
-    /// <summary>The position at which the ring starts, or at which it stopped.</summary>
-    internal uint Position { get; private set; }
+    /// <summary>The position at which the ring stopped or is to start (GET_VRING_BASE).</summary>
+    internal uint PositionFor(ulong features) => _stoppedAt ?? StartFor(features);
 
-    internal string? SetSize(uint size, int maximum, ulong features)
+    /// <param name="size">Entries.</param>
+    /// <param name="device">Limits the size.</param>
+    /// <param name="features">The negotiated features.</param>
+    /// <param name="isRepeated">Whether the same size was refused before.</param>
+    /// <returns>Null, or why the ring has no size now.</returns>
+    internal string? SetSize(uint size, IVhostUserDevice device, ulong features, out bool isRepeated)
     {
+        isRepeated = false;
         if (IsRunning) return $"ring {index} is running; its size cannot change";
         var packed = (features & PackedRing) != 0;
-        if (size > maximum || !(packed ? PackedLayout.IsValidSize((int)size) : SplitLayout.IsValidSize((int)size)))
-            return $"ring {index}: a size of {size} is not valid (at most {maximum}{(packed ? "" : ", a power of two")})";
-        _size = (int)size;
-        return null;
+        var maximum = device.MaxQueueSize;
+        if (size <= maximum && (packed ? PackedLayout.IsValidSize((int)size) : SplitLayout.IsValidSize((int)size)))
+        {
+            _size = (int)size;
+            _refusedSize = null;
+            return null;
+        }
+        isRepeated = _refusedSize == size;
+        // A ring of an earlier size must not be served instead.
+        (_size, _refusedSize) = (0, size);
+        SignalError();
+        return size > maximum
+            ? $"ring {index} of {size} entries is not served, because at most {maximum} are allowed: raise {device.MaxQueueSizeSetting}, or give the guest's device smaller rings (QEMU: queue-size={maximum})"
+            : $"ring {index}: a size of {size} is not valid (1 to {maximum}{(packed ? "" : ", a power of two")})";
     }
 
     internal string? SetPosition(uint position, ulong features)
@@ -43,7 +68,7 @@ internal sealed class BackendVring(int index) : IDisposable
         if (IsRunning) return $"ring {index} is running; its base cannot change";
         // A packed ring's base has two halves (vhost-user, "Vring descriptor indices for packed virtqueues").
         if ((features & PackedRing) == 0 && position > ushort.MaxValue) return $"ring {index}: a base of {position} is not valid";
-        Position = position;
+        (_base, _stoppedAt) = (position, null);
         return null;
     }
 
@@ -62,9 +87,17 @@ internal sealed class BackendVring(int index) : IDisposable
         _hasKick = true;
     }
 
-    internal void SetCall(EventFd? call) => Replace(ref _call, call);
+    internal void SetCall(EventFd? call)
+    {
+        Replace(ref _call, call);
+        CallOnce();
+    }
 
-    internal void SetError(EventFd? error) => Replace(ref _error, error);
+    internal void SetError(EventFd? error)
+    {
+        Replace(ref _error, error);
+        if (_refusedSize is not null) SignalError();
+    }
 
     /// <summary>Signals that an enabled ring is not served.</summary>
     internal void SignalError() => _error?.Signal();
@@ -86,19 +119,39 @@ internal sealed class BackendVring(int index) : IDisposable
         {
             return $"ring {index}: an area is outside the guest's memory";
         }
-        if (inflight.Find(index, _size, packed, out _inflight) is { } fault) return fault;
-        _running = device.Start(new VringSetup(index, _size, Position, features, memory, descriptors, driver, used, _kick, _call, _error, _inflight));
+        if (inflight.Find(index, _size, packed, out var record) is { } fault) return fault;
+        var position = StartFor(features);
+        if (_isPositionKnown) DropOldRecord(record, packed, position);
+        _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record));
+        CallOnce();
         return null;
     }
 
-    /// <summary>Stops the ring and keeps its position; a later start continues there.</summary>
+    /// <summary>
+    /// Stops the ring and keeps its position; a later start continues there. The record of chains in flight stays as it is: it
+    /// has nothing in flight, and the next back-end may find the position of a packed ring nowhere else.
+    /// </summary>
     internal void Pause()
     {
         if (_running is null) return;
-        Position = _running.Stop();
+        _base = _stoppedAt = _running.Stop();
         _running = null;
-        // A ring that stopped in order has nothing in flight, so its record is cleared.
-        _inflight.Span.Clear();
+        _isPositionKnown = true;
+    }
+
+    /// <summary>
+    /// Stops and disables the ring, whose next start is at the start of its layout unless SET_VRING_BASE says otherwise.
+    /// </summary>
+    /// <param name="isStatus">
+    /// The reset is a device status of 0: GET_VRING_BASE still returns where the ring stopped. QEMU before 10.0 sends the
+    /// status first at every stop, and continues the ring where GET_VRING_BASE says.
+    /// </param>
+    internal void Reset(bool isStatus)
+    {
+        Stop();
+        IsEnabled = false;
+        _base = null;
+        if (!isStatus) _stoppedAt = null;
     }
 
     /// <summary>Stops the ring and drops its eventfds; the next SET_VRING_KICK starts it again.</summary>
@@ -114,6 +167,21 @@ internal sealed class BackendVring(int index) : IDisposable
     {
         Stop();
         Replace(ref _error, null);
+    }
+
+    private uint StartFor(ulong features) => _base ?? ((features & PackedRing) != 0 ? PackedLayout.StartPosition : 0);
+
+    // A previous back-end, or an earlier eventfd, may have published completions without a call, and a driver that uses
+    // EVENT_IDX is not called for later ones until it has seen these. A call too many is allowed (virtio 1.3 §2.7.7.1).
+    private void CallOnce() => _call?.Signal();
+
+    // The used index of a split ring is in the guest's memory, so its record is only about chains in flight, and there are
+    // none. A packed ring's record is kept while it agrees: the back-end may exit before the front-end learns the position.
+    private static void DropOldRecord(MemoryWindow record, bool packed, uint position)
+    {
+        if (record.Length == 0) return;
+        if (packed) PackedInflight.DropUnlessAt(record, used: (ushort)(position >> 16));
+        else record.Span.Clear();
     }
 
     private static void Replace(ref EventFd? target, EventFd? value)

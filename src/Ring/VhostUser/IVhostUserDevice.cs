@@ -22,6 +22,9 @@ public interface IVhostUserDevice
     /// <summary>The most entries of a ring.</summary>
     int MaxQueueSize { get; }
 
+    /// <summary>What a user changes to raise <see cref="MaxQueueSize"/>, for messages.</summary>
+    string MaxQueueSizeSetting => "the device's largest queue size";
+
     /// <summary>Protocol features that the back-end has and does not offer for this device.</summary>
     VhostUserProtocolFeatures Withheld => VhostUserProtocolFeatures.None;
 

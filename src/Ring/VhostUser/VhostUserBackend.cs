@@ -33,6 +33,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private VhostUserProtocolFeatures _protocolFeatures;
     private ulong _status;
     private bool _featuresRefused;
+    private bool _isReported;
 
     /// <summary>
     /// Notifies the front-end that the configuration space has changed, if it has opened a channel for that. Any thread;
@@ -107,8 +108,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         }
 
         // "VHOST_USER_PROTOCOL_F_REPLY_ACK": zero for success.
+        _isReported = false;
         var refusal = Apply(header.Request);
-        if (refusal is not null) report($"{header.Request} refused: {refusal}");
+        if (refusal is not null && !_isReported) report($"{header.Request} refused: {refusal}");
         if ((header.Flags & VhostUserHeader.NeedReply) != 0) Reply(refusal is null ? 0UL : 1UL);
     }
 
@@ -120,7 +122,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.SetMemTable => SetMemTable(),
         VhostUserRequest.AddMemReg => ChangeMemory(() => _memory.Add(MemoryPayload(), connection.TakeDescriptor())),
         VhostUserRequest.RemMemReg => ChangeMemory(() => _memory.Remove(MemoryPayload())),
-        VhostUserRequest.SetVringNum => OnState((vring, value) => vring.SetSize(value, device.MaxQueueSize, _features)),
+        VhostUserRequest.SetVringNum => OnState((vring, value) => vring.SetSize(value, device, _features, out _isReported)),
         VhostUserRequest.SetVringBase => OnState((vring, value) => vring.SetPosition(value, _features)),
         VhostUserRequest.SetVringAddr => SetVringAddress(connection.PayloadAs<VringAddress>()),
         VhostUserRequest.SetVringEnable => OnState(Enable),
@@ -131,7 +133,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.SetBackendReqFd => SetBackendChannel(),
         VhostUserRequest.SetInflightFd => SetInflight(),
         VhostUserRequest.SetStatus => SetStatus(connection.PayloadAs<ulong>()),
-        VhostUserRequest.ResetDevice or VhostUserRequest.ResetOwner => Reset(),
+        VhostUserRequest.ResetDevice or VhostUserRequest.ResetOwner => Reset(isStatus: false),
         _ => "the message is not supported",
     };
 
@@ -168,7 +170,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     // "VHOST_USER_SET_STATUS"
     private string? SetStatus(ulong status)
     {
-        if ((status & StatusMask) == 0) return Reset();
+        if ((status & StatusMask) == 0) return Reset(isStatus: true);
         // A driver that sets features that were not offered must not see FEATURES_OK (virtio 1.3 §2.2.2).
         _status = status & StatusMask & ~(_featuresRefused ? FeaturesOk : 0);
         return StartAll();
@@ -178,14 +180,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private bool IsDriverReady => (_protocolFeatures & VhostUserProtocolFeatures.Status) == 0 || (_status & DriverOk) != 0;
 
     // "VHOST_USER_RESET_DEVICE"; "VHOST_USER_RESET_OWNER" is deprecated and may disable all rings.
-    private string? Reset()
+    private string? Reset(bool isStatus)
     {
-        foreach (var vring in _vrings)
-        {
-            vring.Stop();
-            vring.IsEnabled = false;
-            vring.SetPosition(0, _features);
-        }
+        foreach (var vring in _vrings) vring.Reset(isStatus);
         _status = 0;
         device.Reset();
         return null;
@@ -333,7 +330,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         if (state.Index >= _vrings.Length) throw new VhostUserException($"GET_VRING_BASE: {NoSuchRing(state.Index)}");
         var vring = _vrings[state.Index];
         vring.Stop();
-        connection.Send(VhostUserRequest.GetVringBase, VhostUserHeader.Reply, new VringState { Index = state.Index, Value = vring.Position });
+        connection.Send(VhostUserRequest.GetVringBase, VhostUserHeader.Reply, new VringState { Index = state.Index, Value = vring.PositionFor(_features) });
     }
 
     // "Inflight description"

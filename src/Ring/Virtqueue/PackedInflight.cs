@@ -57,6 +57,12 @@ internal sealed class PackedInflight
 
     internal static int RequiredBytes(int size) => HeaderBytes + EntryBytes * size;
 
+    /// <summary>Drops a record whose used position is another one: it is of an earlier ring.</summary>
+    internal static void DropUnlessAt(MemoryWindow region, ushort used)
+    {
+        if (region.Read<ushort>(UsedOffset) != used) region.WriteUInt16Release(VersionOffset, 0);
+    }
+
     /// <summary>The oldest of <see cref="Pending"/>: its first entry, and how many entries it has.</summary>
     internal (ushort Entry, int Count) PopPending()
     {

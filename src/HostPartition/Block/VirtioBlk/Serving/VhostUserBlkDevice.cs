@@ -21,6 +21,8 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
     public bool TryReadConfig(int offset, Span<byte> target)
     {
         device.ReadConfig(offset, target);
+    public string MaxQueueSizeSetting => $"--queue-size ({nameof(BlockServerOptions)}.{nameof(BlockServerOptions.QueueSize)})";
+
         return true;
     }
 

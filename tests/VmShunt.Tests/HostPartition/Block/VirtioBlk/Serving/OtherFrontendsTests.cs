@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using VmShunt.Ring.Interop;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
@@ -14,25 +13,22 @@ public class OtherFrontendsTests : IDisposable
     private const ulong ProtocolFeatures = 1UL << 30;
     private const uint Queues = ServedDisk.Queues;
     private const ulong Acknowledge = 1, Driver = 2, DriverOk = 4, FeaturesOk = 8;
-
-    private const VhostUserProtocolFeatures QemuProtocol = VhostUserProtocolFeatures.MultiQueue | VhostUserProtocolFeatures.ReplyAck
-        | VhostUserProtocolFeatures.BackendRequests | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.InflightSharedMemory
-        | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status;
-
-    // The features that the test's ring supports.
-    private const VirtioBlkFeatures Firmware = VirtioBlkFeatures.Version1, Linux = Firmware | VirtioBlkFeatures.Flush | VirtioBlkFeatures.IndirectDescriptors
-        | VirtioBlkFeatures.BlockSize | VirtioBlkFeatures.MultiQueue | VirtioBlkFeatures.ConfigWriteCache;
+    private const VirtioBlkFeatures Firmware = QemuFrontend.Firmware, Linux = QemuFrontend.Linux;
 
     private readonly ServedDisk _disk;
     private readonly ScriptedFrontend _frontend = new();
-    private VirtioBlkFeatures _offered;
+    private readonly QemuFrontend _qemu;
 
     public OtherFrontendsTests()
         : this(pollers: 0)
     {
     }
 
-    private protected OtherFrontendsTests(int pollers) => _disk = ServedDisk.InMemory(pollers: pollers);
+    private protected OtherFrontendsTests(int pollers)
+    {
+        _disk = ServedDisk.InMemory(pollers: pollers);
+        _qemu = new QemuFrontend(_frontend);
+    }
 
     public void Dispose()
     {
@@ -56,7 +52,7 @@ public class OtherFrontendsTests : IDisposable
         if (version == "11.1") _frontend.Acknowledged.UnionWith([VhostUserRequest.SetVringCall, VhostUserRequest.SetVringErr, VhostUserRequest.SetVringKick]);
         var linux = Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
 
-        Realize(_disk.Connect(), isReconnect: false);
+        _qemu.Realize(_disk.Connect(), isReconnect: false);
         if (!isOld)
         {
             _frontend.Send(VhostUserRequest.ResetDevice, []);
@@ -64,16 +60,16 @@ public class OtherFrontendsTests : IDisposable
         }
 
         _frontend.ResetRing(packed: false);
-        using (var first = GetInflight())
+        using (var first = _qemu.GetInflight())
         {
-            Start(Firmware, first.File, first.Inflight, _frontend.RingPosition, sharesMemory: true);
+            _qemu.Start(Firmware, first, _frontend.RingPosition, sharesMemory: true);
             _frontend.AssertServed();
-            Stop(isOld);
+            _qemu.Stop(isOld);
         }
 
         _frontend.ResetRing(packed);
-        using var second = GetInflight();
-        Start(linux, second.File, second.Inflight, _frontend.RingPosition, sharesMemory: false);
+        using var second = _qemu.GetInflight();
+        _qemu.Start(linux, second, _frontend.RingPosition, sharesMemory: false);
         _frontend.AssertServed();
         // The guest changes its cache mode.
         Span<byte> write = stackalloc byte[VhostUserConfigHeader.Bytes + 1];
@@ -83,10 +79,10 @@ public class OtherFrontendsTests : IDisposable
         _frontend.AssertServed();
 
         // The back-end disconnects, and the next one gets a ring after two requests of three descriptors each.
-        Realize(_disk.Connect(), isReconnect: true);
-        Start(linux, second.File, second.Inflight, packed ? 0x8006_8006 : 2u, sharesMemory: true);
+        _qemu.Realize(_disk.Connect(), isReconnect: true);
+        _qemu.Start(linux, second, packed ? 0x8006_8006 : 2u, sharesMemory: true);
         _frontend.AssertServed();
-        Stop(isOld);
+        _qemu.Stop(isOld);
     }
 
     [Theory]
@@ -127,11 +123,11 @@ public class OtherFrontendsTests : IDisposable
     [InlineData(true)]
     public void With_STATUS_no_ring_is_served_before_DRIVER_OK_nor_after_a_status_of_0(bool packed)
     {
-        Realize(_disk.Connect(), isReconnect: false);
+        _qemu.Realize(_disk.Connect(), isReconnect: false);
         _frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
         _frontend.ResetRing(packed);
         var features = Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
-        Start(features, null, default, _frontend.RingPosition, sharesMemory: true, status: Acknowledge | Driver | FeaturesOk);
+        _qemu.Start(features, null, _frontend.RingPosition, sharesMemory: true, status: Acknowledge | Driver | FeaturesOk);
         _frontend.SubmitRead();
         // A status has taken effect when it is acknowledged.
         Assert.Equal(Acknowledge | Driver | FeaturesOk, _frontend.Query(VhostUserRequest.GetStatus));
@@ -152,7 +148,7 @@ public class OtherFrontendsTests : IDisposable
     [Fact]
     public void With_STATUS_a_driver_that_accepts_unoffered_features_does_not_get_FEATURES_OK()
     {
-        Realize(_disk.Connect(), isReconnect: false);
+        _qemu.Realize(_disk.Connect(), isReconnect: false);
         _frontend.Send(VhostUserRequest.SetFeatures, (ulong)Linux | ProtocolFeatures | 1UL << 50);
         _frontend.Send(VhostUserRequest.SetStatus, Acknowledge | Driver | FeaturesOk);
         Assert.Equal(Acknowledge | Driver, _frontend.Query(VhostUserRequest.GetStatus));
@@ -184,11 +180,11 @@ public class OtherFrontendsTests : IDisposable
     [InlineData(true)]
     public void A_ring_without_descriptors_for_kick_and_call_is_polled(bool packed)
     {
-        Realize(_disk.Connect(), isReconnect: false);
+        _qemu.Realize(_disk.Connect(), isReconnect: false);
         _frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
         _frontend.ResetRing(packed);
-        _frontend.Send(VhostUserRequest.SetProtocolFeatures, (ulong)(QemuProtocol & ~VhostUserProtocolFeatures.Status));
-        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)((Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & _offered) | ProtocolFeatures);
+        _frontend.Send(VhostUserRequest.SetProtocolFeatures, (ulong)(QemuFrontend.Protocol & ~VhostUserProtocolFeatures.Status));
+        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)((Linux | (packed ? VirtioBlkFeatures.PackedRing : 0)) & _qemu.Offered) | ProtocolFeatures);
         _frontend.AddMemory(0, ScriptedFrontend.RamBytes);
         _frontend.SendVringState(VhostUserRequest.SetVringNum, 0, HandRing.Size);
         _frontend.SendVringState(VhostUserRequest.SetVringBase, 0, _frontend.RingPosition);
@@ -202,64 +198,6 @@ public class OtherFrontendsTests : IDisposable
             _frontend.AssertCompleted(polls: true);
         }
         _frontend.Stop();
-    }
-
-    // As QEMU does when it realizes the device, and at each reconnect.
-    private void Realize(UnixConnection socket, bool isReconnect)
-    {
-        _frontend.Connect(socket);
-        _offered = (VirtioBlkFeatures)_frontend.Query(VhostUserRequest.GetFeatures);
-        Assert.Equal(QemuProtocol, (VhostUserProtocolFeatures)_frontend.Query(VhostUserRequest.GetProtocolFeatures) & QemuProtocol);
-        _frontend.Send(VhostUserRequest.SetProtocolFeatures, (ulong)QemuProtocol);
-        Assert.Equal(Queues, _frontend.Query(VhostUserRequest.GetQueueNum));
-        _frontend.Query(VhostUserRequest.GetMaxMemSlots);
-        var (mine, its) = UnixConnection.CreatePair();
-        using (its) _frontend.Send(VhostUserRequest.SetBackendReqFd, [], its.Handle);
-        mine.Dispose();
-        _frontend.Send(VhostUserRequest.SetOwner, []);
-        _frontend.Query(VhostUserRequest.GetFeatures);
-        for (var i = 0u; i < Queues; i++)
-        {
-            _frontend.Send(VhostUserRequest.SetVringCall, (ulong)i, _frontend.Call);
-            _frontend.Send(VhostUserRequest.SetVringErr, (ulong)i, _frontend.Error);
-        }
-        if (!isReconnect) Assert.Equal(ServedDisk.Bytes / 512, MemoryMarshal.Read<long>(_frontend.GetConfig(0, 57)));
-    }
-
-    // With a smaller queue size than the ring's, as QEMU 10.0 requests it.
-    private InflightRecord GetInflight()
-    {
-        var wanted = new VhostUserInflight { QueueCount = (ushort)Queues, QueueSize = HandRing.Size / 2 };
-        var inflight = MemoryMarshal.Read<VhostUserInflight>(_frontend.Query(VhostUserRequest.GetInflightFd, MemoryMarshal.AsBytes(new ReadOnlySpan<VhostUserInflight>(in wanted))));
-        return new InflightRecord(_frontend.Connection.TakeDescriptor()!, inflight);
-    }
-
-    private void Start(VirtioBlkFeatures features, SafeHandle? file, VhostUserInflight inflight, uint ringBase, bool sharesMemory, ulong status = Acknowledge | Driver | DriverOk | FeaturesOk)
-    {
-        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)(features & _offered) | ProtocolFeatures);
-        _frontend.Send(VhostUserRequest.SetStatus, _frontend.Query(VhostUserRequest.GetStatus) | FeaturesOk);
-        if (file is not null) _frontend.Send(VhostUserRequest.SetInflightFd, inflight, file);
-        for (var i = 0u; i < Queues; i++) _frontend.Send(VhostUserRequest.SetVringCall, (ulong)i, _frontend.Call);
-        _frontend.Send(VhostUserRequest.SetFeatures, (ulong)(features & _offered) | ProtocolFeatures);
-        if (sharesMemory) _frontend.AddMemory(0, ScriptedFrontend.RamBytes);
-        _frontend.SendVringState(VhostUserRequest.SetVringNum, 0, HandRing.Size);
-        _frontend.SendVringState(VhostUserRequest.SetVringBase, 0, ringBase);
-        _frontend.SendVringAddress();
-        _frontend.SendVringKick();
-        for (var i = 0u; i < Queues; i++) _frontend.SendVringState(VhostUserRequest.SetVringEnable, i, 1);
-        _frontend.Send(VhostUserRequest.SetStatus, status);
-    }
-
-    private void Stop(bool isOld)
-    {
-        for (var i = 0u; i < Queues; i++) _frontend.SendVringState(VhostUserRequest.SetVringEnable, i, 0);
-        _frontend.Stop();
-        if (!isOld) _frontend.Send(VhostUserRequest.SetStatus, 0ul);
-    }
-
-    private sealed record InflightRecord(SafeHandle File, VhostUserInflight Inflight) : IDisposable
-    {
-        public void Dispose() => File.Dispose();
     }
 }
 

@@ -1,0 +1,135 @@
+using VmShunt.Ring.VhostUser;
+using VmShunt.Ring.VirtioBlk;
+using VmShunt.Tests.Doubles;
+using VmShunt.Tests.Hostile;
+
+namespace VmShunt.Tests.HostPartition.Block.VirtioBlk.Serving;
+
+/// <summary>Where a ring continues: after a restart of VM-H, after the guest was stopped, and after its driver started again.</summary>
+public class ContinuedRingTests : IDisposable
+{
+    // More requests than the ring has entries for, so that a packed ring wraps at every entry.
+    private const int Rounds = 20;
+
+    private readonly ServedDisk _disk;
+    private readonly ScriptedFrontend _frontend = new();
+    private readonly QemuFrontend _qemu;
+
+    public ContinuedRingTests()
+        : this(pollers: 0)
+    {
+    }
+
+    private protected ContinuedRingTests(int pollers)
+    {
+        _disk = ServedDisk.InMemory(pollers: pollers);
+        _qemu = new QemuFrontend(_frontend);
+    }
+
+    public void Dispose()
+    {
+        _frontend.Dispose();
+        _disk.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>
+    /// The session ends in order, at a signal to VM-H, before the front-end asks for a position: it sends the one that it has,
+    /// and a packed ring's is in the record of chains in flight only. That record was cleared, and the disk hung.
+    /// </summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_next_back_end_continues_a_ring_whose_position_the_front_end_does_not_know(bool packed)
+    {
+        Realize(packed);
+        using var record = _qemu.GetInflight();
+        var stale = _frontend.RingPosition;
+        _qemu.Start(Features(packed), record, stale, sharesMemory: true);
+        for (var round = 0; round < Rounds; round++)
+        {
+            _frontend.AssertServed();
+            // The memory changes, and the ring pauses for it.
+            _frontend.SetMemoryTable();
+            _frontend.AssertServed();
+            _qemu.Realize(_disk.Connect(), isReconnect: true);
+            _qemu.Start(Features(packed), record, stale, sharesMemory: true);
+            _frontend.AssertServed();
+        }
+    }
+
+    /// <summary>QEMU 7.2 resets the status before it asks for the position. The answer was 0, and the disk hung.</summary>
+    [Theory]
+    [InlineData(true, false, false)]
+    [InlineData(true, false, true)]
+    [InlineData(true, true, false)]
+    [InlineData(true, true, true)]
+    [InlineData(false, false, false)]
+    [InlineData(false, false, true)]
+    [InlineData(false, true, false)]
+    [InlineData(false, true, true)]
+    public void A_guest_that_was_stopped_continues(bool isOld, bool packed, bool tracks)
+    {
+        Realize(packed);
+        using var record = tracks ? _qemu.GetInflight() : null;
+        var position = _frontend.RingPosition;
+        for (var round = 0; round < Rounds; round++)
+        {
+            _qemu.Start(Features(packed), record, position, sharesMemory: round == 0);
+            _frontend.AssertServed();
+            position = _qemu.Stop(isOld);
+        }
+    }
+
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    public void A_driver_that_starts_again_gets_a_new_ring_although_the_record_is_that_of_the_last_one(bool isOld, bool packed)
+    {
+        Realize(packed);
+        using var record = _qemu.GetInflight();
+        for (var round = 1; round <= Rounds; round++)
+        {
+            _frontend.ResetRing(packed);
+            _qemu.Start(Features(packed), record, _frontend.RingPosition, sharesMemory: round == 1);
+            for (var i = 0; i < round; i++) _frontend.AssertServed();
+            if (round % 2 == 0) _frontend.Send(VhostUserRequest.ResetDevice, []);
+            else _qemu.Stop(isOld);
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void After_a_reset_without_a_new_base_a_ring_begins_at_its_start(bool packed)
+    {
+        Realize(packed);
+        using var record = _qemu.GetInflight();
+        var start = _frontend.RingPosition;
+        _qemu.Start(Features(packed), record, start, sharesMemory: true);
+        _frontend.AssertServed();
+        _frontend.Send(VhostUserRequest.ResetDevice, []);
+        Assert.Equal(start, _frontend.Stop().Value);
+        _frontend.ResetRing(packed);
+        _qemu.Start(Features(packed), record, ringBase: null, sharesMemory: false);
+        _frontend.AssertServed();
+        _frontend.Send(VhostUserRequest.SetStatus, 0ul);
+        _frontend.ResetRing(packed);
+        _qemu.Start(Features(packed), record, ringBase: null, sharesMemory: false);
+        _frontend.AssertServed();
+    }
+
+    private void Realize(bool packed)
+    {
+        _frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        _qemu.Realize(_disk.Connect(), isReconnect: false);
+        _frontend.ResetRing(packed);
+    }
+
+    private static VirtioBlkFeatures Features(bool packed) => QemuFrontend.Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
+}
+
+/// <summary>The same in a poll group.</summary>
+public sealed class PolledContinuedRingTests() : ContinuedRingTests(pollers: 1);
