@@ -85,7 +85,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         {
             var session = Interlocked.Increment(ref sessions);
             Options.Log.SessionOpened(session);
-            using var device = new VirtioBlkDevice(_disk, Options.Queues, Options.QueueSize, Options.Primary);
+            using var device = new VirtioBlkDevice(_disk, Options.Queues, Options.QueueSize, Options.Primary, Options.MaxSegments);
             var blk = new VhostUserBlkDevice(device, Options.Queues, Options.QueueSize, Options.Wait, _groups, Options.Log);
             using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => Options.Log.MessageRefused(session, refusal));
             _disk.CapacityChanged += backend.NotifyConfigChanged;

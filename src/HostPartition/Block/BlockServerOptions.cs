@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend.VirtioBlk;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;
 using VmShunt.Ring.VirtioBlk;
@@ -15,6 +16,12 @@ public sealed record BlockServerOptions
 
     /// <summary>The largest queue size: a power of two up to 32768.</summary>
     public int QueueSize { get; init; } = 1024;
+
+    /// <summary>
+    /// The most data segments of a request on the ring path (seg_max), 1 to 510; at most two less than <see cref="QueueSize"/>. A
+    /// guest without indirect descriptors hangs when its rings have fewer than two entries more: the default fits QEMU's 128.
+    /// </summary>
+    public int MaxSegments { get; init; } = VirtioBlkConfigSpace.DefaultSegments;
 
     /// <summary>How queue threads wait for requests.</summary>
     public WaitPolicy Wait { get; init; } = WaitPolicy.Adaptive;
@@ -57,6 +64,7 @@ public sealed record BlockServerOptions
     {
         Require(Queues is >= 1 and <= 64, nameof(Queues), Queues, "1 to 64");
         Require(SplitLayout.IsValidSize(QueueSize), nameof(QueueSize), QueueSize, "a power of two up to 32768");
+        Require(MaxSegments is >= 1 and <= VirtioBlkConfigSpace.MostSegments, nameof(MaxSegments), MaxSegments, $"1 to {VirtioBlkConfigSpace.MostSegments}");
         Require(Pollers is >= 0 and <= PollGroups.Max, nameof(Pollers), Pollers, $"0 to {PollGroups.Max}");
         Require(MaxConcurrency > 0, nameof(MaxConcurrency), MaxConcurrency, "at least 1");
         Require(DrainTimeout >= TimeSpan.Zero && DrainTimeout.TotalMilliseconds < int.MaxValue, nameof(DrainTimeout), DrainTimeout, "0 to 24 days");

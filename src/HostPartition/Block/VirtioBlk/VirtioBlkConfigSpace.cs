@@ -14,17 +14,25 @@ internal sealed class VirtioBlkConfigSpace
     /// <summary>The most ranges in a request.</summary>
     internal const uint MaxRanges = 16;
 
-    // The largest request stays below 4 GiB, the limit of used.len.
-    private const uint MaxSegments = 254, MaxSegmentBytes = 4 << 20;
+    /// <summary>A chain is never longer than its ring (virtio 1.3 §2.7.5.3.1), and has a header and a status besides its data.</summary>
+    internal const int HeaderAndStatus = 2;
 
-    // A chain is never longer than its ring (virtio 1.3 §2.7.5.3.1), and has a header and a status besides its data.
-    private const int HeaderAndStatus = 2;
+    /// <summary>
+    /// The segments that fit a ring of 128 entries, which QEMU has by default. A driver reads seg_max before it sets up its
+    /// rings, and one that does not use indirect descriptors builds requests of that size, whatever its ring has.
+    /// </summary>
+    internal const int DefaultSegments = 128 - HeaderAndStatus;
+
+    /// <summary>The most segments. The largest request stays below 2 GiB.</summary>
+    internal const int MostSegments = 510;
+
+    private const uint MaxSegmentBytes = 4 << 20;
 
     private readonly VirtualizationDriver _disk;
     private readonly VirtioBlkConfig _fixed;
     private readonly ShuntAgreement _agreement;
 
-    internal VirtioBlkConfigSpace(VirtualizationDriver disk, int queues, int maxQueueSize, RequestTypes implemented)
+    internal VirtioBlkConfigSpace(VirtualizationDriver disk, int queues, int maxQueueSize, int maxSegments, RequestTypes implemented)
     {
         _disk = disk;
         _agreement = new ShuntAgreement { Magic = ShuntAgreement.ExpectedMagic, Version = ShuntAgreement.CurrentVersion, Implemented = implemented };
@@ -34,7 +42,7 @@ internal sealed class VirtioBlkConfigSpace
         _fixed = new VirtioBlkConfig
         {
             SizeMax = MaxSegmentBytes,
-            SegMax = (uint)Math.Clamp(maxQueueSize - HeaderAndStatus, 1, MaxSegments),
+            SegMax = (uint)Math.Clamp(maxQueueSize - HeaderAndStatus, 1, maxSegments),
             BlockSize = (uint)block,
             PhysicalBlockExponent = (byte)BitOperations.Log2((uint)(topology.PhysicalBlockBytes / block)),
             AlignmentOffset = (byte)Math.Min(topology.AlignmentOffset / block, byte.MaxValue),
@@ -49,6 +57,9 @@ internal sealed class VirtioBlkConfigSpace
             WriteZeroesMayUnmap = 1,
         };
     }
+
+    /// <summary>The most data segments of a request.</summary>
+    internal int MaxSegments => (int)_fixed.SegMax;
 
     /// <summary>
     /// Reads the space. The shunt agreement is at its end; the bytes between are undefined in virtio 1.3 §2.5 and read as 0.

@@ -23,7 +23,9 @@ internal sealed class VirtioBlkDevice : IDisposable
     /// <param name="queues">The number of request queues.</param>
     /// <param name="maxQueueSize">The largest queue size.</param>
     /// <param name="implemented">The request types that are carried out. Features of other types are not offered, and their requests complete with UNSUPP.</param>
-    internal VirtioBlkDevice(VirtualizationDriver disk, int queues, int maxQueueSize, RequestTypes implemented = RequestTypes.All)
+    /// <param name="maxSegments">The most data segments of a request; fewer if they do not fit the largest queue.</param>
+    internal VirtioBlkDevice(
+        VirtualizationDriver disk, int queues, int maxQueueSize, RequestTypes implemented = RequestTypes.All, int maxSegments = VirtioBlkConfigSpace.DefaultSegments)
     {
         Disk = disk;
         Implemented = implemented;
@@ -35,7 +37,7 @@ internal sealed class VirtioBlkDevice : IDisposable
         if (!implemented.HasFlag(RequestTypes.Flush)) Features &= ~(VirtioBlkFeatures.Flush | VirtioBlkFeatures.ConfigWriteCache);
         if (!implemented.HasFlag(RequestTypes.Discard)) Features &= ~VirtioBlkFeatures.Discard;
         if (!implemented.HasFlag(RequestTypes.WriteZeroes)) Features &= ~VirtioBlkFeatures.WriteZeroes;
-        _config = new VirtioBlkConfigSpace(disk, queues, maxQueueSize, implemented);
+        _config = new VirtioBlkConfigSpace(disk, queues, maxQueueSize, maxSegments, implemented);
         _writeCache = disk.OpenWriteCache();
         Negotiated = Features;
     }
@@ -74,6 +76,19 @@ internal sealed class VirtioBlkDevice : IDisposable
             _writeCache.Reset();
         }
     }
+
+    /// <summary>
+    /// The most data segments that fit a ring of so many entries, if that is less than a driver may use that has no indirect
+    /// descriptors: a longer request never fits, and its driver waits for room forever.
+    /// </summary>
+    /// <returns>Null where every request fits.</returns>
+    internal int? FindTooFewSegments(int ringSize) =>
+        Negotiated.HasFlag(VirtioBlkFeatures.IndirectDescriptors) || _config.MaxSegments <= ringSize - VirtioBlkConfigSpace.HeaderAndStatus
+            ? null
+            : Math.Max(ringSize - VirtioBlkConfigSpace.HeaderAndStatus, 0);
+
+    /// <summary>The most data segments of a request (seg_max).</summary>
+    internal int MaxSegments => _config.MaxSegments;
 
     internal void ReadConfig(int offset, Span<byte> target) => _config.Read(offset, target, _writeCache.IsOn);
 

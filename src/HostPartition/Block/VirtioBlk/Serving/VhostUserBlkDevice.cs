@@ -12,17 +12,20 @@ namespace VmShunt.BlockBackend.VirtioBlk.Serving;
 /// <summary>The virtio-blk device of a vhost-user session. Each ring has a dedicated thread, or belongs to a poll group.</summary>
 internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups groups, ILogger log) : IVhostUserDevice
 {
+    // Once per session: a guest may start again as often as it likes.
+    private bool _hasWarned;
+
     public ulong Features => (ulong)device.Features;
 
     public int QueueCount => queues;
 
     public int MaxQueueSize => maxQueueSize;
 
+    public string MaxQueueSizeSetting => $"--queue-size ({nameof(BlockServerOptions)}.{nameof(BlockServerOptions.QueueSize)})";
+
     public bool TryReadConfig(int offset, Span<byte> target)
     {
         device.ReadConfig(offset, target);
-    public string MaxQueueSizeSetting => $"--queue-size ({nameof(BlockServerOptions)}.{nameof(BlockServerOptions.QueueSize)})";
-
         return true;
     }
 
@@ -38,8 +41,15 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
 
     public void FeaturesChosen(ulong features) => device.Negotiate((VirtioBlkFeatures)features);
 
-    public IRunningVring Start(VringSetup setup) =>
-        setup.IsPacked ? Start(setup.CreatePackedQueue(), setup) : Start(setup.CreateSplitQueue(), setup);
+    public IRunningVring Start(VringSetup setup)
+    {
+        if (device.FindTooFewSegments(setup.Size) is { } fitting && !_hasWarned)
+        {
+            _hasWarned = true;
+            log.RequestsDoNotFit(setup.Index, setup.Size, fitting, device.MaxSegments);
+        }
+        return setup.IsPacked ? Start(setup.CreatePackedQueue(), setup) : Start(setup.CreateSplitQueue(), setup);
+    }
 
     private IRunningVring Start<TQueue>(TQueue queue, VringSetup setup) where TQueue : struct, IDeviceQueue =>
         new VirtqueueHandler<TQueue>(queue, setup, device).Start(policy, device.Disk.NeverBlocks ? groups : null, fault => log.RingBroken(setup.Index, fault));

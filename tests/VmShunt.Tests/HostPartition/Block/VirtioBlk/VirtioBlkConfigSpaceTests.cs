@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using CsCheck;
 using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.BlockBackend;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockBackend.VirtioBlk;
 using VmShunt.Ring.VirtioBlk;
@@ -19,7 +20,7 @@ public sealed class VirtioBlkConfigSpaceTests : IDisposable
     public VirtioBlkConfigSpaceTests()
     {
         _disk = new VirtualizationDriver(new HostClassDriver(_port, NullLogger.Instance), "SERIAL", 512);
-        _space = new VirtioBlkConfigSpace(_disk, queues: 2, maxQueueSize: 128, RequestTypes.Data);
+        _space = new VirtioBlkConfigSpace(_disk, queues: 2, maxQueueSize: 128, VirtioBlkConfigSpace.DefaultSegments, RequestTypes.Data);
     }
 
     public void Dispose() => _disk.Dispose();
@@ -53,6 +54,24 @@ public sealed class VirtioBlkConfigSpaceTests : IDisposable
         _port.NewBytes = 600 * 512;
         _disk.Refresh();
         Assert.Equal(600UL, MemoryMarshal.Read<VirtioBlkConfig>(Read(0, SpaceBytes)).Capacity);
+    }
+
+    /// <summary>A guest without indirect descriptors, with QEMU's ring of 128, built requests of 254 segments and hung.</summary>
+    [Theory]
+    [InlineData(1024, null, 126)]
+    [InlineData(1024, 254, 254)]
+    [InlineData(1024, 510, 510)]
+    [InlineData(256, 510, 254)]
+    [InlineData(64, null, 62)]
+    [InlineData(1024, 1, 1)]
+    public void The_most_segments_fit_QEMUs_ring_unless_more_are_asked_for_and_always_the_largest_ring(int maxQueueSize, int? asked, int expected)
+    {
+        var space = new VirtioBlkConfigSpace(_disk, queues: 1, maxQueueSize, asked ?? new BlockServerOptions().MaxSegments, RequestTypes.Data);
+        var config = new byte[SpaceBytes];
+        space.Read(0, config, writeCache: true);
+        var read = MemoryMarshal.Read<VirtioBlkConfig>(config);
+        Assert.Equal((uint)expected, read.SegMax);
+        Assert.InRange((long)read.SegMax * read.SizeMax, 1, int.MaxValue);
     }
 
     private byte[] Read(int offset, int length)
