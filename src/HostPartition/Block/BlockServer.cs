@@ -57,7 +57,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         _storage = disk;
         _disk = new VirtualizationDriver(
             new HostClassDriver(port, Options.Log, Options.OnFull == NoSpacePolicy.Wait, Options.Time, leaveOpen: disk is HostDisk),
-            serial, disk.LogicalBlockSize, (disk as HostDisk)?.HasWriteCache ?? true);
+            serial, disk.LogicalBlockSize, (disk as HostDisk)?.HasWriteCache ?? true, (disk as HostDisk)?.PhysicalBlockSize);
         _groups = new PollGroups(Options.Pollers, Options.Wait);
         disk.LengthChanged += Refresh;
     }

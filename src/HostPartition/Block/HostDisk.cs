@@ -27,7 +27,7 @@ public sealed class HostDisk : BlockStorage
     public override int LogicalBlockSize => _options.LogicalBlockSize;
 
     /// <inheritdoc/>
-    public override int PhysicalBlockSize => Math.Max(Port.Topology.PhysicalBlockBytes, LogicalBlockSize);
+    public override int PhysicalBlockSize => _options.PhysicalBlockSize;
 
     /// <inheritdoc/>
     public override bool IsReadOnly => Port.IsReadOnly;
@@ -52,6 +52,7 @@ public sealed class HostDisk : BlockStorage
     {
         ArgumentException.ThrowIfNullOrEmpty(spec);
         options ??= new HostDiskOptions();
+        options.Check();
         log ??= NullLogger.Instance;
         var port = DiskSpec.Open(spec, options.ReadOnly, options.Cache, log, options.Engine);
         log.DiskEngineChosen(port.Description, port.Engine);

@@ -1,3 +1,6 @@
+using System.Numerics;
+using VmShunt.BlockBackend.Disk;
+
 namespace VmShunt.BlockBackend;
 
 /// <summary>How a <see cref="HostDisk"/> is opened.</summary>
@@ -12,9 +15,26 @@ public sealed record HostDiskOptions
     /// <summary>How an image or block device is read and written.</summary>
     public DiskEngine Engine { get; init; } = DiskEngine.Auto;
 
-    /// <summary>The preferred block size in bytes, 512 or 4096.</summary>
+    /// <summary>The unit of a guest's requests in bytes on both paths, 512 or 4096 (virtio <c>blk_size</c>; AHCI: 512e or 4Kn).</summary>
     public int LogicalBlockSize { get; init; } = 512;
+
+    /// <summary>
+    /// The smallest write in bytes that needs no read-modify-write, which the guest aligns its requests to on both paths: a power
+    /// of two from <see cref="LogicalBlockSize"/> to 65536.
+    /// </summary>
+    public int PhysicalBlockSize { get; init; } = 4096;
 
     /// <summary>The serial number that the guest reads: 1 to 20 ASCII characters.</summary>
     public string Serial { get; init; } = BlockStorage.DefaultSerial;
+
+    /// <exception cref="FormatException">A value is out of its range; the message has the range.</exception>
+    internal void Check()
+    {
+        if (LogicalBlockSize is not (512 or 4096)) throw new FormatException($"{nameof(HostDiskOptions)}.{nameof(LogicalBlockSize)} is {LogicalBlockSize}; it takes 512 or 4096");
+        if (!BitOperations.IsPow2(PhysicalBlockSize) || PhysicalBlockSize > DiskTopology.LargestPhysicalBlock || PhysicalBlockSize < LogicalBlockSize)
+        {
+            throw new FormatException(
+                $"{nameof(HostDiskOptions)}.{nameof(PhysicalBlockSize)} is {PhysicalBlockSize}; it takes a power of two from the logical block size, {LogicalBlockSize}, to {DiskTopology.LargestPhysicalBlock}");
+        }
+    }
 }

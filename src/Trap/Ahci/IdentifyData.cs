@@ -85,18 +85,27 @@ public readonly ref struct IdentifyData
         }
     }
 
-    /// <summary>The size of a physical sector: word 106. Set for 512-byte logical sectors; a power of two.</summary>
+    /// <summary>Sets the sector sizes: words 106, 117 and 118.</summary>
+    /// <param name="logical">The size of a logical sector in bytes, the unit of LBAs: 512 or a larger power of two.</param>
+    /// <param name="physical">The size of a physical sector: a power of two, at least <paramref name="logical"/>.</param>
+    public void SetSectorSizes(int logical, int physical)
+    {
+        var exponent = int.Log2(physical / logical);
+        var isLong = logical > 512;
+        this[IdentifyWord.SectorSize] = (ushort)(Valid | (exponent > 0 ? 1 << 13 : 0) | (isLong ? 1 << 12 : 0) | exponent);
+        // The size is not reported where it is 512 bytes.
+        var words = isLong ? (uint)logical / 2 : 0;
+        this[IdentifyWord.LogicalSectorWords] = (ushort)words;
+        this[IdentifyWord.LogicalSectorWords + 1] = (ushort)(words >> 16);
+    }
+
+    /// <summary>The size of a physical sector: word 106.</summary>
     public long PhysicalSectorBytes
     {
         get
         {
             var size = this[IdentifyWord.SectorSize];
             return (size & ValidMask) == Valid && (size & 1 << 13) != 0 ? LogicalSectorBytes << (size & 0xF) : LogicalSectorBytes;
-        }
-        set
-        {
-            var exponent = long.Log2(value / 512);
-            this[IdentifyWord.SectorSize] = (ushort)(Valid | (exponent > 0 ? 1 << 13 : 0) | (int)exponent);
         }
     }
 

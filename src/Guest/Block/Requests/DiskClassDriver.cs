@@ -232,8 +232,12 @@ internal sealed class DiskClassDriver : IBlockDriver
             BlockOperation.WriteZeroes => MaxWriteZeroesBytes,
             _ => geometry.MaxTransferBytes,
         };
+        var block = geometry.LogicalBlockBytes;
         if (bytes <= 0 || bytes % SectorBytes != 0 || bytes > most)
-            throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"a {operation} must be a multiple of 512 bytes, at most {most:n0}");
+            throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"a {operation} must be a multiple of {block} bytes, at most {most:n0}");
+        // A device may fail what is not in whole blocks, with no more than an I/O error to say so.
+        if (bytes % block != 0 || sector % (ulong)(block / SectorBytes) != 0)
+            throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"the disk has logical blocks of {block} bytes: a {operation} starts at a multiple of {block / SectorBytes} sectors and is a multiple of {block} bytes long, not {bytes} bytes at sector {sector}");
         var sectors = (ulong)(bytes / SectorBytes);
         if (sectors > geometry.SectorCount || sector > geometry.SectorCount - sectors)
             throw new ArgumentOutOfRangeException(nameof(sector), sector, $"{sectors} sectors from there are not on a disk of {geometry.SectorCount:n0} sectors");

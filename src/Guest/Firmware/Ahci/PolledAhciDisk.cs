@@ -71,6 +71,8 @@ public sealed class PolledAhciDisk : ISectorReader
         Execute(AtaCommand.IdentifyDevice, 0, SectorBytes);
         var identify = new IdentifyData(_memory.GetSpan(_buffer, SectorBytes));
         if (!identify.IsIntact || !identify.HasLba48) throw new IOException("the disk's IDENTIFY data is damaged or lacks LBA48");
+        if (identify.LogicalSectorBytes != SectorBytes)
+            throw new IOException($"the disk has logical sectors of {identify.LogicalSectorBytes} bytes (4Kn), and this driver has only those of 512: start VM-H with --logical-block-size 512, or use the ring path alone (vmshunt-guest --bus SOCKET)");
         SectorCount = identify.Sectors;
         Serial = identify.Serial;
     }

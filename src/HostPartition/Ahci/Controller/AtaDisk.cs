@@ -13,6 +13,8 @@ namespace VmShunt.AhciBackend.Controller;
 internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDisposable
 {
     private const int SectorBytes = HostClassDriver.SectorBytes;
+    // LBAs and counts are in logical sectors, the disk's API in units of 512 bytes.
+    private readonly ulong _blockSectors = (ulong)disk.BlockBytes / SectorBytes;
     private readonly byte[] _sector = new byte[SectorBytes];
     private readonly AtaRanges _ranges = new(disk);
     private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();
@@ -81,13 +83,14 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
 
     private AtaResult Read(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, AtaReport report)
     {
-        if (!extent.IsOn(disk.SectorCount)) return NotFound(fis, extent);
-        for (ulong done = 0; done < extent.Sectors;)
+        if (!extent.IsOn(SectorCount)) return NotFound(fis, extent);
+        var sectors = extent.Sectors * _blockSectors;
+        for (ulong done = 0; done < sectors;)
         {
-            if (!data.TryGather((long)(extent.Sectors - done) * SectorBytes, deviceWrites: true)) break;
+            if (!data.TryGather((long)(sectors - done) * SectorBytes, deviceWrites: true)) break;
             var bytes = data.Pieces.TotalBytes;
-            var status = disk.Read(extent.Lba + done, data.Pieces);
-            if (status != DiskStatus.Ok) return AtaResult.Bad(AtaError.UNC, fis.Address with { Lba = extent.Lba + done });
+            var status = disk.Read(extent.Lba * _blockSectors + done, data.Pieces);
+            if (status != DiskStatus.Ok) return AtaResult.Bad(AtaError.UNC, fis.Address with { Lba = extent.Lba + done / _blockSectors });
             data.CountTransferred(bytes);
             done += (ulong)bytes / SectorBytes;
         }
@@ -103,15 +106,16 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
     private AtaResult Write(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, bool forceUnitAccess)
     {
         if (disk.IsReadOnly) return Abort(fis);
-        if (!extent.IsOn(disk.SectorCount)) return NotFound(fis, extent);
-        for (ulong done = 0; done < extent.Sectors;)
+        if (!extent.IsOn(SectorCount)) return NotFound(fis, extent);
+        var sectors = extent.Sectors * _blockSectors;
+        for (ulong done = 0; done < sectors;)
         {
-            if (!data.TryGather((long)(extent.Sectors - done) * SectorBytes, deviceWrites: false))
+            if (!data.TryGather((long)(sectors - done) * SectorBytes, deviceWrites: false))
                 return AtaResult.Good(fis.Address);
             var bytes = data.Pieces.TotalBytes;
-            var status = disk.Write(extent.Lba + done, data.Pieces, stop);
+            var status = disk.Write(extent.Lba * _blockSectors + done, data.Pieces, stop);
             if (status == DiskStatus.Stopped) return AtaResult.Cancelled;
-            if (status != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done });
+            if (status != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done / _blockSectors });
             data.CountTransferred(bytes);
             done += (ulong)bytes / SectorBytes;
         }
@@ -120,7 +124,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
 
     // Checks the range only: the disk stack has no read without a buffer.
     private AtaResult Verify(in HostToDeviceFis fis, AtaExtent extent) =>
-        extent.IsOn(disk.SectorCount) ? AtaResult.Good(fis.Address) : NotFound(fis, extent);
+        extent.IsOn(SectorCount) ? AtaResult.Good(fis.Address) : NotFound(fis, extent);
 
     private AtaResult Flush(in HostToDeviceFis fis) =>
         disk.Flush() == DiskStatus.Ok ? AtaResult.Good(fis.Address) : Fault(fis.Address);
@@ -198,10 +202,13 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         }
     }
 
+    /// <summary>The capacity in logical sectors.</summary>
+    private ulong SectorCount => disk.SectorCount / _blockSectors;
+
     private static AtaResult Abort(in HostToDeviceFis fis) => AtaResult.Bad(AtaError.ABRT, fis.Address);
 
     private static AtaResult Fault(in AtaAddress address) => AtaResult.Bad(AtaError.ABRT, address, AtaStatus.DF);
 
     private AtaResult NotFound(in HostToDeviceFis fis, AtaExtent extent) =>
-        AtaResult.Bad(AtaError.IDNF, fis.Address with { Lba = Math.Max(extent.Lba, disk.SectorCount) });
+        AtaResult.Bad(AtaError.IDNF, fis.Address with { Lba = Math.Max(extent.Lba, SectorCount) });
 }

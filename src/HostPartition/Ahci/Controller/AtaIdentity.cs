@@ -17,9 +17,9 @@ internal static class AtaIdentity
         id.Model = Model;
         id.Firmware = Firmware;
         id.Serial = disk.Serial;
-        var sectors = disk.SectorCount;
+        var sectors = disk.SectorCount * HostClassDriver.SectorBytes / (ulong)disk.BlockBytes;
         id.Sectors = sectors;
-        id.PhysicalSectorBytes = disk.Topology.PhysicalBlockBytes;
+        id.SetSectorSizes(disk.BlockBytes, disk.Topology.PhysicalBlockBytes);
 
         id[IdentifyWord.GeneralConfiguration] = 0x0040; // fixed disk
         // The geometry that every large disk reports, for firmware that uses cylinders.

@@ -27,16 +27,19 @@ internal sealed class AtaRanges(VirtualizationDriver disk)
     internal DiskStatus Discard()
     {
         for (var at = 0; at < _bytes; at += EntryBytes)
-            if (Entry(at) is { Sectors: > 0 } extent && !extent.IsOn(disk.SectorCount)) return DiskStatus.OutOfRange;
+            if (Entry(at) is { Sectors: > 0 } extent && !extent.IsOn(disk.SectorCount / BlockSectors)) return DiskStatus.OutOfRange;
         for (var at = 0; at < _bytes; at += EntryBytes)
         {
             var extent = Entry(at);
             if (extent.Sectors == 0) continue;
-            var status = disk.Discard(extent.Lba, extent.Sectors);
+            var status = disk.Discard(extent.Lba * BlockSectors, extent.Sectors * BlockSectors);
             if (status != DiskStatus.Ok) return status;
         }
         return DiskStatus.Ok;
     }
+
+    // Entries are in logical sectors, the disk's API in units of 512 bytes.
+    private ulong BlockSectors => (ulong)disk.BlockBytes / HostClassDriver.SectorBytes;
 
     private AtaExtent Entry(int at) => AtaExtent.DecodeRange(BinaryPrimitives.ReadUInt64LittleEndian(_blocks.AsSpan(at)));
 }

@@ -10,7 +10,9 @@ namespace VmShunt.BlockBackend.Disk;
 /// <param name="OptimalIoBytes">The preferred request size, or 0 for none.</param>
 internal readonly record struct DiskTopology(int PhysicalBlockBytes, int AlignmentOffset, int MinIoBytes, int OptimalIoBytes)
 {
-    private const int Sector = 512, LargestPhysicalBlock = 64 * 1024;
+    private const int Sector = 512;
+
+    internal const int LargestPhysicalBlock = 64 * 1024;
 
     /// <summary>A disk without preferences.</summary>
     internal static DiskTopology None { get; } = new(Sector, 0, Sector, 0);

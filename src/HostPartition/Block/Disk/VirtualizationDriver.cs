@@ -10,24 +10,27 @@ internal sealed class VirtualizationDriver : IDisposable
 {
     private readonly HostClassDriver _disk;
     private readonly WriteCache _cache;
+    private readonly int? _physicalBytes;
     private readonly Lock _refreshing = new();
 
     /// <param name="disk">The disk; owned.</param>
     /// <param name="serial">At most 20 ASCII characters.</param>
     /// <param name="blockBytes">512 or 4096.</param>
     /// <param name="writeCache">Whether front ends have a write cache; without one every write is durable when it completes.</param>
-    internal VirtualizationDriver(HostClassDriver disk, string serial, int blockBytes, bool writeCache = true)
+    /// <param name="physicalBytes">The physical block size that guests see, a power of two of at least the block size; null for what the disk prefers.</param>
+    internal VirtualizationDriver(HostClassDriver disk, string serial, int blockBytes, bool writeCache = true, int? physicalBytes = null)
     {
+        _physicalBytes = physicalBytes;
         _disk = disk;
         _cache = new WriteCache(writeCache);
         Serial = serial;
         BlockBytes = blockBytes;
     }
 
-    /// <summary>The capacity in sectors of 512 bytes.</summary>
-    internal ulong SectorCount => _disk.SectorCount;
+    /// <summary>The capacity in sectors of 512 bytes: a whole number of logical blocks.</summary>
+    internal ulong SectorCount => _disk.SectorCount & ~((ulong)BlockBytes / HostClassDriver.SectorBytes - 1);
 
-    /// <summary>The block size that the disk prefers, 512 or 4096 bytes; sectors stay 512.</summary>
+    /// <summary>The logical block size of both paths, 512 or 4096 bytes; sectors stay 512.</summary>
     internal int BlockBytes { get; }
 
     /// <summary>At most 20 ASCII characters; returned by IDENTIFY DEVICE and GET_ID.</summary>
@@ -36,8 +39,15 @@ internal sealed class VirtualizationDriver : IDisposable
     internal bool IsReadOnly => _disk.IsReadOnly;
 
     /// <summary>The preferred request sizes; the physical block is at least <see cref="BlockBytes"/>.</summary>
-    internal DiskTopology Topology =>
-        _disk.Topology with { PhysicalBlockBytes = Math.Max(_disk.Topology.PhysicalBlockBytes, BlockBytes), MinIoBytes = Math.Max(_disk.Topology.MinIoBytes, BlockBytes) };
+    internal DiskTopology Topology
+    {
+        get
+        {
+            var own = _disk.Topology;
+            var physical = _physicalBytes ?? Math.Max(own.PhysicalBlockBytes, BlockBytes);
+            return own with { PhysicalBlockBytes = physical, AlignmentOffset = own.AlignmentOffset % physical, MinIoBytes = Math.Max(own.MinIoBytes, physical) };
+        }
+    }
 
     /// <inheritdoc cref="PortDriver.DiscardIsDeterministic"/>
     internal bool DiscardIsDeterministic => _disk.DiscardIsDeterministic;

@@ -46,10 +46,23 @@ public class IdentifyDataTests
     [InlineData(4096)]
     public void The_physical_sector_size_round_trips(int bytes)
     {
-        var id = new IdentifyData(new byte[512]) { PhysicalSectorBytes = bytes };
+        var id = new IdentifyData(new byte[512]);
+        id.SetSectorSizes(512, bytes);
         Assert.Equal(bytes, id.PhysicalSectorBytes);
         Assert.Equal(512, id.LogicalSectorBytes);
         Assert.Equal(bytes == 4096 ? 0x6003 : 0x4000, id[106]);
+    }
+
+    [Theory]
+    [InlineData(4096, 4096, 0x5000)]
+    [InlineData(4096, 16384, 0x7002)]
+    public void Long_logical_sectors_round_trip(int logical, int physical, int word106)
+    {
+        var id = new IdentifyData(new byte[512]);
+        id.SetSectorSizes(logical, physical);
+        Assert.Equal(((long)logical, (long)physical, (ushort)word106, 2048), (id.LogicalSectorBytes, id.PhysicalSectorBytes, id[106], id[117] | id[118] << 16));
+        id.SetSectorSizes(512, 512);
+        Assert.Equal((512L, 512L, (ushort)0x4000, 0), (id.LogicalSectorBytes, id.PhysicalSectorBytes, id[106], id[117] | id[118] << 16));
     }
 
     [Fact]

@@ -36,6 +36,23 @@ public class DiskClassDriverTests
         Assert.Empty(lower.Requests);
     }
 
+    [Theory]
+    [InlineData(8, 512)]
+    [InlineData(4, 4096)]
+    [InlineData(8, 4608)]
+    public async Task What_is_no_whole_number_of_a_disks_logical_blocks_is_rejected_with_their_size(ulong sector, int bytes)
+    {
+        var lower = new RecordingDriver { Geometry = new DiskGeometry(1024, 1 << 20, "", false) { LogicalBlockBytes = 4096 } };
+        var disk = new DiskClassDriver(lower, _crash);
+        var refused = await Assert.ThrowsAsync<ArgumentOutOfRangeException>(async () => await disk.WriteAsync(sector, Buffers.Of(bytes)));
+        Assert.Contains("logical blocks of 4096 bytes", refused.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(async () => await disk.DiscardAsync(sector, bytes));
+        Assert.Empty(lower.Requests);
+        var write = disk.WriteAsync(8, Buffers.Of(8192));
+        Assert.Single(lower.Requests).Complete(BlockStatus.Ok);
+        await write;
+    }
+
     [Fact]
     public async Task A_second_completion_of_a_request_is_counted_and_changes_nothing()
     {

@@ -19,8 +19,7 @@ public class AhciCommandTests
         Assert.True(id.IsIntact);
         Assert.Equal("SER0123456789", id.Serial);
         Assert.Equal("VmShunt AHCI disk", id.Model);
-        Assert.Equal(5000UL, id.Sectors);
-        Assert.Equal((512L, 4096L), (id.LogicalSectorBytes, id.PhysicalSectorBytes));
+        Assert.Equal((625UL, 4096L, 4096L), (id.Sectors, id.LogicalSectorBytes, id.PhysicalSectorBytes));
         Assert.True(id.HasLba48 && id.HasFlushCacheExt && id.HasWriteCache && id.IsWriteCacheEnabled && id.HasSmart && id.HasTrim && id.HasFua);
         Assert.Equal(0, id[IdentifyWord.GeneralConfiguration] & 0x8000);
         Assert.Equal(0, id[IdentifyWord.SataCapabilities] & 1 << 8); // no NCQ

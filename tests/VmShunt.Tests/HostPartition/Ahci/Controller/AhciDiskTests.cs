@@ -87,6 +87,25 @@ public class AhciDiskTests
         Assert.Equal((512L, 4096L), (id.LogicalSectorBytes, id.PhysicalSectorBytes));
     }
 
+    /// <summary>4Kn: addresses, counts, TRIM ranges and the capacity are in logical sectors, as blk_size is on the ring path.</summary>
+    [Fact]
+    public void With_logical_blocks_of_4096_bytes_all_addresses_are_in_them()
+    {
+        // 9 blocks and 3 sectors more, which neither path reaches.
+        var port = new RecordingPortDriver((9 * 8 + 3) * 512);
+        using var machine = new AhciMachine(port, blockBytes: 4096).Start();
+        var id = new IdentifyData(machine.Identify());
+        Assert.Equal((4096L, 4096L, 9UL, 72UL), (id.LogicalSectorBytes, id.PhysicalSectorBytes, id.Sectors, machine.Disk.SectorCount));
+        Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 3, 2), (A, 8192)));
+        Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 8, 1), (A, 4096)));
+        BitConverter.TryWriteBytes(machine.Memory.GetSpan(A, 512), 5UL | 2UL << 48);
+        machine.Memory.GetSpan(A + 8, 504).Clear();
+        Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.DataSetManagement, 0, 1, features: 1), (A, 512)));
+        Assert.Equal(["write 24+16", "read 64+8", "discard 40+16"], port.Requests);
+        Assert.Equal(PortInterrupt.TFES, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 8, 2), (A, 8192)) & PortInterrupt.TFES);
+        Assert.Equal(AtaError.IDNF, machine.Error);
+    }
+
     [Fact]
     public void A_write_waits_for_free_space_and_completes()
     {
