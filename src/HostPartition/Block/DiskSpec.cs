@@ -11,7 +11,7 @@ internal static class DiskSpec
     /// <summary>Opens the disk.</summary>
     /// <exception cref="IOException">It cannot be opened; the message says why.</exception>
     /// <exception cref="FormatException">The argument is invalid, or does not fit the cache mode or engine.</exception>
-    internal static PortDriver Open(string spec, bool readOnly, CacheMode cache, ILogger log, DiskEngine engine = DiskEngine.Auto)
+    internal static PortDriver Open(string spec, bool readOnly, CacheMode cache, ILogger log, DiskEngine engine = DiskEngine.Auto, bool isRaw = false)
     {
         var direct = cache == CacheMode.Direct;
         var isRemote = NbdAddress.IsNbd(spec);
@@ -25,7 +25,7 @@ internal static class DiskSpec
         if (isRemote) return NbdPortDriver.Open(spec, readOnly, log);
         if (spec.StartsWith("memory:", StringComparison.Ordinal)) return new MemoryPortDriver(Size(spec, "memory:"));
         if (spec.StartsWith("null:", StringComparison.Ordinal)) return new NullPortDriver(Size(spec, "null:"));
-        return FilePortDriver.Open(spec, readOnly, direct, log, engine);
+        return FilePortDriver.Open(spec, readOnly, direct, log, engine, isRaw);
     }
 
     private static long Size(string spec, string prefix) =>

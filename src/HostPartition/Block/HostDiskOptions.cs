@@ -15,6 +15,12 @@ public sealed record HostDiskOptions
     /// <summary>How an image or block device is read and written.</summary>
     public DiskEngine Engine { get; init; } = DiskEngine.Auto;
 
+    /// <summary>
+    /// Whether an image is raw whatever its content looks like. Otherwise a file that is a qcow2, VMDK, VHD or VHDX image is
+    /// not opened: a guest would see and overwrite the image's structure.
+    /// </summary>
+    public bool IsRaw { get; init; }
+
     /// <summary>The unit of a guest's requests in bytes on both paths, 512 or 4096 (virtio <c>blk_size</c>; AHCI: 512e or 4Kn).</summary>
     public int LogicalBlockSize { get; init; } = 512;
 

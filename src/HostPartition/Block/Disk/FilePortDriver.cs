@@ -27,7 +27,7 @@ internal sealed class FilePortDriver : PortDriver
     private readonly bool _isQueued;
     private long _bytes;
 
-    private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log, DiskEngine engine)
+    private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log, DiskEngine engine, bool isRaw)
     {
         _path = path;
         _log = log;
@@ -40,6 +40,7 @@ internal sealed class FilePortDriver : PortDriver
         ImageLock.Acquire(file, path, readOnly, log);
         var limits = BlockLimits.Of(file);
         _isBlockDevice = limits.IsBlockDevice;
+        if (!isRaw && !_isBlockDevice) ImageProbe.Check(file, path, _bytes, log);
         Topology = DiskTopology.Of(limits);
         if (direct) _direct = OpenDirect();
         else if (engine == DiskEngine.Mmap || (engine == DiskEngine.Auto && !FileMapping.WouldFillHoles(file))) Map(_bytes);
@@ -79,8 +80,9 @@ internal sealed class FilePortDriver : PortDriver
     /// <param name="direct">Whether to bypass the page cache (O_DIRECT).</param>
     /// <param name="log">For later warnings.</param>
     /// <param name="engine">How requests are carried out.</param>
-    /// <exception cref="IOException">It does not exist, cannot be opened, is empty, or is locked by another process.</exception>
-    internal static FilePortDriver Open(string path, bool readOnly, bool direct, ILogger log, DiskEngine engine = DiskEngine.Auto)
+    /// <param name="isRaw">Whether a file is raw whatever its content looks like.</param>
+    /// <exception cref="IOException">It does not exist, cannot be opened, is empty, has another format, or is locked by another process.</exception>
+    internal static FilePortDriver Open(string path, bool readOnly, bool direct, ILogger log, DiskEngine engine = DiskEngine.Auto, bool isRaw = false)
     {
         if (Directory.Exists(path)) throw new IOException($"the disk {path} is a directory; name a raw image or a block device");
         SafeFileHandle file;
@@ -94,7 +96,7 @@ internal sealed class FilePortDriver : PortDriver
         }
         try
         {
-            return new FilePortDriver(path, file, readOnly, direct, log, engine);
+            return new FilePortDriver(path, file, readOnly, direct, log, engine, isRaw);
         }
         catch
         {

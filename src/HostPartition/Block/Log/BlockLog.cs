@@ -41,6 +41,9 @@ internal static partial class BlockLog
     [LoggerMessage(113, LogLevel.Information, "disk {Disk}: {Engine}")]
     internal static partial void DiskEngineChosen(this ILogger log, string disk, string engine);
 
+    [LoggerMessage(114, LogLevel.Information, "disk {Disk}: it begins with a LUKS header, which its guest is to unlock; VM-H serves it as it is")]
+    internal static partial void DiskIsEncrypted(this ILogger log, string disk);
+
     [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
     internal static partial void SessionOpened(this ILogger log, int session);
 
