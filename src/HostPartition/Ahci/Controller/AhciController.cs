@@ -21,16 +21,15 @@ internal sealed class AhciController : IDisposable
         | 3u << CapFields.ISSShift | (IssueQueue.Slots - 1) << CapFields.NCSShift;
 
     private readonly object _lock = new();
-    private readonly SharedFlag _aborted = new();
+    private readonly DmaGate _gate = new();
     private readonly SharedFlag _stop = new();
     private readonly Action<bool> _setInterruptLevel;
     private readonly AtaDisk _device;
     private readonly CommandReader _commands;
     private readonly AhciPort _port;
     private readonly Thread _worker;
-    private GuestMemory? _memoryInUse;
     private uint _interruptStatus;
-    private bool _interruptEnabled, _level, _stopping;
+    private bool _interruptEnabled, _level, _stopping, _powersOn;
 
     /// <summary>Creates the HBA in its power-on state, without memory, and starts its worker.</summary>
     /// <param name="disk">The disk; not owned, and outlives the HBA.</param>
@@ -39,8 +38,8 @@ internal sealed class AhciController : IDisposable
     {
         _setInterruptLevel = setInterruptLevel;
         _device = new AtaDisk(disk, _stop);
-        _commands = new CommandReader(_device, _aborted);
-        _port = new AhciPort(_aborted, _stop);
+        _commands = new CommandReader(_device, _gate);
+        _port = new AhciPort(_gate, _stop);
         _port.Reset();
         _worker = new Thread(Work) { IsBackground = true, Name = "AHCI worker" };
         _worker.Start();
@@ -93,23 +92,21 @@ internal sealed class AhciController : IDisposable
     }
 
     /// <summary>
-    /// Sets the memory for the HBA's DMA; without memory (null) commands fail. Blocks until the command in flight no longer
-    /// uses the old memory, which the caller may then dispose.
+    /// Sets the memory for the HBA's DMA; without memory (null) commands fail. When it returns, the old memory is not used any
+    /// more, and the caller may dispose it. Does not wait for the disk: a command in flight goes on with the new memory.
     /// </summary>
     internal void SetMemory(GuestMemory? memory)
     {
         lock (_lock)
         {
             _port.Memory = memory;
-            // A write that waits for free space could wait forever: it is cancelled and executed again with the new memory.
-            if (_memoryInUse is not null && _memoryInUse != memory) _stop.Raise();
-            while (_memoryInUse is not null && _memoryInUse != memory) Monitor.Wait(_lock);
+            _gate.Replace(memory);
         }
     }
 
     /// <summary>
-    /// Power-on reset. Blocks until the command in flight has released guest memory; no command issued before the reset
-    /// writes to memory, completes or interrupts afterwards.
+    /// Power-on reset: no command issued before it writes to memory, completes or interrupts afterwards. Does not wait for the
+    /// disk, which executes the next command when it has finished the one in flight.
     /// </summary>
     internal void Reset()
     {
@@ -118,12 +115,12 @@ internal sealed class AhciController : IDisposable
             ResetHba();
             _port.ClearAddresses();
             UpdateInterrupt();
-            while (_port.IsRunning) Monitor.Wait(_lock);
-            _device.PowerOn();
+            _powersOn = _port.IsRunning;
+            if (!_powersOn) _device.PowerOn();
         }
     }
 
-    /// <summary>Stops the worker; blocks until the command in flight has released guest memory.</summary>
+    /// <summary>Stops the worker; blocks until the disk has finished the command in flight.</summary>
     public void Dispose()
     {
         lock (_lock)
@@ -151,8 +148,7 @@ internal sealed class AhciController : IDisposable
     {
         HbaRegister.CAP => Capabilities,
         HbaRegister.GHC => (uint)(GlobalHostControl.AE
-            | (_interruptEnabled ? GlobalHostControl.IE : 0)
-            | (_port.IsResetting ? GlobalHostControl.HR : 0)),
+            | (_interruptEnabled ? GlobalHostControl.IE : 0)),
         HbaRegister.IS => _interruptStatus,
         HbaRegister.PI => 1,
         HbaRegister.VS => HbaRegister.Version131,
@@ -162,8 +158,6 @@ internal sealed class AhciController : IDisposable
 
     private void WriteRegister(int register, uint value)
     {
-        // While HR reads as 1 writes are ignored: the reset waits for a DMA to complete.
-        if (_port.IsResetting) return;
         switch (register)
         {
             case HbaRegister.GHC when ((GlobalHostControl)value & GlobalHostControl.HR) != 0:
@@ -205,26 +199,25 @@ internal sealed class AhciController : IDisposable
 
     private void Work()
     {
-        while (TryPop(out var command, out var memory))
+        while (TryPop(out var command))
         {
-            var outcome = _commands.Run(command, memory);
+            var outcome = _commands.Run(command);
             lock (_lock)
             {
-                _memoryInUse = null;
-                _port.Complete(command, outcome, memory);
+                _port.Complete(command, outcome);
+                if (_powersOn) _device.PowerOn();
+                _powersOn = false;
                 UpdateInterrupt();
-                Monitor.PulseAll(_lock);
             }
         }
     }
 
-    private bool TryPop(out AhciCommand command, out GuestMemory? memory)
+    private bool TryPop(out AhciCommand command)
     {
         lock (_lock)
         {
             command = default;
             while (!_stopping && !_port.TryStartNext(out command)) Monitor.Wait(_lock);
-            memory = _memoryInUse = _stopping ? null : _port.Memory;
             return !_stopping;
         }
     }

@@ -6,13 +6,12 @@ namespace VmShunt.AhciBackend.Controller;
 
 /// <summary>
 /// A port with a disk: its registers and the state behind them (AHCI 1.3.1 §3.3, §5.3). All members are called under the
-/// controller's lock. The worker executes at most one command at a time. An <em>aborted</em> command has no visible outcome,
-/// and the bits that the driver polls after a stop or a reset (CR, DET, HR) change only when the worker no longer uses
-/// guest memory for it.
+/// controller's lock. The worker executes at most one command at a time. An <em>aborted</em> command has no visible outcome and
+/// touches no guest memory, so a stop or a reset is complete at once; the port is busy (BSY) until the disk has finished it.
 /// </summary>
-/// <param name="aborted">Raised while the worker executes an aborted command.</param>
+/// <param name="gate">Keeps aborted commands out of guest memory.</param>
 /// <param name="stop">Raised while the worker's command must not wait for free space on a full disk.</param>
-internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
+internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
 {
     private readonly IssueQueue _queue = new();
     private ulong _commandList, _fisBase;
@@ -27,11 +26,8 @@ internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
     /// <summary>The memory for the HBA's DMA, or null.</summary>
     internal GuestMemory? Memory { get; set; }
 
-    /// <summary>Whether the worker executes a command, and may use guest memory for it.</summary>
+    /// <summary>Whether the worker executes a command, which may have been aborted.</summary>
     internal bool IsRunning { get; private set; }
-
-    /// <summary>Whether an HBA reset waits for the worker's command.</summary>
-    internal bool IsResetting { get; private set; }
 
     /// <summary>Whether an enabled interrupt bit is set: the port's bit in IS is to be set.</summary>
     internal bool IsInterruptPending => (Status & _enabled) != 0;
@@ -57,10 +53,9 @@ internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
 
     // SUD and POD read as 1: the HBA has neither staggered spin-up (CAP.SSS is 0) nor cold presence detection.
     private uint CommandAndStatus => (uint)(_command | PortCommand.SUD | PortCommand.POD
-        | (IsStarted || IsRunning ? PortCommand.CR : 0)
+        | (IsStarted ? PortCommand.CR : 0)
         | ((_command & PortCommand.FRE) != 0 ? PortCommand.FR : 0)) | (uint)_slot << PortCommandFields.CCSShift;
 
-    // While a reset waits for the worker, the device is present without communication, so the driver keeps polling.
     private uint SataStatus => (_sataControl & SataLink.DETMask) switch
     {
         _ when _linkUp => SataLink.DETEstablished | SataLink.SPDGen3 | SataLink.IPMActive,
@@ -131,27 +126,17 @@ internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
         if (!HasWork) return false;
         _slot = _queue.Pop();
         IsRunning = true;
-        aborted.Lower();
+        gate.Begin();
         stop.Lower();
         command = new AhciCommand(_slot, _commandList + (ulong)_slot * CommandHeader.SizeInBytes);
         return true;
     }
 
-    /// <summary>Completes the worker's command; the worker no longer uses guest memory for it.</summary>
-    /// <param name="command">The command.</param>
-    /// <param name="outcome">Its outcome.</param>
-    /// <param name="memory">The memory it was executed with.</param>
-    internal void Complete(AhciCommand command, in AhciOutcome outcome, GuestMemory? memory)
+    /// <summary>Completes the worker's command.</summary>
+    internal void Complete(AhciCommand command, in AhciOutcome outcome)
     {
         IsRunning = false;
-        if (!aborted.IsRaised)
-        {
-            if (outcome is { Fault: PortInterrupt.None, Result.Report: AtaReport.Cancelled }) _queue.Requeue(command.Slot);
-            else Conclude(command, outcome, memory);
-            return;
-        }
-        IsResetting = false;
-        if (!_linkUp) BringLinkUp();
+        if (!gate.IsAborted) Conclude(command, outcome);
     }
 
     /// <summary>HBA reset (AHCI 1.3.1 §10.4.3): all state but the two base addresses is as after power-on.</summary>
@@ -164,7 +149,6 @@ internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
         _status = _enabled = PortInterrupt.None;
         _sataControl = _sataError = 0;
         _slot = 0;
-        IsResetting = IsRunning;
         TakeLinkDown();
         BringLinkUp();
     }
@@ -177,7 +161,7 @@ internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
     {
         _queue.Clear();
         if (!IsRunning) return;
-        aborted.Raise();
+        gate.Abort();
         stop.Raise();
     }
 
@@ -228,7 +212,7 @@ internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
 
     private void BringLinkUp()
     {
-        if (IsRunning || (_sataControl & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable) return;
+        if ((_sataControl & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable) return;
         _linkUp = true;
         _sataError |= SataLink.DIAG_X;
         _signature = SataLink.SignatureAta;
@@ -243,19 +227,19 @@ internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
     {
         if (!_signatureUnsent || (_command & PortCommand.FRE) == 0) return;
         _signatureUnsent = false;
-        if (!TryPost(AtaResult.Signature, Memory)) _status |= PortInterrupt.HBFS;
+        if (!TryPost(AtaResult.Signature)) _status |= PortInterrupt.HBFS;
     }
 
-    private void Conclude(AhciCommand command, in AhciOutcome outcome, GuestMemory? memory)
+    private void Conclude(AhciCommand command, in AhciOutcome outcome)
     {
         if (outcome.Fault != PortInterrupt.None)
         {
             Halt(outcome.Fault);
             return;
         }
-        if (memory is null
-            || (outcome.Transferred > 0 && !memory.TryWrite(command.HeaderAddress + CommandHeader.PrdbcOffset, outcome.Transferred))
-            || !TryPost(outcome.Result, memory))
+        if (Memory is null
+            || (outcome.Transferred > 0 && !Memory.TryWrite(command.HeaderAddress + CommandHeader.PrdbcOffset, outcome.Transferred))
+            || !TryPost(outcome.Result))
         {
             Halt(PortInterrupt.HBFS);
             return;
@@ -281,10 +265,10 @@ internal sealed class AhciPort(SharedFlag aborted, SharedFlag stop)
         _queue.Clear();
     }
 
-    private bool TryPost(in AtaResult result, GuestMemory? memory)
+    private bool TryPost(in AtaResult result)
     {
         if ((_command & PortCommand.FRE) == 0 || result.Report == AtaReport.None) return true;
-        if (memory is null) return false;
+        if (Memory is not { } memory) return false;
         if (result.Report == AtaReport.PioSetup)
         {
             return memory.TryWrite(_fisBase + ReceivedFis.PSFIS, new PioSetupFis

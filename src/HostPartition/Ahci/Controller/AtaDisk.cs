@@ -1,4 +1,5 @@
 using VmShunt.BlockBackend.Disk;
+using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 
@@ -12,14 +13,21 @@ namespace VmShunt.AhciBackend.Controller;
 /// <param name="stop">Cancels a wait for free space on a full disk.</param>
 internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDisposable
 {
-    private const int SectorBytes = HostClassDriver.SectorBytes;
+    // Data is copied through a private buffer: however long the disk takes, guest memory is free meanwhile.
+    private const int SectorBytes = HostClassDriver.SectorBytes, BufferBytes = 128 << 10, BufferAlignment = 4096;
+
     // LBAs and counts are in logical sectors, the disk's API in units of 512 bytes.
     private readonly ulong _blockSectors = (ulong)disk.BlockBytes / SectorBytes;
     private readonly byte[] _sector = new byte[SectorBytes];
+    private readonly AlignedBuffer _buffer = new(BufferBytes, BufferAlignment);
+    private readonly IoVectors _pieces = new();
     private readonly AtaRanges _ranges = new(disk);
     private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();
     private bool _smart = true, _softwareReset;
     private byte _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
+
+    /// <summary>The size of a logical sector.</summary>
+    internal int BlockBytes => disk.BlockBytes;
 
     /// <summary>Resets what SET FEATURES and SMART changed. The caller ensures that no command is executing.</summary>
     internal void PowerOn()
@@ -30,7 +38,11 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
     }
 
-    public void Dispose() => _writeCache.Dispose();
+    public void Dispose()
+    {
+        _writeCache.Dispose();
+        _buffer.Dispose();
+    }
 
     /// <summary>Executes a command. If <paramref name="data"/> has a fault afterwards, the result has no meaning.</summary>
     internal AtaResult Execute(in HostToDeviceFis fis, PrdtCursor data)
@@ -87,12 +99,11 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         var sectors = extent.Sectors * _blockSectors;
         for (ulong done = 0; done < sectors;)
         {
-            if (!data.TryGather((long)(sectors - done) * SectorBytes, deviceWrites: true)) break;
-            var bytes = data.Pieces.TotalBytes;
-            var status = disk.Read(extent.Lba * _blockSectors + done, data.Pieces);
+            if (!data.TryGather(Math.Min((long)(sectors - done) * SectorBytes, BufferBytes), deviceWrites: true)) break;
+            var status = disk.Read(extent.Lba * _blockSectors + done, Buffered(data.Gathered));
             if (status != DiskStatus.Ok) return AtaResult.Bad(AtaError.UNC, fis.Address with { Lba = extent.Lba + done / _blockSectors });
-            data.CountTransferred(bytes);
-            done += (ulong)bytes / SectorBytes;
+            if (!data.TryStore(_buffer.Span[..data.Gathered])) break;
+            done += (ulong)data.Gathered / SectorBytes;
         }
         return AtaResult.Good(fis.Address) with { Report = report };
     }
@@ -110,14 +121,11 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         var sectors = extent.Sectors * _blockSectors;
         for (ulong done = 0; done < sectors;)
         {
-            if (!data.TryGather((long)(sectors - done) * SectorBytes, deviceWrites: false))
+            if (!data.TryGather(Math.Min((long)(sectors - done) * SectorBytes, BufferBytes), deviceWrites: false) || !data.TryLoad(_buffer.Span[..data.Gathered]))
                 return AtaResult.Good(fis.Address);
-            var bytes = data.Pieces.TotalBytes;
-            var status = disk.Write(extent.Lba * _blockSectors + done, data.Pieces, stop);
-            if (status == DiskStatus.Stopped) return AtaResult.Cancelled;
-            if (status != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done / _blockSectors });
-            data.CountTransferred(bytes);
-            done += (ulong)bytes / SectorBytes;
+            // A write that is stopped, while it waits for free space, is an aborted command's.
+            if (disk.Write(extent.Lba * _blockSectors + done, Buffered(data.Gathered), stop) != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done / _blockSectors });
+            done += (ulong)data.Gathered / SectorBytes;
         }
         return forceUnitAccess ? Flush(fis) : AtaResult.Good(fis.Address);
     }
@@ -200,6 +208,13 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
             default:
                 return Abort(fis);
         }
+    }
+
+    private IoVectors Buffered(int bytes)
+    {
+        _pieces.Clear();
+        _buffer.AppendTo(_pieces, bytes);
+        return _pieces;
     }
 
     /// <summary>The capacity in logical sectors.</summary>

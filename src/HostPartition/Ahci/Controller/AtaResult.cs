@@ -16,9 +16,6 @@ internal enum AtaReport
 
     /// <summary>PIO Setup FIS before the data, and no FIS after it.</summary>
     PioSetup,
-
-    /// <summary>None: the command was cancelled and is to be executed again from its start.</summary>
-    Cancelled,
 }
 
 /// <summary>The result of an ATA command: the device's registers and the FIS that carries them.</summary>
@@ -27,9 +24,6 @@ internal readonly record struct AtaResult(AtaReport Report, AtaStatus Status, At
     /// <summary>The signature after power-on, COMRESET, software reset and diagnostic (ATA8-AST; AHCI 1.3.1 §3.3.9).</summary>
     internal static AtaResult Signature { get; } =
         new(AtaReport.Signature, AtaStatus.Ready, AtaError.DiagnosticPassed, new AtaAddress { Lba0 = 1, Count = 1 });
-
-    /// <summary>The command was cancelled while it waited for free space on a full disk.</summary>
-    internal static AtaResult Cancelled { get; } = new(AtaReport.Cancelled, AtaStatus.Ready, AtaError.None, default);
 
     internal bool Failed => (Status & AtaStatus.ERR) != 0;
 

@@ -1,31 +1,35 @@
-using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.AhciBackend.Controller;
 
 /// <summary>
 /// Reads an issued command from guest memory, each structure once, and executes it on the device. Runs on the worker thread
-/// without a lock; the port ignores the outcome of an aborted command.
+/// without the controller's lock; the port ignores the outcome of an aborted command.
 /// </summary>
-internal sealed class CommandReader(AtaDisk device, SharedFlag aborted)
+internal sealed class CommandReader(AtaDisk device, DmaGate gate)
 {
-    private readonly PrdtCursor _data = new(aborted);
+    private readonly PrdtCursor _data = new(gate, device.BlockBytes);
 
-    internal AhciOutcome Run(AhciCommand command, GuestMemory? memory)
+    internal AhciOutcome Run(AhciCommand command)
     {
-        if (memory is null || !memory.TryRead<CommandHeader>(command.HeaderAddress, out var header))
-            return Fault(PortInterrupt.HBFS);
-        var table = header.CommandTable;
-        if (!memory.TryRead<HostToDeviceFis>(table + CommandTable.CFIS, out var fis)) return Fault(PortInterrupt.HBFS);
+        if (!TryRead(command, out var header, out var fis)) return Fault(PortInterrupt.HBFS);
 
         // The disk rejects a FIS that is too short, of another type, or for a port multiplier.
         if ((int)(header.Flags & CommandHeaderFlags.CFLMask) < HostToDeviceFis.Dwords
             || fis.Type != FisType.RegisterH2D || (fis.Flags & FisFlags.PMPortMask) != 0)
             return Fault(PortInterrupt.IFS);
 
-        _data.Start(memory, table + CommandTable.PRDT, header.PRDTL);
+        _data.Start(header.CommandTable + CommandTable.PRDT, header.PRDTL);
         var result = device.Execute(fis, _data);
         return new AhciOutcome(_data.Fault, result, _data.Transferred, _data.RaisesDescriptorProcessed);
+    }
+
+    private bool TryRead(AhciCommand command, out CommandHeader header, out HostToDeviceFis fis)
+    {
+        using var scope = gate.Enter(out var memory);
+        header = default;
+        fis = default;
+        return memory is not null && memory.TryRead(command.HeaderAddress, out header) && memory.TryRead(header.CommandTable + CommandTable.CFIS, out fis);
     }
 
     private static AhciOutcome Fault(PortInterrupt fault) => new(fault, default, 0, false);

@@ -26,13 +26,5 @@ internal sealed class IssueQueue
         return slot;
     }
 
-    /// <summary>Puts the slot that was popped last back at the head.</summary>
-    internal void Requeue(int slot)
-    {
-        _head = (_head + Slots - 1) % Slots;
-        _slots[_head] = slot;
-        _count++;
-    }
-
     internal void Clear() => _count = 0;
 }

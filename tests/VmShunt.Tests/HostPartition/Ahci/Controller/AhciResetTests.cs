@@ -7,8 +7,8 @@ using VmShunt.Trap.Ahci;
 namespace VmShunt.Tests.HostPartition.Ahci.Controller;
 
 /// <summary>
-/// Stops and resets while a command is in flight: register accesses do not block, the bits that the driver polls follow
-/// the DMA, and an aborted command does not complete.
+/// Stops, resets and changes of the memory while a command is in flight: none waits for the disk, an aborted command does not
+/// complete and touches no memory, and the port is busy until the disk has finished it.
 /// </summary>
 public class AhciResetTests
 {
@@ -28,17 +28,18 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void Clearing_ST_keeps_CR_set_until_the_DMA_completes_and_aborts_the_command()
+    public void Clearing_ST_clears_CR_and_aborts_the_command_and_the_port_is_busy_until_the_disk_has_finished_it()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
         IssueReads(machine, port, 0b1111);
         machine.Port(PortRegister.PxCMD, (uint)PortCommand.FRE);
         Assert.Equal(0u, machine.Issued);
-        Assert.Equal(PortCommand.CR, machine.Command & PortCommand.CR);
+        Assert.Equal(PortCommand.None, machine.Command & PortCommand.CR);
+        AssertBusy(machine);
 
         port.Open(32);
-        AhciMachine.WaitUntil(() => (machine.Command & PortCommand.CR) == 0);
+        WaitUntilReady(machine);
         AssertNothingCompleted(machine);
         Assert.Equal(1, port.Operations);
         Assert.Equal(0x50u, machine.Port(PortRegister.PxTFD) & 0xFF);
@@ -66,51 +67,48 @@ public class AhciResetTests
     }
 
     [Fact]
-    public void HBA_reset_shows_HR_until_the_DMA_completes()
+    public void HBA_reset_is_complete_at_once()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
         IssueReads(machine, port, 0b1111);
         machine.Hba(HbaRegister.GHC, (uint)GlobalHostControl.HR);
-        Assert.NotEqual(0u, machine.Hba(HbaRegister.GHC) & (uint)GlobalHostControl.HR);
+        Assert.Equal(0u, machine.Hba(HbaRegister.GHC) & (uint)GlobalHostControl.HR);
         Assert.Equal(0u, machine.Issued);
-        machine.Hba(HbaRegister.GHC, (uint)GlobalHostControl.IE);
-        Assert.Equal(0u, machine.Hba(HbaRegister.GHC) & (uint)GlobalHostControl.IE);
+        Assert.Equal(0x133u, machine.Port(PortRegister.PxSSTS));
+        AssertBusy(machine);
 
-        port.Open(32);
-        AhciMachine.WaitUntil(() => (machine.Hba(HbaRegister.GHC) & (uint)GlobalHostControl.HR) == 0);
-        Assert.Equal(1, port.Operations);
         AssertMemoryStaysUntouched(machine, port);
         machine.Start();
         Assert.Equal(PortInterrupt.DHRS, machine.Run(slots: 1));
     }
 
     [Fact]
-    public void Reset_returns_only_when_no_old_command_can_write_to_memory()
+    public void Reset_does_not_wait_for_the_disk_and_no_old_command_writes_to_memory_afterwards()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
         IssueReads(machine, port, uint.MaxValue);
-        var reset = StartAndSeeItWait(machine.Controller.Reset);
+        machine.Controller.Reset();
         Assert.Equal(0u, machine.Issued);
-        port.Open(32);
-        Join(reset);
-        Assert.Equal(1, port.Operations);
-        AssertMemoryStaysUntouched(machine, port);
         Assert.Equal(0x133u, machine.Port(PortRegister.PxSSTS));
+        AssertMemoryStaysUntouched(machine, port);
+        machine.Start();
+        Assert.Equal(PortInterrupt.DHRS, machine.Run(slots: 1));
     }
 
     [Fact]
-    public void COMRESET_holds_the_link_down_until_the_DMA_completes_and_completes_no_lost_command()
+    public void COMRESET_brings_the_link_up_at_once_and_completes_no_lost_command()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
         IssueReads(machine, port, 0b11);
         machine.Port(PortRegister.PxSCTL, SataLink.DETReset);
         machine.Port(PortRegister.PxSCTL, 0);
-        Assert.Equal(SataLink.DETPresent, machine.Port(PortRegister.PxSSTS));
+        Assert.Equal(0x133u, machine.Port(PortRegister.PxSSTS));
+        AssertBusy(machine);
         port.Open(32);
-        AhciMachine.WaitUntil(() => machine.Port(PortRegister.PxSSTS) == 0x133);
+        WaitUntilReady(machine);
         AssertNothingCompleted(machine, issued: 0b11, interrupts: PortInterrupt.PCS);
         Assert.Equal(FisFlags.None, machine.ReceivedRegisters().Flags);
         machine.Recover();
@@ -127,31 +125,50 @@ public class AhciResetTests
         machine.Port(PortRegister.PxCMD, (uint)PortCommand.FRE);
         machine.Port(PortRegister.PxSCTL, SataLink.DETReset);
         port.Open();
-        AhciMachine.WaitUntil(() => (machine.Command & PortCommand.CR) == 0);
         Assert.Equal(0u, machine.Port(PortRegister.PxSSTS));
         machine.Port(PortRegister.PxSCTL, 0);
         Assert.Equal(0x133u, machine.Port(PortRegister.PxSSTS));
     }
 
     [Fact]
-    public void SetMemory_returns_when_the_old_memory_is_no_longer_used()
+    public void SetMemory_does_not_wait_for_the_disk_and_the_command_in_flight_goes_on_with_the_new_memory()
     {
         using var port = new GatedPortDriver(1 << 20);
         using var machine = new AhciMachine(port).Start();
         IssueReads(machine, port, 0b11);
-        using var file = SharedMemoryFile.Create("ahci-new", 1 << 20);
-        using var region = MemoryRegion.Map(file, 0, 1 << 20, 0);
+        var before = machine.Snapshot();
+        using var file = SharedMemoryFile.Create("ahci-new", (long)AhciMachine.LowBytes);
+        using var region = MemoryRegion.Map(file, 0, AhciMachine.LowBytes, 0);
         using var memory = new GuestMemory(region);
-        var change = StartAndSeeItWait(() => machine.Controller.SetMemory(memory));
-        port.Open();
-        Join(change);
+        machine.Controller.SetMemory(memory);
+        port.Open(2);
 
-        // The first command completed in the old memory; the second reads an empty header from the new one.
-        Assert.Equal(512u, machine.Prdbc(0));
+        // The first command completes in the new memory, where the second one's header is empty.
         AhciMachine.WaitUntil(() => (machine.Interrupts & AhciMachine.Errors) != 0);
         Assert.Equal(0b10u, machine.Issued);
         Assert.Equal(1, port.Operations);
+        Assert.True(before.AsSpan().SequenceEqual(machine.Memory.GetSpan(0, before.Length)));
+        Assert.Equal(-1, memory.GetSpan(A, 512).IndexOfAnyExcept((byte)0xAA));
+        Assert.True(memory.TryRead<uint>(AhciMachine.Header(0) + CommandHeader.PrdbcOffset, out var transferred));
+        Assert.Equal(512u, transferred);
         machine.Controller.SetMemory(machine.Memory);
+    }
+
+    [Fact]
+    public void A_command_whose_memory_is_unmapped_meanwhile_fails_and_writes_nothing()
+    {
+        using var port = new GatedPortDriver(1 << 20);
+        using var machine = new AhciMachine(port).Start();
+        IssueReads(machine, port, 1);
+        var before = machine.Snapshot();
+        machine.Controller.SetMemory(null);
+        port.Open();
+        AhciMachine.WaitUntil(() => (machine.Interrupts & PortInterrupt.HBFS) != 0);
+        Assert.True(before.AsSpan().SequenceEqual(machine.Memory.GetSpan(0, before.Length)));
+        machine.Controller.SetMemory(machine.Memory);
+        machine.Recover();
+        port.Open();
+        Assert.Equal(PortInterrupt.DHRS, machine.Run(slots: 1));
     }
 
     [Fact]
@@ -188,7 +205,7 @@ public class AhciResetTests
         port.AwaitOperation();
         machine.Port(PortRegister.PxCMD, (uint)PortCommand.FRE);
         port.Open(32);
-        AhciMachine.WaitUntil(() => (machine.Command & PortCommand.CR) == 0);
+        WaitUntilReady(machine);
         Assert.Equal(1, port.Operations);
     }
 
@@ -279,16 +296,16 @@ public class AhciResetTests
         Assert.Equal(interrupts == PortInterrupt.None ? default : FisType.RegisterD2H, machine.ReceivedRegisters().Type);
     }
 
+    private static void AssertBusy(AhciMachine machine) => Assert.Equal(AtaStatus.BSY, machine.Status & AtaStatus.BSY);
+
+    private static void WaitUntilReady(AhciMachine machine) => AhciMachine.WaitUntil(() => (machine.Status & AtaStatus.BSY) == 0);
+
     private static void AssertMemoryStaysUntouched(AhciMachine machine, GatedPortDriver port)
     {
         var before = machine.Snapshot();
-        // An old command would write before this one completes, which itself writes nothing.
-        machine.Port(PortRegister.PxCLBU, 0x77);
-        machine.Port(PortRegister.PxCMD, (uint)PortCommand.ST);
-        machine.Issue(1);
-        AhciMachine.WaitUntil(() => (machine.Interrupts & PortInterrupt.HBFS) != 0);
+        port.Open(32);
+        WaitUntilReady(machine);
         Assert.True(before.AsSpan().SequenceEqual(machine.Memory.GetSpan(0, before.Length)));
         Assert.Equal(1, port.Operations);
-        machine.Port(PortRegister.PxCMD, 0);
     }
 }

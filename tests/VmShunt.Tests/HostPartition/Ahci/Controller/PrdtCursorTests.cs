@@ -46,7 +46,7 @@ public sealed class PrdtCursorTests : IDisposable
     private readonly ITestOutputHelper _output;
     private readonly MemoryRegion[] _regions;
     private readonly GuestMemory _memory;
-    private readonly SharedFlag _aborted = new();
+    private readonly DmaGate _gate = new();
     private readonly PrdtCursor _cursor;
 
     public PrdtCursorTests(ITestOutputHelper output)
@@ -55,7 +55,8 @@ public sealed class PrdtCursorTests : IDisposable
         using var file = SharedMemoryFile.Create("prdt-test", 3 * (long)RegionBytes);
         _regions = [MemoryRegion.Map(file, 0, RegionBytes, Low), MemoryRegion.Map(file, RegionBytes, RegionBytes, Middle), MemoryRegion.Map(file, 2 * RegionBytes, RegionBytes, High)];
         _memory = new GuestMemory(_regions);
-        _cursor = new PrdtCursor(_aborted);
+        _gate.Replace(_memory);
+        _cursor = new PrdtCursor(_gate, Sector);
     }
 
     public void Dispose()
@@ -74,24 +75,25 @@ public sealed class PrdtCursorTests : IDisposable
     public void An_aborted_command_gets_no_memory()
     {
         Store([new Entry(Low, 4096, false)], missing: 0, out var table);
-        _cursor.Start(_memory, table, 1);
+        _cursor.Start(table, 1);
         Assert.True(_cursor.TryGather(Sector, deviceWrites: true));
-        _aborted.Raise();
+        _gate.Abort();
+        Assert.False(_cursor.TryStore(new byte[Sector]));
         Assert.False(_cursor.TryGather(Sector, deviceWrites: true));
-        Assert.Equal((PortInterrupt.None, 0), (_cursor.Fault, _cursor.Pieces.Count));
+        Assert.Equal((PortInterrupt.None, 0), (_cursor.Fault, _cursor.Gathered));
     }
 
     [Fact]
     public void A_fault_is_final()
     {
         Store([new Entry(Low, 256, false)], missing: 0, out var table);
-        _cursor.Start(_memory, table, 1);
+        _cursor.Start(table, 1);
         for (var i = 0; i < 3; i++)
         {
             Assert.False(_cursor.TryGather(Sector, deviceWrites: true));
             Assert.Equal(PortInterrupt.OFS | PortInterrupt.IFS, _cursor.Fault);
         }
-        _cursor.Start(_memory, table, 1);
+        _cursor.Start(table, 1);
         Assert.Equal(PortInterrupt.None, _cursor.Fault);
     }
 
@@ -100,14 +102,14 @@ public sealed class PrdtCursorTests : IDisposable
         Fill();
         Store(scenario.Table, scenario.Missing, out var table);
         var (expected, fault, raises) = Reference(scenario, table);
-        _cursor.Start(_memory, table, scenario.Table.Length);
+        _cursor.Start(table, scenario.Table.Length);
         var gathered = new List<byte>();
         while (gathered.Count < scenario.Bytes)
         {
             if (!_cursor.TryGather(scenario.Bytes - gathered.Count, scenario.DeviceWrites)) break;
-            var piece = new byte[_cursor.Pieces.TotalBytes];
+            var piece = new byte[_cursor.Gathered];
             Assert.True(piece.Length > 0 && piece.Length % Sector == 0, $"a list of {piece.Length} bytes");
-            Assert.Equal(piece.Length, _cursor.Pieces.CopyTo(piece));
+            Assert.True(_cursor.TryLoad(piece));
             gathered.AddRange(piece);
         }
         Assert.Equal(fault, _cursor.Fault);
