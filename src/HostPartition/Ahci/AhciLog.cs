@@ -10,4 +10,7 @@ internal static partial class AhciLog
 
     [LoggerMessage(302, LogLevel.Information, "trap: session {Session} closed: device stopped, guest memory released ({Reason})")]
     internal static partial void TrapClosed(this ILogger log, int session, string reason);
+
+    [LoggerMessage(303, LogLevel.Error, "trap: session {Session} shares no memory with VM-H: its guest sees a controller without a disk. Start QEMU with -object memory-backend-memfd,id=ram,size=SIZE,share=on -numa node,memdev=ram")]
+    internal static partial void MemoryIsNotShared(this ILogger log, int session);
 }

@@ -26,7 +26,7 @@ public static class AhciServer
             var number = Interlocked.Increment(ref sessions);
             server.Options.Log.TrapOpened(number);
             var reason = "the client closed it";
-            using (var session = new VfioUserSession(connection, interrupt => new AhciVfioDevice(server.Disk, interrupt)))
+            using (var session = new VfioUserSession(connection, interrupt => new AhciVfioDevice(server.Disk, interrupt, () => server.Options.Log.MemoryIsNotShared(number))))
             {
                 try
                 {

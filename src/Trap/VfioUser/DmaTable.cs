@@ -39,25 +39,32 @@ internal sealed class DmaTable : IDisposable
             }
         }
         _entries.Add(new Entry(request.Address, request.Size, region));
-        if (region is not null) Publish();
+        Publish();
         return Errno.None;
     }
 
-    /// <summary>Removes one range, which must match exactly ("VFIO_USER_DMA_UNMAP"), or all.</summary>
+    /// <summary>
+    /// Removes every range inside the given one ("VFIO_USER_DMA_UNMAP"), or all. A client with an IOMMU unmaps powers of two, not
+    /// what it mapped, and ranges where nothing is mapped. A range that would be cut is refused, and nothing changes.
+    /// </summary>
     internal Errno Unmap(in DmaUnmapRequest request)
     {
         if (request.Flags == DmaUnmapRequest.All) return Clear();
         if (request.Flags != 0) return Errno.ENOTSUP;
-        for (var i = 0; i < _entries.Count; i++)
+        if (request.Size == 0 || request.Size - 1 > ulong.MaxValue - request.Address) return Errno.EINVAL;
+        ulong first = request.Address, last = request.Address + (request.Size - 1);
+        var inside = new List<Entry>();
+        foreach (var entry in _entries)
         {
-            var entry = _entries[i];
-            if (entry.Address != request.Address || entry.Size != request.Size) continue;
-            _entries.RemoveAt(i);
-            if (entry.Region is not null) Publish();
-            entry.Region?.Dispose();
-            return Errno.None;
+            if (entry.Last < first || entry.Address > last) continue;
+            if (entry.Address < first || entry.Last > last) return Errno.EINVAL;
+            inside.Add(entry);
         }
-        return Errno.ENOENT;
+        if (inside.Count == 0) return Errno.None;
+        _entries.RemoveAll(inside.Contains);
+        Publish();
+        foreach (var entry in inside) entry.Region?.Dispose();
+        return Errno.None;
     }
 
     /// <summary>Removes all ranges.</summary>
@@ -74,6 +81,7 @@ internal sealed class DmaTable : IDisposable
 
     private void Publish()
     {
+        _device.SetUnsharedRanges(_entries.Count(static entry => entry.Region is null));
         var previous = _memory;
         var regions = _entries.Where(e => e.Region is not null).Select(e => e.Region!).ToArray();
         _memory = regions.Length == 0 ? null : new GuestMemory(regions);
@@ -81,5 +89,8 @@ internal sealed class DmaTable : IDisposable
         previous?.Dispose();
     }
 
-    private sealed record Entry(ulong Address, ulong Size, MemoryRegion? Region);
+    private sealed record Entry(ulong Address, ulong Size, MemoryRegion? Region)
+    {
+        internal ulong Last => Address + (Size - 1);
+    }
 }

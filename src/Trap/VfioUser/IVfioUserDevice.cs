@@ -116,10 +116,18 @@ public interface IVfioUserDevice : IDisposable
 
     /// <summary>
     /// Sets the memory that the device may access, after each change of the DMA map; null: none. When it returns, the
-    /// device no longer accesses the previous memory: commands in flight on it have completed.
+    /// device no longer accesses the previous memory. It must not wait for the device's work: clients wait seconds for the reply.
     /// </summary>
     void SetMemory(GuestMemory? memory);
 
-    /// <summary>Resets the device. When it returns, no earlier command is in flight.</summary>
+    /// <summary>
+    /// Tells how many ranges the client mapped without a file, before each <see cref="SetMemory"/>. The device cannot access
+    /// them; a client that shares no memory has no others.
+    /// </summary>
+    void SetUnsharedRanges(int count)
+    {
+    }
+
+    /// <summary>Resets the device. When it returns, no earlier command writes to memory or interrupts. It must not wait for the device's work.</summary>
     void Reset();
 }

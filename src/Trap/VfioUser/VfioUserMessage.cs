@@ -163,7 +163,6 @@ internal struct RegionAccess
 internal enum Errno : uint
 {
     None = 0,
-    ENOENT = 2,
     EIO = 5,
     EEXIST = 17,
     EINVAL = 22,

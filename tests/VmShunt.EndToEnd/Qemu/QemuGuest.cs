@@ -22,6 +22,9 @@ internal sealed class QemuGuest : IAsyncDisposable
 
     internal int ExitCode => _process.ExitCode;
 
+    /// <summary>The last lines that QEMU wrote to standard error.</summary>
+    internal IReadOnlyList<string> LastErrors => _process.LastErrors;
+
     /// <summary>A disk as QEMU's options. The guest numbers its disks in the order of these options.</summary>
     internal static IEnumerable<string> Disk(string socket, bool packed = false, int queues = 1, bool reconnect = false, int number = 0) =>
     [
@@ -43,19 +46,27 @@ internal sealed class QemuGuest : IAsyncDisposable
     /// <summary>As <see cref="Start"/>, with a QEMU of choice.</summary>
     /// <param name="qemu">A program and its first arguments, such as <see cref="QemuSid.Command"/>.</param>
     /// <param name="options">Further arguments.</param>
-    internal static QemuGuest StartOn(string[] qemu, params IEnumerable<string> options) => new(Programs.Start(
+    internal static QemuGuest StartOn(string[] qemu, params IEnumerable<string> options) => StartOn(qemu, isShared: true, options);
+
+    /// <summary>As <see cref="Start"/>, with memory that VM-H can map, or cannot.</summary>
+    internal static QemuGuest StartOn(string[] qemu, bool isShared, IEnumerable<string> options) => new(Programs.Start(
         qemu[0],
         [
             .. qemu[1..],
             "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", $"{MemoryMegabytes}M", "-nodefaults", "-display", "none",
-            "-object", $"memory-backend-memfd,id=ram,size={MemoryMegabytes}M,share=on", "-numa", "node,memdev=ram",
+            "-object", isShared ? $"memory-backend-memfd,id=ram,size={MemoryMegabytes}M,share=on" : $"memory-backend-ram,id=ram,size={MemoryMegabytes}M", "-numa", "node,memdev=ram",
             "-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=4", .. options,
         ]));
 
     /// <summary>Starts our Linux and waits for its shell.</summary>
-    internal static async Task<QemuGuest> BootLinuxAsync(int processors, params IEnumerable<string> options)
+    internal static Task<QemuGuest> BootLinuxAsync(int processors, params IEnumerable<string> options) =>
+        BootLinuxOnAsync([Installed.Require("qemu-system-x86_64")], processors, "", options);
+
+    /// <summary>As <see cref="BootLinuxAsync"/>, with a QEMU of choice and further arguments of the kernel.</summary>
+    internal static async Task<QemuGuest> BootLinuxOnAsync(string[] qemu, int processors, string kernelArguments, params IEnumerable<string> options)
     {
-        var guest = Start(["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", "console=ttyS0 quiet no_timer_check", .. options]);
+        var guest = StartOn(
+            qemu, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {kernelArguments}", .. options]);
         try
         {
             await guest.WaitForAsync("GUEST-READY");

@@ -93,7 +93,7 @@ internal sealed class AhciController : IDisposable
 
     /// <summary>
     /// Sets the memory for the HBA's DMA; without memory (null) commands fail. When it returns, the old memory is not used any
-    /// more, and the caller may dispose it. Does not wait for the disk: a command in flight goes on with the new memory.
+    /// more, and the caller may dispose it. Does not wait for the disk: a command in flight continues with the new memory.
     /// </summary>
     internal void SetMemory(GuestMemory? memory)
     {
@@ -101,6 +101,16 @@ internal sealed class AhciController : IDisposable
         {
             _port.Memory = memory;
             _gate.Replace(memory);
+        }
+    }
+
+    /// <summary>Whether a disk is at the port, as after power-on.</summary>
+    internal void SetDisk(bool isPresent)
+    {
+        lock (_lock)
+        {
+            _port.SetDisk(isPresent);
+            UpdateInterrupt();
         }
     }
 

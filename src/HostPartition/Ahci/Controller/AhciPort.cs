@@ -21,7 +21,7 @@ internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
     private AtaStatus _ataStatus;
     private AtaError _ataError;
     private int _slot;
-    private bool _linkUp, _signatureUnsent, _halted;
+    private bool _linkUp, _signatureUnsent, _halted, _isEmpty;
 
     /// <summary>The memory for the HBA's DMA, or null.</summary>
     internal GuestMemory? Memory { get; set; }
@@ -58,6 +58,7 @@ internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
 
     private uint SataStatus => (_sataControl & SataLink.DETMask) switch
     {
+        _ when _isEmpty => 0,
         _ when _linkUp => SataLink.DETEstablished | SataLink.SPDGen3 | SataLink.IPMActive,
         SataLink.DETReset => 0,
         SataLink.DETDisable => SataLink.DETOffline,
@@ -153,6 +154,15 @@ internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
         BringLinkUp();
     }
 
+    /// <summary>Takes the disk out of the port, or puts it in.</summary>
+    internal void SetDisk(bool isPresent)
+    {
+        if (_isEmpty != isPresent) return;
+        _isEmpty = !isPresent;
+        TakeLinkDown();
+        BringLinkUp();
+    }
+
     /// <summary>Clears the base addresses: with <see cref="Reset"/>, the power-on state.</summary>
     internal void ClearAddresses() => _commandList = _fisBase = 0;
 
@@ -212,7 +222,7 @@ internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
 
     private void BringLinkUp()
     {
-        if ((_sataControl & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable) return;
+        if (_isEmpty || (_sataControl & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable) return;
         _linkUp = true;
         _sataError |= SataLink.DIAG_X;
         _signature = SataLink.SignatureAta;

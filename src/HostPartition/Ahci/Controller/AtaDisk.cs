@@ -22,6 +22,9 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
     private readonly AlignedBuffer _buffer = new(BufferBytes, BufferAlignment);
     private readonly IoVectors _pieces = new();
     private readonly AtaRanges _ranges = new(disk);
+
+    // IDENTIFY reports it until the next power-on: drivers detach a disk whose size changes at a revalidation.
+    private ulong _identifiedSectors = disk.SectorCount * SectorBytes / (ulong)disk.BlockBytes;
     private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();
     private bool _smart = true, _softwareReset;
     private byte _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
@@ -32,6 +35,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
     /// <summary>Resets what SET FEATURES and SMART changed. The caller ensures that no command is executing.</summary>
     internal void PowerOn()
     {
+        _identifiedSectors = disk.SectorCount / _blockSectors;
         _writeCache.Reset();
         _smart = true;
         _softwareReset = false;
@@ -82,7 +86,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
 
     private AtaResult Identify(in HostToDeviceFis fis, PrdtCursor data)
     {
-        AtaIdentity.Describe(disk, _writeCache, _smart, _ultraDmaMode, new IdentifyData(_sector));
+        AtaIdentity.Describe(disk, _identifiedSectors, _writeCache, _smart, _ultraDmaMode, new IdentifyData(_sector));
         _ = data.TrySend(_sector);
         return AtaResult.Good(fis.Address) with { Report = AtaReport.PioSetup };
     }
@@ -143,7 +147,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         int blocks = fis.Address.Count;
         if (fis.Features != trim || disk.IsReadOnly || blocks is 0 or > AtaRanges.MaxBlocks) return Abort(fis);
         if (!_ranges.TryReceive(data, blocks)) return AtaResult.Good(fis.Address);
-        return _ranges.Discard() switch
+        return _ranges.Discard(SectorCount) switch
         {
             DiskStatus.Ok => AtaResult.Good(fis.Address),
             DiskStatus.OutOfRange => AtaResult.Bad(AtaError.IDNF | AtaError.ABRT, fis.Address),
@@ -217,8 +221,8 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         return _pieces;
     }
 
-    /// <summary>The capacity in logical sectors.</summary>
-    private ulong SectorCount => disk.SectorCount / _blockSectors;
+    /// <summary>The logical sectors that can be accessed: those that IDENTIFY reports, without those that the disk has lost.</summary>
+    private ulong SectorCount => Math.Min(_identifiedSectors, disk.SectorCount / _blockSectors);
 
     private static AtaResult Abort(in HostToDeviceFis fis) => AtaResult.Bad(AtaError.ABRT, fis.Address);
 

@@ -11,13 +11,12 @@ internal static class AtaIdentity
     private const string Model = "VmShunt AHCI disk", Firmware = "1.0";
 
     /// <summary>Fills in the IDENTIFY DEVICE data (ACS-2 §7.12.7).</summary>
-    internal static void Describe(VirtualizationDriver disk, WriteCacheSwitch writeCache, bool smart, byte ultraDmaMode, IdentifyData id)
+    internal static void Describe(VirtualizationDriver disk, ulong sectors, WriteCacheSwitch writeCache, bool smart, byte ultraDmaMode, IdentifyData id)
     {
         for (var word = 0; word < 256; word++) id[word] = 0;
         id.Model = Model;
         id.Firmware = Firmware;
         id.Serial = disk.Serial;
-        var sectors = disk.SectorCount * HostClassDriver.SectorBytes / (ulong)disk.BlockBytes;
         id.Sectors = sectors;
         id.SetSectorSizes(disk.BlockBytes, disk.Topology.PhysicalBlockBytes);
 

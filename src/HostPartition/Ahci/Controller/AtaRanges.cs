@@ -24,10 +24,11 @@ internal sealed class AtaRanges(VirtualizationDriver disk)
     }
 
     /// <summary>Discards the ranges; none of them if one is not on the disk.</summary>
-    internal DiskStatus Discard()
+    /// <param name="capacity">The disk's logical sectors.</param>
+    internal DiskStatus Discard(ulong capacity)
     {
         for (var at = 0; at < _bytes; at += EntryBytes)
-            if (Entry(at) is { Sectors: > 0 } extent && !extent.IsOn(disk.SectorCount / BlockSectors)) return DiskStatus.OutOfRange;
+            if (Entry(at) is { Sectors: > 0 } extent && !extent.IsOn(capacity)) return DiskStatus.OutOfRange;
         for (var at = 0; at < _bytes; at += EntryBytes)
         {
             var extent = Entry(at);

@@ -24,11 +24,18 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
     private readonly PciFunction _function = new();
     private readonly VfioInterrupt _interrupt;
     private readonly AhciController _controller;
+    private readonly Action? _notShared;
     private GuestMemory? _memory;
+    private int _unsharedRanges;
+    private bool _wasReported;
 
-    internal AhciVfioDevice(VirtualizationDriver disk, VfioInterrupt interrupt)
+    /// <param name="disk">The disk; not owned.</param>
+    /// <param name="interrupt">The client's interrupt.</param>
+    /// <param name="notShared">Called once, when a client that shares no memory starts to use the controller.</param>
+    internal AhciVfioDevice(VirtualizationDriver disk, VfioInterrupt interrupt, Action? notShared = null)
     {
         _interrupt = interrupt;
+        _notShared = notShared;
         _controller = new AhciController(disk, SetInterruptLevel);
     }
 
@@ -57,6 +64,8 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
         return true;
     }
 
+    public void SetUnsharedRanges(int count) => _unsharedRanges = count;
+
     public void SetMemory(GuestMemory? memory)
     {
         _memory = memory;
@@ -77,6 +86,18 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
     {
         _controller.SetMemory(_function.IsBusMaster ? _memory : null);
         _interrupt.EnablePin(!_function.IsInterruptDisabled);
+        if (_function.IsBusMaster) SetDisk();
+    }
+
+    // DMA_READ and DMA_WRITE are not used. A port without a disk is found at once; firmware waits a minute for one that answers
+    // no command.
+    private void SetDisk()
+    {
+        var isShared = _memory is not null || _unsharedRanges == 0;
+        _controller.SetDisk(isShared);
+        if (isShared || _wasReported) return;
+        _wasReported = true;
+        _notShared?.Invoke();
     }
 
     private void SetInterruptLevel(bool asserted)

@@ -109,11 +109,30 @@ public sealed class ClientAndServerTests : IDisposable
         using var client = VfioUserClient.Connect(_served.Path);
         client.MapMemory(0x1000, 0x1000, 0, file);
         Assert.Equal(errno, Assert.Throws<VfioUserException>(() => client.MapMemory(address, size, offset, file)).Errno);
-        Assert.Equal(2, Assert.Throws<VfioUserException>(() => client.UnmapMemory(0x1000, 0x800)).Errno);
+        Assert.Equal(22, Assert.Throws<VfioUserException>(() => client.UnmapMemory(0x1000, 0x800)).Errno);
         Assert.True(_served.Devices.TryPeek(out var device));
         Assert.Single(device.Memory!.Regions);
         client.UnmapMemory(0x1000, 0x1000);
-        Assert.Equal(2, Assert.Throws<VfioUserException>(() => client.UnmapMemory(0x1000, 0x1000)).Errno);
+    }
+
+    [Fact]
+    public void An_unmap_removes_every_map_inside_its_range_and_cuts_none()
+    {
+        using var file = SharedMemoryFile.Create("test", 0x4000);
+        using var client = VfioUserClient.Connect(_served.Path);
+        foreach (var address in (ulong[])[0x1000, 0x2000, 0x4000, 0x9000]) client.MapMemory(address, 0x1000, 0, file);
+        Assert.True(_served.Devices.TryPeek(out var device));
+        ulong[] Mapped() => [.. device.Memory!.Regions.Select(static region => region.GuestAddress)];
+
+        // As an IOMMU's driver invalidates: a power of two, from 0.
+        client.UnmapMemory(0, 0x8000);
+        Assert.Equal([0x9000ul], Mapped());
+        client.UnmapMemory(0, 0x8000);
+        foreach (var (address, size) in new[] { (0x9000ul, 0x800ul), (0x9800ul, 0x800ul), (0x8000ul, 0x1800ul), (0x9800ul, 0x8000ul) })
+            Assert.Equal(22, Assert.Throws<VfioUserException>(() => client.UnmapMemory(address, size)).Errno);
+        Assert.Equal([0x9000ul], Mapped());
+        client.UnmapMemory(0x8000, ulong.MaxValue - 0x7fff);
+        Assert.Null(device.Memory);
     }
 
     [Fact]

@@ -8,7 +8,7 @@ namespace VmShunt.Tests.Trap.VfioUser;
 /// </summary>
 internal sealed class SessionModel
 {
-    private const uint ENOENT = 2, EIO = 5, EEXIST = 17, EINVAL = 22, ENOTSUP = 95;
+    private const uint EIO = 5, EEXIST = 17, EINVAL = 22, ENOTSUP = 95;
 
     private readonly byte[] _bar = new byte[RegisterDevice.BarBytes];
     private readonly byte[] _configuration = new byte[RegisterDevice.ConfigurationBytes];
@@ -52,7 +52,14 @@ internal sealed class SessionModel
             return 0;
         }
         if (Word(p, 4) != 0) return ENOTSUP;
-        return _maps.Remove((Long(p, 8), Long(p, 16))) ? 0 : ENOENT;
+        ulong address = Long(p, 8), size = Long(p, 16);
+        if (size == 0 || (UInt128)address + size > (UInt128)ulong.MaxValue + 1) return EINVAL;
+        UInt128 end = (UInt128)address + size;
+        bool Overlaps((ulong Address, ulong Size) map) => address < map.Address + map.Size && map.Address < end;
+        bool IsInside((ulong Address, ulong Size) map) => map.Address >= address && map.Address + map.Size <= end;
+        if (_maps.Exists(map => Overlaps(map) && !IsInside(map))) return EINVAL;
+        _maps.RemoveAll(IsInside);
+        return 0;
     }
 
     private static byte[] RegionInfo(uint index)

@@ -66,20 +66,6 @@ public class AhciDiskTests
     }
 
     [Fact]
-    public void A_new_capacity_applies_at_once_and_the_next_IDENTIFY_reports_it()
-    {
-        var port = new RecordingPortDriver();
-        using var machine = new AhciMachine(port).Start();
-        port.NewBytes = 600 * 512;
-        machine.Disk.Refresh();
-        Assert.Equal(PortInterrupt.TFES, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 599, 2), (A, 1024)) & PortInterrupt.TFES);
-        Assert.Equal(AtaError.IDNF, machine.Error);
-        machine.Recover();
-        Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 598, 2), (A, 1024)));
-        Assert.Equal(600UL, new IdentifyData(machine.Identify()).Sectors);
-    }
-
-    [Fact]
     public void IDENTIFY_reports_the_physical_block()
     {
         using var machine = new AhciMachine(new RecordingPortDriver()).Start();
@@ -134,6 +120,34 @@ public class AhciDiskTests
         machine.Start();
         Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.WriteDmaExt, 30, 1), (A, 512)));
         Assert.Equal(["write 30+1"], port.Requests);
+    }
+
+    [Fact]
+    public void IDENTIFY_reports_a_new_size_after_the_next_power_on_only()
+    {
+        var port = new RecordingPortDriver(2 << 20) { NewBytes = 1 << 20 };
+        using var machine = new AhciMachine(port);
+        machine.Disk.Refresh();
+        machine.Controller.Reset();
+        machine.Start();
+        static ulong SectorsOf(byte[] identify) => BitConverter.ToUInt64(identify, 200);
+        Assert.Equal(2048UL, SectorsOf(machine.Identify()));
+        port.NewBytes = 2 << 20;
+        machine.Disk.Refresh();
+        Assert.Equal(2048UL, SectorsOf(machine.Identify()));
+        Assert.NotEqual(PortInterrupt.None, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 2048, 1), (A, 512)) & PortInterrupt.TFES);
+        machine.Controller.Reset();
+        machine.Controller.SetMemory(machine.Memory);
+        machine.Start();
+        Assert.Equal(4096UL, SectorsOf(machine.Identify()));
+        Assert.Equal(PortInterrupt.DHRS, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 4095, 1), (A, 512)));
+
+        // What the disk has lost cannot be read, whatever IDENTIFY said.
+        port.NewBytes = 1 << 20;
+        machine.Disk.Refresh();
+        Assert.Equal(4096UL, SectorsOf(machine.Identify()));
+        Assert.NotEqual(PortInterrupt.None, machine.Run(AhciMachine.Fis(AtaCommand.ReadDmaExt, 2048, 1), (A, 512)) & PortInterrupt.TFES);
+        Assert.Equal(AtaError.IDNF, machine.Error & AtaError.IDNF);
     }
 
     [Fact]

@@ -18,10 +18,11 @@ public sealed class AhciVfioDeviceTests : IDisposable
     private readonly VirtualizationDriver _disk = new(new HostClassDriver(new MemoryPortDriver(1 << 20), NullLogger.Instance), "SERIAL", 512);
     private readonly VfioInterrupt _interrupt = new();
     private readonly AhciVfioDevice _device;
+    private int _notShared;
 
     public AhciVfioDeviceTests()
     {
-        _device = new AhciVfioDevice(_disk, _interrupt);
+        _device = new AhciVfioDevice(_disk, _interrupt, () => _notShared++);
         _device.SetMemory(_ram.Memory);
     }
 
@@ -44,6 +45,31 @@ public sealed class AhciVfioDeviceTests : IDisposable
         }
         Assert.Equal(HbaRegister.Version131, Read(VfioPciRegion.Bar5, HbaRegister.VS));
         Assert.Equal(PciConfig.AhciClassCode, Read(VfioPciRegion.Configuration, PciConfig.RevisionId) >> 8);
+    }
+
+    [Fact]
+    public void A_client_that_shares_no_memory_sees_a_port_without_a_disk_and_is_reported_once()
+    {
+        // Read-only memory of the firmware is never shared.
+        _device.SetUnsharedRanges(2);
+        StartPort(PciCommand.MemorySpace | PciCommand.BusMaster);
+        Assert.Equal((0x133u, 0), (Port(PortRegister.PxSSTS), _notShared));
+
+        _device.SetMemory(null);
+        Assert.Equal((0u, SataLink.SignatureNone, 1), (Port(PortRegister.PxSSTS), Port(PortRegister.PxSIG), _notShared));
+        Write(VfioPciRegion.Bar5, HbaRegister.GHC, (uint)GlobalHostControl.HR);
+        StartPort(PciCommand.MemorySpace | PciCommand.BusMaster);
+        Port(PortRegister.PxSCTL, SataLink.DETReset);
+        Port(PortRegister.PxSCTL, 0);
+        Assert.Equal((0u, 1), (Port(PortRegister.PxSSTS), _notShared));
+
+        // No map at all, as between two maps of a client with an IOMMU.
+        _device.SetUnsharedRanges(0);
+        _device.SetMemory(null);
+        Assert.Equal(0x133u, Port(PortRegister.PxSSTS));
+        _device.SetMemory(_ram.Memory);
+        StartPort(PciCommand.MemorySpace | PciCommand.BusMaster);
+        Assert.Equal(PortInterrupt.DHRS, Flush());
     }
 
     [Fact]
