@@ -1,5 +1,6 @@
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Disks;
+using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Qemu;
 
@@ -31,6 +32,27 @@ public sealed class EmulatedDiskTests : IDisposable
             await guest.RunAsync("dd if=/dev/sda of=/tmp-copy bs=64k count=16 && dd if=/tmp-copy of=/dev/sda bs=64k count=16 conv=fsync");
         }
         Assert.Equal(hash, await FileHash.OfAsync(disk, default));
+        Assert.Empty(guest.LastErrors);
+    }
+
+    // QEMU gives a device up that does not answer for 5 s.
+    [QemuSidFact]
+    public async Task A_guest_that_is_reset_while_its_disk_stalls_has_its_disk_afterwards()
+    {
+        var trap = _folder["trap"];
+        var (server, port) = await TcpServer.StartAsync(
+            static port => Programs.Start(Installed.Require("nbdkit"), "-f", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M"), [], greeting: 'N');
+        await using var stopsWithTheTest = server;
+        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", $"nbd://127.0.0.1:{port}/", "--vfio-user", trap);
+        await using var guest = await QemuGuest.BootLinuxOnAsync(QemuSid.Command(), 1, "", QemuGuest.EmulatedDisk(trap));
+        var hash = await guest.RunAsync("sha256sum /dev/sda");
+        ProcessTable.Send(server.Id, Signal.Stop);
+        await guest.RunAsync("dd if=/dev/sda of=/dev/null bs=4k count=1 skip=1000 iflag=direct & sleep 1");
+        var reboot = guest.RebootAsync();
+        await Task.Delay(TimeSpan.FromSeconds(8));
+        ProcessTable.Send(server.Id, Signal.Continue);
+        await reboot;
+        Assert.Equal(hash, await guest.RunAsync("sha256sum /dev/sda"));
         Assert.Empty(guest.LastErrors);
     }
 
