@@ -93,6 +93,14 @@ internal sealed class BlkSession : IDisposable
         if (_raw.PayloadAs<ulong>() != 0) throw new IOException("SET_CONFIG was rejected");
     }
 
+    /// <summary>RESET_DEVICE, as a front-end sends it when the driver resets the device.</summary>
+    internal void Reset()
+    {
+        _raw.Send(VhostUserRequest.ResetDevice, VhostUserHeader.NeedReply, []);
+        Assert.True(_raw.Receive());
+        Assert.Equal(0UL, _raw.PayloadAs<ulong>());
+    }
+
     internal Span<byte> Ram(ulong address, int bytes) => _ram.Span(address, bytes);
 
     internal BlkSession Start(uint position = 0)

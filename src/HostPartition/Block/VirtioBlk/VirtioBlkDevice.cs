@@ -90,6 +90,14 @@ internal sealed class VirtioBlkDevice : IDisposable
     /// <summary>The most data segments of a request (seg_max).</summary>
     internal int MaxSegments => _config.MaxSegments;
 
+    /// <summary>Returns to the state before a driver chose features and cache mode (virtio 1.3 §2.1.2). No ring runs.</summary>
+    internal void Reset()
+    {
+        Negotiated = Features;
+        _cannotFlush = false;
+        _writeCache.Reset();
+    }
+
     internal void ReadConfig(int offset, Span<byte> target) => _config.Read(offset, target, _writeCache.IsOn);
 
     /// <summary>Writes configuration space. Only the cache mode is writable (virtio 1.3 §5.2.5).</summary>

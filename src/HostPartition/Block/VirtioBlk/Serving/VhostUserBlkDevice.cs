@@ -41,6 +41,8 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
 
     public void FeaturesChosen(ulong features) => device.Negotiate((VirtioBlkFeatures)features);
 
+    public void Reset() => device.Reset();
+
     public IRunningVring Start(VringSetup setup)
     {
         if (device.FindTooFewSegments(setup.Size) is { } fitting && !_hasWarned)

@@ -161,6 +161,28 @@ public class VirtioBlkDeviceTests : IDisposable
         Assert.Equal("flush", _port.Requests[^1]);
     }
 
+    [Fact]
+    public void A_reset_forgets_the_cache_mode_that_the_driver_chose()
+    {
+        var disk = Disk(_port);
+        var session = Session(disk).Start();
+        WriteConfig(session, VirtioBlkConfig.WriteCacheOffset, 0);
+        session.Reset();
+        Assert.Equal(1, session.Config.WriteCache);
+        // Nor are other guests' writes durable when they complete any more.
+        Session(disk).Start().Do(VirtioBlkRequestType.Out, 8, 512);
+        Assert.Equal("write 8+1", _port.Requests[^1]);
+    }
+
+    [Fact]
+    public void A_reset_forgets_that_the_driver_could_not_flush()
+    {
+        var session = Session(Disk(_port), VirtioBlkFeatures.Version1).Start();
+        Assert.Equal(0, session.Config.WriteCache);
+        session.Reset();
+        Assert.Equal(1, session.Config.WriteCache);
+    }
+
     [Theory]
     [InlineData(0, new byte[] { 0 })]
     [InlineData(31, new byte[] { 0 })]
