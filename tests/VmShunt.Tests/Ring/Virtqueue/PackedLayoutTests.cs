@@ -119,6 +119,57 @@ public sealed class PackedLayoutTests : IDisposable
     }
 
     [Fact]
+    public void A_device_reads_a_chain_and_its_table_from_the_bytes_of_the_specification()
+    {
+        var device = new PackedDeviceQueue(_ram.Memory, Areas(), Size, PackedLayout.StartPosition, indirect: true, eventIndex: false);
+        // A table's entries have neither NEXT nor an id of any meaning (virtio 1.3 §2.8.7): here both are set, to be ignored.
+        Put(Tables, "a000004000000000 10000000 ffff 0100 b000004000000000 20000000 ffff 0300");
+        Put(Descriptors, "0010004000000000 20000000 0300 8400");
+        Put(Descriptors + 16, "c000004000000000 04000000 0000 8100 d000004000000000 08000000 0100 8200");
+        Assert.Equal(new ChainHandle(3, 1), Pop(ref device));
+        Assert.Equal([new(0x4000_00a0, 0x10)], _chain.Readable);
+        Assert.Equal([new(0x4000_00b0, 0x20)], _chain.Writable);
+        // The id of a chain is in its last descriptor (§2.8.6).
+        Assert.Equal(new ChainHandle(1, 2), Pop(ref device));
+        Assert.Equal([new(0x4000_00c0, 4)], _chain.Readable);
+        Assert.Equal([new(0x4000_00d0, 8)], _chain.Writable);
+        Assert.Equal(PopResult.Empty, device.TryPop(_chain));
+    }
+
+    [Theory]
+    [InlineData("8000", false)] // AVAIL alone in the first lap
+    [InlineData("8080", true)] // AVAIL and USED: used in the first lap
+    [InlineData("0080", false)] // USED alone
+    [InlineData("0000", false)]
+    public void A_descriptor_is_used_when_AVAIL_and_USED_are_the_wrap_counter(string flags, bool isUsed)
+    {
+        var driver = Driver();
+        Assert.True(driver.TryAdd([new(1, 1)], 0, 9));
+        driver.Publish();
+        Put(Descriptors, $"0100000000000000 05000000 0000 {flags}");
+        Assert.Equal(isUsed ? PopResult.Popped : PopResult.Empty, driver.TryPopUsed(out var token, out var written));
+        if (isUsed) Assert.Equal((9, 5u), (token, written));
+    }
+
+    [Theory]
+    [InlineData("0000 0000", true)] // enabled
+    [InlineData("0000 0100", false)] // disabled
+    [InlineData("0080 0200", true)] // at offset 0 of the first lap, which this chain is
+    [InlineData("0180 0200", false)] // at offset 1 of the first lap
+    [InlineData("0000 0200", false)] // at offset 0 of the next lap
+    public void Each_end_notifies_as_the_bytes_of_the_others_event_area_say(string bytes, bool isNotified)
+    {
+        var driver = Driver(eventIndex: true);
+        var device = Device(eventIndex: true);
+        Put(DeviceEvent, bytes);
+        Assert.True(driver.TryAdd([new(1, 1)], 0, 0));
+        Assert.Equal(isNotified, driver.Publish());
+        Put(DriverEvent, bytes);
+        device.Return(Pop(ref device), 0);
+        Assert.Equal(isNotified, device.Publish());
+    }
+
+    [Fact]
     public void Suppression_by_flags_has_the_layout_of_the_specification()
     {
         var driver = Driver();
@@ -173,9 +224,13 @@ public sealed class PackedLayoutTests : IDisposable
     private PackedDeviceQueue Device(bool eventIndex = false) =>
         new(_ram.Memory, Areas(), Size, PackedLayout.StartPosition, false, eventIndex);
 
+    private void Put(ulong address, string hex) => FromHex(hex).CopyTo(_ram.Span(address, FromHex(hex).Length));
+
+    private static byte[] FromHex(string hex) => Convert.FromHexString(hex.Replace(" ", "", StringComparison.Ordinal));
+
     private void Bytes(ulong address, string hex)
     {
-        var expected = Convert.FromHexString(hex.Replace(" ", "", StringComparison.Ordinal));
+        var expected = FromHex(hex);
         Assert.Equal(Convert.ToHexString(expected), Convert.ToHexString(_ram.Span(address, expected.Length)));
     }
 }

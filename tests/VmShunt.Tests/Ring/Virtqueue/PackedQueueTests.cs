@@ -9,3 +9,5 @@ public sealed class PackedNotificationTests : NotificationContractTests<PackedRi
 public sealed class PackedModelTests : QueueModelTests<PackedRing, PackedDriverQueue, PackedDeviceQueue>;
 
 public sealed class PackedThreadsTests : QueueThreadsTests<PackedRing, PackedDriverQueue, PackedDeviceQueue>;
+
+public sealed class PackedSuppressionRaceTests : SuppressionRaceTests<PackedRing, PackedDriverQueue, PackedDeviceQueue>;

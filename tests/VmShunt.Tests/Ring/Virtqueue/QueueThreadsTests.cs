@@ -53,45 +53,6 @@ public abstract class QueueThreadsTests<TKind, TDriver, TDevice>
         Assert.Null(fault);
     }
 
-    [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void A_concurrent_arm_and_publish_never_miss_each_other(bool eventIndex)
-    {
-        const int rounds = 100_000;
-        using var pair = new QueuePair<TKind, TDriver, TDevice>(new QueueOptions(8, Indirect: false, eventIndex));
-        SharedCounter driverAt = new(), deviceAt = new();
-        var noticed = false;
-        var missed = 0;
-        var device = new Thread(() =>
-        {
-            for (var round = 1; round <= rounds; round++)
-            {
-                pair.Device.Disarm();
-                deviceAt.Meet(driverAt, 3 * round);
-                noticed = pair.Device.Arm();
-                deviceAt.Meet(driverAt, 3 * round + 1);
-                if (pair.Device.TryPop(pair.Chain) == PopResult.Popped) pair.Device.Return(pair.Chain.Handle, 1);
-                pair.Device.Publish();
-                deviceAt.Meet(driverAt, 3 * round + 2);
-            }
-        });
-        device.Start();
-        for (var round = 1; round <= rounds; round++)
-        {
-            var added = pair.Add(1);
-            driverAt.Meet(deviceAt, 3 * round);
-            var kick = pair.Driver.Publish();
-            driverAt.Meet(deviceAt, 3 * round + 1);
-            // Without a kick and without a chain found by the arm, the device would block with a chain available.
-            if (!added || (!kick && !noticed)) missed++;
-            driverAt.Meet(deviceAt, 3 * round + 2);
-            if (pair.Driver.TryPopUsed(out _, out _) != PopResult.Popped) missed++;
-        }
-        device.Join();
-        Assert.Equal(0, missed);
-    }
-
     private static void Ask(QueuePair<TKind, TDriver, TDevice> pair, WaitPolicy policy, EventFd kick, EventFd call, SharedFlag stop, int requests)
     {
         using var sleep = new WaitSet(call.Handle);

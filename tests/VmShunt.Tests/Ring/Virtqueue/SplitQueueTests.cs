@@ -9,3 +9,5 @@ public sealed class SplitNotificationTests : NotificationContractTests<SplitRing
 public sealed class SplitModelTests : QueueModelTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;
 
 public sealed class SplitThreadsTests : QueueThreadsTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;
+
+public sealed class SplitSuppressionRaceTests : SuppressionRaceTests<SplitRing, SplitDriverQueue, SplitDeviceQueue>;

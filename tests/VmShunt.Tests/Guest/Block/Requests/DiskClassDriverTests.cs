@@ -54,6 +54,47 @@ public class DiskClassDriverTests
     }
 
     [Fact]
+    public void A_discard_is_at_most_1_GiB_on_a_disk_of_any_size()
+    {
+        var lower = new RecordingDriver { Geometry = new(1UL << 40, 1 << 20, "TEST", IsReadOnly: false) };
+        var disk = new DiskClassDriver(lower, _crash);
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.DiscardAsync(0, (1 << 30) + 512); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.WriteZeroesAsync(0, (1 << 20) + 512); });
+        _ = disk.DiscardAsync(0, 1 << 30);
+        _ = disk.WriteZeroesAsync(0, 1 << 20);
+        Assert.Equal([BlockOperation.Discard, BlockOperation.WriteZeroes], lower.Operations);
+    }
+
+    [Fact]
+    public async Task Close_waits_for_the_requests_in_flight_and_refuses_later_ones()
+    {
+        var lower = new RecordingDriver();
+        var disk = new DiskClassDriver(lower, _crash);
+        var request = disk.FlushAsync().AsTask();
+        var closing = new Thread(disk.Close) { IsBackground = true };
+        closing.Start();
+        Assert.True(SpinWait.SpinUntil(() => IsRefused(disk), TimeSpan.FromSeconds(60)));
+        Assert.False(closing.Join(200), "Close returned while a request was in flight");
+        foreach (var kept in lower.Requests.ToArray()) kept.Complete(BlockStatus.Ok);
+        Assert.True(closing.Join(60_000));
+        await request;
+        Assert.Equal(0, disk.Counters.InFlight);
+    }
+
+    private static bool IsRefused(DiskClassDriver disk)
+    {
+        try
+        {
+            _ = disk.FlushAsync();
+            return false;
+        }
+        catch (StackRemovedException)
+        {
+            return true;
+        }
+    }
+
+    [Fact]
     public async Task A_second_completion_of_a_request_is_counted_and_changes_nothing()
     {
         var lower = new RecordingDriver();

@@ -1,5 +1,6 @@
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Guest.Devices;
+using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Mode;
 using VmShunt.Tests.Guest.Kernel.Machine;
 using VmShunt.Trap.Ahci;
@@ -46,6 +47,27 @@ public class DeviceTreeTests
         Assert.Throws<IOException>(controller.BuildStack);
         Assert.Throws<UnauthorizedAccessException>(() => hidden.Write(hidden.Address + HbaRegister.GHC, 4, 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => hidden.Read(hidden.Address + HbaRegister.AbarBytes, 4));
+    }
+
+    [Fact]
+    public void A_port_mapped_while_its_disk_is_hidden_reads_as_removed_once_it_is_shown_and_no_interrupt_reveals_it()
+    {
+        using var guest = Guest();
+        using var devices = Devices(guest);
+        guest.Mode.Change(GuestMode.Enlightened);
+        var controller = (ControllerDevice)devices.Open("ahci0");
+        var hidden = controller.MapRegisters();
+        guest.Emulated.Visibility.Suppress(false);
+        Assert.Equal((uint.MaxValue, uint.MaxValue), (Port(hidden, PortRegister.PxSSTS), Port(hidden, PortRegister.PxSIG)));
+        Assert.Equal(SataLink.SignatureAta, Port(controller.MapRegisters(), PortRegister.PxSIG));
+        guest.Emulated.Visibility.Suppress(true);
+
+        // The controller has bit 0 of IS set while the disk is hidden.
+        var window = new RegisterWindow(new FixedRegisters(0xFFFF_FFFF), guest.Emulated.Hba.Abar, guest.Emulated.Visibility, drivesPort: false);
+        Assert.Equal(0xFFFF_FFFEu, (uint)window.Read(window.Address + HbaRegister.IS, 4));
+        Assert.Equal(0xFFFF_FFFFu, (uint)window.Read(window.Address + HbaRegister.GHC, 4));
+        guest.Emulated.Visibility.Suppress(false);
+        Assert.Equal(0xFFFF_FFFFu, (uint)window.Read(window.Address + HbaRegister.IS, 4));
     }
 
     [Fact]
@@ -105,5 +127,15 @@ public class DeviceTreeTests
         var guest = new InProcessGuest(new MemoryPortDriver(1 << 20));
         guest.Machine.IsOffered = true;
         return guest;
+    }
+
+    private sealed class FixedRegisters(ulong value) : IMmio
+    {
+        public ulong Read(ulong address, int size) => value;
+
+        public void Write(ulong address, int size, ulong value)
+        {
+            // Not written by a query.
+        }
     }
 }

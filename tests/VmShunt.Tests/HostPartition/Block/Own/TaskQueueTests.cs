@@ -45,6 +45,15 @@ public sealed class TaskQueueTests
     }
 
     [Fact]
+    public void With_IN_ORDER_requests_complete_in_their_order_on_a_disk_that_completes_the_newest_first()
+    {
+        using var server = Server(new NewestFirstDisk());
+        using var session = new BlkSession(server.Disk).Start();
+        for (ushort token = 0; token < 4; token++) session.Submit(token, VirtioBlkRequestType.In, token, Sector);
+        for (ushort token = 0; token < 4; token++) Assert.Equal(token, session.Complete().Token);
+    }
+
+    [Fact]
     public void Memory_that_is_used_after_its_request_throws_where_misuse_is_detected()
     {
         var disk = new LateDisk();
@@ -104,9 +113,33 @@ public sealed class TaskQueueTests
         disk.Complete(1 * Sector, fill: null);
     }
 
-    private BlockServer Server(LateDisk disk, BlockServerOptions? options = null) => new(disk, options ?? new BlockServerOptions { Log = _log });
+    private BlockServer Server(AsyncBlockDevice disk, BlockServerOptions? options = null) => new(disk, options ?? new BlockServerOptions { Log = _log });
 
     /// <summary>A disk of 1 MiB whose requests complete when the test says so.</summary>
+    /// <summary>Holds a read back until a newer one has completed, or for a while if there is none.</summary>
+    private sealed class NewestFirstDisk : AsyncBlockDevice
+    {
+        private TaskCompletionSource? _held;
+
+        public override long Length => 1 << 20;
+
+        public override async ValueTask ReadAsync(Memory<byte> destination, long offset, CancellationToken cancellationToken)
+        {
+            var mine = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (Interlocked.Exchange(ref _held, mine) is { } older)
+            {
+                _ = Task.Delay(20, cancellationToken).ContinueWith(_ => older.TrySetResult(), cancellationToken, TaskContinuationOptions.None, TaskScheduler.Default);
+                return;
+            }
+            await Task.WhenAny(mine.Task, Task.Delay(100, cancellationToken));
+            Interlocked.CompareExchange(ref _held, null, mine);
+        }
+
+        public override ValueTask WriteAsync(ReadOnlyMemory<byte> source, long offset, CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
+        public override ValueTask FlushAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
+    }
+
     private sealed class LateDisk : AsyncBlockDevice
     {
         private readonly Dictionary<long, (Memory<byte> Memory, TaskCompletionSource Done)> _requests = [];

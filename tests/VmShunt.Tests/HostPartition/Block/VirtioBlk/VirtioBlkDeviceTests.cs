@@ -226,6 +226,22 @@ public class VirtioBlkDeviceTests : IDisposable
     }
 
     [Fact]
+    public void A_FLUSH_reaches_the_disk_once_after_the_writes_that_completed_before_it()
+    {
+        var session = Session(Disk(_port)).Start();
+        for (var round = 0; round < 3; round++)
+        {
+            _port.ClearRequests();
+            session.Do(VirtioBlkRequestType.Out, 8, 512);
+            session.Do(VirtioBlkRequestType.Out, 16, 512);
+            Assert.Equal(VirtioBlkStatus.Ok, session.Do(VirtioBlkRequestType.Flush));
+            Assert.Equal(["write 8+1", "write 16+1", "flush"], _port.Requests);
+        }
+        _port.IsBroken = true;
+        Assert.Equal(VirtioBlkStatus.IoError, session.Do(VirtioBlkRequestType.Flush));
+    }
+
+    [Fact]
     public void A_guest_that_disconnects_no_longer_forces_durable_writes()
     {
         var disk = Disk(_port);
