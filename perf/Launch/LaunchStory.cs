@@ -14,6 +14,9 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
 {
     private const int LoadDepth = 64, CrashDepth = 32;
 
+    // The most bytes of one command: the crash path describes its data by one entry (AHCI 1.3.1 §4.2.3.3).
+    private const long LargestTransfer = 4 << 20;
+
     internal async Task<LaunchResult> RunAsync()
     {
         DateTime date = DateTime.UtcNow;
@@ -133,10 +136,12 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
             return new CrashDumpResult(null, null, null, null, null);
         }
         await ModeAsync("enlightened");
+        var issued = processes.Traps!.IssuedCommands();
         CrashAnswer crash = await processes.AskAsync($"crash --in-flight {CrashDepth} --scribble", GuestAnswersJson.Default.CrashAnswer, WorkTime(options.MemoryBytes));
-        log.Line($"crashed ({crash.Reason}), {crash.InFlight} requests in flight; {MemorySize.Format(crash.Dump.Bytes)} dumped through the {crash.Dump.Path} path");
         await processes.GuestEndsAsync();
-        var seen = processes.Traps!.CrashMemorySha256() ?? throw new LaunchException("vmshunt-hypervisor reports no crash of the guest");
+        var path = PathOfDump(crash.Dump.Bytes, processes.Traps.IssuedCommands() - issued, processes.Traps.HasChannelAfterCrash());
+        log.Line($"crashed ({crash.Reason}), {crash.InFlight} requests in flight; {MemorySize.Format(crash.Dump.Bytes)} dumped through the {path} path");
+        var seen = processes.Traps.CrashMemorySha256() ?? throw new LaunchException("vmshunt-hypervisor reports no crash of the guest");
 
         await processes.StartGuestAsync();
         // Not straight to --dump: the console splits its line at spaces.
@@ -147,8 +152,15 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
         if (!verified) throw new LaunchException($"the dump differs from the memory at the crash: SHA-256 {CoreFile.HashMemory(file)}, the hypervisor saw {seen}");
         log.Line($"restarted, dump exported; it equals the memory at the crash: SHA-256 {seen}");
         if (options.DumpFile is { } keep) LaunchOutput.KeepDump(file, keep, log);
-        return new CrashDumpResult(crash.Dump.Path, dump.Bytes, dump.Sha256, dump.MemorySha256, verified);
+        return new CrashDumpResult(path, dump.Bytes, dump.Sha256, dump.MemorySha256, verified);
     }
+
+    /// <summary>
+    /// The path of a dump, by what the hypervisor saw: it went through the trap if the guest had no bus channel any more and
+    /// issued at least as many commands to the controller as the dump needs. In enlightened mode nothing else issues any.
+    /// </summary>
+    internal static string PathOfDump(long bytes, long issued, bool hasChannel) =>
+        !hasChannel && issued * LargestTransfer >= bytes ? DiskPath.Trap : DiskPath.Ring;
 
     private async Task<string> HashAsync(string stack, long bytes)
     {

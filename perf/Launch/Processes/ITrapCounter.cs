@@ -1,3 +1,4 @@
+using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Perf.Launch;
@@ -10,6 +11,12 @@ internal interface ITrapCounter : IDisposable
 
     /// <summary>The SHA-256 of the guest's memory that the hypervisor took at the last crash; null without a crash.</summary>
     string? CrashMemorySha256();
+
+    /// <summary>Commands that guests have issued to emulated controllers (writes to PxCI) since the hypervisor started.</summary>
+    long IssuedCommands();
+
+    /// <summary>Whether the last guest that crashed has a bus channel.</summary>
+    bool HasChannelAfterCrash();
 }
 
 /// <summary>Asks the hypervisor on its socket.</summary>
@@ -22,5 +29,14 @@ internal sealed class HypervisorTrapCounter(string socket) : ITrapCounter
     public string? CrashMemorySha256() =>
         _observer.Query().Partitions.LastOrDefault(static partition => partition.Crash is not null)?.Crash!.MemorySha256;
 
+    public long IssuedCommands() => _observer.Query().Partitions.Sum(static partition => partition.ByAddress.Where(IsIssue).Sum(static at => at.Count));
+
+    public bool HasChannelAfterCrash() =>
+        _observer.Query().Partitions.Last(static partition => partition.Crash is not null).Channels.Any(static channel => channel.Open);
+
     public void Dispose() => _observer.Dispose();
+
+    private static bool IsIssue(AddressCount at) =>
+        at.Reason == ExitReason.MmioWrite && at.Address >= GuestLayout.BarAddress
+        && (at.Address - GuestLayout.BarAddress) % GuestLayout.BarStride == (ulong)HbaRegister.OfPort(0, PortRegister.PxCI);
 }

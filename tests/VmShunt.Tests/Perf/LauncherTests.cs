@@ -11,6 +11,14 @@ public sealed class LauncherTests : IDisposable
 
     public void Dispose() => _machine.Dispose();
 
+    [Theory]
+    [InlineData(64 << 20, 16, false, "trap")]
+    [InlineData(64 << 20, 15, false, "ring")]
+    [InlineData(64 << 20, 1000, true, "ring")]
+    [InlineData(64 << 20, 0, false, "ring")]
+    public void The_path_of_a_dump_is_the_one_that_the_hypervisor_saw(long bytes, long issued, bool hasChannel, string path) =>
+        Assert.Equal(path, LaunchStory.PathOfDump(bytes, issued, hasChannel));
+
     private string UserDisk(int bytes = 1_000_001)
     {
         var path = _machine["user.img"];

@@ -119,6 +119,10 @@ internal sealed class ScriptedMachine : IDisposable
 
         public string? CrashMemorySha256() => memorySha256;
 
+        public long IssuedCommands() => _exits += 3000;
+
+        public bool HasChannelAfterCrash() => false;
+
         public void Dispose()
         {
         }
