@@ -29,6 +29,9 @@ internal sealed class RequestScript
 
     internal IReadOnlyList<string> Lines => _lines;
 
+    /// <summary>The requests, each with its line of the transcript.</summary>
+    internal IEnumerable<(string Line, string Expected)> Requests => _lines.Where(static line => line != "wait").Zip(_expected);
+
     /// <summary>The transcript that the guest must write.</summary>
     internal IReadOnlyList<string> Expected => _expected;
 

@@ -81,6 +81,16 @@ internal sealed class RunningMachine : IAsyncDisposable
         return _observer.Query().Partitions.MaxBy(static p => p.Id)!;
     }
 
+    /// <summary>Commands that the guests have issued to VM-H's controller so far: writes to PxCI.</summary>
+    internal long IssuedCommands()
+    {
+        _observer ??= HypervisorObserver.Connect(_folder["hypervisor.sock"]);
+        return _observer.Query().Partitions.Sum(static partition => partition.ByAddress.Where(IsIssue).Sum(static at => at.Count));
+
+        static bool IsIssue(AddressCount at) =>
+            at is { Reason: ExitReason.MmioWrite, Address: var address } && address == GuestLayout.BarAddress + (ulong)HbaRegister.OfPort(0, PortRegister.PxCI);
+    }
+
     /// <summary>
     /// The VM exits so far, once the guest's interrupt processor has halted again: it halts before the first interrupt and
     /// after each, and reads HBA.IS once for each.

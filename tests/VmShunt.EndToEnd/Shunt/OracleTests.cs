@@ -41,7 +41,7 @@ public sealed class OracleTests(OwnDisk own, ITestOutputHelper output) : IClassF
                     foreach (var (mode, stack) in ((string, string)[])[("emulating", "emulating"), ("enlightened", "emulating"), ("enlightened", "enlightened"), ("alternate", "emulating")])
                     {
                         await machine.ModeAsync(mode);
-                        await ReplayAsync(machine, model, random.Next(), stack, isReadOnly, $"{source}, {position}, {policy}, {mode}, {stack}");
+                        await ReplayAsync(machine, model, random.Next(), new Way(source, position, policy, mode, stack), isReadOnly);
                         ways++;
                     }
                     diverted = (await machine.AskAsync("shunt")).GetProperty("diverted").GetInt64();
@@ -55,11 +55,13 @@ public sealed class OracleTests(OwnDisk own, ITestOutputHelper output) : IClassF
         Assert.True(model.AsSpan().SequenceEqual(File.ReadAllBytes(path)), $"the disk holds what the model holds; seed {seed}");
     }
 
-    private async Task ReplayAsync(RunningMachine machine, byte[] model, int seed, string stack, bool isReadOnly, string way)
+    private async Task ReplayAsync(RunningMachine machine, byte[] model, int seed, Way way, bool isReadOnly)
     {
         var script = RequestScript.Make(model, seed, requests: 40, isReadOnly);
+        var before = await machine.CompletedAsync();
+        var issued = machine.IssuedCommands();
         File.WriteAllLines(_folder["script"], script.Lines);
-        await machine.AskAsync($"replay --stack {stack} --script {_folder["script"]} --transcript {_folder["transcript"]}");
+        await machine.AskAsync($"replay --stack {way.Stack} --script {_folder["script"]} --transcript {_folder["transcript"]}");
         var results = File.ReadAllLines(_folder["transcript"]);
         for (var i = 0; i < Math.Min(results.Length, script.Expected.Count); i++)
         {
@@ -67,5 +69,36 @@ public sealed class OracleTests(OwnDisk own, ITestOutputHelper output) : IClassF
             Assert.True(results[i] == script.Expected[i], $"{way}: '{line}' gave '{results[i]}', the model gives '{script.Expected[i]}'; seed {seed}");
         }
         Assert.Equal(script.Expected.Count, results.Length);
+        var after = await machine.CompletedAsync();
+        AssertPath(script, way, after.Trap - before.Trap, after.Ring - before.Ring, machine.IssuedCommands() - issued, seed);
     }
+
+    /// <summary>Each request took the path that mode, source, position and policy say.</summary>
+    /// <param name="script">The requests.</param>
+    /// <param name="way">How they were sent.</param>
+    /// <param name="trapped">Requests that the guest completed on the trap path.</param>
+    /// <param name="ringed">Requests that the guest completed on the ring path.</param>
+    /// <param name="issued">Writes to PxCI that the hypervisor sent to VM-H.</param>
+    /// <param name="seed">Of the script.</param>
+    private static void AssertPath(RequestScript script, Way way, long trapped, long ringed, long issued, int seed)
+    {
+        var seen = $"{way}: {trapped} requests on the trap path, {ringed} on the ring, {issued} commands issued; seed {seed}";
+        var valid = script.Requests.Where(static request => request.Expected != "refused").ToList();
+        Assert.True(trapped + ringed == valid.Count, $"{seen}; {valid.Count} requests");
+        var none = way.Mode == "emulating" ? ringed : way.Stack == "enlightened" || (way.Policy == "all" && way.Source != "tries" && way.Position != "below-port") ? trapped : 0;
+        Assert.True(none == 0, seen);
+        if (way.Mode == "emulating") Assert.True(issued > 0, seen);
+        if (trapped == 0) Assert.True(issued == 0, seen);
+        if (way.Mode == "emulating" || way.Stack == "enlightened" || way.Source == "tries") return;
+        // A command that fails below the port is issued to the controller, whose error the driver then sees.
+        var failing = valid.Count(static request => request.Expected == "IoError");
+        if (way is { Policy: "all", Position: "below-port" }) Assert.True(trapped <= failing, $"{seen}; {failing} fail");
+        if (way is { Policy: "importance", Position: not "below-port" })
+        {
+            var secondary = valid.Count(static request => request.Line.Split(' ')[0] is "flush" or "discard" or "zero");
+            Assert.True(trapped == secondary, $"{seen}; {secondary} secondary requests");
+        }
+    }
+
+    private sealed record Way(string Source, string Position, string Policy, string Mode, string Stack);
 }

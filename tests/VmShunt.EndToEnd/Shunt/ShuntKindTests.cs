@@ -34,29 +34,40 @@ public sealed class ShuntKindTests(SharedMachine shared, OwnDisk own, ITestOutpu
         var data = await machine.DataAsync();
         var before = await machine.AskAsync($"shunt --mode-source {source} --shunt-position {position}");
         await machine.AskAsync($"load start --stack emulating --depth {LoadDepth} --write --first-sector {data.First} --sectors {data.Count}");
-        var flips = 0;
-        var trapped = (await machine.CompletedAsync()).Trap;
-        await Until.TrueAsync(
-            async () =>
-            {
-                await machine.ModeAsync("enlightened");
-                await machine.ModeAsync("emulating");
+        for (var flip = 0; flip < s_flips; flip++)
+        {
+            await machine.ModeAsync("enlightened");
+            await machine.ModeAsync("emulating");
+        }
+        // Then each mode once more, long enough to see which way the shunt sends requests.
+        for (var look = 0; look < 2; look++)
+        {
+            await machine.ModeAsync("enlightened");
+            var (then, ringed) = (await machine.AskAsync("shunt"), (await machine.CompletedAsync()).Ring);
+            await Until.TrueAsync(
+                async () => Count("diverted", await machine.AskAsync("shunt")) > Count("diverted", then) && (await machine.CompletedAsync()).Ring > ringed,
+                "in enlightened mode the shunt diverts requests to the ring");
+            await machine.ModeAsync("emulating");
+            // Requests that the shunt has sent before the change complete first.
+            await machine.LoadGoesOnAsync(2 * LoadDepth);
+            (then, var trapped) = (await machine.AskAsync("shunt"), (await machine.CompletedAsync()).Trap);
+            await Until.TrueAsync(
                 // A shunt that arrives with the enlightened stack is removed with it: requests then meet none.
-                return ++flips >= s_flips && (source == "arrives" ? (await machine.CompletedAsync()).Trap > trapped : Since("passed", await machine.AskAsync("shunt")) > 0);
-            },
-            $"{2 * s_flips} mode changes, and requests on the trap path");
-        // Below the port driver a command waits for those before it, and the mode may have changed back meanwhile.
+                async () => (source == "arrives" || Count("passed", await machine.AskAsync("shunt")) > Count("passed", then)) && (await machine.CompletedAsync()).Trap > trapped,
+                "in emulating mode requests pass the shunt to the trap path");
+            Assert.Equal(Count("diverted", then), Count("diverted", await machine.AskAsync("shunt")));
+        }
         await machine.ModeAsync("enlightened");
         await machine.LoadGoesOnAsync();
-        var diverted = Since("diverted", await machine.AskAsync("shunt"));
+        var diverted = Count("diverted", await machine.AskAsync("shunt")) - Count("diverted", before);
         var load = await machine.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer);
-        output.WriteLine($"{2 * flips} changes, {diverted} diverted, {load}");
+        output.WriteLine($"{2 * s_flips} changes, {diverted} diverted, {load}");
         Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
         Assert.True(diverted > 0, "requests were diverted");
-        LongForm.Keep(nameof(ShuntKindTests), $"{source}, {position}: {2 * flips} mode changes, {load.Requests} verified requests, none lost, repeated or failed");
+        LongForm.Keep(nameof(ShuntKindTests), $"{source}, {position}: {2 * s_flips} mode changes, {load.Requests} verified requests, none lost, repeated or failed");
 
         // Another test may have used the same kind of shunt on this machine.
-        long Since(string counter, JsonElement now) => now.GetProperty(counter).GetInt64() - before.GetProperty(counter).GetInt64();
+        static long Count(string counter, JsonElement shunt) => shunt.GetProperty(counter).GetInt64();
     });
 
     [Fact]

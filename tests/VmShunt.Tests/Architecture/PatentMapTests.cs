@@ -13,8 +13,8 @@ public partial class PatentMapTests
     [Fact]
     public void Every_row_is_there_once_and_in_order()
     {
-        Assert.Equal(Enumerable.Range(1, 63).Select(i => $"P{i:D2}"), s_rows.Select(row => row[0]));
-        Assert.All(s_rows, row => Assert.Equal(4, row.Length));
+        Assert.Equal(Enumerable.Range(1, 67).Select(i => $"P{i:D2}"), s_rows.Select(row => row[0]));
+        Assert.All(s_rows, row => Assert.Equal(5, row.Length));
     }
 
     [Fact]
