@@ -30,7 +30,7 @@ public sealed class FlushTests(OwnDisk own, ITestOutputHelper output) : IClassFi
             await using var log = await SystemCallLog.AttachAsync(machine.Host.Id, [.. s_writes, .. s_flushes]);
             for (var round = 0; round < 2; round++)
             {
-                await machine.AskAsync($"fill --stack {stack} --sector {data.First + (ulong)(64 * round)} --count 64 --seed {round}");
+                await machine.AskAsync($"fill --stack {stack} --sector {data.First + (64 * round)} --count 64 --seed {round}");
                 await machine.AskAsync($"flush --stack {stack}");
             }
             var calls = await log.EndAsync();
