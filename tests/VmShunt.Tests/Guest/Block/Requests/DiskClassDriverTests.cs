@@ -14,11 +14,12 @@ public class DiskClassDriverTests
     [InlineData(ulong.MaxValue, 512)]
     [InlineData(0, 100)]
     [InlineData(0, (1 << 20) + 512)]
-    public async Task An_invalid_request_is_rejected_before_it_is_counted(ulong sector, int bytes)
+    public void An_invalid_request_is_rejected_before_it_is_counted(ulong sector, int bytes)
     {
         var lower = new RecordingDriver();
         var disk = new DiskClassDriver(lower, _crash);
-        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(async () => await disk.ReadAsync(sector, Buffers.Of(bytes)));
+        // Not awaited: a request that is accepted here never completes.
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.ReadAsync(sector, Buffers.Of(bytes)); });
         Assert.Empty(lower.Requests);
         Assert.Equal(0, disk.Counters.Submitted);
     }
@@ -28,11 +29,11 @@ public class DiskClassDriverTests
     [InlineData(0, 0)]
     [InlineData(0, 100)]
     [InlineData(0, (1 << 30) + 512)]
-    public async Task An_invalid_discard_is_rejected_before_it_is_submitted(ulong sector, int bytes)
+    public void An_invalid_discard_is_rejected_before_it_is_submitted(ulong sector, int bytes)
     {
         var lower = new RecordingDriver();
         var disk = new DiskClassDriver(lower, _crash);
-        await Assert.ThrowsAsync<ArgumentOutOfRangeException>(async () => await disk.DiscardAsync(sector, bytes));
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.DiscardAsync(sector, bytes); });
         Assert.Empty(lower.Requests);
     }
 
