@@ -17,7 +17,11 @@ internal static class ReplayCommand
         {
             var lines = File.ReadAllLines(r.GetValue(script)!);
             using var writer = File.CreateText(r.GetValue(transcript)!);
-            return new JsonObject { ["requests"] = Replay.Run(session.Disk(r.GetValue(stack)), session.Kernel.Pages, lines, writer) };
+            var disk = session.Disk(r.GetValue(stack));
+            var before = disk.Counters;
+            var requests = Replay.Run(disk, session.Kernel.Pages, lines, writer);
+            var after = disk.Counters;
+            return new JsonObject { ["requests"] = requests, ["trap"] = after.Trapped - before.Trapped, ["ring"] = after.Ringed - before.Ringed };
         }));
         return command;
     }
