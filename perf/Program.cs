@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using VmShunt.Perf.Bench;
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Ends;
 using VmShunt.Perf.Compare;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Entries;

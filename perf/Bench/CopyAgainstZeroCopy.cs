@@ -2,7 +2,7 @@ using BenchmarkDotNet.Attributes;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockBackend.VirtioBlk;
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Ends;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;

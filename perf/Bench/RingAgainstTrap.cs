@@ -1,6 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using VmShunt.Perf.Bench.Counters;
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Ends;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
 

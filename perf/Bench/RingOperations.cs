@@ -1,6 +1,6 @@
 using BenchmarkDotNet.Attributes;
 using VmShunt.BlockDriver;
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Ends;
 
 namespace VmShunt.Perf.Bench;
 

@@ -1,5 +1,5 @@
 using BenchmarkDotNet.Attributes;
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Ends;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Virtqueue;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using BenchmarkDotNet.Attributes;
 using VmShunt.Perf.Bench.Counters;
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Ends;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Virtqueue;
 

@@ -9,7 +9,8 @@ namespace VmShunt.Perf.Compare;
 /// <summary><c>compare</c>: measures every path and peer, or compares two results.</summary>
 internal static class CompareCommand
 {
-    internal static Command Build()
+    /// <param name="program">What runs it, as a user would write it.</param>
+    internal static Command Build(string program = LaunchOptions.ByProject)
     {
         var files = new Argument<string[]>("files") { Arity = new ArgumentArity(0, 2), HelpName = "OLD NEW", Description = "Two results of --json: list what changed from OLD to NEW. One: render it again with --report or --markdown. None: measure." };
         var json = new Option<string?>("--json") { Description = "Write the result to this file as JSON." };
@@ -48,6 +49,7 @@ internal static class CompareCommand
             if (parse.GetValue(files) is [var old, var now]) return ChangesTable.Show(old, now, parse.GetValue(all), console, errors);
             var options = new CompareOptions
             {
+                Program = program,
                 Rendered = parse.GetValue(files) is [var one] ? one : null,
                 Quick = parse.GetValue(quick),
                 Rows = parse.GetValue(rows) ?? [],

@@ -69,7 +69,7 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
 
     private string Command() => string.Join(' ', new[]
     {
-        "dotnet run -c Release --project perf -- compare",
+        $"{options.Program} compare",
         options.Quick ? "--quick" : null,
         options.Rows.Count > 0 ? $"--rows {string.Join(' ', options.Rows)}" : null,
     }.Where(static part => part is not null));

@@ -1,13 +1,17 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using VmShunt.Perf.Compare;
 using VmShunt.Perf.Disks;
+using VmShunt.Perf.Ends;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.Tool;
 
-/// <summary>The command line of <c>vmshunt</c>: each program of this project as a command, and <c>launch</c>.</summary>
+/// <summary>The command line of <c>vmshunt</c>: each program of this project as a command, and what runs them together.</summary>
 internal static class ToolCommandLine
 {
+    private const string Name = "vmshunt";
+
     private static readonly (string Name, string Description)[] s_programs =
     [
         ("host", "VM-H, the host server: owns a disk and serves it over vhost-user and vfio-user (vmshunt-host)"),
@@ -39,8 +43,10 @@ internal static class ToolCommandLine
         foreach (var (name, description) in s_programs) root.Add(new Command(name, description) { TreatUnmatchedTokensAsErrors = false });
 
         var launch = new Command("launch", "Starts VM-H, the hypervisor and VM-C on a disk, measures every path to it, and checks a crash dump.");
-        LaunchCommand.AddTo(launch, "vmshunt");
+        LaunchCommand.AddTo(launch, Name);
         root.Add(launch);
+        root.Add(CompareCommand.Build(Name));
+        root.Add(PeerCommand.Build());
         root.Add(MakeDiskCommand.Build());
 
         var shell = new Argument<string>("shell") { Description = "bash" };

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using VmShunt.BlockDriver;
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Ends;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Session;
 using VmShunt.Perf.Launch;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using VmShunt.Perf.Bench.Ends;
+using VmShunt.Perf.Ends;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Launch;
 using VmShunt.Ring.Memory;

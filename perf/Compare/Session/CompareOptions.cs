@@ -1,8 +1,13 @@
+using VmShunt.Perf.Launch;
+
 namespace VmShunt.Perf.Compare.Session;
 
 /// <summary>The options of a comparison.</summary>
 internal sealed record CompareOptions
 {
+    /// <summary>How the comparison was run.</summary>
+    internal string Program { get; init; } = LaunchOptions.ByProject;
+
     internal bool Quick { get; init; }
 
     /// <summary>Prefixes of the ids of the rows to run; empty for all.</summary>

@@ -1,7 +1,7 @@
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>The buffers of a virtio-blk read (virtio 1.3 §5.2.6): header, data, status.</summary>
 internal static class RequestShape

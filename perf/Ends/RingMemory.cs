@@ -4,7 +4,7 @@ using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Virtqueue;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>
 /// The shared memory of a virtqueue, each area on its own pages as in the guest, and a data area. The file is anonymous;

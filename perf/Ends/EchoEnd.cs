@@ -3,7 +3,7 @@ using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Virtqueue;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>
 /// The device's end of a virtqueue that returns every chain at once: VM-H's queue thread without the work of a request.

@@ -1,6 +1,6 @@
 using VmShunt.Ring.Interop;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>The two eventfds of a virtqueue: kick notifies the device, call notifies the driver.</summary>
 internal sealed class QueueEvents : IDisposable

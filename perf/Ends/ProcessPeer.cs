@@ -1,18 +1,23 @@
+using System.Reflection;
 using VmShunt.Perf.Launch;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
-/// <summary>The other end in a separate process: this program, started with <see cref="PeerCommand"/>.</summary>
+/// <summary>The other end in a separate process: this program, started again with <see cref="PeerCommand"/>.</summary>
 internal sealed class ProcessPeer : Peer
 {
-    private const string Program = "vmshunt-perf";
+    // Programs that have the command. Any other one, such as a test host, has vmshunt-perf beside it.
+    private const string Tool = "vmshunt", Perf = "vmshunt-perf";
 
     private readonly ChildProcess _process;
 
     internal ProcessPeer(PeerWork work, RingMemory memory)
     {
+        var program = Assembly.GetEntryAssembly()?.GetName().Name == Tool ? Tool : Perf;
+        // By the runtime's host, because a tool's package has no executable of the tool itself.
         _process = ChildProcess.Start(
-            "the other end", Path.Combine(AppContext.BaseDirectory, Program), [PeerCommand.Name, work.ToString(), memory.Path]);
+            "the other end", Path.Combine(ChildProcess.RuntimeRoot, "dotnet"),
+            ["exec", Path.Combine(AppContext.BaseDirectory, $"{program}.dll"), PeerCommand.Name, work.ToString(), memory.Path]);
         _ = _process.Ended.ContinueWith(_ => Exited.Raise(), TaskScheduler.Default);
         using var limit = new CancellationTokenSource(GuestConsole.Patience);
         try

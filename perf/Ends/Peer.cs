@@ -1,6 +1,6 @@
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>Where the other end runs.</summary>
 public enum PeerPlace

@@ -1,15 +1,15 @@
 using System.CommandLine;
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>
-/// <c>bench-peer</c>, which this program starts itself with: the other end of a round trip in the given shared memory, until
+/// <c>peer</c>, which this program starts itself with: the other end of a round trip in the given shared memory, until
 /// standard input closes (which it also does when the parent is killed).
 /// </summary>
 internal static class PeerCommand
 {
-    internal const string Name = "bench-peer";
+    internal const string Name = "peer";
 
     internal static Command Build()
     {

@@ -1,7 +1,7 @@
 using VmShunt.BlockDriver;
 using VmShunt.Ring.Virtqueue;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>Both ends of a virtqueue on one thread: the cost of the code without any wait.</summary>
 internal abstract class ChainLoop

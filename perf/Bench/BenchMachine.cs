@@ -5,7 +5,7 @@ using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Bench;
 
 /// <summary>
 /// VM-H, the hypervisor and VM-C as three processes on a temporary disk, as <c>launch</c> starts them. VM-C reads its data

@@ -3,7 +3,7 @@ using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Virtqueue;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>The driver's end of a virtqueue of any layout, with one request in flight.</summary>
 internal abstract class DriverEnd : IDisposable

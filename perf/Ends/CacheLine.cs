@@ -1,7 +1,7 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>
 /// Ping-pong of one cache line: the minimum cost of any exchange between two cores, and so the calibration of the machine.

@@ -1,6 +1,6 @@
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>The other end on a thread of this process.</summary>
 internal sealed class ThreadPeer : Peer

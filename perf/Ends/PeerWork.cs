@@ -1,7 +1,7 @@
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 
-namespace VmShunt.Perf.Bench.Ends;
+namespace VmShunt.Perf.Ends;
 
 /// <summary>What the other end of a round trip does.</summary>
 internal enum PeerWork
