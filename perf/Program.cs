@@ -7,6 +7,7 @@ using VmShunt.Perf.Disks;
 using VmShunt.Perf.Entries;
 using VmShunt.Perf.House;
 using VmShunt.Perf.Launch;
+using VmShunt.Perf.Launch.Tracing;
 using VmShunt.Perf.Mutants;
 
 var root = new RootCommand("Starts VM-H (host server), the hypervisor and VM-C (guest) as three processes on a disk, measures every path to the disk, and checks a crash dump. Takes about a minute; --quick is shorter.");
@@ -16,6 +17,7 @@ var launch = new Command("launch", "Same as without a command.");
 LaunchCommand.AddTo(launch);
 root.Subcommands.Add(launch);
 
+root.Subcommands.Add(TraceCommand.Build());
 root.Subcommands.Add(CompareCommand.Build());
 root.Subcommands.Add(BenchmarkCommand.Build());
 root.Subcommands.Add(PeerCommand.Build());

@@ -1,6 +1,5 @@
 using BenchmarkDotNet.Attributes;
 using VmShunt.Perf.Bench.Counters;
-using VmShunt.Perf.Ends;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
 

@@ -16,13 +16,14 @@ internal static class LaunchOutput
         Save(options.ReportFile, HtmlReport.Build(result, log.Notes), "report", log);
     }
 
-    /// <summary>Copies the exported core to the path given with --dump.</summary>
-    internal static void KeepDump(string core, string path, ProgressLog log) => Try("core", path, log, () => File.Copy(core, path, overwrite: true));
-
-    private static void Save(string? path, string text, string what, ProgressLog log)
+    /// <summary>Writes a file if the user asked for it.</summary>
+    internal static void Save(string? path, string text, string what, ProgressLog log)
     {
         if (path is not null) Try(what, path, log, () => File.WriteAllText(path, text));
     }
+
+    /// <summary>Copies the exported core to the path given with --dump.</summary>
+    internal static void KeepDump(string core, string path, ProgressLog log) => Try("core", path, log, () => File.Copy(core, path, overwrite: true));
 
     private static void Try(string what, string path, ProgressLog log, Action write)
     {

@@ -21,7 +21,7 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
     {
         DateTime date = DateTime.UtcNow;
         log.Section("Disk");
-        (var disk, var bytes) = PrepareDisk();
+        (var disk, var bytes) = LaunchDisk.Prepare(options, folder, log);
         var before = await FileHash.OfAsync(disk, cancel);
 
         log.Section("VM-H (the host server) opens the disk, the hypervisor starts, VM-C (the guest) boots from the emulated AHCI controller");
@@ -58,20 +58,6 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
             ForeignCpu = measurement.ForeignCpuShare,
             Hops = hops,
         };
-    }
-
-    private (string Path, long Bytes) PrepareDisk()
-    {
-        if (options.Disk is { } disk)
-        {
-            var bytes = UserDisk.Check(disk, options.AllowWrites);
-            log.Line($"{disk}, {MemorySize.Format(bytes)}{(options.AllowWrites ? "" : ", read-only")}");
-            return (Path.GetFullPath(disk), bytes);
-        }
-        var path = folder["disk.img"];
-        DefaultDisk made = DefaultDisk.Make(path, options.ProgramFolder, options.MemoryBytes);
-        log.Line($"created, {MemorySize.Format(made.Bytes)}: boot partition ({made.ImageFiles} assemblies), data partition, dump partition");
-        return (path, made.Bytes);
     }
 
     private void Describe(GuestInfo info)

@@ -1,21 +1,29 @@
 using Spectre.Console;
-using VmShunt.Perf.Launch.Model;
 
 namespace VmShunt.Perf.Launch;
 
-/// <summary>Runs a launch and prints its result. Leaves no process and no temporary file, even after a failure.</summary>
+/// <summary>Runs a story on the three processes. Leaves no process and no temporary file, even after a failure.</summary>
 internal sealed class Launcher(
     LaunchOptions options, IAnsiConsole console, IAnsiConsole errors, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel)
 {
     private readonly ProgressLog _log = new(console);
 
+    /// <summary>Runs the story of <c>launch</c> and prints its result.</summary>
     /// <returns>The exit code: 0 when every step succeeded.</returns>
-    internal async Task<int> RunAsync()
+    internal Task<int> RunAsync() => RunAsync(
+        (processes, log, folder) => new LaunchStory(options, processes, log, folder, cancel).RunAsync(),
+        (result, log) => LaunchOutput.Write(result, options, log));
+
+    /// <summary>Runs a story.</summary>
+    /// <param name="story">What to do with the processes, none of which is running yet.</param>
+    /// <param name="write">Writes the result, when they have been stopped.</param>
+    /// <returns>The exit code: 0 when every step succeeded.</returns>
+    internal async Task<int> RunAsync<T>(Func<ThreeProcesses, ProgressLog, WorkFolder, Task<T>> story, Action<T, ProgressLog> write)
     {
         try
         {
             using var folder = new WorkFolder();
-            LaunchOutput.Write(await RunAsync(folder), options, _log);
+            write(await RunAsync(folder, story), _log);
             return 0;
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
@@ -30,12 +38,12 @@ internal sealed class Launcher(
         }
     }
 
-    private async Task<LaunchResult> RunAsync(WorkFolder folder)
+    private async Task<T> RunAsync<T>(WorkFolder folder, Func<ThreeProcesses, ProgressLog, WorkFolder, Task<T>> story)
     {
         await using ThreeProcesses processes = ThreeProcesses.Prepare(options, folder, connectTrapCounter, cancel);
         try
         {
-            return await new LaunchStory(options, processes, _log, folder, cancel).RunAsync();
+            return await story(processes, _log, folder);
         }
         catch (Exception e) when (e is LaunchException or IOException)
         {

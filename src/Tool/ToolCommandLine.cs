@@ -4,6 +4,7 @@ using VmShunt.Perf.Compare;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Ends;
 using VmShunt.Perf.Launch;
+using VmShunt.Perf.Launch.Tracing;
 
 namespace VmShunt.Tool;
 
@@ -45,6 +46,7 @@ internal static class ToolCommandLine
         var launch = new Command("launch", "Starts VM-H, the hypervisor and VM-C on a disk, measures every path to it, and checks a crash dump.");
         LaunchCommand.AddTo(launch, Name);
         root.Add(launch);
+        root.Add(TraceCommand.Build(Name));
         root.Add(CompareCommand.Build(Name));
         root.Add(PeerCommand.Build());
         root.Add(MakeDiskCommand.Build());

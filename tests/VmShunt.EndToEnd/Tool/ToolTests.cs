@@ -1,3 +1,4 @@
+using System.Text.Json;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Launch;
 
@@ -44,6 +45,21 @@ public sealed class ToolTests : IDisposable
     }
 
     [Fact]
+    public async Task It_compares_and_names_itself_in_the_result()
+    {
+        var json = _folder["compare.json"];
+        var ended = await Programs.RunAsync(Tool, "compare", "--quick", "--rows", "roundtrip", "--json", json);
+        Assert.True(ended.ExitCode == 0, ended.ErrorText);
+        using var result = JsonDocument.Parse(File.ReadAllText(json));
+        Assert.Equal("vmshunt compare --quick --rows roundtrip", result.RootElement.GetProperty("command").GetString());
+        Assert.NotEmpty(Assert.Single(result.RootElement.GetProperty("rows").EnumerateArray()).GetProperty("measurements").EnumerateArray());
+
+        var rendered = await Programs.RunAsync(Tool, "compare", json, "--report", _folder["report.html"]);
+        Assert.True(rendered.ExitCode == 0, rendered.ErrorText);
+        Assert.Contains("<svg", File.ReadAllText(_folder["report.html"]), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_program_that_is_missing_is_named_with_what_to_do()
     {
         var refused = await Programs.WaitForEndAsync(Programs.StartWith($"VMSHUNT_HOST={_folder["none"]}", Tool, "host", "--help"));
@@ -55,6 +71,12 @@ public sealed class ToolTests : IDisposable
     [InlineData("vmshunt la", "launch")]
     [InlineData("vmshunt h", "host hypervisor")]
     [InlineData("vmshunt launch --qu", "--quick")]
+    [InlineData("vmshunt tr", "trace")]
+    [InlineData("vmshunt trace --pa", "--path")]
+    [InlineData("vmshunt trace --operation ", "flush read write")]
+    [InlineData("vmshunt trace --path trap r", "ring")]
+    [InlineData("vmshunt com", "compare completion")]
+    [InlineData("vmshunt compare --ro", "--rows")]
     [InlineData("vmshunt completion ", "bash")]
     [InlineData("vmshunt host --vh", "--vhost-user")]
     [InlineData("vmshunt host --engine u", "uring")]
