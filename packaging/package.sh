@@ -16,13 +16,10 @@ programs='vmshunt-host vmshunt-hypervisor'
 
 for program in $programs; do
     install -D -m 755 "$native/$program" "$root/usr/bin/$program"
-    mkdir -p "$root/usr/share/man/man1"
-    # The options are the program's own, so the page cannot differ from --help.
-    "$native/$program" --help >"$work/help"
-    awk -v version="$version" -v help="$work/help" -f man/page.awk "man/$program.1.in" >"$work/$program.1"
-    gzip -9 -n -c "$work/$program.1" >"$root/usr/share/man/man1/$program.1.gz"
     install -D -m 644 completion/programs.bash "$root/usr/share/bash-completion/completions/$program"
 done
+# shellcheck disable=SC2086 # a list
+sh man/pages.sh "$version" "$native" "$root/usr/share/man/man1" $programs
 for unit in systemd/*.service; do
     install -D -m 644 "$unit" "$root/usr/lib/systemd/system/$(basename "$unit")"
 done

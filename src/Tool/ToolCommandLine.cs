@@ -51,6 +51,12 @@ internal static class ToolCommandLine
         root.Add(PeerCommand.Build());
         root.Add(MakeDiskCommand.Build());
 
+        var page = new Argument<string?>("program") { Arity = ArgumentArity.ZeroOrOne, Description = "The program whose page to show. Default: vmshunt." };
+        page.AcceptOnlyFromAmong([.. s_programs.Select(static program => program.Name)]);
+        var manual = new Command("man", "Shows the manual page of this command or of a program.") { page };
+        manual.SetAction(parse => ManualPage.Show(parse.GetValue(page) is { } program ? $"{Name}-{program}" : Name));
+        root.Add(manual);
+
         var shell = new Argument<string>("shell") { Description = "bash" };
         shell.AcceptOnlyFromAmong("bash");
         var completion = new Command("completion", "Prints a completion script: source <(vmshunt completion bash)") { shell };

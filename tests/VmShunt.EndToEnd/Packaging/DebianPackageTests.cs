@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Text.RegularExpressions;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.EndToEnd.Qemu;
@@ -62,10 +61,8 @@ public sealed partial class DebianPackageTests(DebianPackage package) : IClassFi
     {
         foreach (var program in new[] { "vmshunt-host", "vmshunt-hypervisor" })
         {
-            using var reader = new StreamReader(new GZipStream(File.OpenRead(package[$"usr/share/man/man1/{program}.1.gz"]), CompressionMode.Decompress));
-            var page = (await reader.ReadToEndAsync()).Replace("\\-", "-", StringComparison.Ordinal).Replace("\\(aq", "'", StringComparison.Ordinal);
-            // A default that the text explains depends on the machine, so the page leaves its value out.
-            var options = (await OptionsAsync(program)).Select(static option => (option.Name, Text: MachineDefault().Replace(option.Text, "$1"))).ToList();
+            var page = ManualText.Read(package[$"usr/share/man/man1/{program}.1.gz"]);
+            var options = await OptionsAsync(program);
             Assert.InRange(options.Count, 5, int.MaxValue);
             Assert.Equal([], options.Where(option => !page.Contains($".TP\n.B {option.Name}\n{option.Text}\n", StringComparison.Ordinal)));
             Assert.DoesNotMatch("@[A-Z]+@", page);
@@ -104,17 +101,8 @@ public sealed partial class DebianPackageTests(DebianPackage package) : IClassFi
         }
     }
 
-    // "  --disk <SPEC> (REQUIRED)  a raw image or …"
     private async Task<IReadOnlyList<(string Name, string Text)>> OptionsAsync(string program) =>
-    [
-        .. (await package.RunAsync(program, "--help")).SkipWhile(static line => line != "Options:").Skip(1)
-            .TakeWhile(static line => line.StartsWith("  ", StringComparison.Ordinal))
-            .Select(static line => line.Trim().Split("  ", 2, StringSplitOptions.TrimEntries))
-            .Select(static parts => (parts[0], parts.ElementAtOrDefault(1) ?? "")),
-    ];
-
-    [GeneratedRegex(@"^(.*by default.*) \[default: [^]]*\]$")]
-    private static partial Regex MachineDefault();
+        ManualText.Entries(await package.RunAsync(program, "--help"), "Options");
 
     [GeneratedRegex(@"^Depends: libc6 \(>= 2\.\d+\), libssl3t64 \| libssl3$")]
     private static partial Regex Dependencies();

@@ -77,6 +77,7 @@ public sealed class ToolTests : IDisposable
     [InlineData("vmshunt trace --path trap r", "ring")]
     [InlineData("vmshunt com", "compare completion")]
     [InlineData("vmshunt compare --ro", "--rows")]
+    [InlineData("vmshunt man m", "machine")]
     [InlineData("vmshunt completion ", "bash")]
     [InlineData("vmshunt host --vh", "--vhost-user")]
     [InlineData("vmshunt host --engine u", "uring")]
