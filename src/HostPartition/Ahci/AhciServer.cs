@@ -13,7 +13,7 @@ public static class AhciServer
     /// <c>-device vfio-user-pci</c>). Each session has a controller of its own; all have the server's disk. Any thread.
     /// </summary>
     /// <param name="server">The server.</param>
-    /// <param name="path">The socket's path, at most 107 bytes. The socket of a process that exited is replaced.</param>
+    /// <param name="path">The socket's path, or another address, as in <see cref="BlockServer.ListenVhostUser"/>.</param>
     /// <returns>The listener, which can withdraw the socket and offer it again; owned by the server.</returns>
     /// <exception cref="IOException">The path is in use, too long, not a socket, or its folder does not exist.</exception>
     /// <exception cref="ObjectDisposedException">The server is disposed.</exception>

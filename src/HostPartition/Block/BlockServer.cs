@@ -74,9 +74,12 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
     internal VirtualizationDriver Disk => _disk;
 
     /// <summary>Serves virtio-blk over vhost-user on a Unix socket (QEMU: <c>-device vhost-user-blk-pci</c>).</summary>
-    /// <param name="path">Its path, at most 107 bytes. The socket of a process that exited is replaced.</param>
+    /// <param name="path">
+    /// Its path, at most 107 bytes. The socket of a process that exited is replaced. Also <c>fd:N</c>, a listening or connected
+    /// socket that the process was started with, and <c>connect:PATH</c>, where the front-end listens (QEMU: <c>server=on</c>).
+    /// </param>
     /// <returns>The listener, which can withdraw the socket and offer it again; owned by the server.</returns>
-    /// <exception cref="IOException">The path is in use, too long, not a socket, or its folder does not exist.</exception>
+    /// <exception cref="IOException">The path is in use, too long, not a socket, or its folder does not exist; the descriptor is no such socket.</exception>
     /// <exception cref="ObjectDisposedException">The server is disposed.</exception>
     public SessionListener ListenVhostUser(string path)
     {
@@ -155,7 +158,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var listener = new SessionListener(path, serve, CountSessions);
+            var listener = new SessionListener(path, serve, CountSessions, reason => Options.Log.ConnectionRefused(path, reason));
             _listeners.Add(listener);
             return listener;
         }

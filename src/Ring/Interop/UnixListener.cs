@@ -4,19 +4,21 @@ using System.Text;
 
 namespace VmShunt.Ring.Interop;
 
-/// <summary>A listening Unix stream socket. Disposing it removes its path.</summary>
+/// <summary>A listening Unix stream socket. Disposing it removes its path, unless it was adopted.</summary>
 public sealed class UnixListener : IDisposable
 {
     // The size of sun_path, less its terminating zero (unix(7)).
     private const int MaxPathBytes = 107;
 
     private readonly Socket _socket;
-    private readonly string _path;
+    private readonly string _name;
+    private readonly bool _ownsPath;
 
-    private UnixListener(Socket socket, string path)
+    private UnixListener(Socket socket, string name, bool ownsPath)
     {
         _socket = socket;
-        _path = path;
+        _name = name;
+        _ownsPath = ownsPath;
     }
 
     /// <summary>The descriptor, readable when a client has connected; owned by this object.</summary>
@@ -33,7 +35,7 @@ public sealed class UnixListener : IDisposable
             RemoveStale(path);
             socket.Bind(new UnixDomainSocketEndPoint(path));
             socket.Listen(128);
-            return new UnixListener(socket, path);
+            return new UnixListener(socket, path, ownsPath: true);
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
@@ -57,7 +59,7 @@ public sealed class UnixListener : IDisposable
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            throw new IOException($"cannot accept a connection on {_path}: {e.Message}", e);
+            throw new IOException($"cannot accept a connection on {_name}: {e.Message}", e);
         }
     }
 
@@ -65,15 +67,26 @@ public sealed class UnixListener : IDisposable
     public void Dispose()
     {
         _socket.Dispose();
-        File.Delete(_path);
+        if (_ownsPath) File.Delete(_name);
+    }
+
+    /// <summary>Listens on a socket that another process made.</summary>
+    /// <param name="socket">Listening; owned.</param>
+    /// <param name="name">Its name in messages.</param>
+    internal static UnixListener Adopt(Socket socket, string name) => new(socket, name, ownsPath: false);
+
+    /// <exception cref="IOException">The path is too long for a socket.</exception>
+    internal static void CheckLength(string path, string purpose)
+    {
+        var bytes = Encoding.UTF8.GetByteCount(path);
+        if (bytes > MaxPathBytes)
+            throw new IOException($"cannot {purpose} {path}: the path has {bytes} bytes, and a socket's has at most {MaxPathBytes}; choose a shorter one, or one relative to the current folder");
     }
 
     // The system's own messages for these do not say what is wrong.
     private static void CheckPlace(string path)
     {
-        var bytes = Encoding.UTF8.GetByteCount(path);
-        if (bytes > MaxPathBytes)
-            throw new IOException($"cannot listen on {path}: the path has {bytes} bytes, and a socket's has at most {MaxPathBytes}; choose a shorter one, or one relative to the current folder");
+        CheckLength(path, "listen on");
         if (Path.GetDirectoryName(path) is { Length: > 0 } folder && !Directory.Exists(folder))
             throw new IOException($"cannot listen on {path}: there is no folder {folder}; create it, or choose another path");
     }

@@ -6,33 +6,36 @@ namespace VmShunt.Ring.Serving;
 /// Accepts connections on a Unix socket and serves each on its own thread. It can close the socket and listen again.
 /// Disposal stops all sessions and waits for them. Any thread.
 /// </summary>
+/// <remarks>
+/// An address is a path to listen on; <c>fd:N</c>, a socket that the process was started with, listening or connected; or
+/// <c>connect:PATH</c>, a socket on which the front-end listens: the connection is retried, also when a session has closed.
+/// </remarks>
 public sealed class SessionListener : IDisposable
 {
     // Each session has a thread and descriptors: a peer must not exhaust them.
     private const int MaxSessions = 512;
-    private const int PauseMilliseconds = 100;
 
     // How long the sessions together may take to stop in order when the process exits.
     private const int StopMilliseconds = 5000;
 
-    private readonly string _path;
+    private readonly string _address;
     private readonly Action<UnixConnection> _serve;
     private readonly Dictionary<UnixConnection, Thread> _sessions = [];
     private readonly Action<int>? _countChanged;
     private readonly Action<string>? _refused;
     private readonly Lock _switching = new();
-    private Acceptor? _acceptor;
-    private bool _disposed;
+    private SessionSource? _source;
+    private bool _disposed, _isSpent;
 
-    /// <summary>Listens on a path.</summary>
-    /// <param name="path">The socket's path.</param>
+    /// <summary>Listens on an address.</summary>
+    /// <param name="path">The socket's path, or another address.</param>
     /// <param name="serve">Serves a connection on the calling thread until the session closes. It must not throw; the listener closes the connection.</param>
     /// <param name="countChanged">Called with +1 when a session opens and −1 when it closes.</param>
-    /// <param name="refused">Called with the reason when a connection is closed without being served.</param>
-    /// <exception cref="IOException">The path cannot be bound; the message says why, and what to do.</exception>
+    /// <param name="refused">Called with the reason when a connection is closed without being served, or cannot be made yet.</param>
+    /// <exception cref="IOException">The address cannot be used; the message says why, and what to do.</exception>
     public SessionListener(string path, Action<UnixConnection> serve, Action<int>? countChanged = null, Action<string>? refused = null)
     {
-        _path = path;
+        _address = path;
         _serve = serve;
         _countChanged = countChanged;
         _refused = refused;
@@ -41,13 +44,16 @@ public sealed class SessionListener : IDisposable
 
     /// <summary>Listens.</summary>
     /// <returns>False when it listens already.</returns>
-    /// <exception cref="IOException">The path cannot be bound: another process may use it.</exception>
+    /// <exception cref="IOException">The address cannot be used: another process may listen there, or an inherited connection was closed.</exception>
     public bool TryListen()
     {
         lock (_switching)
         {
-            if (_acceptor is not null || _disposed) return false;
-            _acceptor = new Acceptor(this);
+            if (_source is not null || _disposed) return false;
+            if (_isSpent) throw new IOException($"{_address} was a connection, which is closed: start this process again with another");
+            _source = SessionSource.Open(_address, Start, reason => _refused?.Invoke(reason));
+            // The descriptor's number may soon be another one's.
+            _isSpent = _source is ConnectedSource;
             return true;
         }
     }
@@ -61,7 +67,7 @@ public sealed class SessionListener : IDisposable
     {
         lock (_switching)
         {
-            if (_acceptor is null) return false;
+            if (_source is null) return false;
             StopListening();
         }
         return true;
@@ -88,8 +94,8 @@ public sealed class SessionListener : IDisposable
 
     private void StopListening()
     {
-        _acceptor?.Dispose();
-        _acceptor = null;
+        _source?.Dispose();
+        _source = null;
         lock (_sessions)
         {
             // Only the receiving half: when the peer sees the connection closed, it may reuse its memory, so the session must have
@@ -103,18 +109,19 @@ public sealed class SessionListener : IDisposable
         lock (_sessions) return _sessions.Count >= MaxSessions;
     }
 
-    private void Start(UnixConnection connection)
+    private Thread? Start(UnixConnection connection)
     {
         if (IsFull())
         {
             connection.Dispose();
             _refused?.Invoke($"{MaxSessions} sessions are open, the most that a socket serves");
-            return;
+            return null;
         }
         var thread = new Thread(() => Serve(connection)) { IsBackground = true, Name = "session" };
         lock (_sessions) _sessions.Add(connection, thread);
         _countChanged?.Invoke(1);
         thread.Start();
+        return thread;
     }
 
     private void Serve(UnixConnection connection)
@@ -128,52 +135,6 @@ public sealed class SessionListener : IDisposable
             lock (_sessions) _sessions.Remove(connection);
             connection.Dispose();
             _countChanged?.Invoke(-1);
-        }
-    }
-
-    /// <summary>The listening socket and its accept thread.</summary>
-    private sealed class Acceptor : IDisposable
-    {
-        private readonly SessionListener _owner;
-        private readonly UnixListener _listener;
-        private readonly EventFd _stop = EventFd.Create();
-        private readonly Thread _thread;
-
-        internal Acceptor(SessionListener owner)
-        {
-            _owner = owner;
-            _listener = UnixListener.Bind(owner._path);
-            _thread = new Thread(Run) { IsBackground = true, Name = $"accept {Path.GetFileName(owner._path)}" };
-            _thread.Start();
-        }
-
-        public void Dispose()
-        {
-            _stop.Signal();
-            _thread.Join();
-            _listener.Dispose();
-            _stop.Dispose();
-        }
-
-        private void Run()
-        {
-            using var wait = new WaitSet(_stop.Handle, _listener.Handle);
-            using var pause = new WaitSet(_stop.Handle);
-            while (wait.Wait() && !wait.IsReady(0))
-            {
-                UnixConnection connection;
-                try
-                {
-                    connection = _listener.Accept();
-                }
-                catch (IOException)
-                {
-                    // The peer closed the connection before it was accepted, or the process is out of descriptors: retry later.
-                    pause.Wait(PauseMilliseconds);
-                    continue;
-                }
-                _owner.Start(connection);
-            }
         }
     }
 }

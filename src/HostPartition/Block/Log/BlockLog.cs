@@ -56,14 +56,14 @@ internal static partial class BlockLog
     [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} was stopped, because its driver broke it: {Fault}")]
     internal static partial void RingBroken(this ILogger log, int index, string fault);
 
-    [LoggerMessage(208, LogLevel.Information, "ring: a shunt sends {Primary} to the ring, by {Criterion}; other requests use the trap")]
-    internal static partial void ShuntAgreed(this ILogger log, string primary, string criterion);
-
     [LoggerMessage(210, LogLevel.Warning, "ring: vring {Index} has {Size} entries and its driver uses no indirect descriptors: requests of more than {Fitting} segments never fit, and the driver may build them up to {MaxSegments}, which hangs its disk; start VM-H with --seg-max {Fitting} (BlockServerOptions.MaxSegments), or give the guest's device larger rings (QEMU: queue-size)")]
     internal static partial void RequestsDoNotFit(this ILogger log, int index, int size, int fitting, int maxSegments);
 
     [LoggerMessage(211, LogLevel.Warning, "socket {Address}: {Reason}")]
     internal static partial void ConnectionRefused(this ILogger log, string address, string reason);
+
+    [LoggerMessage(208, LogLevel.Information, "ring: a shunt sends {Primary} to the ring, by {Criterion}; other requests use the trap")]
+    internal static partial void ShuntAgreed(this ILogger log, string primary, string criterion);
 
     [LoggerMessage(209, LogLevel.Warning, "ring: a shunt was rejected: it is configured to send {Primary}, but this VM-H carries out only {Implemented} (--primary)")]
     internal static partial void ShuntRefused(this ILogger log, string primary, string implemented);
