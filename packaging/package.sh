@@ -23,6 +23,8 @@ sh man/pages.sh "$version" "$native" "$root/usr/share/man/man1" $programs
 for unit in systemd/*.service; do
     install -D -m 644 "$unit" "$root/usr/lib/systemd/system/$(basename "$unit")"
 done
+# Management layers look here for vhost-user back-ends (QEMU, docs/interop/vhost-user.json).
+install -D -m 644 qemu/60-vmshunt-host.json "$root/usr/share/qemu/vhost-user/60-vmshunt-host.json"
 install -D -m 644 systemd/disk0.conf "$root/usr/share/doc/vmshunt/examples/disk0.conf"
 install -D -m 644 debian/copyright "$root/usr/share/doc/vmshunt/copyright"
 for notice in LICENSE.txt ThirdPartyNotices.txt; do

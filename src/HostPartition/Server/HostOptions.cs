@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using System.Globalization;
+using System.Numerics;
 using VmShunt.BlockBackend;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;
@@ -15,9 +16,12 @@ internal sealed record HostOptions(
     string? VhostUser,
     string? VfioUser,
     bool ReadOnly,
+    bool IsRaw,
     int Queues,
     int QueueSize,
-    int BlockBytes,
+    int MaxSegments,
+    int LogicalBlockSize,
+    int PhysicalBlockSize,
     string Serial,
     CacheMode Cache,
     DiskEngine Engine,
@@ -25,28 +29,45 @@ internal sealed record HostOptions(
     WaitPolicy Poll,
     int Pollers,
     TimeSpan? Linger,
-    RequestTypes Primary)
+    RequestTypes Primary,
+    string? PidFile)
 {
+    private const string PrintCapabilities = "--print-capabilities";
+
     private static readonly HostDiskOptions s_disk = new();
     private static readonly BlockServerOptions s_server = new();
 
     /// <summary>How to open the disk.</summary>
-    internal HostDiskOptions Open => new() { ReadOnly = ReadOnly, Cache = Cache, Engine = Engine, LogicalBlockSize = BlockBytes, Serial = Serial };
+    internal HostDiskOptions Open => new() { ReadOnly = ReadOnly, IsRaw = IsRaw, Cache = Cache, Engine = Engine, LogicalBlockSize = LogicalBlockSize, PhysicalBlockSize = PhysicalBlockSize, Serial = Serial };
 
     /// <summary>How to serve it.</summary>
-    internal BlockServerOptions Serve => new() { Queues = Queues, QueueSize = QueueSize, Wait = Poll, Pollers = Pollers, Primary = Primary, OnFull = OnFull };
+    internal BlockServerOptions Serve => new() { Queues = Queues, QueueSize = QueueSize, MaxSegments = MaxSegments, Wait = Poll, Pollers = Pollers, Primary = Primary, OnFull = OnFull };
 
     /// <summary>Parses the arguments and calls <paramref name="run"/>.</summary>
     /// <returns>The exit code.</returns>
     internal static int Invoke(string[] args, Func<HostOptions, int> run)
     {
-        var disk = new Option<string>("--disk") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, null:SIZE, or an NBD export (nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH); SIGHUP re-reads its size" };
-        var vhostUser = new Option<string?>("--vhost-user") { HelpName = "SOCKET", Description = "the Unix socket for virtio-blk over vhost-user (the ring path); SIGUSR1 closes it and its sessions, SIGUSR2 opens it again" };
-        var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "the Unix socket for an emulated AHCI controller over vfio-user (the trap path)" };
+        // "Other options and arguments should be ignored" (QEMU, "Backend program conventions").
+        if (args.Contains(PrintCapabilities))
+        {
+            Console.WriteLine("""{"type":"block","features":["read-only","blk-file"]}""");
+            return 0;
+        }
+        var disk = new Option<string>("--disk", "--blk-file") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, null:SIZE, or an NBD export (nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH); SIGHUP re-reads its size" };
+        var vhostUser = new Option<string?>("--vhost-user", "--socket-path") { HelpName = "SOCKET", Description = "the Unix socket for virtio-blk over vhost-user (the ring path): a path to listen on, connect:PATH where QEMU listens (server=on; retried), fd:N, a listening or connected socket that this process was started with, or fd:NAME, one that systemd passes by that name (LISTEN_FDNAMES). SIGUSR1 closes it and its sessions, SIGUSR2 opens it again" };
+        var descriptor = new Option<string?>("--fd") { HelpName = "N", Description = "the same as --vhost-user fd:N (vhost-user's conventions for back-end programs)" };
+        var capabilities = new Option<bool>(PrintCapabilities) { Description = "print what this program can do as JSON, as management layers ask for it, and exit" };
+        var pidFile = new Option<string?>("--pid-file") { HelpName = "PATH", Description = "write this process's id to a file, and remove it at the end" };
+        var vfioUser = new Option<string?>("--vfio-user") { HelpName = "SOCKET", Description = "the Unix socket for an emulated AHCI controller over vfio-user (the trap path): a path, connect:PATH, fd:N or fd:NAME" };
         var readOnly = new Option<bool>("--read-only") { Description = "open the disk read-only; other processes may read it too, but not write to it" };
+        var format = new Option<string>("--format") { DefaultValueFactory = _ => "auto", Description = "auto (a file that is a qcow2, VMDK, VHD or VHDX image is refused, with the line that serves it) or raw (its content is not looked at)" };
+        format.AcceptOnlyFromAmong("auto", "raw");
         var queues = new Option<int>("--queues") { DefaultValueFactory = _ => s_server.Queues, Description = "the number of request queues, 1 to 64; by default two per processor, so that queues remain for polled calls" };
         var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => s_server.QueueSize, Description = "the largest queue size, a power of two up to 32768" };
-        var blockSize = new Option<int>("--block-size") { DefaultValueFactory = _ => s_disk.LogicalBlockSize, Description = "the disk's preferred block size: 512 or 4096" };
+        var segMax = new Option<int>("--seg-max") { DefaultValueFactory = _ => s_server.MaxSegments, HelpName = "N", Description = "the most data segments of a request on the ring path, 1 to 510. A guest without indirect descriptors hangs if its rings have fewer than N + 2 entries: the default fits QEMU's rings of 128" };
+        var logical = new Option<int>("--logical-block-size") { DefaultValueFactory = _ => s_disk.LogicalBlockSize, HelpName = "BYTES", Description = "the unit of a guest's requests on both paths: 512, or 4096 (AHCI: 4Kn; firmware often cannot boot from it)" };
+        var physical = new Option<int>("--physical-block-size") { DefaultValueFactory = _ => s_disk.PhysicalBlockSize, HelpName = "BYTES", Description = "the size to which guests align their requests on both paths: a power of two from the logical block size to 65536" };
+        var blockSize = new Option<string?>("--block-size") { Hidden = true };
         var serial = new Option<string>("--serial") { DefaultValueFactory = _ => s_disk.Serial, HelpName = "TEXT", Description = "the serial number, up to 20 characters" };
         var cache = new Option<string>("--cache") { DefaultValueFactory = _ => "writeback", Description = "when a write is durable: writeback (at a flush), writethrough (when it completes), or direct (at a flush, bypassing the page cache)" };
         var engine = new Option<string>("--engine") { DefaultValueFactory = _ => "auto", Description = "how an image or block device is read and written: pread (one system call per request), mmap (reads are copied from the page cache), uring (io_uring, concurrent requests), or auto (by disk and cache mode)" };
@@ -60,7 +81,11 @@ internal sealed record HostOptions(
         var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "exit this long after the last client disconnected" };
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 64, r, "--queues takes 1 to 64"));
         queueSize.Validators.Add(r => Require(SplitLayout.IsValidSize(r.GetValue(queueSize)), r, "--queue-size takes a power of two up to 32768"));
-        blockSize.Validators.Add(r => Require(r.GetValue(blockSize) is 512 or 4096, r, "--block-size takes 512 or 4096"));
+        segMax.Validators.Add(r => Require(r.GetValue(segMax) is >= 1 and <= 510, r, "--seg-max takes 1 to 510"));
+        logical.Validators.Add(r => Require(r.GetValue(logical) is 512 or 4096, r, "--logical-block-size takes 512 or 4096"));
+        physical.Validators.Add(r => Require(r.GetValue(physical) is >= 512 and <= 65536 and var bytes && BitOperations.IsPow2(bytes), r, "--physical-block-size takes a power of two from 512 to 65536"));
+        descriptor.Validators.Add(r => Require(r.GetValue(descriptor) is not { } number || (number.Length > 0 && number.All(char.IsAsciiDigit)), r, "--fd takes the number of a descriptor"));
+        blockSize.Validators.Add(r => Require(r.GetValue(blockSize) is null, r, "--block-size is no option any more: use --logical-block-size 512|4096 and --physical-block-size BYTES, which both paths have"));
         serial.Validators.Add(r => Require(r.GetValue(serial) is { Length: >= 1 and <= 20 } text && text.All(char.IsAscii), r, "--serial takes 1 to 20 ASCII characters"));
         pollers.Validators.Add(r => Require(TryParsePollers(r.GetValue(pollers)!, out _), r, "--pollers takes 0 to 64, or auto"));
         primary.Validators.Add(r => Require(RequestTypeList.TryParse(r.GetValue(primary)!, out _), r, "--primary takes a list of read, write, flush, discard, write-zeroes with commas between them, or all"));
@@ -68,20 +93,27 @@ internal sealed record HostOptions(
 
         var root = new RootCommand("VM-H, the host partition: owns a disk and serves it to guests over the ring path (vhost-user) and the trap path (vfio-user)")
         {
-            disk, vhostUser, vfioUser, readOnly, queues, queueSize, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary,
+            disk, vhostUser, vfioUser, descriptor, readOnly, format, queues, queueSize, segMax, logical, physical, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary, pidFile, capabilities,
         };
+        root.Validators.Add(r => Require(r.GetValue(vhostUser) is null || r.GetValue(descriptor) is null, r, "--fd N is --vhost-user fd:N: give one of the two"));
         root.Validators.Add(r => Require(
-            r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null,
+            r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null || r.GetValue(descriptor) is not null,
             r,
             "name at least one socket for the disk: --vhost-user SOCKET, --vfio-user SOCKET, or both"));
+        // The default is none of the smaller ones.
+        root.Validators.Add(r => Require(
+            r.GetValue(logical) is not 4096 || r.GetValue(physical) is not (512 or 1024 or 2048), r, "--physical-block-size takes a power of two from --logical-block-size to 65536"));
         root.SetAction(r => run(new HostOptions(
             r.GetValue(disk)!,
-            r.GetValue(vhostUser),
+            r.GetValue(descriptor) is { } number ? $"fd:{number}" : r.GetValue(vhostUser),
             r.GetValue(vfioUser),
             r.GetValue(readOnly),
+            r.GetValue(format) == "raw",
             r.GetValue(queues),
             r.GetValue(queueSize),
-            r.GetValue(blockSize),
+            r.GetValue(segMax),
+            r.GetValue(logical),
+            r.GetValue(physical),
             r.GetValue(serial)!,
             Enum.Parse<CacheMode>(r.GetValue(cache)!, ignoreCase: true),
             Enum.Parse<DiskEngine>(r.GetValue(engine)!, ignoreCase: true),
@@ -89,7 +121,8 @@ internal sealed record HostOptions(
             r.GetValue(poll),
             TryParsePollers(r.GetValue(pollers)!, out var threads) ? threads : 0,
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
-            RequestTypeList.TryParse(r.GetValue(primary)!, out var types) ? types : RequestTypes.All)));
+            RequestTypeList.TryParse(r.GetValue(primary)!, out var types) ? types : RequestTypes.All,
+            r.GetValue(pidFile))));
         var parsed = root.Parse(args);
         if (parsed.Action is ParseErrorAction)
         {

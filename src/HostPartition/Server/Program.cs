@@ -31,6 +31,8 @@ static int Run(HostOptions options)
 
 static int Serve(HostOptions options, ILogger log)
 {
+    string? vhostUser = options.VhostUser is { } ringAddress ? ServiceManager.Resolve(ringAddress) : null;
+    string? vfioUser = options.VfioUser is { } trapAddress ? ServiceManager.Resolve(trapAddress) : null;
     var disk = HostDisk.Open(options.Disk, options.Open, log);
     using var lifetime = new Lifetime(options.Linger, log);
     using var server = new BlockServer(disk, options.Serve with { Log = log });
@@ -40,7 +42,7 @@ static int Serve(HostOptions options, ILogger log)
         context.Cancel = true;
         server.Refresh();
     });
-    var ring = options.VhostUser is { } path ? server.ListenVhostUser(path) : null;
+    var ring = vhostUser is null ? null : server.ListenVhostUser(vhostUser);
     using var withdraw = PosixSignalRegistration.Create(UserSignal.Rescind, context =>
     {
         context.Cancel = true;
@@ -51,8 +53,10 @@ static int Serve(HostOptions options, ILogger log)
         context.Cancel = true;
         Offer();
     });
-    if (options.VfioUser is { } trapPath) server.ListenVfioUser(trapPath);
+    if (vfioUser is not null) server.ListenVfioUser(vfioUser);
 
+    using var pidFile = PidFile.Write(options.PidFile);
+    ServiceManager.Notify("READY=1");
     Console.WriteLine(string.Join(' ', new[]
     {
         $"ready disk={disk.Name}",
@@ -60,6 +64,7 @@ static int Serve(HostOptions options, ILogger log)
         options.VfioUser is null ? null : $"vfio-user={options.VfioUser}",
     }.Where(part => part is not null)));
     lifetime.WaitForExit();
+    ServiceManager.Notify("STOPPING=1");
     return 0;
 
     void Offer()

@@ -22,8 +22,8 @@ public sealed class EmulatedDiskTests : IDisposable
         string disk = _folder.RandomFile("disk.img", DiskBytes), trap = _folder["trap"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vfio-user", trap);
         var hash = await FileHash.OfAsync(disk, default);
-        await using var guest = await QemuGuest.BootLinuxOnAsync(
-            QemuSid.Command(), 1, "intel_iommu=on,strict iommu.passthrough=0", ["-device", "intel-iommu,caching-mode=on", .. QemuGuest.EmulatedDisk(trap)]);
+        await using var guest = await QemuGuest.BootLinuxWithAsync(
+            "intel_iommu=on,strict iommu.passthrough=0", QemuProgram.Sid, 1, ["-device", "intel-iommu,caching-mode=on", .. QemuGuest.EmulatedDisk(trap)]);
         for (var boot = 0; boot < 3; boot++)
         {
             if (boot > 0) await guest.RebootAsync();
@@ -44,7 +44,7 @@ public sealed class EmulatedDiskTests : IDisposable
             static port => Programs.Start(Installed.Require("nbdkit"), "-f", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M"), [], greeting: 'N');
         await using var stopsWithTheTest = server;
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", $"nbd://127.0.0.1:{port}/", "--vfio-user", trap);
-        await using var guest = await QemuGuest.BootLinuxOnAsync(QemuSid.Command(), 1, "", QemuGuest.EmulatedDisk(trap));
+        await using var guest = await QemuGuest.BootLinuxOnAsync(QemuProgram.Sid, 1, QemuGuest.EmulatedDisk(trap));
         var hash = await guest.RunAsync("sha256sum /dev/sda");
         ProcessTable.Send(server.Id, Signal.Stop);
         await guest.RunAsync("dd if=/dev/sda of=/dev/null bs=4k count=1 skip=1000 iflag=direct & sleep 1");

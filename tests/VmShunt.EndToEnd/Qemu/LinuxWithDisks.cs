@@ -20,7 +20,7 @@ internal sealed record LinuxDiskSpec(bool Packed, int Queues, bool Reconnects, s
     internal static LinuxDiskSpec ForFiles(bool packed, int queues) => new(packed, queues, Reconnects: false, "--queues 4");
 
     internal static LinuxDiskSpec Described(string cache, int blockBytes) =>
-        new(Packed: false, Queues: 1, Reconnects: false, $"--cache {cache} --block-size {blockBytes} --queue-size 128");
+        new(Packed: false, Queues: 1, Reconnects: false, $"--cache {cache} --logical-block-size {blockBytes} --queue-size 128");
 
     internal static LinuxDiskSpec Killed(bool packed) => new(packed, Queues: 1, Reconnects: true, "");
 }
@@ -77,7 +77,7 @@ public sealed class LinuxWithDisks : IAsyncLifetime, IDisposable
             await StartHostAsync(i);
         }
         _guest = await QemuGuest.BootLinuxAsync(
-            Processors, LinuxDiskSpec.All.SelectMany((spec, i) => QemuGuest.Disk(SocketOf(i), spec.Packed, spec.Queues, spec.Reconnects, i)));
+            Processors, LinuxDiskSpec.All.SelectMany((spec, i) => QemuGuest.Disk(SocketOf(i), spec.Packed, spec.Queues, spec.Reconnects ? QemuProgram.Machine.Reconnect : "", i)));
     }
 
     private async Task StartHostAsync(int number) => _hosts[number] = await Programs.StartReadyAsync(

@@ -26,10 +26,16 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal IReadOnlyList<string> LastErrors => _process.LastErrors;
 
     /// <summary>A disk as QEMU's options. The guest numbers its disks in the order of these options.</summary>
-    internal static IEnumerable<string> Disk(string socket, bool packed = false, int queues = 1, bool reconnect = false, int number = 0) =>
+    /// <param name="socket">VM-H's.</param>
+    /// <param name="packed">The ring's layout.</param>
+    /// <param name="queues">The number of rings.</param>
+    /// <param name="reconnect">The options of the connection, such as <see cref="QemuProgram.Reconnect"/>.</param>
+    /// <param name="number">Its number.</param>
+    /// <param name="more">More options of the device.</param>
+    internal static IEnumerable<string> Disk(string socket, bool packed = false, int queues = 1, string reconnect = "", int number = 0, string more = "") =>
     [
-        "-chardev", $"socket,id=ring{number},path={socket}{(reconnect ? ",reconnect=1" : "")}",
-        "-device", $"vhost-user-blk-pci,chardev=ring{number},packed={(packed ? "on" : "off")},num-queues={queues}",
+        "-chardev", $"socket,id=ring{number},path={socket}{reconnect}",
+        "-device", $"vhost-user-blk-pci,chardev=ring{number},packed={(packed ? "on" : "off")},num-queues={queues}{more}",
     ];
 
     /// <summary>An entropy source as QEMU's options.</summary>
@@ -59,14 +65,17 @@ internal sealed class QemuGuest : IAsyncDisposable
         ]));
 
     /// <summary>Starts our Linux and waits for its shell.</summary>
-    internal static Task<QemuGuest> BootLinuxAsync(int processors, params IEnumerable<string> options) =>
-        BootLinuxOnAsync([Installed.Require("qemu-system-x86_64")], processors, "", options);
+    internal static Task<QemuGuest> BootLinuxAsync(int processors, params IEnumerable<string> options) => BootLinuxOnAsync(QemuProgram.Machine, processors, options);
 
-    /// <summary>As <see cref="BootLinuxAsync"/>, with a QEMU of choice and further arguments of the kernel.</summary>
-    internal static async Task<QemuGuest> BootLinuxOnAsync(string[] qemu, int processors, string kernelArguments, params IEnumerable<string> options)
+    /// <summary>As <see cref="BootLinuxAsync"/>, with a QEMU of choice.</summary>
+    internal static Task<QemuGuest> BootLinuxOnAsync(QemuProgram qemu, int processors, params IEnumerable<string> options) =>
+        BootLinuxWithAsync("", qemu, processors, options);
+
+    /// <summary>As <see cref="BootLinuxAsync"/>, with further arguments of the kernel and a QEMU of choice.</summary>
+    internal static async Task<QemuGuest> BootLinuxWithAsync(string arguments, QemuProgram qemu, int processors, params IEnumerable<string> options)
     {
         var guest = StartOn(
-            qemu, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {kernelArguments}", .. options]);
+            qemu.Command, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {arguments}", .. options]);
         try
         {
             await guest.WaitForAsync("GUEST-READY");

@@ -23,8 +23,8 @@ public sealed class HostOptionsTests
     public void What_is_not_given_has_a_default()
     {
         var options = Parse("--disk memory:1M --vhost-user /run/ring");
-        Assert.Equal(("memory:1M", "/run/ring", null, false), (options.Disk, options.VhostUser, options.VfioUser, options.ReadOnly));
-        Assert.Equal((Math.Min(2 * Environment.ProcessorCount, 64), 1024, 512, "VMSHUNT0"), (options.Queues, options.QueueSize, options.BlockBytes, options.Serial));
+        Assert.Equal(("memory:1M", "/run/ring", null, false, false), (options.Disk, options.VhostUser, options.VfioUser, options.ReadOnly, options.IsRaw));
+        Assert.Equal((Math.Min(2 * Environment.ProcessorCount, 64), 1024, 126, 512, 4096, "VMSHUNT0"), (options.Queues, options.QueueSize, options.MaxSegments, options.LogicalBlockSize, options.PhysicalBlockSize, options.Serial));
         Assert.Equal((CacheMode.WriteBack, DiskEngine.Auto, NoSpacePolicy.Fail, WaitPolicy.Adaptive), (options.Cache, options.Engine, options.OnFull, options.Poll));
         Assert.Equal((Math.Clamp(Environment.ProcessorCount / 2, 1, 64), null, RequestTypes.All), (options.Pollers, options.Linger, options.Primary));
     }
@@ -33,15 +33,26 @@ public sealed class HostOptionsTests
     public void Every_option_is_read()
     {
         var options = Parse(
-            "--disk d.img --vhost-user r --vfio-user t --read-only --queues 3 --queue-size 256 --block-size 4096 --serial ABC --cache direct --engine uring"
-            + " --on-full wait --poll never --pollers 5 --linger 1.5 --primary read,write");
+            "--disk d.img --vhost-user r --vfio-user t --read-only --format raw --queues 3 --queue-size 256 --seg-max 62 --logical-block-size 4096 --physical-block-size 8192 --serial ABC --cache direct --engine uring"
+            + " --on-full wait --poll never --pollers 5 --linger 1.5 --primary read,write --pid-file p");
         Assert.Equal(
-            new HostOptions("d.img", "r", "t", true, 3, 256, 4096, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data),
+            new HostOptions("d.img", "r", "t", true, true, 3, 256, 62, 4096, 8192, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data, "p"),
             options);
         Assert.Equal(
-            new BlockServerOptions { Queues = 3, QueueSize = 256, Wait = WaitPolicy.Never, Pollers = 5, Primary = RequestTypes.Data, OnFull = NoSpacePolicy.Wait }, options.Serve);
+            new BlockServerOptions { Queues = 3, QueueSize = 256, MaxSegments = 62, Wait = WaitPolicy.Never, Pollers = 5, Primary = RequestTypes.Data, OnFull = NoSpacePolicy.Wait }, options.Serve);
         Assert.Equal(
-            new HostDiskOptions { ReadOnly = true, Cache = CacheMode.Direct, Engine = DiskEngine.Uring, LogicalBlockSize = 4096, Serial = "ABC" }, options.Open);
+            new HostDiskOptions { ReadOnly = true, IsRaw = true, Cache = CacheMode.Direct, Engine = DiskEngine.Uring, LogicalBlockSize = 4096, PhysicalBlockSize = 8192, Serial = "ABC" }, options.Open);
+    }
+
+    /// <summary>The names that QEMU's conventions for vhost-user back-end programs have.</summary>
+    [Theory]
+    [InlineData("--blk-file=d.img --socket-path=r", "r")]
+    [InlineData("--blk-file d.img --fd 7", "fd:7")]
+    [InlineData("--blk-file=d.img --fd=7 --read-only", "fd:7")]
+    public void Management_layers_use_their_own_names(string arguments, string socket)
+    {
+        var options = Parse(arguments);
+        Assert.Equal(("d.img", socket, arguments.Contains("read-only", StringComparison.Ordinal)), (options.Disk, options.VhostUser, options.ReadOnly));
     }
 
     [Theory]
@@ -51,8 +62,15 @@ public sealed class HostOptionsTests
     [InlineData("--disk memory:1M --vhost-user r --queues 65")]
     [InlineData("--disk memory:1M --vhost-user r --queue-size 100")]
     [InlineData("--disk memory:1M --vhost-user r --queue-size 65536")]
-    [InlineData("--disk memory:1M --vhost-user r --block-size 1024")]
+    [InlineData("--disk memory:1M --vhost-user r --seg-max 0")]
+    [InlineData("--disk memory:1M --vhost-user r --seg-max 511")]
+    [InlineData("--disk memory:1M --vhost-user r --block-size 512")]
+    [InlineData("--disk memory:1M --vhost-user r --logical-block-size 1024")]
+    [InlineData("--disk memory:1M --vhost-user r --physical-block-size 1000")]
+    [InlineData("--disk memory:1M --vhost-user r --physical-block-size 131072")]
+    [InlineData("--disk memory:1M --vhost-user r --logical-block-size 4096 --physical-block-size 512")]
     [InlineData("--disk memory:1M --vhost-user r --serial 123456789012345678901")]
+    [InlineData("--disk memory:1M --vhost-user r --format qcow2")]
     [InlineData("--disk memory:1M --vhost-user r --cache never")]
     [InlineData("--disk memory:1M --vhost-user r --engine aio")]
     [InlineData("--disk memory:1M --vhost-user r --on-full panic")]
@@ -61,6 +79,8 @@ public sealed class HostOptionsTests
     [InlineData("--disk memory:1M --vhost-user r --pollers -1")]
     [InlineData("--disk memory:1M --vhost-user r --linger 0")]
     [InlineData("--disk memory:1M --vhost-user r --primary read,verify")]
+    [InlineData("--disk memory:1M --vhost-user r --fd 3")]
+    [InlineData("--disk memory:1M --fd three")]
     [InlineData("--disk memory:1M --vhost-user r --colour red")]
     public void An_invalid_command_line_exits_with_1_and_starts_no_disk(string arguments) =>
         Assert.Equal(1, HostOptions.Invoke(arguments.Split(' '), static _ => throw new InvalidOperationException("the options were accepted")));
