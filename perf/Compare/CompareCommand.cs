@@ -53,7 +53,7 @@ internal static class CompareCommand
                 Rendered = parse.GetValue(files) is [var one] ? one : null,
                 Quick = parse.GetValue(quick),
                 Rows = parse.GetValue(rows) ?? [],
-                NativeHost = parse.GetValue(native) is { Exists: true } program ? program.FullName : null,
+                NativeHost = parse.GetValue(native) is { Exists: true } file ? file.FullName : null,
                 JsonFile = parse.GetValue(json),
                 ReportFile = parse.GetValue(report),
                 MarkdownFile = parse.GetValue(markdown),
