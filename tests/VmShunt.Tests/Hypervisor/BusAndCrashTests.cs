@@ -47,7 +47,7 @@ public sealed class BusAndCrashTests : IDisposable
         host.Send("unread"u8);
         var closing = CloseAtEndOfFile(host);
         Assert.Equal(HypercallStatus.Success, processor.Invoke(Hypercall.CloseBus, 0));
-        closing.Join();
+        Assert.True(closing.Join(30_000), "VM-H does not read the end of the channel");
         Assert.Equal(HypercallStatus.NotOpen, processor.Invoke(Hypercall.CloseBus, 0));
         Assert.False(RunningHypervisor.Statistics(_socket, partition.Id).Channels.Single().Open);
 
