@@ -19,7 +19,7 @@ public class DiskClassDriverTests
         var lower = new RecordingDriver();
         var disk = new DiskClassDriver(lower, _crash);
         // Not awaited: a request that is accepted here never completes.
-        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.ReadAsync(sector, Buffers.Of(bytes)); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.ReadAsync(sector, Buffers.Of(bytes)).AsTask(); });
         Assert.Empty(lower.Requests);
         Assert.Equal(0, disk.Counters.Submitted);
     }
@@ -33,7 +33,7 @@ public class DiskClassDriverTests
     {
         var lower = new RecordingDriver();
         var disk = new DiskClassDriver(lower, _crash);
-        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.DiscardAsync(sector, bytes); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.DiscardAsync(sector, bytes).AsTask(); });
         Assert.Empty(lower.Requests);
     }
 
@@ -59,10 +59,10 @@ public class DiskClassDriverTests
     {
         var lower = new RecordingDriver { Geometry = new(1UL << 40, 1 << 20, "TEST", IsReadOnly: false) };
         var disk = new DiskClassDriver(lower, _crash);
-        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.DiscardAsync(0, (1 << 30) + 512); });
-        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.WriteZeroesAsync(0, (1 << 20) + 512); });
-        _ = disk.DiscardAsync(0, 1 << 30);
-        _ = disk.WriteZeroesAsync(0, 1 << 20);
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.DiscardAsync(0, (1 << 30) + 512).AsTask(); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _ = disk.WriteZeroesAsync(0, (1 << 20) + 512).AsTask(); });
+        _ = disk.DiscardAsync(0, 1 << 30).AsTask();
+        _ = disk.WriteZeroesAsync(0, 1 << 20).AsTask();
         Assert.Equal([BlockOperation.Discard, BlockOperation.WriteZeroes], lower.Operations);
     }
 
@@ -86,7 +86,7 @@ public class DiskClassDriverTests
     {
         try
         {
-            _ = disk.FlushAsync();
+            _ = disk.FlushAsync().AsTask();
             return false;
         }
         catch (StackRemovedException)
