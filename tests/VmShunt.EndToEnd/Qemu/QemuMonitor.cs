@@ -1,0 +1,63 @@
+using System.Net.Sockets;
+using System.Text.Json;
+using VmShunt.EndToEnd.Processes;
+
+namespace VmShunt.EndToEnd.Qemu;
+
+/// <summary>QEMU's monitor (QMP) on a Unix socket.</summary>
+internal sealed class QemuMonitor : IDisposable
+{
+    private readonly Socket _socket;
+    private readonly StreamReader _reader;
+    private readonly StreamWriter _writer;
+
+    private QemuMonitor(Socket socket)
+    {
+        _socket = socket;
+        var stream = new NetworkStream(socket);
+        _reader = new StreamReader(stream);
+        _writer = new StreamWriter(stream) { AutoFlush = true };
+    }
+
+    /// <summary>The monitor as QEMU's options.</summary>
+    internal static IEnumerable<string> Options(string socket) => ["-qmp", $"unix:{socket},server=on,wait=off"];
+
+    internal static async Task<QemuMonitor> ConnectAsync(string path)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(path));
+        var monitor = new QemuMonitor(socket);
+        await monitor.ReadAsync();
+        await monitor.ExecuteAsync("qmp_capabilities");
+        return monitor;
+    }
+
+    /// <summary>Executes a command; the test fails if it does.</summary>
+    /// <param name="command">Its name.</param>
+    /// <param name="arguments">Its arguments as JSON.</param>
+    /// <returns>What it returned.</returns>
+    internal async Task<JsonElement> ExecuteAsync(string command, string arguments = "{}")
+    {
+        await _writer.WriteLineAsync($$"""{"execute":"{{command}}","arguments":{{arguments}}}""");
+        while (true)
+        {
+            var answer = await ReadAsync();
+            if (answer.TryGetProperty("return", out var result)) return result;
+            Assert.False(answer.TryGetProperty("error", out var error), $"{command}: {error}");
+        }
+    }
+
+    public void Dispose()
+    {
+        _reader.Dispose();
+        _writer.Dispose();
+        _socket.Dispose();
+    }
+
+    private async Task<JsonElement> ReadAsync()
+    {
+        var line = await _reader.ReadLineAsync().WaitAsync(Until.Patience);
+        Assert.True(line is not null, "QEMU closed its monitor");
+        return JsonDocument.Parse(line).RootElement;
+    }
+}
