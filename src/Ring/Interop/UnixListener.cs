@@ -57,8 +57,9 @@ public sealed class UnixListener : IDisposable
         {
             return UnixConnection.FromSocket(_socket.Accept());
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or InvalidOperationException)
         {
+            // An adopted socket does not block if another process that has it chose so: without a connection that is an InvalidOperationException.
             throw new IOException($"cannot accept a connection on {_name}: {e.Message}", e);
         }
     }

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace VmShunt.BlockBackend.Log;
 
-/// <summary>The back-end's log messages. Event ids are unique in VM-H: 1xx disk, 2xx ring; <c>VmShunt.AhciBackend</c> has 3xx.</summary>
+/// <summary>The back-end's log messages. Event ids are unique in VM-H: 1xx disk, 2xx ring, 5xx socket; <c>VmShunt.AhciBackend</c> has 3xx.</summary>
 internal static partial class BlockLog
 {
     [LoggerMessage(101, LogLevel.Error, "disk {Disk}: {Error}")]
@@ -59,7 +59,7 @@ internal static partial class BlockLog
     [LoggerMessage(210, LogLevel.Warning, "ring: vring {Index} has {Size} entries and its driver uses no indirect descriptors: requests of more than {Fitting} segments never fit, and the driver may build them up to {MaxSegments}, which hangs its disk; start VM-H with --seg-max {Fitting} (BlockServerOptions.MaxSegments), or give the guest's device larger rings (QEMU: queue-size)")]
     internal static partial void RequestsDoNotFit(this ILogger log, int index, int size, int fitting, int maxSegments);
 
-    [LoggerMessage(211, LogLevel.Warning, "socket {Address}: {Reason}")]
+    [LoggerMessage(501, LogLevel.Warning, "socket {Address}: {Reason}")]
     internal static partial void ConnectionRefused(this ILogger log, string address, string reason);
 
     [LoggerMessage(208, LogLevel.Information, "ring: a shunt sends {Primary} to the ring, by {Criterion}; other requests use the trap")]

@@ -2,7 +2,7 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Tests.Guest.Block.Virtio;
 
-/// <summary>A driver's queue that calls back at moments which threads meet by chance only.</summary>
+/// <summary>A driver's queue that calls a hook at moments which threads meet by chance only.</summary>
 internal struct HookedQueue<TDriver>(TDriver queue, QueueHooks hooks) : IDriverQueue where TDriver : struct, IDriverQueue
 {
     // Changes in place.

@@ -8,7 +8,7 @@ namespace VmShunt.HostPartition;
 /// What a service manager such as systemd passes to a service: listening sockets (sd_listen_fds(3)), and a socket to which
 /// the service reports its state (sd_notify(3)).
 /// </summary>
-internal static class ServiceManager
+internal static class SystemdService
 {
     private const string Descriptor = "fd:";
     private const int FirstDescriptor = 3;
