@@ -44,14 +44,15 @@ public sealed class EmulatedDiskTests : IDisposable
             static port => Programs.Start(Installed.Require("nbdkit"), "-f", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M"), [], greeting: 'N');
         await using var stopsWithTheTest = server;
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", $"nbd://127.0.0.1:{port}/", "--vfio-user", trap);
-        await using var guest = await QemuGuest.BootLinuxOnAsync(QemuProgram.Sid, 1, QemuGuest.EmulatedDisk(trap));
+        await using var guest = await QemuGuest.BootLinuxOnAsync(QemuProgram.Sid, 1, [.. QemuMonitor.Options(_folder["monitor"]), .. QemuGuest.EmulatedDisk(trap)]);
+        using var monitor = await QemuMonitor.ConnectAsync(_folder["monitor"]);
         var hash = await guest.RunAsync("sha256sum /dev/sda");
         ProcessTable.Send(server.Id, Signal.Stop);
         await guest.RunAsync("dd if=/dev/sda of=/dev/null bs=4k count=1 skip=1000 iflag=direct & sleep 1");
-        var reboot = guest.RebootAsync();
+        await monitor.ExecuteAsync("system_reset");
         await Task.Delay(TimeSpan.FromSeconds(8));
         ProcessTable.Send(server.Id, Signal.Continue);
-        await reboot;
+        await guest.WaitForAsync("GUEST-READY");
         Assert.Equal(hash, await guest.RunAsync("sha256sum /dev/sda"));
         Assert.Empty(guest.LastErrors);
     }

@@ -41,7 +41,8 @@ public class MutantTests
     {
         var mutant = Mutant.Parse("name", Text);
         Assert.Equal(("a.cs", 20, "one\ntwo", "three"), (mutant.File, mutant.Runs, mutant.Old, mutant.New));
-        Assert.Equal((["P01", "2.7.9"], ["A_test", "Another_test"]), (mutant.Rows.ToArray(), mutant.Tests.ToArray()));
+        Assert.Equal(["P01", "2.7.9"], mutant.Rows);
+        Assert.Equal(["A_test", "Another_test"], mutant.Tests);
         Assert.Equal("zero\nthree\nfour", mutant.ApplyTo("zero\none\ntwo\nfour"));
         Assert.Throws<FormatException>(() => mutant.ApplyTo("one"));
         Assert.Throws<FormatException>(() => mutant.ApplyTo("one\ntwo\none\ntwo"));

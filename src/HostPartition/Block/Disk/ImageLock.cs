@@ -16,6 +16,9 @@ internal static class ImageLock
     private const long PermissionBase = 100, NotSharedBase = 200;
     private const int Read = 0, Write = 1, Resize = 3;
 
+    // A child that another thread forks has the lock of a file that was closed meanwhile, until it executes its program.
+    private const int Tries = 5, PauseMilliseconds = 50;
+
     private static readonly int[] s_readerUses = [Read], s_writerUses = [Read, Write, Resize], s_notShared = [Write, Resize];
 
     /// <summary>Locks an open image.</summary>
@@ -23,25 +26,34 @@ internal static class ImageLock
     internal static void Acquire(SafeFileHandle file, string path, bool readOnly, ILogger log)
     {
         var uses = readOnly ? s_readerUses : s_writerUses;
-        try
+        (int Id, string Name)? holder;
+        var tries = 0;
+        do
         {
-            // Locks first and checks afterwards: of two processes at the same moment, at least one sees the other's locks.
-            var free = Array.TrueForAll(uses, bit => FileRangeLock.TryTake(file, PermissionBase + bit))
-                && Array.TrueForAll(s_notShared, bit => FileRangeLock.TryTake(file, NotSharedBase + bit))
-                && !Array.Exists(uses, bit => FileRangeLock.IsHeldByOther(file, NotSharedBase + bit))
-                && !Array.Exists(s_notShared, bit => FileRangeLock.IsHeldByOther(file, PermissionBase + bit));
-            if (free) return;
+            if (tries > 0) Thread.Sleep(PauseMilliseconds);
+            try
+            {
+                if (TryAcquire(file, uses)) return;
+            }
+            catch (IOException e)
+            {
+                log.ImageNotLocked(path, e.Message);
+                return;
+            }
+            holder = FileLockHolder.Find(file, [.. uses.Select(bit => NotSharedBase + bit), .. s_notShared.Select(bit => PermissionBase + bit)]);
+            FileRangeLock.ReleaseAll(file);
         }
-        catch (IOException e)
-        {
-            log.ImageNotLocked(path, e.Message);
-            return;
-        }
-        var holder = FileLockHolder.Find(file, [.. uses.Select(bit => NotSharedBase + bit), .. s_notShared.Select(bit => PermissionBase + bit)]);
-        FileRangeLock.ReleaseAll(file);
+        while (holder is null && ++tries < Tries);
         var process = holder is var (id, name) ? $"process {id} ({name})" : "another process, which is not visible from here";
         throw new IOException(readOnly
             ? $"the disk {path} is being written by {process}; stop that process, or use a copy of the disk"
             : $"the disk {path} is in use by {process}; stop that process, or open the disk with --read-only in both");
     }
+
+    // Locks first and checks afterwards: of two processes at the same moment, at least one sees the other's locks.
+    private static bool TryAcquire(SafeFileHandle file, int[] uses) =>
+        Array.TrueForAll(uses, bit => FileRangeLock.TryTake(file, PermissionBase + bit))
+        && Array.TrueForAll(s_notShared, bit => FileRangeLock.TryTake(file, NotSharedBase + bit))
+        && !Array.Exists(uses, bit => FileRangeLock.IsHeldByOther(file, NotSharedBase + bit))
+        && !Array.Exists(s_notShared, bit => FileRangeLock.IsHeldByOther(file, PermissionBase + bit));
 }
