@@ -31,8 +31,8 @@ static int Run(HostOptions options)
 
 static int Serve(HostOptions options, ILogger log)
 {
-    string? vhostUser = options.VhostUser is { } ringAddress ? SystemdService.Resolve(ringAddress) : null;
-    string? vfioUser = options.VfioUser is { } trapAddress ? SystemdService.Resolve(trapAddress) : null;
+    string? vhostUser = options.VhostUser is { } ringAddress ? Systemd.Resolve(ringAddress) : null;
+    string? vfioUser = options.VfioUser is { } trapAddress ? Systemd.Resolve(trapAddress) : null;
     var disk = HostDisk.Open(options.Disk, options.Open, log);
     using var lifetime = new Lifetime(options.Linger, log);
     using var server = new BlockServer(disk, options.Serve with { Log = log });
@@ -56,7 +56,7 @@ static int Serve(HostOptions options, ILogger log)
     if (vfioUser is not null) server.ListenVfioUser(vfioUser);
 
     using var pidFile = PidFile.Write(options.PidFile);
-    SystemdService.Notify("READY=1");
+    Systemd.Notify("READY=1");
     Console.WriteLine(string.Join(' ', new[]
     {
         $"ready disk={disk.Name}",
@@ -64,7 +64,7 @@ static int Serve(HostOptions options, ILogger log)
         options.VfioUser is null ? null : $"vfio-user={options.VfioUser}",
     }.Where(part => part is not null)));
     lifetime.WaitForExit();
-    SystemdService.Notify("STOPPING=1");
+    Systemd.Notify("STOPPING=1");
     return 0;
 
     void Offer()
