@@ -44,7 +44,10 @@ internal sealed class InheritedSocket
     internal UnixListener Listen()
     {
         using var handle = new SafeFileHandle(_descriptor, ownsHandle: false);
-        return UnixListener.Adopt(Duplicate(handle), $"fd:{_descriptor}");
+        var socket = Duplicate(handle);
+        // The runtime looks at how the descriptor was used before.
+        socket.Blocking = true;
+        return UnixListener.Adopt(socket, $"fd:{_descriptor}");
     }
 
     /// <summary>Takes the connection, and the descriptor with it: the peer sees its close.</summary>
