@@ -30,6 +30,9 @@ internal sealed class BackendVring(int index) : IDisposable
     // This session ran the ring. Before that, only the record of chains in flight may know where a previous back-end stopped.
     private bool _isPositionKnown;
 
+    // Nothing says where the previous back-end stopped. It is reported once.
+    private bool _isLost;
+
     internal bool IsRunning => _running is not null;
 
     internal bool IsEnabled { get; set; }
@@ -68,7 +71,7 @@ internal sealed class BackendVring(int index) : IDisposable
         if (IsRunning) return $"ring {index} is running; its base cannot change";
         // A packed ring's base has two halves (vhost-user, "Vring descriptor indices for packed virtqueues").
         if ((features & PackedRing) == 0 && position > ushort.MaxValue) return $"ring {index}: a base of {position} is not valid";
-        (_base, _stoppedAt) = (position, null);
+        (_base, _stoppedAt, _isLost) = (position, null, false);
         return null;
     }
 
@@ -106,7 +109,7 @@ internal sealed class BackendVring(int index) : IDisposable
     /// <returns>Null, or why an enabled ring cannot run.</returns>
     internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, BackendInflight inflight, ulong features)
     {
-        if (IsRunning || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
+        if (IsRunning || _isLost || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
         var packed = (features & PackedRing) != 0;
         var driverBytes = packed ? PackedLayout.EventBytes : SplitLayout.AvailableBytes(_size);
         var deviceBytes = packed ? PackedLayout.EventBytes : SplitLayout.UsedBytes(_size);
@@ -122,6 +125,13 @@ internal sealed class BackendVring(int index) : IDisposable
         if (inflight.Find(index, _size, packed, out var record) is { } fault) return fault;
         var position = StartFor(features);
         if (_isPositionKnown) DropOldRecord(record, packed, position);
+        else if (packed && !PackedInflight.IsRecord(record, _size) && new PackedPosition(_size, (ushort)position).IsBehind(descriptors))
+        {
+            _isLost = true;
+            SignalError();
+            return $"ring {index} cannot be continued: the front-end sends an old position, and has no record of chains in flight (INFLIGHT_SHMFD), which alone says where the last back-end stopped a packed ring; "
+                + "reset the guest's device (reboot the guest), and use a front-end with the record, or split rings";
+        }
         _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record));
         CallOnce();
         return null;
@@ -150,8 +160,9 @@ internal sealed class BackendVring(int index) : IDisposable
     {
         Stop();
         IsEnabled = false;
+        _stoppedAt = isStatus ? _stoppedAt ?? _base : null;
         _base = null;
-        if (!isStatus) _stoppedAt = null;
+        _isLost = false;
     }
 
     /// <summary>Stops the ring and drops its eventfds; the next SET_VRING_KICK starts it again.</summary>

@@ -37,7 +37,7 @@ internal sealed class PackedInflight
         _size = size;
         _headOfId = new ushort[size];
         Array.Fill(_headOfId, None);
-        if (region.Read<ushort>(VersionOffset) != Version || region.Read<ushort>(SizeOffset) != size) Initialize(used);
+        if (!IsRecord(region, size)) Initialize(used);
         else Recover(ring);
         Used = _region.Read<ushort>(UsedOffset);
         _resubmit = [.. Enumerable.Range(0, size).Where(i => region.Read<byte>(Entry(i)) == 1)
@@ -56,6 +56,10 @@ internal sealed class PackedInflight
     internal int Pending => _resubmit.Length - _resubmitted;
 
     internal static int RequiredBytes(int size) => HeaderBytes + EntryBytes * size;
+
+    /// <summary>Whether the memory is the record of a ring of this size; otherwise it is new.</summary>
+    internal static bool IsRecord(MemoryWindow region, int size) =>
+        region.Length > 0 && region.Read<ushort>(VersionOffset) == Version && region.Read<ushort>(SizeOffset) == size;
 
     /// <summary>Drops a record whose used position is another one: it is of an earlier ring.</summary>
     internal static void DropUnlessAt(MemoryWindow region, ushort used)

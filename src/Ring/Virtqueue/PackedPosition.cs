@@ -1,3 +1,5 @@
+using VmShunt.Ring.Memory;
+
 namespace VmShunt.Ring.Virtqueue;
 
 /// <summary>A position in a packed ring: an entry and the wrap counter (virtio 1.3 §2.8.1).</summary>
@@ -32,6 +34,19 @@ internal struct PackedPosition
     internal readonly bool IsAvailable(DescriptorFlags flags) => (flags & (PackedLayout.Available | PackedLayout.Used)) == AvailableFlags;
 
     internal readonly bool IsUsed(DescriptorFlags flags) => (flags & (PackedLayout.Available | PackedLayout.Used)) == UsedFlags;
+
+    /// <summary>
+    /// Whether a ring has entries from this position to its end that are used in this lap: the device has been there, so a later
+    /// device that starts here waits for entries that never become available.
+    /// </summary>
+    internal readonly bool IsBehind(MemoryWindow ring)
+    {
+        for (var index = Index; index < _size; index++)
+        {
+            if (IsUsed((DescriptorFlags)ring.ReadUInt16Acquire(PackedDescriptor.Bytes * index + PackedLayout.Flags))) return true;
+        }
+        return false;
+    }
 
     /// <param name="slots">At most the ring's size.</param>
     internal void Advance(int slots)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockBackend.VirtioBlk;
@@ -16,6 +17,9 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int poll
     internal const int Queues = 2, MaxQueueSize = 1024;
 
     private readonly List<Thread> _sessions = [];
+
+    /// <summary>What the back-ends reported.</summary>
+    internal ConcurrentQueue<string> Reports { get; } = new();
 
     internal VirtualizationDriver Disk { get; } = new(new HostClassDriver(port, NullLogger.Instance), "SERIAL", blockBytes);
 
@@ -42,7 +46,7 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int poll
         {
             using var device = new VirtioBlkDevice(Disk, Queues, MaxQueueSize);
             var blk = new VhostUserBlkDevice(device, Queues, MaxQueueSize, WaitPolicy.Never, Pollers, NullLogger.Instance);
-            using var backend = new VhostUserBackend(new VhostUserConnection(its), blk, static _ => { });
+            using var backend = new VhostUserBackend(new VhostUserConnection(its), blk, Reports.Enqueue);
             Disk.CapacityChanged += backend.NotifyConfigChanged;
             backend.Run();
             Disk.CapacityChanged -= backend.NotifyConfigChanged;

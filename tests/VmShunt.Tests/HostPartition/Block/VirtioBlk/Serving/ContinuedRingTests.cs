@@ -58,6 +58,33 @@ public class ContinuedRingTests : IDisposable
         }
     }
 
+    /// <summary>No back-end can continue it; but it says so, instead of waiting for a driver that waits for it.</summary>
+    [Fact]
+    public void A_packed_ring_that_nothing_says_where_to_continue_is_reported_once_and_works_after_a_reset()
+    {
+        Realize(packed: true);
+        var start = _frontend.RingPosition;
+        // In the first lap, and in the second.
+        for (var requests = 1; requests <= 8; requests += 7)
+        {
+            _frontend.ResetRing(packed: true);
+            _qemu.Start(Features(packed: true), null, start, sharesMemory: true);
+            for (var i = 0; i < requests; i++) _frontend.AssertServed();
+            _frontend.Acknowledged.Clear();
+            _qemu.Realize(_disk.Connect(), isReconnect: true);
+            _qemu.Start(Features(packed: true), null, start, sharesMemory: true);
+            _frontend.Query(VhostUserRequest.GetStatus);
+            Assert.Contains("cannot be continued", Assert.Single(_disk.Reports), StringComparison.Ordinal);
+            _disk.Reports.Clear();
+            _qemu.Stop(isOld: true);
+            _frontend.ResetRing(packed: true);
+            _qemu.Start(Features(packed: true), null, start, sharesMemory: false);
+            _frontend.AssertServed();
+            _qemu.Stop(isOld: true);
+            _qemu.Realize(_disk.Connect(), isReconnect: true);
+        }
+    }
+
     /// <summary>QEMU 7.2 resets the status before it asks for the position. The answer was 0, and the disk hung.</summary>
     [Theory]
     [InlineData(true, false, false)]
