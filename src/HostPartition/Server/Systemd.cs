@@ -8,11 +8,7 @@ namespace VmShunt.HostPartition;
 /// What a service manager such as systemd passes to a service: listening sockets (sd_listen_fds(3)), and a socket to which
 /// the service reports its state (sd_notify(3)).
 /// </summary>
-<<<<<<<< HEAD:src/HostPartition/Server/SystemdService.cs
-internal static class SystemdService
-========
 internal static class Systemd
->>>>>>>> 5373f87 (The class for systemd's sockets and states has its name: no Manager):src/HostPartition/Server/Systemd.cs
 {
     private const string Descriptor = "fd:";
     private const int FirstDescriptor = 3;

@@ -159,14 +159,14 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
         await UseAsync(disk, socket, "--queues", "2");
     }
 
-    internal static async Task<ChildProcess> StartDaemonAsync(string disk, string socket)
+    internal static async Task<ChildProcess> StartDaemonAsync(string disk, string socket, string more = "")
     {
         File.Delete(socket);
         var daemon = Programs.Start(
             Installed.Require("qemu-storage-daemon"),
             "--blockdev", $"driver=file,node-name=f,filename={disk},discard=unmap",
             "--blockdev", "driver=raw,node-name=r,file=f,discard=unmap",
-            "--export", $"type=vhost-user-blk,id=e,node-name=r,writable=on,addr.type=unix,addr.path={socket},num-queues=2");
+            "--export", $"type=vhost-user-blk,id=e,node-name=r,writable=on,addr.type=unix,addr.path={socket},num-queues=2{more}");
         await Until.TrueAsync(() => File.Exists(socket) || daemon.Ended.IsCompleted, "qemu-storage-daemon listens");
         return daemon;
     }

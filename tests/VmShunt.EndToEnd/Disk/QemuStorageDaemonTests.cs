@@ -14,6 +14,22 @@ public sealed class QemuStorageDaemonTests(ITestOutputHelper output) : IDisposab
     public void Dispose() => _folder.Dispose();
 
     [FactIfInstalled("qemu-storage-daemon")]
+    public async Task A_request_that_is_no_whole_block_of_a_strangers_disk_is_refused_with_the_size_of_its_blocks()
+    {
+        string disk = _folder.RandomFile("disk.img", DiskBytes), socket = _folder["ring"], read = _folder["read"];
+        await using var daemon = await BusOnlyTests.StartDaemonAsync(disk, socket, ",logical-block-size=4096");
+        foreach (var (sector, count) in new[] { (1, 8), (8, 1), (8, 12) })
+        {
+            var refused = await Programs.RunAsync("vmshunt-guest", "--bus", socket, "--memory", "32M", "read", "--sector", $"{sector}", "--count", $"{count}", "--output", read);
+            Assert.NotEqual(0, refused.ExitCode);
+            Assert.Contains("the disk has logical blocks of 4096 bytes", refused.ErrorText, StringComparison.Ordinal);
+        }
+        var done = await Programs.RunAsync("vmshunt-guest", "--bus", socket, "--memory", "32M", "read", "--sector", "8", "--count", "16", "--output", read);
+        Assert.True(done.ExitCode == 0, done.ErrorText);
+        Assert.Equal(File.ReadAllBytes(disk).AsSpan(4096, 8192).ToArray(), File.ReadAllBytes(read));
+    }
+
+    [FactIfInstalled("qemu-storage-daemon")]
     public async Task A_random_load_on_qemu_storage_daemon_that_is_killed_under_it_leaves_what_the_model_says()
     {
         var seed = Random.Shared.Next();
