@@ -91,6 +91,9 @@ public sealed class AhciInterruptTests : IDisposable
         _machine.Port(PortRegister.PxIS, (uint)PortInterrupt.DHRS);
         Assert.Equal(PortInterrupt.PSS, _machine.Interrupts);
         _machine.Port(PortRegister.PxIS, (uint)PortInterrupt.PSS);
+        // The port does not set the bit again.
+        _machine.Hba(HbaRegister.IS, ~1u);
+        Assert.Equal(1u, _machine.Hba(HbaRegister.IS));
         _machine.Hba(HbaRegister.IS, 1);
         Assert.Equal((PortInterrupt.None, 0u), (_machine.Interrupts, _machine.Hba(HbaRegister.IS)));
     }

@@ -23,6 +23,7 @@ public sealed class NbdReplyPropertyTests(ITestOutputHelper output)
         WrongMagic,
         HandleOutOfRange,
         HandleNotInFlight,
+        HandleRepeated,
         CutHeader,
         CutData,
     }
@@ -81,10 +82,13 @@ public sealed class NbdReplyPropertyTests(ITestOutputHelper output)
                 peer.Send(NbdPeer.SimpleReply(next, 0, new byte[bytes], SimpleReplyMagic ^ 1));
                 break;
             case Violation.HandleOutOfRange:
-                peer.Reply(Handles, 0, new byte[bytes]);
+                ReplyAndGoOn(Handles);
                 break;
             case Violation.HandleNotInFlight:
-                peer.Reply(Enumerable.Range(0, Handles).Select(static handle => (ulong)handle).Except(handles).First(), 0, new byte[bytes]);
+                ReplyAndGoOn(Enumerable.Range(0, Handles).Select(static handle => (ulong)handle).Except(handles).First());
+                break;
+            case Violation.HandleRepeated when scenario.Replies > 0:
+                ReplyAndGoOn(handles[scenario.Order[scenario.Replies - 1]]);
                 break;
             case Violation.CutHeader:
                 peer.Send(NbdPeer.SimpleReply(next, 0, []).AsSpan(0, SimpleReplyBytes - 1));
@@ -92,6 +96,13 @@ public sealed class NbdReplyPropertyTests(ITestOutputHelper output)
             case Violation.CutData when !isLast:
                 peer.Reply(next, 0, new byte[bytes - 1]);
                 break;
+        }
+
+        // An error has no data, so the replies that follow are where a client that ignores this one looks for them.
+        void ReplyAndGoOn(ulong handle)
+        {
+            peer.Reply(handle, 5);
+            foreach (var i in scenario.Order.Skip(scenario.Replies)) peer.Reply(handles[i], reads[i].Error, reads[i].Error == 0 ? Data(i, reads[i].Bytes) : []);
         }
     }
 
