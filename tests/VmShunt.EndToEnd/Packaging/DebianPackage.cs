@@ -6,12 +6,18 @@ namespace VmShunt.EndToEnd.Packaging;
 /// <summary>A fact about the Debian package. Where none was made the test is skipped, but not in CI: there it runs, and fails.</summary>
 public sealed class FactIfPackagedAttribute : FactAttribute
 {
-    public FactIfPackagedAttribute()
+    /// <param name="program">A program of the machine that the fact needs, too.</param>
+    public FactIfPackagedAttribute(string? program = null)
     {
+        Program = program;
         if (DebianPackage.Find() is null && !Installed.IsContinuousIntegration)
             Skip = "there is no package in artifacts/packages; dotnet build packaging -c Release makes it";
+        else if (program is not null && Installed.Find(program) is null && !Installed.IsContinuousIntegration) Skip = $"{program} is not installed";
         else if (!SmallFileSystem.IsAllowed()) Skip = "user and mount namespaces are not allowed here (unshare --map-root-user --mount)";
     }
+
+    /// <summary>The program's name.</summary>
+    public string? Program { get; }
 }
 
 /// <summary>The package, unpacked into a root folder that has the libraries of its dependencies and nothing else: no .NET, no shell.</summary>
@@ -50,11 +56,20 @@ public sealed class DebianPackage : IAsyncLifetime, IDisposable
     }
 
     /// <summary>Starts a program of the package in the root, with no variable in its environment.</summary>
-    internal ChildProcess Start(string program, params IEnumerable<string> arguments)
+    internal ChildProcess Start(string program, params IEnumerable<string> arguments) => Start("true", [], [], [$"/usr/bin/{program}", .. arguments]);
+
+    /// <summary>Starts a command in the root.</summary>
+    /// <param name="prepare">A shell command before it, in a mount namespace that only the command has.</param>
+    /// <param name="environment">Its whole environment, NAME=VALUE.</param>
+    /// <param name="starter">A program of the machine that executes it.</param>
+    /// <param name="command">The program, by its path in the root, and its arguments.</param>
+    internal ChildProcess Start(string prepare, IEnumerable<string> environment, IEnumerable<string> starter, IEnumerable<string> command)
     {
         // The programs need /proc, as every root has it; it is mounted where only the program sees it.
-        var enter = $"mount --rbind /proc '{_root["proc"]}' && exec env -i '{Installed.Require("chroot")}' '{_root.Path}' \"$@\"";
-        return Programs.Start(Installed.Require("unshare"), ["--map-root-user", "--mount", "sh", "-c", enter, "sh", $"/usr/bin/{program}", .. arguments]);
+        var enter = $"{prepare} && mount --rbind /proc '{_root["proc"]}' && exec env -i \"$@\"";
+        return Programs.Start(
+            Installed.Require("unshare"),
+            ["--map-root-user", "--mount", "sh", "-c", enter, "sh", .. environment, .. starter, Installed.Require("chroot"), _root.Path, .. command]);
     }
 
     /// <summary>Runs a program of the package in the root until it exits; the test fails if the program does.</summary>
