@@ -42,6 +42,12 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
         _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
     }
 
+    /// <summary>Waits for the late commands of other front ends, unless the command is aborted meanwhile.</summary>
+    internal void AwaitLateCommands()
+    {
+        while (disk.HasLateCommand && !stop.IsRaised) Thread.Sleep(1);
+    }
+
     public void Dispose()
     {
         _writeCache.Dispose();

@@ -12,6 +12,7 @@ internal sealed class VirtualizationDriver : IDisposable
     private readonly WriteCache _cache;
     private readonly int? _physicalBytes;
     private readonly Lock _refreshing = new();
+    private int _lateCommands;
 
     /// <param name="disk">The disk; owned.</param>
     /// <param name="serial">At most 20 ASCII characters.</param>
@@ -100,6 +101,18 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <summary>Makes a range read as zeros; for <paramref name="stop"/> see <see cref="Write"/>.</summary>
     internal DiskStatus WriteZeroes(ulong sector, ulong sectors, bool mayUnmap, SharedFlag stop) =>
         Complete(_disk.WriteZeroes(sector, sectors, mayUnmap, stop));
+
+    /// <summary>
+    /// Whether a command that its guest has abandoned, by a reset, is still on its way to the disk. No other request may start
+    /// meanwhile, on any path: the late one could overwrite what the guest writes next.
+    /// </summary>
+    internal bool HasLateCommand => Ordered.Load(ref _lateCommands) != 0;
+
+    /// <summary>Notes a late command; <see cref="EndLateCommand"/> follows.</summary>
+    internal void BeginLateCommand() => Interlocked.Increment(ref _lateCommands);
+
+    /// <summary>A late command is complete.</summary>
+    internal void EndLateCommand() => Interlocked.Decrement(ref _lateCommands);
 
     /// <summary>Opens a front end's switch of the write cache; the front end owns it.</summary>
     internal WriteCacheSwitch OpenWriteCache() => new(_cache, _disk);

@@ -14,6 +14,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
 {
     private const int MaxBatch = 8;
 
+    private readonly VirtualizationDriver _disk;
     private readonly VirtioBlkRequestProcessor _processor;
     private readonly AsyncRequests? _async;
 
@@ -36,6 +37,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
         : base(setup)
     {
         _queue = queue;
+        _disk = device.Disk;
         // A stop cancels a wait for free space on a full disk.
         _processor = new VirtioBlkRequestProcessor(device, setup.Memory, Stopping);
         _async = AsyncRequests.TryOpen(device, _processor, Stopping, setup.Memory, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
@@ -61,6 +63,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
     /// <inheritdoc/>
     public override HandlerStep Step(bool defersLong)
     {
+        if (_disk.HasLateCommand) return Hold();
         // No chain is executed synchronously instead: a driver that submits a new request per completion would then starve
         // the requests on the disk.
         if (_async is { IsFull: true }) return ReturnCompleted() ? HandlerStep.Worked : HandlerStep.Empty;
@@ -103,6 +106,15 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
 
     /// <inheritdoc/>
     public override void Close() => _async?.Dispose();
+
+    // Chains stay in the ring; a sleep, because arming a ring that has work does not block.
+    private HandlerStep Hold()
+    {
+        PublishPending();
+        if (ReturnCompleted()) return HandlerStep.Worked;
+        Thread.Sleep(1);
+        return HandlerStep.Empty;
+    }
 
     private PopResult Pop()
     {

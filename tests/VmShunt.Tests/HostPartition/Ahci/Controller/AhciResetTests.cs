@@ -1,6 +1,7 @@
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
+using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
 using VmShunt.Trap.Ahci;
 
@@ -169,6 +170,28 @@ public class AhciResetTests
         machine.Recover();
         port.Open();
         Assert.Equal(PortInterrupt.DHRS, machine.Run(slots: 1));
+    }
+
+    [Fact]
+    public void No_request_of_another_front_end_starts_before_the_disk_has_finished_an_aborted_write()
+    {
+        using var port = new GatedPortDriver(1 << 20);
+        using var machine = new AhciMachine(port).Start();
+        machine.Prepare(0, AhciMachine.Fis(AtaCommand.WriteDmaExt, 8, 1), (A, 512));
+        machine.Issue(1);
+        port.AwaitOperation();
+        machine.Port(PortRegister.PxCMD, (uint)PortCommand.FRE);
+        Assert.True(machine.Disk.HasLateCommand);
+
+        // The guest boots again, and writes the same sector by the ring.
+        using var ring = new BlkSession(machine.Disk).Start();
+        ring.Submit(0, VirtioBlkRequestType.Out, 8, 512);
+        Thread.Sleep(50);
+        Assert.Equal(1, port.Operations);
+        port.Open(2);
+        Assert.Equal(VirtioBlkStatus.Ok, ring.Complete().Status);
+        Assert.Equal(2, port.Operations);
+        Assert.False(machine.Disk.HasLateCommand);
     }
 
     [Fact]
