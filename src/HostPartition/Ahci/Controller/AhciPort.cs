@@ -143,7 +143,6 @@ internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
     /// <summary>HBA reset (AHCI 1.3.1 §10.4.3): all state but the two base addresses is as after power-on.</summary>
     internal void Reset()
     {
-        Abort();
         _issued = 0;
         _halted = false;
         _command = PortCommand.None;
