@@ -35,6 +35,8 @@ internal static partial class MutantRun
                 if (code == ProgramRun.TimedOut) return (MutantVerdict.Hung, $"{string.Join(", ", group)} after {s_limit.TotalMinutes:F0} minutes");
                 if (!File.Exists(file)) return (MutantVerdict.Threw, $"the test run ended early: {output.Trim().Split('\n')[^1]}");
                 var failures = Failures(XDocument.Load(file)).ToList();
+                // A process that crashes leaves a report without a failure.
+                if (code != 0 && failures.Count == 0) return (MutantVerdict.Threw, $"the test run ended early: {output.Trim().Split('\n')[^1]}");
                 foreach (var test in group)
                 {
                     var messages = failures.Where(failure => IsOf(failure.Name, test)).Select(static failure => failure.Message).ToList();
