@@ -28,7 +28,7 @@ public sealed class BlockSizeTests : IDisposable
             Assert.Equal($"{physical}", await guest.RunAsync($"cat /sys/block/{name}/queue/physical_block_size"));
             Assert.Equal($"{DiskBytes / logical * logical / 512}", await guest.RunAsync($"cat /sys/block/{name}/size"));
         }
-        await guest.RunAsync($"head -c {7 * logical} /dev/urandom > /seed && dd if=/seed of=/dev/sda bs={logical} seek=3 oflag=direct,sync conv=notrunc && dd if=/dev/vda bs={logical} skip=3 count=7 iflag=direct | cmp - /seed");
+        await guest.RunAsync($"head -c {7 * logical} /dev/urandom > /seed && dd if=/seed of=/dev/sda bs={logical} seek=3 oflag=direct conv=notrunc && dd if=/dev/vda bs={logical} skip=3 count=7 iflag=direct | cmp - /seed");
         await guest.RunAsync($"dd if=/seed of=/dev/vda bs={logical} seek=20 oflag=direct conv=notrunc && dd if=/dev/sda bs={logical} skip=20 count=7 iflag=direct | cmp - /seed");
         var content = File.ReadAllBytes(disk);
         Assert.True(content.AsSpan(3 * logical, 7 * logical).SequenceEqual(content.AsSpan(20 * logical, 7 * logical)));
