@@ -1,9 +1,9 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
 using VmShunt.Perf.Bench;
-using VmShunt.Perf.Ends;
 using VmShunt.Perf.Compare;
 using VmShunt.Perf.Disks;
+using VmShunt.Perf.Ends;
 using VmShunt.Perf.Entries;
 using VmShunt.Perf.House;
 using VmShunt.Perf.Launch;

@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using VmShunt.BlockDriver;
-using VmShunt.Perf.Ends;
 using VmShunt.Perf.Compare.Model;
 using VmShunt.Perf.Compare.Session;
+using VmShunt.Perf.Ends;
 using VmShunt.Perf.Launch;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Virtqueue;

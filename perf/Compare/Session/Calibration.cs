@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using VmShunt.Perf.Ends;
 using VmShunt.Perf.Compare.Model;
+using VmShunt.Perf.Ends;
 using VmShunt.Perf.Launch;
 using VmShunt.Ring.Memory;
 
