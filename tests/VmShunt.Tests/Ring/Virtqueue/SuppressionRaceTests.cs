@@ -15,8 +15,12 @@ public abstract class SuppressionRaceTests<TKind, TDriver, TDevice>
 {
     private const int Rounds = 60_000;
 
-    // In loads of a cached word. The stores of a round stay in a processor's store buffer about as long.
-    private const int MaxDelay = 60;
+    // In loads of a cached word.
+    private const int MaxDelay = 100;
+
+    // Cache lines that both ends write before they act, at this distance. Each write waits for the line of the other end, and
+    // keeps the writes behind it in the store buffer, while loads overtake them.
+    private const int Lines = 12, IntsPerLine = 32;
 
     [Theory]
     [InlineData(false)]
@@ -71,6 +75,7 @@ public abstract class SuppressionRaceTests<TKind, TDriver, TDevice>
     {
         var seed = Environment.TickCount;
         SharedCounter driverAt = new(), deviceAt = new();
+        var lines = new int[(Lines + 1) * IntsPerLine];
         bool isSeenByDevice = false, stopped = false;
         Exception? fault = null;
         var thread = new Thread(() =>
@@ -82,6 +87,7 @@ public abstract class SuppressionRaceTests<TKind, TDriver, TDevice>
                 var delay = random.Next(MaxDelay);
                 deviceAt.Meet(driverAt, 4 * round);
                 Wait(delay);
+                Write(lines, round);
                 isSeenByDevice = device();
                 deviceAt.Meet(driverAt, 4 * round + 1);
                 fault ??= Record.Exception(afterDevice);
@@ -99,6 +105,7 @@ public abstract class SuppressionRaceTests<TKind, TDriver, TDevice>
             var delay = mine.Next(MaxDelay);
             driverAt.Meet(deviceAt, 4 * round);
             Wait(delay);
+            Write(lines, round);
             var isSeenByDriver = driver();
             driverAt.Meet(deviceAt, 4 * round + 1);
             // The end that armed would block, with an entry in the ring.
@@ -112,6 +119,11 @@ public abstract class SuppressionRaceTests<TKind, TDriver, TDevice>
         Assert.Null(fault);
         Assert.True(missedIn is null, $"round {missedIn}: neither end saw the other; seed {seed}");
         Assert.Null(pair.Driver.Fault ?? pair.Device.Fault);
+    }
+
+    private static void Write(int[] lines, int value)
+    {
+        for (var i = 1; i <= Lines; i++) lines[i * IntsPerLine] = value;
     }
 
     private static void Wait(int loads)
