@@ -226,6 +226,16 @@ public class VirtioBlkDeviceTests : IDisposable
     }
 
     [Fact]
+    public void Configuration_space_ends_at_256_bytes()
+    {
+        var session = Session(Disk(_port));
+        Span<byte> four = stackalloc byte[4];
+        Assert.True(session.Frontend.TryReadConfig(four, 252));
+        Assert.False(session.Frontend.TryReadConfig(four, 254));
+        Assert.False(session.Frontend.TryReadConfig(four, 256));
+    }
+
+    [Fact]
     public void A_FLUSH_reaches_the_disk_once_after_the_writes_that_completed_before_it()
     {
         var session = Session(Disk(_port)).Start();
