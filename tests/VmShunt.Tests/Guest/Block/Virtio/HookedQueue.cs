@@ -2,7 +2,11 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Tests.Guest.Block.Virtio;
 
+<<<<<<< HEAD
 /// <summary>A driver's queue that calls a hook at moments which threads meet by chance only.</summary>
+=======
+/// <summary>A driver's queue that runs hooks at moments which threads meet by chance only.</summary>
+>>>>>>> 8f8c95c (Words; a mutant under its own row)
 internal struct HookedQueue<TDriver>(TDriver queue, QueueHooks hooks) : IDriverQueue where TDriver : struct, IDriverQueue
 {
     // Changes in place.
@@ -33,7 +37,7 @@ internal struct HookedQueue<TDriver>(TDriver queue, QueueHooks hooks) : IDriverQ
     public void Disarm() => _queue.Disarm();
 }
 
-/// <summary>What a <see cref="HookedQueue{TDriver}"/> calls.</summary>
+/// <summary>The hooks of a <see cref="HookedQueue{TDriver}"/>.</summary>
 internal sealed class QueueHooks
 {
     private Action? _onPoll;
