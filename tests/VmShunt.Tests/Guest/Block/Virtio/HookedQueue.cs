@@ -2,11 +2,7 @@ using VmShunt.Ring.Virtqueue;
 
 namespace VmShunt.Tests.Guest.Block.Virtio;
 
-<<<<<<< HEAD
-/// <summary>A driver's queue that calls a hook at moments which threads meet by chance only.</summary>
-=======
 /// <summary>A driver's queue that runs hooks at moments which threads meet by chance only.</summary>
->>>>>>> 8f8c95c (Words; a mutant under its own row)
 internal struct HookedQueue<TDriver>(TDriver queue, QueueHooks hooks) : IDriverQueue where TDriver : struct, IDriverQueue
 {
     // Changes in place.
