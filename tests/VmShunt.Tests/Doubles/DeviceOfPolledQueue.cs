@@ -29,6 +29,7 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
     private readonly UnixConnection _mine, _its;
     private readonly byte[] _disk = new byte[Sectors * 512];
     private readonly SharedFlag _stop = new();
+    private readonly ManualResetEventSlim _disarmed = new();
     private Thread? _device;
     private Exception? _fault;
     private string? _lost;
@@ -117,6 +118,8 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
             }
         });
         _device.Start();
+        // Before that a driver kicks it, however it waits.
+        Assert.True(_disarmed.Wait(TimeSpan.FromSeconds(60)), "the device does not start");
     }
 
     public void Dispose()
@@ -124,6 +127,7 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
         _stop.Raise();
         _kick.Signal();
         _device?.Join();
+        _disarmed.Dispose();
         Queue.Dispose();
         _mine.Dispose();
         _its.Dispose();
@@ -137,6 +141,7 @@ internal sealed class DeviceOfPolledQueue<TKind, TDriver, TDevice> : IBlockDrive
         using var sleep = new WaitSet(_kick.Handle);
         var spin = new SpinBudget(wait, SpinBudget.DefaultSpin, mayMove: false);
         _pair.Device.Disarm();
+        _disarmed.Set();
         while (!_stop.IsRaised)
         {
             if (_pair.Device.TryPop(_pair.Chain) == PopResult.Popped)
