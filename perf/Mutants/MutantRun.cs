@@ -7,7 +7,7 @@ namespace VmShunt.Perf.Mutants;
 internal static partial class MutantRun
 {
     private static readonly XNamespace s_trx = "http://microsoft.com/schemas/VisualStudio/TeamTest/2010";
-    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(3);
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(10);
 
     internal static async Task<(MutantVerdict Verdict, string Detail)> RunAsync(string root, Mutant mutant, CancellationToken cancel)
     {
