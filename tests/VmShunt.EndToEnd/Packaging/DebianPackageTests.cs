@@ -78,7 +78,7 @@ public sealed partial class DebianPackageTests(DebianPackage package) : IClassFi
         {
             var command = Assert.Single(File.ReadLines(unit), static line => line.StartsWith("ExecStart=", StringComparison.Ordinal))["ExecStart=".Length..].Split(' ');
             Assert.True(File.Exists(package[command[0][1..]]), $"{unit} starts {command[0]}");
-            var names = (await OptionsAsync(Path.GetFileName(command[0]))).Select(static option => option.Name.Split(' ')[0]).ToHashSet();
+            var names = (await OptionsAsync(Path.GetFileName(command[0]))).SelectMany(static option => option.Name.Split(' ', ',')).ToHashSet();
             Assert.Equal([], command.Where(static word => word.StartsWith("--", StringComparison.Ordinal)).Where(word => !names.Contains(word)));
         }
     }
