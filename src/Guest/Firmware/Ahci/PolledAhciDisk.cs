@@ -17,6 +17,9 @@ public sealed class PolledAhciDisk : ISectorReader
     private const int BufferOffset = 8192;
     private const int TimeoutSeconds = 30;
 
+    // FLUSH CACHE may take longer than 30 s (ACS-2): a host writes back first what others wrote, too.
+    private const int FlushFactor = 4;
+
     private readonly GuestMemory _memory;
     private readonly AhciCommandEngine _port;
     private readonly ulong _buffer;
@@ -29,7 +32,7 @@ public sealed class PolledAhciDisk : ISectorReader
     /// <param name="memory">The guest's memory.</param>
     /// <param name="address">The driver's own memory, 1 KiB aligned.</param>
     /// <param name="bytes">Its length: 8 KiB for the command structures, the rest, at least one sector, as a staging buffer.</param>
-    /// <param name="patience">The timeout of a command; 30 seconds by default.</param>
+    /// <param name="patience">The timeout of a command; 30 seconds by default. A flush has four times as long.</param>
     public PolledAhciDisk(IMmio mmio, AhciHba hba, GuestMemory memory, ulong address, int bytes, TimeSpan? patience = null)
         : this(Engine(mmio, hba, memory, address, bytes), memory, address + BufferOffset, bytes - BufferOffset, patience)
     {
@@ -40,7 +43,7 @@ public sealed class PolledAhciDisk : ISectorReader
     /// <param name="memory">The guest's memory.</param>
     /// <param name="buffer">The staging buffer.</param>
     /// <param name="bytes">Its length, at least one sector.</param>
-    /// <param name="patience">The timeout of a command; 30 seconds by default.</param>
+    /// <param name="patience">The timeout of a command; 30 seconds by default. A flush has four times as long.</param>
     public PolledAhciDisk(AhciCommandEngine port, GuestMemory memory, ulong buffer, int bytes, TimeSpan? patience = null)
     {
         _port = port;
@@ -68,7 +71,7 @@ public sealed class PolledAhciDisk : ISectorReader
     {
         Restart();
         _port.PrepareIdentify(0, _buffer);
-        Execute(AtaCommand.IdentifyDevice, 0, SectorBytes);
+        Execute(AtaCommand.IdentifyDevice, 0, SectorBytes, _timeout);
         var identify = new IdentifyData(_memory.GetSpan(_buffer, SectorBytes));
         if (!identify.IsIntact || !identify.HasLba48) throw new IOException("the disk's IDENTIFY data is damaged or lacks LBA48");
         if (identify.LogicalSectorBytes != SectorBytes)
@@ -102,7 +105,7 @@ public sealed class PolledAhciDisk : ISectorReader
     public void Read(ulong sector, ulong address, int bytes)
     {
         _port.PrepareRead(0, sector, address, bytes);
-        Execute(AtaCommand.ReadDmaExt, sector, bytes);
+        Execute(AtaCommand.ReadDmaExt, sector, bytes, _timeout);
     }
 
     /// <summary>Writes sectors straight from guest memory.</summary>
@@ -110,7 +113,7 @@ public sealed class PolledAhciDisk : ISectorReader
     public void Write(ulong sector, ulong address, int bytes)
     {
         _port.PrepareWrite(0, sector, address, bytes);
-        Execute(AtaCommand.WriteDmaExt, sector, bytes);
+        Execute(AtaCommand.WriteDmaExt, sector, bytes, _timeout);
     }
 
     /// <summary>Returns when every completed write is durable.</summary>
@@ -118,7 +121,7 @@ public sealed class PolledAhciDisk : ISectorReader
     public void Flush()
     {
         _port.PrepareFlush(0);
-        Execute(AtaCommand.FlushCacheExt, 0, 0);
+        Execute(AtaCommand.FlushCacheExt, 0, 0, FlushFactor * _timeout);
     }
 
     private static AhciCommandEngine Engine(IMmio mmio, AhciHba hba, GuestMemory memory, ulong address, int bytes)
@@ -127,15 +130,15 @@ public sealed class PolledAhciDisk : ISectorReader
         return new AhciCommandEngine(mmio, hba, memory, address, slots: 1);
     }
 
-    private void Execute(AtaCommand command, ulong sector, int bytes)
+    private void Execute(AtaCommand command, ulong sector, int bytes, long timeout)
     {
         _port.Issue(1);
-        var deadline = Stopwatch.GetTimestamp() + _timeout;
+        var deadline = Stopwatch.GetTimestamp() + timeout;
         while ((_port.Running & 1) != 0)
         {
             if ((_port.Status & AhciCommandEngine.FatalErrors) != 0) Fail(command, sector, bytes);
             if (Stopwatch.GetTimestamp() > deadline)
-                throw new IOException($"{command} of {bytes:n0} bytes at sector {sector:n0} did not complete in {_timeout / (double)Stopwatch.Frequency:0.###} s: the disk hangs");
+                throw new IOException($"{command} of {bytes:n0} bytes at sector {sector:n0} did not complete in {timeout / (double)Stopwatch.Frequency:0.###} s: the disk hangs");
         }
         _port.ClearStatus();
         if (bytes > 0 && !_port.HasMoved(0, bytes)) Fail(command, sector, bytes);

@@ -62,7 +62,18 @@ public class PolledAhciDiskTests
         using var machine = new AhciMachine(gate);
         var disk = Polled(machine, TimeSpan.FromSeconds(0.05));
         disk.Start();
-        Assert.Contains("the disk hangs", Assert.Throws<IOException>(() => disk.Read(0, Data, 512)).Message, StringComparison.Ordinal);
+        Assert.Contains("did not complete in 0.05 s: the disk hangs", Assert.Throws<IOException>(() => disk.Read(0, Data, 512)).Message, StringComparison.Ordinal);
+        gate.Open(100);
+    }
+
+    [Fact]
+    public void A_flush_has_four_times_as_long()
+    {
+        var gate = new GatedPortDriver(1 << 20);
+        using var machine = new AhciMachine(gate);
+        var disk = Polled(machine, TimeSpan.FromSeconds(0.05));
+        disk.Start();
+        Assert.Contains("did not complete in 0.2 s: the disk hangs", Assert.Throws<IOException>(disk.Flush).Message, StringComparison.Ordinal);
         gate.Open(100);
     }
 
