@@ -38,6 +38,8 @@ public class CancellationRaceTests(ITestOutputHelper output)
                 await Task.Delay(loss % 4 * 10);
                 ring.Return();
             }
+            // The rounds may be over before the cancelling thread has run once.
+            for (var waits = 0; waits < 6000 && ring.Disk.Counters.Cancelled == 0; waits++) await Task.Delay(10);
             lost.Raise();
             await all.WaitAsync(TimeSpan.FromSeconds(240));
         }
