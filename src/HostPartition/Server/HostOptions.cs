@@ -100,7 +100,7 @@ internal sealed record HostOptions(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null || r.GetValue(descriptor) is not null,
             r,
             "name at least one socket for the disk: --vhost-user SOCKET, --vfio-user SOCKET, or both"));
-        // The default is none of the smaller ones.
+        // Values that no block size has are refused above, by their own option.
         root.Validators.Add(r => Require(
             r.GetValue(logical) is not 4096 || r.GetValue(physical) is not (512 or 1024 or 2048), r, "--physical-block-size takes a power of two from --logical-block-size to 65536"));
         root.SetAction(r => run(new HostOptions(

@@ -71,7 +71,7 @@ public sealed class PolledAhciDisk : ISectorReader
     {
         Restart();
         _port.PrepareIdentify(0, _buffer);
-        Execute(AtaCommand.IdentifyDevice, 0, SectorBytes, _timeout);
+        Execute(AtaCommand.IdentifyDevice, 0, SectorBytes);
         var identify = new IdentifyData(_memory.GetSpan(_buffer, SectorBytes));
         if (!identify.IsIntact || !identify.HasLba48) throw new IOException("the disk's IDENTIFY data is damaged or lacks LBA48");
         if (identify.LogicalSectorBytes != SectorBytes)
@@ -105,7 +105,7 @@ public sealed class PolledAhciDisk : ISectorReader
     public void Read(ulong sector, ulong address, int bytes)
     {
         _port.PrepareRead(0, sector, address, bytes);
-        Execute(AtaCommand.ReadDmaExt, sector, bytes, _timeout);
+        Execute(AtaCommand.ReadDmaExt, sector, bytes);
     }
 
     /// <summary>Writes sectors straight from guest memory.</summary>
@@ -113,7 +113,7 @@ public sealed class PolledAhciDisk : ISectorReader
     public void Write(ulong sector, ulong address, int bytes)
     {
         _port.PrepareWrite(0, sector, address, bytes);
-        Execute(AtaCommand.WriteDmaExt, sector, bytes, _timeout);
+        Execute(AtaCommand.WriteDmaExt, sector, bytes);
     }
 
     /// <summary>Returns when every completed write is durable.</summary>
@@ -121,7 +121,7 @@ public sealed class PolledAhciDisk : ISectorReader
     public void Flush()
     {
         _port.PrepareFlush(0);
-        Execute(AtaCommand.FlushCacheExt, 0, 0, FlushFactor * _timeout);
+        Execute(AtaCommand.FlushCacheExt, 0, 0);
     }
 
     private static AhciCommandEngine Engine(IMmio mmio, AhciHba hba, GuestMemory memory, ulong address, int bytes)
@@ -130,9 +130,10 @@ public sealed class PolledAhciDisk : ISectorReader
         return new AhciCommandEngine(mmio, hba, memory, address, slots: 1);
     }
 
-    private void Execute(AtaCommand command, ulong sector, int bytes, long timeout)
+    private void Execute(AtaCommand command, ulong sector, int bytes)
     {
         _port.Issue(1);
+        var timeout = command == AtaCommand.FlushCacheExt ? FlushFactor * _timeout : _timeout;
         var deadline = Stopwatch.GetTimestamp() + timeout;
         while ((_port.Running & 1) != 0)
         {

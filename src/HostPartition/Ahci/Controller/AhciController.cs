@@ -22,15 +22,13 @@ internal sealed class AhciController : IDisposable
 
     private readonly object _lock = new();
     private readonly DmaGate _gate = new();
-    private readonly SharedFlag _stop = new();
     private readonly Action<bool> _setInterruptLevel;
-    private readonly VirtualizationDriver _disk;
     private readonly AtaDisk _device;
     private readonly CommandReader _commands;
     private readonly AhciPort _port;
     private readonly Thread _worker;
     private uint _interruptStatus;
-    private bool _interruptEnabled, _level, _stopping, _powersOn, _isLate;
+    private bool _interruptEnabled, _level, _stopping, _powersOn;
 
     /// <summary>Creates the HBA in its power-on state, without memory, and starts its worker.</summary>
     /// <param name="disk">The disk; not owned, and outlives the HBA.</param>
@@ -38,10 +36,9 @@ internal sealed class AhciController : IDisposable
     internal AhciController(VirtualizationDriver disk, Action<bool> setInterruptLevel)
     {
         _setInterruptLevel = setInterruptLevel;
-        _disk = disk;
-        _device = new AtaDisk(disk, _stop);
+        _device = new AtaDisk(disk, _gate.Aborted);
         _commands = new CommandReader(_device, _gate);
-        _port = new AhciPort(_gate, _stop);
+        _port = new AhciPort(_gate, disk);
         _port.Reset();
         _worker = new Thread(Work) { IsBackground = true, Name = "AHCI worker" };
         _worker.Start();
@@ -88,7 +85,6 @@ internal sealed class AhciController : IDisposable
                 WriteRegister(register, BinaryPrimitives.ReadUInt32LittleEndian(bytes));
                 i += count;
             }
-            NoteAbort();
             UpdateInterrupt();
             if (_port.HasWork) Monitor.PulseAll(_lock);
         }
@@ -113,7 +109,6 @@ internal sealed class AhciController : IDisposable
         lock (_lock)
         {
             _port.SetDisk(isPresent);
-            NoteAbort();
             UpdateInterrupt();
         }
     }
@@ -127,7 +122,6 @@ internal sealed class AhciController : IDisposable
         lock (_lock)
         {
             ResetHba();
-            NoteAbort();
             _port.ClearAddresses();
             UpdateInterrupt();
             _powersOn = _port.IsRunning;
@@ -142,7 +136,6 @@ internal sealed class AhciController : IDisposable
         {
             _stopping = true;
             _port.Abort();
-            NoteAbort();
             Monitor.PulseAll(_lock);
         }
         _worker.Join();
@@ -192,14 +185,6 @@ internal sealed class AhciController : IDisposable
         }
     }
 
-    // Before the access that aborted the command is answered, so before the guest's next request.
-    private void NoteAbort()
-    {
-        if (_isLate || !_port.IsRunning || !_gate.IsAborted) return;
-        _isLate = true;
-        _disk.BeginLateCommand();
-    }
-
     private void ResetHba()
     {
         _port.Reset();
@@ -229,8 +214,6 @@ internal sealed class AhciController : IDisposable
             var outcome = _commands.Run(command);
             lock (_lock)
             {
-                if (_isLate) _disk.EndLateCommand();
-                _isLate = false;
                 _port.Complete(command, outcome);
                 if (_powersOn) _device.PowerOn();
                 _powersOn = false;

@@ -10,8 +10,8 @@ namespace VmShunt.AhciBackend.Controller;
 /// touches no guest memory, so a stop or a reset is complete at once; the port is busy (BSY) until the disk has finished it.
 /// </summary>
 /// <param name="gate">Keeps aborted commands out of guest memory.</param>
-/// <param name="stop">Raised while the worker's command must not wait for free space on a full disk.</param>
-internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
+/// <param name="disk">Learns of aborted commands that it has not finished.</param>
+internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
 {
     private readonly IssueQueue _queue = new();
     private ulong _commandList, _fisBase;
@@ -128,7 +128,6 @@ internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
         _slot = _queue.Pop();
         IsRunning = true;
         gate.Begin();
-        stop.Lower();
         command = new AhciCommand(_slot, _commandList + (ulong)_slot * CommandHeader.SizeInBytes);
         return true;
     }
@@ -137,7 +136,8 @@ internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
     internal void Complete(AhciCommand command, in AhciOutcome outcome)
     {
         IsRunning = false;
-        if (!gate.IsAborted) Conclude(command, outcome);
+        if (gate.Aborted.IsRaised) disk.EndLateCommand();
+        else Conclude(command, outcome);
     }
 
     /// <summary>HBA reset (AHCI 1.3.1 §10.4.3): all state but the two base addresses is as after power-on.</summary>
@@ -165,13 +165,13 @@ internal sealed class AhciPort(DmaGate gate, SharedFlag stop)
     /// <summary>Clears the base addresses: with <see cref="Reset"/>, the power-on state.</summary>
     internal void ClearAddresses() => _commandList = _fisBase = 0;
 
-    /// <summary>Aborts all issued commands: none has a visible outcome.</summary>
+    /// <summary>Aborts all issued commands: none has a visible outcome, and nothing overtakes the one in flight.</summary>
     internal void Abort()
     {
         _queue.Clear();
-        if (!IsRunning) return;
+        if (!IsRunning || gate.Aborted.IsRaised) return;
         gate.Abort();
-        stop.Raise();
+        disk.BeginLateCommand();
     }
 
     private void Issue(uint slots)

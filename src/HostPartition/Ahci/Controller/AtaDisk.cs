@@ -10,22 +10,22 @@ namespace VmShunt.AhciBackend.Controller;
 /// memory, and returns its registers. It accesses no HBA register. One command at a time, on the worker thread.
 /// </summary>
 /// <param name="disk">The disk; not owned.</param>
-/// <param name="stop">Cancels a wait for free space on a full disk.</param>
-internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDisposable
+/// <param name="aborted">Raised while the command is aborted: it does not wait for free space on a full disk.</param>
+internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : IDisposable
 {
-    // Data is copied through a private buffer: however long the disk takes, guest memory is free meanwhile.
     private const int SectorBytes = HostClassDriver.SectorBytes, BufferBytes = 128 << 10, BufferAlignment = 4096;
 
     // LBAs and counts are in logical sectors, the disk's API in units of 512 bytes.
-    private readonly ulong _blockSectors = (ulong)disk.BlockBytes / SectorBytes;
+    private readonly ulong _blockSectors = disk.BlockSectors;
     private readonly byte[] _sector = new byte[SectorBytes];
+    // Data is copied through it: however long the disk takes, guest memory is free meanwhile.
     private readonly AlignedBuffer _buffer = new(BufferBytes, BufferAlignment);
     private readonly IoVectors _pieces = new();
     private readonly AtaRanges _ranges = new(disk);
+    private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();
 
     // IDENTIFY reports it until the next power-on: drivers detach a disk whose size changes at a revalidation.
-    private ulong _identifiedSectors = disk.SectorCount * SectorBytes / (ulong)disk.BlockBytes;
-    private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();
+    private ulong _identifiedSectors = disk.SectorCount / disk.BlockSectors;
     private bool _smart = true, _softwareReset;
     private byte _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
 
@@ -45,7 +45,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
     /// <summary>Waits for the late commands of other front ends, unless the command is aborted meanwhile.</summary>
     internal void AwaitLateCommands()
     {
-        while (disk.HasLateCommand && !stop.IsRaised) Thread.Sleep(1);
+        while (disk.HasLateCommand && !aborted.IsRaised) Thread.Sleep(1);
     }
 
     public void Dispose()
@@ -134,7 +134,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag stop) : IDis
             if (!data.TryGather(Math.Min((long)(sectors - done) * SectorBytes, BufferBytes), deviceWrites: false) || !data.TryLoad(_buffer.Span[..data.Gathered]))
                 return AtaResult.Good(fis.Address);
             // A write that is stopped, while it waits for free space, is an aborted command's.
-            if (disk.Write(extent.Lba * _blockSectors + done, Buffered(data.Gathered), stop) != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done / _blockSectors });
+            if (disk.Write(extent.Lba * _blockSectors + done, Buffered(data.Gathered), aborted) != DiskStatus.Ok) return Fault(fis.Address with { Lba = extent.Lba + done / _blockSectors });
             done += (ulong)data.Gathered / SectorBytes;
         }
         return forceUnitAccess ? Flush(fis) : AtaResult.Good(fis.Address);

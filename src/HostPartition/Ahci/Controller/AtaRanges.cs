@@ -33,14 +33,12 @@ internal sealed class AtaRanges(VirtualizationDriver disk)
         {
             var extent = Entry(at);
             if (extent.Sectors == 0) continue;
-            var status = disk.Discard(extent.Lba * BlockSectors, extent.Sectors * BlockSectors);
+            // Entries are in logical sectors, the disk's API in units of 512 bytes.
+            var status = disk.Discard(extent.Lba * disk.BlockSectors, extent.Sectors * disk.BlockSectors);
             if (status != DiskStatus.Ok) return status;
         }
         return DiskStatus.Ok;
     }
-
-    // Entries are in logical sectors, the disk's API in units of 512 bytes.
-    private ulong BlockSectors => (ulong)disk.BlockBytes / HostClassDriver.SectorBytes;
 
     private AtaExtent Entry(int at) => AtaExtent.DecodeRange(BinaryPrimitives.ReadUInt64LittleEndian(_blocks.AsSpan(at)));
 }

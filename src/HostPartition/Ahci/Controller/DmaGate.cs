@@ -9,19 +9,18 @@ namespace VmShunt.AhciBackend.Controller;
 internal sealed class DmaGate
 {
     private readonly Lock _copying = new();
-    private readonly SharedFlag _aborted = new();
     private GuestMemory? _memory;
 
-    /// <summary>Whether the worker's command was aborted: it has no visible outcome.</summary>
-    internal bool IsAborted => _aborted.IsRaised;
+    /// <summary>Raised while the worker's command is aborted: it has no visible outcome.</summary>
+    internal SharedFlag Aborted { get; } = new();
 
     /// <summary>The worker starts a command.</summary>
-    internal void Begin() => _aborted.Lower();
+    internal void Begin() => Aborted.Lower();
 
     /// <summary>Aborts the worker's command. When it returns, the command does not touch guest memory any more.</summary>
     internal void Abort()
     {
-        lock (_copying) _aborted.Raise();
+        lock (_copying) Aborted.Raise();
     }
 
     /// <summary>Replaces the memory. When it returns, nothing uses the old one.</summary>
@@ -35,7 +34,7 @@ internal sealed class DmaGate
     internal Lock.Scope Enter(out GuestMemory? memory)
     {
         var scope = _copying.EnterScope();
-        memory = _aborted.IsRaised ? null : _memory;
+        memory = Aborted.IsRaised ? null : _memory;
         return scope;
     }
 }

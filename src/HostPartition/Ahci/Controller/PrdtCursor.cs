@@ -12,13 +12,13 @@ namespace VmShunt.AhciBackend.Controller;
 /// <param name="blockBytes">The size of a logical sector.</param>
 internal sealed class PrdtCursor(DmaGate gate, int blockBytes)
 {
-    // A list of this many pieces ends at the next sector. The rest of a sector of 512 bytes is at most 256 pieces, because an
-    // entry has at least two bytes; that leaves enough for entries that cross memory regions.
-    private const int SplitAfter = IoVectors.MaxPieces / 2;
+    // After this many ranges the next sector ends a gathering.
+    private const int SplitAfter = 512;
+    private const int SmallestEntry = 2;
 
+    private readonly (ulong Address, ulong Bytes)[] _ranges = new (ulong, ulong)[SplitAfter + blockBytes / SmallestEntry];
+    // The pieces of one range: it may cross memory regions.
     private readonly IoVectors _pieces = new();
-    private readonly (ulong Address, ulong Bytes)[] _ranges = new (ulong, ulong)[IoVectors.MaxPieces];
-    private GuestMemory? _translated;
     private ulong _table;
     private int _entries, _next, _count;
     private ulong _address;
@@ -26,7 +26,7 @@ internal sealed class PrdtCursor(DmaGate gate, int blockBytes)
     private bool _interruptAtEnd;
 
     /// <summary>The bytes that <see cref="TryGather"/> gathered.</summary>
-    internal int Gathered => (int)_pieces.TotalBytes;
+    internal int Gathered { get; private set; }
 
     /// <summary>None, or the fault: OFS where the table is too short, HBFS where an entry is invalid or outside guest memory.</summary>
     internal PortInterrupt Fault { get; private set; }
@@ -41,10 +41,9 @@ internal sealed class PrdtCursor(DmaGate gate, int blockBytes)
     {
         _table = table;
         _entries = entries;
-        _next = _count = 0;
+        _next = _count = Gathered = 0;
         _left = 0;
         _interruptAtEnd = false;
-        _pieces.Clear();
         Fault = PortInterrupt.None;
         Transferred = 0;
         RaisesDescriptorProcessed = false;
@@ -56,23 +55,21 @@ internal sealed class PrdtCursor(DmaGate gate, int blockBytes)
     /// <returns>False when there is a <see cref="Fault"/>, or the command was aborted.</returns>
     internal bool TryGather(long bytes, bool deviceWrites)
     {
-        _pieces.Clear();
-        _count = 0;
+        _count = Gathered = 0;
         if (Fault != PortInterrupt.None) return false;
-        using var scope = gate.Enter(out _translated);
-        if (_translated is null) return FailUnlessAborted();
-        while (bytes > 0)
+        using var scope = gate.Enter(out var memory);
+        if (memory is null) return FailUnlessAborted();
+        while (Gathered < bytes)
         {
-            var inSector = _pieces.TotalBytes % blockBytes;
+            var inSector = Gathered % blockBytes;
             if (_count >= SplitAfter && inSector == 0) break;
-            if (_left == 0 && !TryNextEntry(_translated)) return false;
-            var n = Math.Min(_left, bytes);
-            if (_count >= SplitAfter) n = Math.Min(n, blockBytes - inSector);
-            if (!_translated.TryAppend(_address, (ulong)n, deviceWrites, _pieces)) return Fail(PortInterrupt.HBFS);
+            if (_left == 0 && !TryNextEntry(memory)) return false;
+            var n = (int)Math.Min(_left, _count >= SplitAfter ? blockBytes - inSector : bytes - Gathered);
+            if (!TryTranslate(memory, (_address, (ulong)n), deviceWrites)) return false;
             _ranges[_count++] = (_address, (ulong)n);
             _address += (ulong)n;
             _left -= n;
-            bytes -= n;
+            Gathered += n;
             if (_left == 0) RaisesDescriptorProcessed |= _interruptAtEnd;
         }
         return true;
@@ -84,19 +81,31 @@ internal sealed class PrdtCursor(DmaGate gate, int blockBytes)
     internal bool TryLoad(Span<byte> data)
     {
         using var scope = gate.Enter(out var memory);
-        if (!TryTranslate(memory, deviceWrites: false)) return false;
-        CountTransferred(_pieces.CopyTo(data));
+        if (memory is null) return FailUnlessAborted();
+        foreach (var range in _ranges.AsSpan(0, _count))
+        {
+            if (!TryTranslate(memory, range, deviceWrites: false)) return false;
+            var n = _pieces.CopyTo(data);
+            Transferred += (uint)n;
+            data = data[n..];
+        }
         return true;
     }
 
     /// <summary>Copies the device's data to the gathered bytes.</summary>
     /// <param name="data">As many bytes as were gathered.</param>
-    /// <returns>False when there is a <see cref="Fault"/>, or the command was aborted: nothing was copied.</returns>
+    /// <returns>False when there is a <see cref="Fault"/>, or the command was aborted.</returns>
     internal bool TryStore(ReadOnlySpan<byte> data)
     {
         using var scope = gate.Enter(out var memory);
-        if (!TryTranslate(memory, deviceWrites: true)) return false;
-        CountTransferred(_pieces.CopyFrom(data));
+        if (memory is null) return FailUnlessAborted();
+        foreach (var range in _ranges.AsSpan(0, _count))
+        {
+            if (!TryTranslate(memory, range, deviceWrites: true)) return false;
+            var n = _pieces.CopyFrom(data);
+            Transferred += (uint)n;
+            data = data[n..];
+        }
         return true;
     }
 
@@ -106,18 +115,11 @@ internal sealed class PrdtCursor(DmaGate gate, int blockBytes)
     /// <summary>Copies one sector from guest memory.</summary>
     internal bool TryReceive(Span<byte> sector) => TryGather(sector.Length, deviceWrites: false) && TryLoad(sector);
 
-    private void CountTransferred(int bytes) => Transferred += (uint)bytes;
-
-    // The client may have changed its map since the ranges were gathered.
-    private bool TryTranslate(GuestMemory? memory, bool deviceWrites)
+    // The client may replace its map between two calls, so a range is translated for each.
+    private bool TryTranslate(GuestMemory memory, (ulong Address, ulong Bytes) range, bool deviceWrites)
     {
-        if (memory is null) return FailUnlessAborted();
-        if (memory == _translated) return true;
-        _translated = memory;
         _pieces.Clear();
-        foreach (var (address, bytes) in _ranges.AsSpan(0, _count))
-            if (!memory.TryAppend(address, bytes, deviceWrites, _pieces)) return Fail(PortInterrupt.HBFS);
-        return true;
+        return memory.TryAppend(range.Address, range.Bytes, deviceWrites, _pieces) || Fail(PortInterrupt.HBFS);
     }
 
     private bool TryNextEntry(GuestMemory memory)
@@ -135,7 +137,7 @@ internal sealed class PrdtCursor(DmaGate gate, int blockBytes)
     }
 
     // The outcome of an aborted command is not looked at.
-    private bool FailUnlessAborted() => !gate.IsAborted && Fail(PortInterrupt.HBFS);
+    private bool FailUnlessAborted() => !gate.Aborted.IsRaised && Fail(PortInterrupt.HBFS);
 
     private bool Fail(PortInterrupt fault)
     {

@@ -29,10 +29,13 @@ internal sealed class VirtualizationDriver : IDisposable
     }
 
     /// <summary>The capacity in sectors of 512 bytes: a whole number of logical blocks.</summary>
-    internal ulong SectorCount => _disk.SectorCount & ~((ulong)BlockBytes / HostClassDriver.SectorBytes - 1);
+    internal ulong SectorCount => _disk.SectorCount & ~(BlockSectors - 1);
 
     /// <summary>The logical block size of both paths, 512 or 4096 bytes; sectors stay 512.</summary>
     internal int BlockBytes { get; }
+
+    /// <summary>The sectors of 512 bytes in a logical block.</summary>
+    internal ulong BlockSectors => (ulong)BlockBytes / HostClassDriver.SectorBytes;
 
     /// <summary>At most 20 ASCII characters; returned by IDENTIFY DEVICE and GET_ID.</summary>
     internal string Serial { get; }

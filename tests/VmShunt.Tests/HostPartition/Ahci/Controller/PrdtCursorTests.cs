@@ -11,7 +11,7 @@ namespace VmShunt.Tests.HostPartition.Ahci.Controller;
 /// <summary>The PRDT walker on any table, valid or not, against a reference that walks byte by byte (AHCI 1.3.1 §4.2.3.3).</summary>
 public sealed class PrdtCursorTests : IDisposable
 {
-    private const int Sector = 512;
+    private const int SmallSector = 512;
 
     // Two regions that touch, and one far from them. The table is at the end of a region, so that it may be cut.
     private const ulong Low = 0x1_0000, Middle = 0x2_0000, High = 0x1_0000_0000, RegionBytes = 0x1_0000;
@@ -31,23 +31,22 @@ public sealed class PrdtCursorTests : IDisposable
 
     private static readonly Gen<Entry> s_entry = Gen.Select(s_address, s_bytes, Gen.Bool, static (address, bytes, interrupt) => new Entry(address, bytes, interrupt));
 
-    // More entries than one disk operation has pieces.
+    // More entries than one list takes, in small sectors and in large ones.
     private static readonly Gen<Entry[]> s_scattered =
-        Gen.Select(Gen.Int[500, 1600], Gen.Int[0, 0x1000], Gen.Int[1, 3], static (count, start, words) =>
-            Enumerable.Range(0, count).Select(i => new Entry(Low + 2 * (ulong)start + 8 * (ulong)i, 2 * words, i % 7 == 0)).ToArray());
+        Gen.Select(Gen.Int[500, 4000], Gen.Int[0, 0x1000], Gen.Int[1, 3], Gen.Int[2, 8], static (count, start, words, stride) =>
+            Enumerable.Range(0, count).Select(i => new Entry(Low + 2 * (ulong)(start + stride / 2 * i), 2 * words, i % 7 == 0)).ToArray());
 
     private static readonly Gen<Scenario> s_scenario =
         from table in Gen.Frequency<Entry[]>((4, s_entry.Array[0, 24]), (1, s_scattered))
         from sectors in Gen.Int[1, 24]
         from deviceWrites in Gen.Bool
         from missing in Gen.Frequency<int>((6, Gen.Const(0)), (1, Gen.Int[1, 3]))
-        select new Scenario(table, sectors * Sector, deviceWrites, missing);
+        select new Scenario(table, sectors, deviceWrites, missing);
 
     private readonly ITestOutputHelper _output;
     private readonly MemoryRegion[] _regions;
     private readonly GuestMemory _memory;
     private readonly DmaGate _gate = new();
-    private readonly PrdtCursor _cursor;
 
     public PrdtCursorTests(ITestOutputHelper output)
     {
@@ -56,7 +55,6 @@ public sealed class PrdtCursorTests : IDisposable
         _regions = [MemoryRegion.Map(file, 0, RegionBytes, Low), MemoryRegion.Map(file, RegionBytes, RegionBytes, Middle), MemoryRegion.Map(file, 2 * RegionBytes, RegionBytes, High)];
         _memory = new GuestMemory(_regions);
         _gate.Replace(_memory);
-        _cursor = new PrdtCursor(_gate, Sector);
     }
 
     public void Dispose()
@@ -65,80 +63,86 @@ public sealed class PrdtCursorTests : IDisposable
         foreach (var region in _regions) region.Dispose();
     }
 
-    [Fact]
-    public void Any_table_yields_the_bytes_or_the_fault_of_the_reference() =>
-        s_scenario.Sample(Run, writeLine: _output.WriteLine, iter: 3000, threads: 1, print: static scenario =>
-            $"{scenario.Bytes} bytes, device writes {scenario.DeviceWrites}, {scenario.Missing} entries missing, table of {scenario.Table.Length}: "
+    [Theory]
+    [InlineData(SmallSector)]
+    [InlineData(4096)]
+    public void Any_table_yields_the_bytes_or_the_fault_of_the_reference(int sector) =>
+        s_scenario.Sample(scenario => Run(scenario, sector), writeLine: _output.WriteLine, iter: 3000, threads: 1, print: static scenario =>
+            $"{scenario.Sectors} sectors, device writes {scenario.DeviceWrites}, {scenario.Missing} entries missing, table of {scenario.Table.Length}: "
             + string.Join(' ', scenario.Table.Take(30).Select(static entry => $"{entry.Address:x}+{entry.Bytes}{(entry.Interrupt ? "I" : "")}")));
 
     [Fact]
     public void An_aborted_command_gets_no_memory()
     {
+        var cursor = new PrdtCursor(_gate, SmallSector);
         Store([new Entry(Low, 4096, false)], missing: 0, out var table);
-        _cursor.Start(table, 1);
-        Assert.True(_cursor.TryGather(Sector, deviceWrites: true));
+        cursor.Start(table, 1);
+        Assert.True(cursor.TryGather(SmallSector, deviceWrites: true));
         _gate.Abort();
-        Assert.False(_cursor.TryStore(new byte[Sector]));
-        Assert.False(_cursor.TryGather(Sector, deviceWrites: true));
-        Assert.Equal((PortInterrupt.None, 0), (_cursor.Fault, _cursor.Gathered));
+        Assert.False(cursor.TryStore(new byte[SmallSector]));
+        Assert.False(cursor.TryGather(SmallSector, deviceWrites: true));
+        Assert.Equal((PortInterrupt.None, 0), (cursor.Fault, cursor.Gathered));
     }
 
     [Fact]
     public void A_fault_is_final()
     {
+        var cursor = new PrdtCursor(_gate, SmallSector);
         Store([new Entry(Low, 256, false)], missing: 0, out var table);
-        _cursor.Start(table, 1);
+        cursor.Start(table, 1);
         for (var i = 0; i < 3; i++)
         {
-            Assert.False(_cursor.TryGather(Sector, deviceWrites: true));
-            Assert.Equal(PortInterrupt.OFS | PortInterrupt.IFS, _cursor.Fault);
+            Assert.False(cursor.TryGather(SmallSector, deviceWrites: true));
+            Assert.Equal(PortInterrupt.OFS | PortInterrupt.IFS, cursor.Fault);
         }
-        _cursor.Start(table, 1);
-        Assert.Equal(PortInterrupt.None, _cursor.Fault);
+        cursor.Start(table, 1);
+        Assert.Equal(PortInterrupt.None, cursor.Fault);
     }
 
-    private void Run(Scenario scenario)
+    private void Run(Scenario scenario, int sector)
     {
         Fill();
         Store(scenario.Table, scenario.Missing, out var table);
-        var (expected, fault, raises) = Reference(scenario, table);
-        _cursor.Start(table, scenario.Table.Length);
+        var bytes = scenario.Sectors * sector;
+        var (expected, fault, raises) = Reference(scenario, bytes, table);
+        var cursor = new PrdtCursor(_gate, sector);
+        cursor.Start(table, scenario.Table.Length);
         var gathered = new List<byte>();
-        while (gathered.Count < scenario.Bytes)
+        while (gathered.Count < bytes)
         {
-            if (!_cursor.TryGather(scenario.Bytes - gathered.Count, scenario.DeviceWrites)) break;
-            var piece = new byte[_cursor.Gathered];
-            Assert.True(piece.Length > 0 && piece.Length % Sector == 0, $"a list of {piece.Length} bytes");
-            Assert.True(_cursor.TryLoad(piece));
+            if (!cursor.TryGather(bytes - gathered.Count, scenario.DeviceWrites)) break;
+            var piece = new byte[cursor.Gathered];
+            Assert.True(piece.Length > 0 && piece.Length % sector == 0, $"a list of {piece.Length} bytes");
+            Assert.True(cursor.TryLoad(piece));
             gathered.AddRange(piece);
         }
-        Assert.Equal(fault, _cursor.Fault);
+        Assert.Equal(fault, cursor.Fault);
         // With a fault the lists before it may have been returned.
         Assert.True(expected.AsSpan(0, gathered.Count).SequenceEqual(CollectionsMarshal.AsSpan(gathered)), "other bytes");
         if (fault != PortInterrupt.None) return;
-        Assert.Equal((scenario.Bytes, raises), (gathered.Count, _cursor.RaisesDescriptorProcessed));
+        Assert.Equal((bytes, raises), (gathered.Count, cursor.RaisesDescriptorProcessed));
     }
 
     /// <returns>The bytes before the first fault, the fault, and whether an entry with the I bit was used up.</returns>
-    private (byte[] Bytes, PortInterrupt Fault, bool RaisesDescriptorProcessed) Reference(Scenario scenario, ulong table)
+    private (byte[] Bytes, PortInterrupt Fault, bool RaisesDescriptorProcessed) Reference(Scenario scenario, int length, ulong table)
     {
         var bytes = new List<byte>();
         var raises = false;
-        for (var i = 0; i < scenario.Table.Length && bytes.Count < scenario.Bytes; i++)
+        for (var i = 0; i < scenario.Table.Length && bytes.Count < length; i++)
         {
             if (table + 16 * (ulong)(i + 1) > TableEnd) return ([.. bytes], PortInterrupt.HBFS, raises);
             var entry = scenario.Table[i];
             if (entry.Address % 2 != 0 || entry.Bytes % 2 != 0) return ([.. bytes], PortInterrupt.HBFS, raises);
             for (var at = 0; at < entry.Bytes; at++)
             {
-                if (bytes.Count == scenario.Bytes) return ([.. bytes], PortInterrupt.None, raises);
+                if (bytes.Count == length) return ([.. bytes], PortInterrupt.None, raises);
                 var address = unchecked(entry.Address + (ulong)at);
                 if (!(address is >= Low and < Middle + RegionBytes or >= High and < High + RegionBytes)) return ([.. bytes], PortInterrupt.HBFS, raises);
                 bytes.Add(_memory.GetSpan(address, 1)[0]);
             }
             raises |= entry.Interrupt;
         }
-        return ([.. bytes], bytes.Count < scenario.Bytes ? PortInterrupt.OFS | PortInterrupt.IFS : PortInterrupt.None, raises);
+        return ([.. bytes], bytes.Count < length ? PortInterrupt.OFS | PortInterrupt.IFS : PortInterrupt.None, raises);
     }
 
     // Each 16-bit word holds its number.
@@ -162,8 +166,8 @@ public sealed class PrdtCursorTests : IDisposable
     private sealed record Entry(ulong Address, int Bytes, bool Interrupt);
 
     /// <param name="Table">The entries.</param>
-    /// <param name="Bytes">The length of the transfer.</param>
+    /// <param name="Sectors">The length of the transfer.</param>
     /// <param name="DeviceWrites">Its direction.</param>
     /// <param name="Missing">How many of the last entries are outside guest memory.</param>
-    private sealed record Scenario(Entry[] Table, int Bytes, bool DeviceWrites, int Missing);
+    private sealed record Scenario(Entry[] Table, int Sectors, bool DeviceWrites, int Missing);
 }
