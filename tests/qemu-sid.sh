@@ -13,7 +13,7 @@ apt=(apt-get -qq -o Dir::Etc::sourcelist="$new/apt/sid.sources" -o Dir::Etc::sou
     -o Dir::State::status="$new/apt/status" -o Dir::Cache="$new/apt/cache" -o APT::Sandbox::User=root)
 "${apt[@]}" update
 # With an empty status the libraries come, too.
-"${apt[@]}" install -y --download-only --no-install-recommends qemu-system-x86 qemu-utils ovmf >/dev/null
+"${apt[@]}" install -y --download-only --no-install-recommends qemu-system-x86 >/dev/null
 for package in "$new"/apt/cache/archives/*.deb; do dpkg-deb -x "$package" "$new"; done
 rm -rf "$new/apt" "$folder"
 mv "$new" "$folder"

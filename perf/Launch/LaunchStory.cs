@@ -43,7 +43,7 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
         IReadOnlyList<PathResult> paths = await measurement.RunAsync(Workload.Matrix(options.Quick, writable is not null, range));
 
         // Only the report shows it.
-        IReadOnlyList<HopBreakdown> hops = options.ReportFile is null ? [] : await new RequestTracer(processes, range).RunAsync();
+        IReadOnlyList<HopBreakdown> hops = options.ReportFile is null ? [] : [await TraceAsync(DiskPath.Trap, range), await TraceAsync(DiskPath.Ring, range)];
 
         CrashDumpResult dump = await CrashAsync(info);
         await processes.AskAsync("quit", GuestAnswersJson.Default.PlainAnswer);
@@ -59,6 +59,9 @@ internal sealed class LaunchStory(LaunchOptions options, ThreeProcesses processe
             Hops = hops,
         };
     }
+
+    private async Task<HopBreakdown> TraceAsync(string path, SectorRange range) =>
+        TraceParts.Of(path, await new RequestTracer(processes, range).MedianAsync(path, "read"));
 
     private void Describe(GuestInfo info)
     {

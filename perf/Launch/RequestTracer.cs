@@ -1,53 +1,33 @@
-using VmShunt.Perf.Launch.Model;
 using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Launch;
 
-/// <summary>Lets the guest trace single requests (<c>trace</c>) on the trap path and on the ring path, and breaks their time down into parts.</summary>
+/// <summary>Lets the guest trace single requests (<c>trace</c>). Of several traces the one with the median duration is used.</summary>
 internal sealed class RequestTracer(ThreeProcesses processes, SectorRange range)
 {
-    // An odd number, so that one of them is the median.
-    private const int Requests = 15, Warm = 200;
+    /// <summary>Requests of each trace: an odd number, so that one of them is the median.</summary>
+    internal const int Requests = 15;
 
-    internal async Task<IReadOnlyList<HopBreakdown>> RunAsync() => [await TraceAsync(DiskPath.Trap), await TraceAsync(DiskPath.Ring)];
+    // The first trace warms up the code, the others the caches.
+    private const int FirstWarm = 300, Warm = 20, BlockBytes = 4096;
 
-    /// <summary>Turns the trace points of a request into the parts of its time.</summary>
-    /// <param name="path">trap or ring.</param>
-    /// <param name="trace">The guest's trace.</param>
-    internal static HopBreakdown PartsOf(string path, TraceAnswer trace)
-    {
-        // A path has only some of the trace points; the time between two of them belongs to the later one.
-        var parts = new List<HopShare>();
-        for (var i = 1; i < trace.Hops.Count; i++)
-        {
-            var (name, derived) = Describe(trace.Hops[i].Hop, path);
-            var share = new HopShare(name, Math.Max(0, trace.Hops[i].Microseconds - trace.Hops[i - 1].Microseconds), derived);
-            if (parts.Count > 0 && parts[^1].Name == name) parts[^1] = parts[^1] with { Microseconds = parts[^1].Microseconds + share.Microseconds };
-            else parts.Add(share);
-        }
-        return new HopBreakdown(path, trace.Microseconds, parts);
-    }
-
-    private async Task<HopBreakdown> TraceAsync(string path)
+    /// <summary>Switches the guest's mode to that of the path, and traces requests on it.</summary>
+    /// <param name="path">One of <see cref="DiskPath.All"/>.</param>
+    /// <param name="operation">read, write or flush.</param>
+    /// <exception cref="LaunchException">A request failed.</exception>
+    internal async Task<TraceAnswer> MedianAsync(string path, string operation)
     {
         await processes.AskAsync($"mode {DiskPath.Mode(path)}", GuestAnswersJson.Default.ModeAnswer);
         var traces = new List<TraceAnswer>();
         for (var i = 0; i < Requests; i++)
         {
-            traces.Add(await processes.AskAsync(
-                FormattableString.Invariant($"trace --stack {DiskPath.Stack(path)} --operation read --sector {range.First} --count {range.Fit(4096) / 512} --warm {(i == 0 ? Warm : Warm / 10)}"),
-                GuestAnswersJson.Default.TraceAnswer));
+            var trace = await processes.AskAsync(
+                FormattableString.Invariant(
+                    $"trace --stack {DiskPath.Stack(path)} --operation {operation} --sector {range.First} --count {range.Fit(BlockBytes) / 512} --warm {(i == 0 ? FirstWarm : Warm)}"),
+                GuestAnswersJson.Default.TraceAnswer);
+            if (trace.Status != "Ok") throw new LaunchException($"the {operation} on the {path} path was completed with {trace.Status}: {trace.Error}");
+            traces.Add(trace);
         }
-        return PartsOf(path, traces.OrderBy(static trace => trace.Microseconds).ElementAt(Requests / 2));
+        return traces.OrderBy(static trace => trace.Microseconds).ElementAt(Requests / 2);
     }
-
-    private static (string Name, string Derived) Describe(string hop, string path) => (hop, path) switch
-    {
-        ("Issued", DiskPath.Trap) => ("command issue", "one register write, so one VM exit"),
-        ("Issued", _) => ("avail ring publish", "and a kick if VM-H is blocked"),
-        ("Noticed", DiskPath.Trap) => ("VM-H, interrupt, interrupt handler", "five VM exits and one halt"),
-        ("Noticed", _) => ("VM-H, completion noticed", "cache-line transfers in both directions and the disk's copy"),
-        ("Completed", _) => ("application wake-up", "from the driver's completion to the waiting task"),
-        _ => ("guest I/O stack", "class driver, shunt and port driver, up to the descriptor"),
-    };
 }

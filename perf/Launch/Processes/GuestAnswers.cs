@@ -31,7 +31,9 @@ internal sealed record CrashDumpAnswer(long Bytes, [property: JsonPropertyName("
 
 internal sealed record DumpAnswer(long Bytes, string Sha256, string MemorySha256, bool Valid, string Reason);
 
-internal sealed record TraceAnswer(double Microseconds, IReadOnlyList<TraceHop> Hops);
+internal sealed record TraceAnswer(
+    string Operation, long Sector, string Mode, string Stack, string Decision, string Status, string? Error, double Microseconds, int RegisterAccesses,
+    IReadOnlyList<TraceHop> Hops, string Text);
 
 internal sealed record TraceHop(string Hop, double Microseconds);
 

@@ -29,12 +29,15 @@ internal sealed class HypervisorTrapCounter(string socket) : ITrapCounter
     public string? CrashMemorySha256() =>
         _observer.Query().Partitions.LastOrDefault(static partition => partition.Crash is not null)?.Crash!.MemorySha256;
 
-    public long IssuedCommands() => _observer.Query().Partitions.Sum(static partition => partition.ByAddress.Where(IsIssue).Sum(static at => at.Count));
+    public long IssuedCommands() => IssuedCommands(_observer.Query());
 
     public bool HasChannelAfterCrash() =>
         _observer.Query().Partitions.Last(static partition => partition.Crash is not null).Channels.Any(static channel => channel.Open);
 
     public void Dispose() => _observer.Dispose();
+
+    internal static long IssuedCommands(HypervisorStatistics statistics) =>
+        statistics.Partitions.Sum(static partition => partition.ByAddress.Where(IsIssue).Sum(static at => at.Count));
 
     private static bool IsIssue(AddressCount at) =>
         at.Reason == ExitReason.MmioWrite && at.Address >= GuestLayout.BarAddress

@@ -39,7 +39,7 @@ internal static class TraceCommand
             using var stop = new StopSignals();
             var launcher = new Launcher(options, Consoles.Output(), Consoles.Errors(), static socket => new HypervisorTrapCounter(socket), stop.Token);
             var code = await launcher.RunAsync(
-                (processes, log, folder) => new TraceStory(options, processes, log, folder, stop.Token).RunAsync(parse.GetValue(operation)!, parse.GetValue(paths)!),
+                (processes, log, folder) => new TraceStory(options, processes, log, folder).RunAsync(parse.GetValue(operation)!, parse.GetValue(paths)!),
                 (result, log) => LaunchOutput.Save(options.JsonFile, result.ToJson() + "\n", "traces", log));
             return stop.ExitCode ?? code;
         });

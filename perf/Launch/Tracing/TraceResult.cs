@@ -23,13 +23,6 @@ internal sealed record TraceResult(DateTime Date, string Commit, string Command,
 internal sealed record PathTrace(
     string Path, string Operation, long Sector, string Mode, string Stack, string Decision, double Microseconds, int RegisterAccesses, IReadOnlyList<TraceHop> Hops);
 
-/// <summary>The guest's answer to <c>trace</c>, with its drawing.</summary>
-internal sealed record DrawnTrace(
-    string Operation, long Sector, string Mode, string Stack, string Decision, string Status, string? Error, double Microseconds, int RegisterAccesses,
-    IReadOnlyList<TraceHop> Hops, string Text);
-
-[JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, RespectRequiredConstructorParameters = true, RespectNullableAnnotations = true, WriteIndented = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(TraceResult))]
-[JsonSerializable(typeof(DrawnTrace))]
 internal sealed partial class TraceResultJson : JsonSerializerContext;

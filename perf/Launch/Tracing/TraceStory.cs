@@ -3,14 +3,9 @@ using VmShunt.Perf.Measure;
 
 namespace VmShunt.Perf.Launch.Tracing;
 
-/// <summary>Boots VM-C and lets it trace requests on each path. Of several traces the one with the median duration is shown.</summary>
-internal sealed class TraceStory(LaunchOptions options, ThreeProcesses processes, ProgressLog log, WorkFolder folder, CancellationToken cancel)
+/// <summary>Boots VM-C and lets it trace requests on each path.</summary>
+internal sealed class TraceStory(LaunchOptions options, ThreeProcesses processes, ProgressLog log, WorkFolder folder)
 {
-    private const string Completed = "Ok";
-
-    // An odd number, so that one of them is the median. The first warms up the code, the others the caches.
-    private const int Requests = 15, FirstWarm = 300, Warm = 20, BlockBytes = 4096;
-
     internal async Task<TraceResult> RunAsync(string operation, IReadOnlyList<string> paths)
     {
         var date = DateTime.UtcNow;
@@ -22,10 +17,11 @@ internal sealed class TraceStory(LaunchOptions options, ThreeProcesses processes
         var data = info.Partitions.FirstOrDefault(static partition => partition.Type == PartitionTypes.LinuxData);
         var range = data is null ? new SectorRange(0, info.Disk.Sectors) : new SectorRange(data.FirstSector, data.Sectors);
 
+        var tracer = new RequestTracer(processes, range);
         var traces = new List<PathTrace>();
         foreach (var path in DiskPath.All.Intersect(paths))
         {
-            var median = await TraceAsync(path, operation, range);
+            var median = await tracer.MedianAsync(path, operation);
             Print(path, median);
             traces.Add(new PathTrace(
                 path, median.Operation, median.Sector, median.Mode, median.Stack, median.Decision, median.Microseconds, median.RegisterAccesses, median.Hops));
@@ -35,26 +31,9 @@ internal sealed class TraceStory(LaunchOptions options, ThreeProcesses processes
         return new TraceResult(date, GitCommit.Current(), Command(operation, paths), MachineDescription.Read(), traces);
     }
 
-    private async Task<DrawnTrace> TraceAsync(string path, string operation, SectorRange range)
+    private void Print(string path, TraceAnswer trace)
     {
-        await processes.AskAsync($"mode {DiskPath.Mode(path)}", GuestAnswersJson.Default.ModeAnswer);
-        var traces = new List<DrawnTrace>();
-        for (var i = 0; i < Requests; i++)
-        {
-            cancel.ThrowIfCancellationRequested();
-            var trace = await processes.AskAsync(
-                FormattableString.Invariant(
-                    $"trace --stack {DiskPath.Stack(path)} --operation {operation} --sector {range.First} --count {range.Fit(BlockBytes) / 512} --warm {(i == 0 ? FirstWarm : Warm)}"),
-                TraceResultJson.Default.DrawnTrace);
-            if (trace.Status != Completed) throw new LaunchException($"the {operation} on the {path} path was completed with {trace.Status}: {trace.Error}");
-            traces.Add(trace);
-        }
-        return traces.OrderBy(static trace => trace.Microseconds).ElementAt(Requests / 2);
-    }
-
-    private void Print(string path, DrawnTrace trace)
-    {
-        log.Section($"{path}: the request with the median duration of {Requests}");
+        log.Section($"{path}: the request with the median duration of {RequestTracer.Requests}");
         // As the guest drew it: no markup, and no wrapping at the console's width.
         var output = log.Console.Profile.Out.Writer;
         output.WriteLine();

@@ -122,7 +122,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
                 port =>
                 {
                     string[] nbdkit = [Installed.Require("nbdkit"), "-f", "-r", "-i", "127.0.0.1", "-p", $"{port}", "pattern", "16M"];
-                    return SystemCallTrace.Refusal is null
+                    return Strace.Refusal is null
                         ? Programs.Start(Installed.Require("strace"), ["-D", "-f", "-q", "-o", log, "-e", "trace=none", .. nbdkit])
                         : Programs.Start(nbdkit[0], nbdkit[1..]);
                 },
@@ -135,7 +135,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
             catch (LaunchException e)
             {
                 var state = server.Ended.IsCompleted ? $"exited with code {server.ExitCode}" : "is still running";
-                var report = $"{e.Message}; nbdkit {state} and said: {string.Join('\n', server.LastErrors)}\n{(File.Exists(log) ? File.ReadAllText(log) : SystemCallTrace.Refusal)}";
+                var report = $"{e.Message}; nbdkit {state} and said: {string.Join('\n', server.LastErrors)}\n{(File.Exists(log) ? File.ReadAllText(log) : Strace.Refusal)}";
                 var wasSignalled = server.Ended.IsCompleted && server.ExitCode == 0;
                 await server.DisposeAsync();
                 if (!wasSignalled || tries == 3) throw new InvalidOperationException(report, e);

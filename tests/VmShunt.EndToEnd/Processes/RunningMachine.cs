@@ -85,10 +85,7 @@ internal sealed class RunningMachine : IAsyncDisposable
     internal long IssuedCommands()
     {
         _observer ??= HypervisorObserver.Connect(_folder["hypervisor.sock"]);
-        return _observer.Query().Partitions.Sum(static partition => partition.ByAddress.Where(IsIssue).Sum(static at => at.Count));
-
-        static bool IsIssue(AddressCount at) =>
-            at is { Reason: ExitReason.MmioWrite, Address: var address } && address == GuestLayout.BarAddress + (ulong)HbaRegister.OfPort(0, PortRegister.PxCI);
+        return HypervisorTrapCounter.IssuedCommands(_observer.Query());
     }
 
     /// <summary>

@@ -9,7 +9,7 @@ public sealed class EmulatedDiskTests : IDisposable
 {
     private const int DiskBytes = 16 << 20;
 
-    // Power-on, and firmware that finds no disk to boot from.
+    // What the firmware says when it finds no disk to boot from.
     private const string Firmware = "No bootable device";
 
     private readonly TestFolder _folder = new();
@@ -63,7 +63,7 @@ public sealed class EmulatedDiskTests : IDisposable
         string disk = _folder.RandomFile("disk.img", DiskBytes), trap = _folder["trap"];
         await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vfio-user", trap);
         await using var guest = QemuGuest.StartOn(
-            QemuSid.Command(), isShared: false, ["-chardev", $"file,id=firmware,path={_folder["firmware"]}", "-device", "isa-debugcon,iobase=0x402,chardev=firmware", .. QemuGuest.EmulatedDisk(trap)]);
+            QemuProgram.Sid, isShared: false, ["-chardev", $"file,id=firmware,path={_folder["firmware"]}", "-device", "isa-debugcon,iobase=0x402,chardev=firmware", .. QemuGuest.EmulatedDisk(trap)]);
         await Until.TrueAsync(() => File.Exists(_folder["firmware"]) && File.ReadAllText(_folder["firmware"]).Contains(Firmware, StringComparison.Ordinal), "the firmware gives up");
         await Until.TrueAsync(() => host.LastErrors.Any(static line => line.Contains("share=on", StringComparison.Ordinal)), "VM-H says why");
     }

@@ -47,18 +47,16 @@ internal sealed class QemuGuest : IAsyncDisposable
         ["-device", $$$"""{"driver":"vfio-user-pci","id":"emulated","socket":{"type":"unix","path":"{{{socket}}}"}}"""];
 
     /// <summary>Starts QEMU with memory that VM-H can map, the serial line on standard input and output.</summary>
-    internal static QemuGuest Start(params IEnumerable<string> options) => StartOn([Installed.Require("qemu-system-x86_64")], options);
+    internal static QemuGuest Start(params IEnumerable<string> options) => StartOn(QemuProgram.Machine, options);
 
     /// <summary>As <see cref="Start"/>, with a QEMU of choice.</summary>
-    /// <param name="qemu">A program and its first arguments, such as <see cref="QemuSid.Command"/>.</param>
-    /// <param name="options">Further arguments.</param>
-    internal static QemuGuest StartOn(string[] qemu, params IEnumerable<string> options) => StartOn(qemu, isShared: true, options);
+    internal static QemuGuest StartOn(QemuProgram qemu, params IEnumerable<string> options) => StartOn(qemu, isShared: true, options);
 
     /// <summary>As <see cref="Start"/>, with memory that VM-H can map, or cannot.</summary>
-    internal static QemuGuest StartOn(string[] qemu, bool isShared, IEnumerable<string> options) => new(Programs.Start(
-        qemu[0],
+    internal static QemuGuest StartOn(QemuProgram qemu, bool isShared, IEnumerable<string> options) => new(Programs.Start(
+        qemu.Command[0],
         [
-            .. qemu[1..],
+            .. qemu.Command[1..],
             "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", $"{MemoryMegabytes}M", "-nodefaults", "-display", "none",
             "-object", isShared ? $"memory-backend-memfd,id=ram,size={MemoryMegabytes}M,share=on" : $"memory-backend-ram,id=ram,size={MemoryMegabytes}M", "-numa", "node,memdev=ram",
             "-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=4", .. options,
@@ -75,7 +73,7 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal static async Task<QemuGuest> BootLinuxWithAsync(string arguments, QemuProgram qemu, int processors, params IEnumerable<string> options)
     {
         var guest = StartOn(
-            qemu.Command, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {arguments}", .. options]);
+            qemu, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {arguments}", .. options]);
         try
         {
             await guest.WaitForAsync("GUEST-READY");

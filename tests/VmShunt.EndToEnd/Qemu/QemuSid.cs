@@ -10,21 +10,16 @@ internal static class QemuSid
 
     internal static bool IsUnpacked => File.Exists(Path.Combine(s_root, "usr", "bin", "qemu-system-x86_64"));
 
-    /// <summary>The firmware for UEFI.</summary>
-    internal static string Ovmf => Path.Combine(s_root, "usr", "share", "OVMF", "OVMF_CODE_4M.fd");
-
-    /// <summary>One of its programs as a command with its first arguments: it runs with its own loader and libraries.</summary>
-    internal static string[] Command(string program = "qemu-system-x86_64")
+    /// <summary>The program and its first arguments: it runs with its own loader and libraries.</summary>
+    internal static string[] Command()
     {
-        if (!IsUnpacked) throw new InvalidOperationException($"QEMU from sid is not in artifacts/qemu-sid: run tests/qemu-sid.sh artifacts/qemu-sid");
-        string[] command =
+        if (!IsUnpacked) throw new InvalidOperationException("QEMU from sid is not in artifacts/qemu-sid: run tests/qemu-sid.sh artifacts/qemu-sid");
+        return
         [
             "/usr/bin/env", $"QEMU_MODULE_DIR={Path.Combine(s_libraries, "qemu")}",
-            Path.Combine(s_libraries, "ld-linux-x86-64.so.2"), "--library-path", s_libraries, Path.Combine(s_root, "usr", "bin", program),
+            Path.Combine(s_libraries, "ld-linux-x86-64.so.2"), "--library-path", s_libraries, Path.Combine(s_root, "usr", "bin", "qemu-system-x86_64"),
+            "-L", Path.Combine(s_root, "usr", "share", "qemu"), "-L", Path.Combine(s_root, "usr", "share", "seabios"),
         ];
-        return program.StartsWith("qemu-system", StringComparison.Ordinal)
-            ? [.. command, "-L", Path.Combine(s_root, "usr", "share", "qemu"), "-L", Path.Combine(s_root, "usr", "share", "seabios")]
-            : command;
     }
 }
 

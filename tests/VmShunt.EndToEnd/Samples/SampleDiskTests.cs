@@ -43,7 +43,7 @@ public sealed class SampleDiskTests : IDisposable
         string image = _folder["boot.img"], ring = _folder["ring"], trap = _folder["trap"];
         await BootDisk.WriteAsync(image);
         await using var disk = await Programs.StartReadyAsync("RamDisk", image, ring, trap);
-        await using var guest = QemuGuest.StartOn(QemuSid.Command(), isEmulated ? QemuGuest.EmulatedDisk(trap) : QemuGuest.Disk(ring));
+        await using var guest = QemuGuest.StartOn(QemuProgram.Sid, isEmulated ? QemuGuest.EmulatedDisk(trap) : QemuGuest.Disk(ring));
         await guest.WaitForAsync("GUEST-READY");
         var device = isEmulated ? "sda" : "vda";
         Assert.Equal(await FileHash.OfAsync(image, default), (await guest.RunAsync($"sha256sum /dev/{device}")).Split(' ')[0]);

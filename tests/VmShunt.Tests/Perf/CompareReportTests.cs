@@ -131,8 +131,8 @@ public class CompareReportTests
     [Fact]
     public void The_parts_of_a_traced_request_add_up_to_the_whole()
     {
-        var trace = new TraceAnswer(10, [new("Entered", 0), new("PortDriverEn", 1), new("Described", 2), new("Issued", 3), new("Noticed", 9), new("Completed", 10)]);
-        var parts = RequestTracer.PartsOf("ring", trace);
+        TraceHop[] hops = [new("Entered", 0), new("PortDriverEn", 1), new("Described", 2), new("Issued", 3), new("Noticed", 9), new("Completed", 10)];
+        var parts = TraceParts.Of("ring", new TraceAnswer("read", 0, "enlightened", "enlightened", "Diverted", "Ok", null, 10, 0, hops, ""));
         Assert.Equal((10, 10), (parts.Microseconds, parts.Hops.Sum(static hop => hop.Microseconds)));
         Assert.Equal([2, 1, 6, 1], parts.Hops.Select(static hop => hop.Microseconds));
         Assert.Equal(parts.Hops.Count, parts.Hops.Select(static hop => hop.Name).Distinct().Count());

@@ -49,7 +49,7 @@ internal sealed class ScriptedMachine : IDisposable
             load) [ "$rest" = stop ] || { echo '{"command":"load","ok":true}'; continue; }
               lost=0; [ -e "$here/load-loses" ] && lost=1
               echo "{\"command\":\"load\",\"ok\":true,\"requests\":100,\"completed\":100,\"failed\":0,\"lost\":$lost,\"repeated\":0,\"mismatched\":0,\"cancelled\":0,\"inFlightAtSwitch\":64,\"maxPauseMicroseconds\":9.5}" ;;
-            trace) echo '{"command":"trace","ok":true,"microseconds":9,"hops":[{"hop":"Entered","microseconds":0},{"hop":"Issued","microseconds":2},{"hop":"Noticed","microseconds":8},{"hop":"Completed","microseconds":9}]}' ;;
+            trace) echo '{"command":"trace","ok":true,"operation":"read","sector":0,"mode":"emulating","stack":"emulating","decision":"PassDown","status":"Ok","error":null,"text":"","registerAccesses":3,"microseconds":9,"hops":[{"hop":"Entered","microseconds":0},{"hop":"Issued","microseconds":2},{"hop":"Noticed","microseconds":8},{"hop":"Completed","microseconds":9}]}' ;;
             bench) echo '{"command":"bench","ok":true,"requests":1000,"iops":2000,"megabytesPerSecond":8.2,"p50Microseconds":1,"p99Microseconds":2,"p999Microseconds":3,"maxMicroseconds":4,"kicksPerRequest":0.5,"callsPerRequest":0.25,"copiesPerRequest":0,"allocatedBytesPerRequest":0,"guestCpuMicrosecondsPerRequest":5}' ;;
             crash) echo '{"command":"crash","ok":true,"reason":"asked for","inFlight":32,"dump":{"bytes":4096,"road":"trap"}}'; exit 0 ;;
             dump) cp "$here/core" "${rest#export }"; sum=$(sha256sum < "$here/core")

@@ -115,7 +115,6 @@ public sealed class TaskQueueTests
 
     private BlockServer Server(AsyncBlockDevice disk, BlockServerOptions? options = null) => new(disk, options ?? new BlockServerOptions { Log = _log });
 
-    /// <summary>A disk of 1 MiB whose requests complete when the test says so.</summary>
     /// <summary>Holds a read back until a newer one has completed, or for a while if there is none.</summary>
     private sealed class NewestFirstDisk : AsyncBlockDevice
     {
@@ -140,6 +139,7 @@ public sealed class TaskQueueTests
         public override ValueTask FlushAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
     }
 
+    /// <summary>A disk of 1 MiB whose requests complete when the test says so.</summary>
     private sealed class LateDisk : AsyncBlockDevice
     {
         private readonly Dictionary<long, (Memory<byte> Memory, TaskCompletionSource Done)> _requests = [];

@@ -1,19 +1,14 @@
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Tests.Doubles;
-using VmShunt.Tests.Hostile;
 
 namespace VmShunt.Tests.HostPartition.Block.VirtioBlk.Serving;
 
 /// <summary>Where a ring continues: after a restart of VM-H, after the guest was stopped, and after its driver started again.</summary>
-public class ContinuedRingTests : IDisposable
+public class ContinuedRingTests : QemuFrontendTests
 {
     // More requests than the ring has entries for, so that a packed ring wraps at every entry.
     private const int Rounds = 20;
-
-    private readonly ServedDisk _disk;
-    private readonly ScriptedFrontend _frontend = new();
-    private readonly QemuFrontend _qemu;
 
     public ContinuedRingTests()
         : this(pollers: 0)
@@ -21,16 +16,8 @@ public class ContinuedRingTests : IDisposable
     }
 
     private protected ContinuedRingTests(int pollers)
+        : base(pollers)
     {
-        _disk = ServedDisk.InMemory(pollers: pollers);
-        _qemu = new QemuFrontend(_frontend);
-    }
-
-    public void Dispose()
-    {
-        _frontend.Dispose();
-        _disk.Dispose();
-        GC.SuppressFinalize(this);
     }
 
     /// <summary>
@@ -43,18 +30,18 @@ public class ContinuedRingTests : IDisposable
     public void The_next_back_end_continues_a_ring_whose_position_the_front_end_does_not_know(bool packed)
     {
         Realize(packed);
-        using var record = _qemu.GetInflight();
-        var stale = _frontend.RingPosition;
-        _qemu.Start(Features(packed), record, stale, sharesMemory: true);
+        using var record = Qemu.GetInflight();
+        var stale = Frontend.RingPosition;
+        Qemu.Start(Features(packed), record, stale, sharesMemory: true);
         for (var round = 0; round < Rounds; round++)
         {
-            _frontend.AssertServed();
+            Frontend.AssertServed();
             // The memory changes, and the ring pauses for it.
-            _frontend.SetMemoryTable();
-            _frontend.AssertServed();
-            _qemu.Realize(_disk.Connect(), isReconnect: true);
-            _qemu.Start(Features(packed), record, stale, sharesMemory: true);
-            _frontend.AssertServed();
+            Frontend.SetMemoryTable();
+            Frontend.AssertServed();
+            Qemu.Realize(Disk.Connect(), isReconnect: true);
+            Qemu.Start(Features(packed), record, stale, sharesMemory: true);
+            Frontend.AssertServed();
         }
     }
 
@@ -63,25 +50,25 @@ public class ContinuedRingTests : IDisposable
     public void A_packed_ring_that_nothing_says_where_to_continue_is_reported_once_and_works_after_a_reset()
     {
         Realize(packed: true);
-        var start = _frontend.RingPosition;
+        var start = Frontend.RingPosition;
         // In the first lap, and in the second.
         for (var requests = 1; requests <= 8; requests += 7)
         {
-            _frontend.ResetRing(packed: true);
-            _qemu.Start(Features(packed: true), null, start, sharesMemory: true);
-            for (var i = 0; i < requests; i++) _frontend.AssertServed();
-            _frontend.Acknowledged.Clear();
-            _qemu.Realize(_disk.Connect(), isReconnect: true);
-            _qemu.Start(Features(packed: true), null, start, sharesMemory: true);
-            _frontend.Query(VhostUserRequest.GetStatus);
-            Assert.Contains("cannot be continued", Assert.Single(_disk.Reports), StringComparison.Ordinal);
-            _disk.Reports.Clear();
-            _qemu.Stop(isOld: true);
-            _frontend.ResetRing(packed: true);
-            _qemu.Start(Features(packed: true), null, start, sharesMemory: false);
-            _frontend.AssertServed();
-            _qemu.Stop(isOld: true);
-            _qemu.Realize(_disk.Connect(), isReconnect: true);
+            Frontend.ResetRing(packed: true);
+            Qemu.Start(Features(packed: true), null, start, sharesMemory: true);
+            for (var i = 0; i < requests; i++) Frontend.AssertServed();
+            Frontend.Acknowledged.Clear();
+            Qemu.Realize(Disk.Connect(), isReconnect: true);
+            Qemu.Start(Features(packed: true), null, start, sharesMemory: true);
+            Frontend.Query(VhostUserRequest.GetStatus);
+            Assert.Contains("cannot be continued", Assert.Single(Disk.Reports), StringComparison.Ordinal);
+            Disk.Reports.Clear();
+            Qemu.Stop(isOld: true);
+            Frontend.ResetRing(packed: true);
+            Qemu.Start(Features(packed: true), null, start, sharesMemory: false);
+            Frontend.AssertServed();
+            Qemu.Stop(isOld: true);
+            Qemu.Realize(Disk.Connect(), isReconnect: true);
         }
     }
 
@@ -98,13 +85,13 @@ public class ContinuedRingTests : IDisposable
     public void A_guest_that_was_stopped_continues(bool isOld, bool packed, bool tracks)
     {
         Realize(packed);
-        using var record = tracks ? _qemu.GetInflight() : null;
-        var position = _frontend.RingPosition;
+        using var record = tracks ? Qemu.GetInflight() : null;
+        var position = Frontend.RingPosition;
         for (var round = 0; round < Rounds; round++)
         {
-            _qemu.Start(Features(packed), record, position, sharesMemory: round == 0);
-            _frontend.AssertServed();
-            position = _qemu.Stop(isOld);
+            Qemu.Start(Features(packed), record, position, sharesMemory: round == 0);
+            Frontend.AssertServed();
+            position = Qemu.Stop(isOld);
         }
     }
 
@@ -116,14 +103,14 @@ public class ContinuedRingTests : IDisposable
     public void A_driver_that_starts_again_gets_a_new_ring_although_the_record_is_that_of_the_last_one(bool isOld, bool packed)
     {
         Realize(packed);
-        using var record = _qemu.GetInflight();
+        using var record = Qemu.GetInflight();
         for (var round = 1; round <= Rounds; round++)
         {
-            _frontend.ResetRing(packed);
-            _qemu.Start(Features(packed), record, _frontend.RingPosition, sharesMemory: round == 1);
-            for (var i = 0; i < round; i++) _frontend.AssertServed();
-            if (round % 2 == 0) _frontend.Send(VhostUserRequest.ResetDevice, []);
-            else _qemu.Stop(isOld);
+            Frontend.ResetRing(packed);
+            Qemu.Start(Features(packed), record, Frontend.RingPosition, sharesMemory: round == 1);
+            for (var i = 0; i < round; i++) Frontend.AssertServed();
+            if (round % 2 == 0) Frontend.Send(VhostUserRequest.ResetDevice, []);
+            else Qemu.Stop(isOld);
         }
     }
 
@@ -133,26 +120,26 @@ public class ContinuedRingTests : IDisposable
     public void After_a_reset_without_a_new_base_a_ring_begins_at_its_start(bool packed)
     {
         Realize(packed);
-        using var record = _qemu.GetInflight();
-        var start = _frontend.RingPosition;
-        _qemu.Start(Features(packed), record, start, sharesMemory: true);
-        _frontend.AssertServed();
-        _frontend.Send(VhostUserRequest.ResetDevice, []);
-        Assert.Equal(start, _frontend.Stop().Value);
-        _frontend.ResetRing(packed);
-        _qemu.Start(Features(packed), record, ringBase: null, sharesMemory: false);
-        _frontend.AssertServed();
-        _frontend.Send(VhostUserRequest.SetStatus, 0ul);
-        _frontend.ResetRing(packed);
-        _qemu.Start(Features(packed), record, ringBase: null, sharesMemory: false);
-        _frontend.AssertServed();
+        using var record = Qemu.GetInflight();
+        var start = Frontend.RingPosition;
+        Qemu.Start(Features(packed), record, start, sharesMemory: true);
+        Frontend.AssertServed();
+        Frontend.Send(VhostUserRequest.ResetDevice, []);
+        Assert.Equal(start, Frontend.Stop().Value);
+        Frontend.ResetRing(packed);
+        Qemu.Start(Features(packed), record, ringBase: null, sharesMemory: false);
+        Frontend.AssertServed();
+        Frontend.Send(VhostUserRequest.SetStatus, 0ul);
+        Frontend.ResetRing(packed);
+        Qemu.Start(Features(packed), record, ringBase: null, sharesMemory: false);
+        Frontend.AssertServed();
     }
 
     private void Realize(bool packed)
     {
-        _frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
-        _qemu.Realize(_disk.Connect(), isReconnect: false);
-        _frontend.ResetRing(packed);
+        Frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+        Qemu.Realize(Disk.Connect(), isReconnect: false);
+        Frontend.ResetRing(packed);
     }
 
     private static VirtioBlkFeatures Features(bool packed) => QemuFrontend.Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
