@@ -26,6 +26,7 @@ public static class AhciServer
             var number = Interlocked.Increment(ref sessions);
             server.Options.Log.TrapOpened(number);
             var reason = "the client closed it";
+            server.Disk.Lease.Enter();
             using (var session = new VfioUserSession(connection, interrupt => new AhciVfioDevice(server.Disk, interrupt, () => server.Options.Log.MemoryIsNotShared(number))))
             {
                 try
@@ -37,6 +38,7 @@ public static class AhciServer
                     reason = e.Message;
                 }
             }
+            server.Disk.Lease.Leave(passesOn: false);
             server.Options.Log.TrapClosed(number, reason);
         });
     }

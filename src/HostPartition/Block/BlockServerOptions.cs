@@ -23,6 +23,12 @@ public sealed record BlockServerOptions
     /// </summary>
     public int MaxSegments { get; init; } = VirtioBlkConfigSpace.DefaultSegments;
 
+    /// <summary>
+    /// Whether a guest on the ring path can migrate. QEMU does not migrate a guest that has the emulated disk, too, and does not
+    /// ask: a server of both paths offers it only for guests that have the ring alone.
+    /// </summary>
+    public bool IsMigratable { get; init; } = true;
+
     /// <summary>How queue threads wait for requests.</summary>
     public WaitPolicy Wait { get; init; } = WaitPolicy.Adaptive;
 

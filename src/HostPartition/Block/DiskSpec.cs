@@ -11,7 +11,7 @@ internal static class DiskSpec
     /// <summary>Opens the disk.</summary>
     /// <exception cref="IOException">It cannot be opened; the message says why.</exception>
     /// <exception cref="FormatException">The argument is invalid, or does not fit the cache mode or engine.</exception>
-    internal static PortDriver Open(string spec, bool readOnly, CacheMode cache, ILogger log, DiskEngine engine = DiskEngine.Auto, bool isRaw = false)
+    internal static PortDriver Open(string spec, bool readOnly, CacheMode cache, ILogger log, DiskEngine engine = DiskEngine.Auto, bool isRaw = false, bool isIncoming = false)
     {
         var direct = cache == CacheMode.Direct;
         var isRemote = NbdAddress.IsNbd(spec);
@@ -22,10 +22,12 @@ internal static class DiskSpec
             throw new FormatException("--engine mmap reads from the page cache, which --cache direct bypasses; use another engine or another cache mode");
         if (direct && !isFile)
             throw new FormatException($"--cache direct bypasses the page cache, which {spec} does not use; it applies to images and block devices only");
+        if (isIncoming && !isFile)
+            throw new FormatException($"--incoming takes over an image or block device that another process has locked; {spec} is neither, and needs no --incoming");
         if (isRemote) return NbdPortDriver.Open(spec, readOnly, log);
         if (spec.StartsWith("memory:", StringComparison.Ordinal)) return new MemoryPortDriver(Size(spec, "memory:"));
         if (spec.StartsWith("null:", StringComparison.Ordinal)) return new NullPortDriver(Size(spec, "null:"));
-        return FilePortDriver.Open(spec, readOnly, direct, log, engine, isRaw);
+        return FilePortDriver.Open(spec, readOnly, direct, log, engine, isRaw, isIncoming);
     }
 
     private static long Size(string spec, string prefix) =>

@@ -21,6 +21,12 @@ public sealed record HostDiskOptions
     /// </summary>
     public bool IsRaw { get; init; }
 
+    /// <summary>
+    /// Whether another process serves the image until its guest has migrated to this one: the image is locked when the guest's
+    /// first ring starts, and requests wait until the other process has released it.
+    /// </summary>
+    public bool IsIncoming { get; init; }
+
     /// <summary>The unit of a guest's requests in bytes on both paths, 512 or 4096 (virtio <c>blk_size</c>; AHCI: 512e or 4Kn).</summary>
     public int LogicalBlockSize { get; init; } = 512;
 

@@ -17,6 +17,8 @@ internal sealed record HostOptions(
     string? VfioUser,
     bool ReadOnly,
     bool IsRaw,
+    bool IsIncoming,
+    bool IsMigratable,
     int Queues,
     int QueueSize,
     int MaxSegments,
@@ -38,10 +40,10 @@ internal sealed record HostOptions(
     private static readonly BlockServerOptions s_server = new();
 
     /// <summary>How to open the disk.</summary>
-    internal HostDiskOptions Open => new() { ReadOnly = ReadOnly, IsRaw = IsRaw, Cache = Cache, Engine = Engine, LogicalBlockSize = LogicalBlockSize, PhysicalBlockSize = PhysicalBlockSize, Serial = Serial };
+    internal HostDiskOptions Open => new() { ReadOnly = ReadOnly, IsRaw = IsRaw, IsIncoming = IsIncoming, Cache = Cache, Engine = Engine, LogicalBlockSize = LogicalBlockSize, PhysicalBlockSize = PhysicalBlockSize, Serial = Serial };
 
     /// <summary>How to serve it.</summary>
-    internal BlockServerOptions Serve => new() { Queues = Queues, QueueSize = QueueSize, MaxSegments = MaxSegments, Wait = Poll, Pollers = Pollers, Primary = Primary, OnFull = OnFull };
+    internal BlockServerOptions Serve => new() { Queues = Queues, QueueSize = QueueSize, MaxSegments = MaxSegments, IsMigratable = VfioUser is null || IsMigratable, Wait = Poll, Pollers = Pollers, Primary = Primary, OnFull = OnFull };
 
     /// <summary>Parses the arguments and calls <paramref name="run"/>.</summary>
     /// <returns>The exit code.</returns>
@@ -62,6 +64,8 @@ internal sealed record HostOptions(
         var readOnly = new Option<bool>("--read-only") { Description = "open the disk read-only; other processes may read it too, but not write to it" };
         var format = new Option<string>("--format") { DefaultValueFactory = _ => "auto", Description = "auto (a file that is a qcow2, VMDK, VHD or VHDX image is refused, with the line that serves it) or raw (its content is not looked at)" };
         format.AcceptOnlyFromAmong("auto", "raw");
+        var incoming = new Option<bool>("--incoming") { Description = "another VM-H serves the disk until its guest has migrated to this one: lock the image when the guest's first ring starts, and let requests wait until the other has released it" };
+        var migratable = new Option<bool>("--migratable") { Description = "offer live migration although the disk has both sockets: QEMU does not migrate a guest that has the emulated disk, so use this for guests that have the ring alone" };
         var queues = new Option<int>("--queues") { DefaultValueFactory = _ => s_server.Queues, Description = "the number of request queues, 1 to 64; by default two per processor, so that queues remain for polled calls" };
         var queueSize = new Option<int>("--queue-size") { DefaultValueFactory = _ => s_server.QueueSize, Description = "the largest queue size, a power of two up to 32768" };
         var segMax = new Option<int>("--seg-max") { DefaultValueFactory = _ => s_server.MaxSegments, HelpName = "N", Description = "the most data segments of a request on the ring path, 1 to 510. A guest without indirect descriptors hangs if its rings have fewer than N + 2 entries: the default fits QEMU's rings of 128" };
@@ -93,7 +97,7 @@ internal sealed record HostOptions(
 
         var root = new RootCommand("VM-H, the host partition: owns a disk and serves it to guests over the ring path (vhost-user) and the trap path (vfio-user)")
         {
-            disk, vhostUser, vfioUser, descriptor, readOnly, format, queues, queueSize, segMax, logical, physical, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary, pidFile, capabilities,
+            disk, vhostUser, vfioUser, descriptor, readOnly, format, incoming, migratable, queues, queueSize, segMax, logical, physical, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary, pidFile, capabilities,
         };
         root.Validators.Add(r => Require(r.GetValue(vhostUser) is null || r.GetValue(descriptor) is null, r, "--fd N is --vhost-user fd:N: give one of the two"));
         root.Validators.Add(r => Require(
@@ -109,6 +113,8 @@ internal sealed record HostOptions(
             r.GetValue(vfioUser),
             r.GetValue(readOnly),
             r.GetValue(format) == "raw",
+            r.GetValue(incoming),
+            r.GetValue(migratable),
             r.GetValue(queues),
             r.GetValue(queueSize),
             r.GetValue(segMax),

@@ -45,13 +45,23 @@ public sealed class GuestMemory : IDisposable
     /// <summary>As <see cref="TryGetWindow"/>, for an address in the process that sent the region.</summary>
     public bool TryGetWindowByUserAddress(ulong userAddress, int length, out MemoryWindow window)
     {
+        if (TryFindGuestAddress(userAddress, out var address)) return TryGetWindow(address, length, out window);
+        window = default;
+        return false;
+    }
+
+    /// <summary>The guest-physical address of an address in the process that sent the region.</summary>
+    /// <returns>False when it is in no region.</returns>
+    internal bool TryFindGuestAddress(ulong userAddress, out ulong address)
+    {
         foreach (var region in _regions)
         {
             var offset = userAddress - region.UserAddress;
-            if (userAddress >= region.UserAddress && offset < region.Size)
-                return TryGetWindow(region.GuestAddress + offset, length, out window);
+            if (userAddress < region.UserAddress || offset >= region.Size) continue;
+            address = region.GuestAddress + offset;
+            return true;
         }
-        window = default;
+        address = 0;
         return false;
     }
 

@@ -103,6 +103,15 @@ public readonly unsafe struct MemoryWindow
         Volatile.Write(ref *(ulong*)(_base + offset), value);
     }
 
+    /// <summary>Sets bits of a word atomically. Earlier writes are visible before it, and later accesses are not moved before it.</summary>
+    /// <param name="offset">A multiple of eight.</param>
+    /// <param name="bits">The bits to set.</param>
+    internal void SetBits(int offset, ulong bits)
+    {
+        Check(offset, sizeof(ulong));
+        Interlocked.Or(ref *(ulong*)(_base + offset), bits);
+    }
+
     /// <summary>
     /// Prefetches the cache line at an offset. Does not wait for it, and has no effect where the offset is outside or the
     /// page cannot be accessed.

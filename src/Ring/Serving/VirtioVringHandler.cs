@@ -20,8 +20,7 @@ internal sealed class VirtioVringHandler : VringHandler
     {
         (_device, _wake) = (device, wake);
         _reports = new FailureReports(setup.Index, report);
-        IDeviceQueue ring = setup.IsPacked ? setup.CreatePackedQueue() : setup.CreateSplitQueue();
-        _queue = new Virtqueue(ring, setup, Stopping, _reports);
+        _queue = new Virtqueue(setup.CreateQueue(), setup, Stopping, _reports);
     }
 
     public override EventFd? Completed => _wake.Event;

@@ -77,7 +77,13 @@ internal sealed class BackendVring(int index) : IDisposable
 
     internal string? SetAddress(in VringAddress address)
     {
-        if (IsRunning) return $"ring {index} is running; its addresses cannot change";
+        if (IsRunning)
+        {
+            // Dirty logging starts and stops while the ring runs.
+            if (_address is not { } current || !(current with { Flags = address.Flags, Log = address.Log }).Equals(address))
+                return $"ring {index} is running; its addresses cannot change";
+            Pause();
+        }
         if (address.Descriptors % 16 != 0 || address.Available % 2 != 0 || address.Used % 4 != 0)
             return $"ring {index}: its addresses are misaligned (virtio 1.3 §2.7)";
         _address = address;
@@ -107,7 +113,7 @@ internal sealed class BackendVring(int index) : IDisposable
 
     /// <summary>Starts the ring if its set-up is complete and it is not running.</summary>
     /// <returns>Null, or why an enabled ring cannot run.</returns>
-    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, BackendInflight inflight, ulong features)
+    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, BackendInflight inflight, DirtyLog? log, ulong features)
     {
         if (IsRunning || _isLost || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
         var packed = (features & PackedRing) != 0;
@@ -132,7 +138,8 @@ internal sealed class BackendVring(int index) : IDisposable
             return $"ring {index} cannot be continued: the front-end sends an old position, and has no record of chains in flight (INFLIGHT_SHMFD), which alone says where the last back-end stopped a packed ring; "
                 + "reset the guest's device (reboot the guest), and use a front-end with the record, or split rings";
         }
-        _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record));
+        if (LogOf(log, address, memory, packed, out var ringLog) is { } unlogged) return unlogged;
+        _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record) { Log = ringLog });
         CallOnce();
         return null;
     }
@@ -178,6 +185,26 @@ internal sealed class BackendVring(int index) : IDisposable
     {
         Stop();
         Replace(ref _error, null);
+    }
+
+    /// <summary>Creates the log of the ring's next run; null where nothing is logged.</summary>
+    /// <returns>Null, or why what the device writes cannot be logged.</returns>
+    private string? LogOf(DirtyLog? log, in VringAddress address, GuestMemory memory, bool packed, out RingLog? ringLog)
+    {
+        ringLog = null;
+        if (log is null) return null;
+        var used = (Address: address.Log, Bytes: packed ? PackedLayout.EventBytes : SplitLayout.UsedBytes(_size));
+        if ((address.Flags & VringAddress.LogUsed) == 0)
+        {
+            ringLog = new RingLog(log, _size);
+            return null;
+        }
+        if (!log.Covers(used.Address, (ulong)used.Bytes)) return $"ring {index}: the dirty log does not cover its used ring at {used.Address:x}";
+        // The log address is the used ring's; a packed ring's descriptors, which the device writes too, have none.
+        ringLog = packed && memory.TryFindGuestAddress(address.Descriptors, out var descriptors)
+            ? new RingLog(log, _size, used, (descriptors, PackedLayout.DescriptorBytes(_size)))
+            : new RingLog(log, _size, used);
+        return null;
     }
 
     private uint StartFor(ulong features) => _base ?? ((features & PackedRing) != 0 ? PackedLayout.StartPosition : 0);

@@ -28,6 +28,12 @@ public interface IVhostUserDevice
     /// <summary>Protocol features that the back-end has and does not offer for this device.</summary>
     VhostUserProtocolFeatures Withheld => VhostUserProtocolFeatures.None;
 
+    /// <summary>
+    /// Whether a guest can migrate: its rings are served by <see cref="VringSetup.CreateLogged"/> where
+    /// <see cref="VringSetup.IsLogged"/>, and the device writes to the guest's memory through them only.
+    /// </summary>
+    bool IsMigratable => false;
+
     /// <summary>Reads from the configuration space.</summary>
     /// <returns>False when the range is not inside it.</returns>
     bool TryReadConfig(int offset, Span<byte> target);
@@ -38,6 +44,14 @@ public interface IVhostUserDevice
 
     /// <summary>The driver or the front-end reset the device; every ring is stopped. It may be set up again.</summary>
     void Reset()
+    {
+    }
+
+    /// <summary>
+    /// The front-end has stopped every ring while its guest migrates: another process may serve the guest from now on, until a
+    /// ring is started here again.
+    /// </summary>
+    void PassOn()
     {
     }
 
@@ -87,6 +101,23 @@ public sealed record VringSetup(
 
     /// <summary>Whether the ring is packed (virtio 1.3 §2.8); otherwise it is split (§2.7).</summary>
     public bool IsPacked => (Features & PackedRing) != 0;
+
+    /// <summary>Whether the guest migrates, and what the device writes to its memory must be logged: use <see cref="CreateLogged"/>.</summary>
+    public bool IsLogged => Log is not null;
+
+    internal RingLog? Log { get; init; }
+
+    /// <summary>Creates the device's side of the ring, which is logged if it must be. Where dispatch does not matter.</summary>
+    internal IDeviceQueue CreateQueue() =>
+        IsPacked
+            ? IsLogged ? CreateLogged(CreatePackedQueue()) : CreatePackedQueue()
+            : IsLogged ? CreateLogged(CreateSplitQueue()) : CreateSplitQueue();
+
+    /// <summary>Makes a queue of this ring log what the device writes.</summary>
+    /// <param name="queue">A new queue of this ring; not used any more.</param>
+    /// <exception cref="InvalidOperationException">Nothing is to be logged.</exception>
+    public LoggedQueue<TQueue> CreateLogged<TQueue>(TQueue queue) where TQueue : struct, IDeviceQueue =>
+        new(queue, Log ?? throw new InvalidOperationException("the ring is not logged"));
 
     /// <summary>Creates the device's side of a split ring.</summary>
     public SplitDeviceQueue CreateSplitQueue() =>

@@ -24,9 +24,11 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
         | VhostUserProtocolFeatures.InflightSharedMemory;
 
-    private readonly VhostUserProtocolFeatures _offeredProtocol = KnownProtocol & ~device.Withheld;
+    private readonly VhostUserProtocolFeatures _offeredProtocol =
+        (KnownProtocol | (device.IsMigratable ? VhostUserProtocolFeatures.LogSharedMemory : VhostUserProtocolFeatures.None)) & ~device.Withheld;
     private readonly BackendMemory _memory = new();
     private readonly BackendInflight _inflight = new();
+    private readonly BackendLog _log = new();
     private readonly BackendChannel _channel = new();
     private readonly BackendVring[] _vrings = [.. Enumerable.Range(0, device.QueueCount).Select(i => new BackendVring(i))];
     private ulong _features;
@@ -70,8 +72,10 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private void Release()
     {
         foreach (var vring in _vrings) vring.Dispose();
+        PassOnIfStopped();
         _memory.Dispose();
         _inflight.Dispose();
+        _log.Dispose();
         _channel.Dispose();
     }
 
@@ -82,7 +86,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         switch (header.Request)
         {
             case VhostUserRequest.GetFeatures:
-                Reply(device.Features | ProtocolFeaturesBit);
+                Reply(OfferedFeatures);
                 return;
             case VhostUserRequest.GetProtocolFeatures:
                 Reply((ulong)_offeredProtocol);
@@ -104,6 +108,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
                 return;
             case VhostUserRequest.GetInflightFd:
                 ReplyInflight();
+                return;
+            case VhostUserRequest.SetLogBase when (_protocolFeatures & VhostUserProtocolFeatures.LogSharedMemory) != 0:
+                SetLogBase();
                 return;
         }
 
@@ -140,12 +147,40 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     // "VHOST_USER_SET_FEATURES"
     private string? SetFeatures(ulong features)
     {
-        var unknown = features & ~(device.Features | ProtocolFeaturesBit);
+        var unknown = features & ~OfferedFeatures;
         _featuresRefused = unknown != 0;
         if (_featuresRefused) return $"features {unknown:x} were not offered";
-        _features = features;
-        device.FeaturesChosen(features & ~ProtocolFeaturesBit);
-        return null;
+        var isLogged = (features & BackendLog.LogAll) != 0;
+        _features = features & ~BackendLog.LogAll;
+        device.FeaturesChosen(_features & ~ProtocolFeaturesBit);
+        return isLogged == _log.IsWanted ? null : ChangeLog(() => _log.IsWanted = isLogged);
+    }
+
+    // "Migration": a back-end that has LOG_SHMFD offers VHOST_F_LOG_ALL, which no driver sees.
+    private ulong OfferedFeatures =>
+        device.Features | ProtocolFeaturesBit | ((_offeredProtocol & VhostUserProtocolFeatures.LogSharedMemory) != 0 ? BackendLog.LogAll : 0);
+
+    /// <summary>With the last ring of a migrating guest, the source has nothing more to write.</summary>
+    private void PassOnIfStopped()
+    {
+        if (_log.Current is not null && !Array.Exists(_vrings, static vring => vring.IsRunning)) device.PassOn();
+    }
+
+    // "VHOST_USER_SET_LOG_BASE": has a reply.
+    private void SetLogBase()
+    {
+        var log = connection.PayloadAs<VhostUserLog>();
+        using var file = connection.TakeDescriptor();
+        if (ChangeLog(() => _log.Attach(log, file)) is { } fault) report($"SetLogBase: {fault}");
+        Reply(0UL);
+    }
+
+    /// <summary>Pauses all rings while the log changes: a ring logs all or none of its chains.</summary>
+    private string? ChangeLog(Action change)
+    {
+        foreach (var vring in _vrings) vring.Pause();
+        change();
+        return StartAll();
     }
 
     // "VHOST_USER_SET_PROTOCOL_FEATURES": also before SET_FEATURES.
@@ -183,6 +218,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private string? Reset(bool isStatus)
     {
         foreach (var vring in _vrings) vring.Reset(isStatus);
+        PassOnIfStopped();
         _status = 0;
         device.Reset();
         return null;
@@ -293,7 +329,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         // "Ring states": without the protocol-features bit, a ring starts enabled.
         if ((_features & ProtocolFeaturesBit) == 0) vring.IsEnabled = true;
-        return !IsDriverReady ? null : vring.StartIfReady(device, _memory.Current, _inflight, _features);
+        return !IsDriverReady ? null : vring.StartIfReady(device, _memory.Current, _inflight, _log.Current, _features);
     }
 
     // "VHOST_USER_SET_CONFIG"
@@ -330,6 +366,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         if (state.Index >= _vrings.Length) throw new VhostUserException($"GET_VRING_BASE: {NoSuchRing(state.Index)}");
         var vring = _vrings[state.Index];
         vring.Stop();
+        PassOnIfStopped();
         connection.Send(VhostUserRequest.GetVringBase, VhostUserHeader.Reply, new VringState { Index = state.Index, Value = vring.PositionFor(_features) });
     }
 

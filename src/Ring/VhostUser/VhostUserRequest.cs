@@ -18,10 +18,10 @@ public enum VhostUserRequest : uint
     /// <summary>All memory regions at once, with one descriptor each.</summary>
     SetMemTable = 5,
 
-    /// <summary>Dirty log memory.</summary>
+    /// <summary>The dirty log of a migration.</summary>
     SetLogBase = 6,
 
-    /// <summary>Dirty log event.</summary>
+    /// <summary>An eventfd for changes of the dirty log; optional, and not supported.</summary>
     SetLogFd = 7,
 
     /// <summary>A ring's size.</summary>
@@ -107,6 +107,9 @@ public enum VhostUserProtocolFeatures : ulong
 
     /// <summary>GET_QUEUE_NUM, several rings.</summary>
     MultiQueue = 1UL << 0,
+
+    /// <summary>SET_LOG_BASE passes the dirty log as shared memory.</summary>
+    LogSharedMemory = 1UL << 1,
 
     /// <summary>Any message may request a reply.</summary>
     ReplyAck = 1UL << 3,

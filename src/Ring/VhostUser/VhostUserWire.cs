@@ -52,7 +52,7 @@ public struct VringAddress
     /// <summary>The ring.</summary>
     public uint Index;
 
-    /// <summary>Bit 0: log writes to the used ring.</summary>
+    /// <summary>Bit 0 (<see cref="LogUsed"/>): log writes to the used ring.</summary>
     public uint Flags;
 
     /// <summary>The descriptor table.</summary>
@@ -64,8 +64,11 @@ public struct VringAddress
     /// <summary>The available ring (packed: the driver event area).</summary>
     public ulong Available;
 
-    /// <summary>The guest address for logging; unused.</summary>
+    /// <summary>The guest-physical address at which writes to the used ring are logged.</summary>
     public ulong Log;
+
+    /// <summary>VHOST_VRING_F_LOG.</summary>
+    public const uint LogUsed = 1;
 
     /// <summary>The size on the wire.</summary>
     public const int Bytes = 40;
@@ -109,6 +112,20 @@ public struct VhostUserInflight
 
     /// <summary>The size on the wire, without padding.</summary>
     public const int Bytes = 20;
+}
+
+/// <summary>The payload of SET_LOG_BASE with LOG_SHMFD; the descriptor comes with it.</summary>
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+public struct VhostUserLog
+{
+    /// <summary>Bytes of the log.</summary>
+    public ulong MmapSize;
+
+    /// <summary>The offset in the descriptor's file.</summary>
+    public ulong MmapOffset;
+
+    /// <summary>The size on the wire.</summary>
+    public const int Bytes = 16;
 }
 
 /// <summary>The payload of SET_VRING_KICK, CALL and ERR: the ring's index and the invalid FD flag.</summary>

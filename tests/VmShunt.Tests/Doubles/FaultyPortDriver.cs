@@ -12,6 +12,8 @@ internal sealed class FaultyPortDriver(long bytes, bool readOnly = false) : Port
 
     internal override bool IsReadOnly => readOnly;
 
+    internal override bool CanDisown => true;
+
     internal override void Read(IoVectors target, long offset) => throw new IOException("bad medium");
 
     internal override void Write(IoVectors source, long offset) => throw new IOException("bad medium");

@@ -45,7 +45,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
     /// <summary>Waits for the late commands of other front ends, unless the command is aborted meanwhile.</summary>
     internal void AwaitLateCommands()
     {
-        while (disk.HasLateCommand && !aborted.IsRaised) Thread.Sleep(1);
+        while (disk.MustWait && !aborted.IsRaised) Thread.Sleep(1);
     }
 
     public void Dispose()

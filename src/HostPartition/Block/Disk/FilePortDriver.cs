@@ -19,6 +19,7 @@ internal sealed class FilePortDriver : PortDriver
     private readonly AlignedIo? _direct;
     private readonly DurableFlush _flush;
     private readonly bool _isBlockDevice;
+    private readonly ImageLock _lock;
     private readonly DiskEngine _engine;
 
     // The last one is used. A file that grew has older ones, which requests may still read.
@@ -27,7 +28,7 @@ internal sealed class FilePortDriver : PortDriver
     private readonly bool _isQueued;
     private long _bytes;
 
-    private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log, DiskEngine engine, bool isRaw)
+    private FilePortDriver(string path, SafeFileHandle file, bool readOnly, bool direct, ILogger log, DiskEngine engine, bool isRaw, bool isIncoming)
     {
         _path = path;
         _log = log;
@@ -37,7 +38,9 @@ internal sealed class FilePortDriver : PortDriver
         IsReadOnly = readOnly;
         _bytes = DiskFile.GetSize(file);
         if (_bytes == 0) throw new IOException($"the disk {path} holds 0 bytes; a disk needs at least one sector of 512");
-        ImageLock.Acquire(file, path, readOnly, log);
+        _lock = new ImageLock(file, path, readOnly, log);
+        if (!isIncoming) _lock.Acquire();
+        IsOwned = !isIncoming;
         var limits = BlockLimits.Of(file);
         _isBlockDevice = limits.IsBlockDevice;
         if (!isRaw && !_isBlockDevice) ImageProbe.Check(file, path, _bytes, log);
@@ -69,6 +72,19 @@ internal sealed class FilePortDriver : PortDriver
 
     internal override bool IsReadOnly { get; }
 
+    internal override bool IsOwned { get; }
+
+    internal override bool CanDisown => true;
+
+    internal override bool TryOwn(out string holder)
+    {
+        var isLocked = _lock.TryAcquire(out var process);
+        holder = isLocked ? "" : ImageLock.Describe(process);
+        return isLocked;
+    }
+
+    internal override void Disown() => _lock.Release();
+
     internal override DiskTopology Topology { get; }
 
     // A hole in a file reads as zeros; the content of a discarded range of a device is undefined.
@@ -81,8 +97,9 @@ internal sealed class FilePortDriver : PortDriver
     /// <param name="log">For later warnings.</param>
     /// <param name="engine">How requests are carried out.</param>
     /// <param name="isRaw">Whether a file is raw whatever its content looks like.</param>
+    /// <param name="isIncoming">Whether another process uses the disk until its guest has migrated to this one: it is not locked yet.</param>
     /// <exception cref="IOException">It does not exist, cannot be opened, is empty, has another format, or is locked by another process.</exception>
-    internal static FilePortDriver Open(string path, bool readOnly, bool direct, ILogger log, DiskEngine engine = DiskEngine.Auto, bool isRaw = false)
+    internal static FilePortDriver Open(string path, bool readOnly, bool direct, ILogger log, DiskEngine engine = DiskEngine.Auto, bool isRaw = false, bool isIncoming = false)
     {
         if (Directory.Exists(path)) throw new IOException($"the disk {path} is a directory; name a raw image or a block device");
         SafeFileHandle file;
@@ -96,7 +113,7 @@ internal sealed class FilePortDriver : PortDriver
         }
         try
         {
-            return new FilePortDriver(path, file, readOnly, direct, log, engine, isRaw);
+            return new FilePortDriver(path, file, readOnly, direct, log, engine, isRaw, isIncoming);
         }
         catch
         {

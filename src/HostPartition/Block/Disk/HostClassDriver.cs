@@ -126,6 +126,9 @@ internal sealed class HostClassDriver : IDisposable
     /// <summary>A queue of concurrent requests for one thread, or null where concurrency gains nothing.</summary>
     internal CheckedIoQueue? TryOpenQueue(int depth, GuestMemory memory) => _port.TryOpenQueue(depth, memory) is { } port ? new CheckedIoQueue(this, port) : null;
 
+    /// <summary>The right to use the device, which processes pass on.</summary>
+    internal DiskLease OpenLease() => new(_port, _log);
+
     internal DiskStatus Flush()
     {
         try

@@ -35,6 +35,25 @@ internal abstract class PortDriver : IDisposable
 
     internal abstract bool IsReadOnly { get; }
 
+    /// <summary>Whether this process has the device; otherwise another may use it, and no request starts before <see cref="TryOwn"/>.</summary>
+    internal virtual bool IsOwned => true;
+
+    /// <summary>Whether <see cref="Disown"/> lets another process have the device.</summary>
+    internal virtual bool CanDisown => false;
+
+    /// <summary>Gets the device for this process. One thread at a time.</summary>
+    /// <param name="holder">Who has it.</param>
+    internal virtual bool TryOwn(out string holder)
+    {
+        holder = "";
+        return true;
+    }
+
+    /// <summary>Lets another process have the device; no request runs. One thread at a time.</summary>
+    internal virtual void Disown()
+    {
+    }
+
     /// <summary>Reads into the pieces; what is past the end of the device reads as zeros. The list may be consumed.</summary>
     /// <exception cref="IOException">The device failed.</exception>
     internal abstract void Read(IoVectors target, long offset);

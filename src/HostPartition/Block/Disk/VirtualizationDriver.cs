@@ -21,6 +21,7 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <param name="physicalBytes">The physical block size that guests see, a power of two of at least the block size; null for what the disk prefers.</param>
     internal VirtualizationDriver(HostClassDriver disk, string serial, int blockBytes, bool writeCache = true, int? physicalBytes = null)
     {
+        Lease = disk.OpenLease();
         _physicalBytes = physicalBytes;
         _disk = disk;
         _cache = new WriteCache(writeCache);
@@ -104,6 +105,12 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <summary>Makes a range read as zeros; for <paramref name="stop"/> see <see cref="Write"/>.</summary>
     internal DiskStatus WriteZeroes(ulong sector, ulong sectors, bool mayUnmap, SharedFlag stop) =>
         Complete(_disk.WriteZeroes(sector, sectors, mayUnmap, stop));
+
+    /// <summary>The right to use the disk: a front end enters before its first request, and leaves after its last one.</summary>
+    internal DiskLease Lease { get; }
+
+    /// <summary>Whether no request may start now: another process has the disk, or <see cref="HasLateCommand"/>.</summary>
+    internal bool MustWait => HasLateCommand || !Lease.TryTake();
 
     /// <summary>
     /// Whether a command that its guest has abandoned, by a reset, is still on its way to the disk. No other request may start

@@ -44,6 +44,18 @@ internal static partial class BlockLog
     [LoggerMessage(114, LogLevel.Information, "disk {Disk}: it begins with a LUKS header, which its guest is to unlock; VM-H serves it as it is")]
     internal static partial void DiskIsEncrypted(this ILogger log, string disk);
 
+    [LoggerMessage(115, LogLevel.Information, "disk {Disk}: flushed and released, because its guest migrates")]
+    internal static partial void DiskReleased(this ILogger log, string disk);
+
+    [LoggerMessage(116, LogLevel.Error, "disk {Disk} is not released to its guest's next host, because it cannot be flushed: {Error}")]
+    internal static partial void DiskNotReleased(this ILogger log, string disk, string error);
+
+    [LoggerMessage(117, LogLevel.Warning, "disk {Disk} is in use by {Holder}: requests wait until it is released")]
+    internal static partial void DiskIsAwaited(this ILogger log, string disk, string holder);
+
+    [LoggerMessage(118, LogLevel.Information, "disk {Disk} is locked by this process now, and requests start")]
+    internal static partial void DiskTaken(this ILogger log, string disk);
+
     [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
     internal static partial void SessionOpened(this ILogger log, int session);
 

@@ -23,7 +23,8 @@ public sealed class HostOptionsTests
     public void What_is_not_given_has_a_default()
     {
         var options = Parse("--disk memory:1M --vhost-user /run/ring");
-        Assert.Equal(("memory:1M", "/run/ring", null, false, false), (options.Disk, options.VhostUser, options.VfioUser, options.ReadOnly, options.IsRaw));
+        Assert.Equal(("memory:1M", "/run/ring", null, false, false, false), (options.Disk, options.VhostUser, options.VfioUser, options.ReadOnly, options.IsRaw, options.IsIncoming));
+        Assert.True(options.Serve.IsMigratable);
         Assert.Equal((Math.Min(2 * Environment.ProcessorCount, 64), 1024, 126, 512, 4096, "VMSHUNT0"), (options.Queues, options.QueueSize, options.MaxSegments, options.LogicalBlockSize, options.PhysicalBlockSize, options.Serial));
         Assert.Equal((CacheMode.WriteBack, DiskEngine.Auto, NoSpacePolicy.Fail, WaitPolicy.Adaptive), (options.Cache, options.Engine, options.OnFull, options.Poll));
         Assert.Equal((Math.Clamp(Environment.ProcessorCount / 2, 1, 64), null, RequestTypes.All), (options.Pollers, options.Linger, options.Primary));
@@ -33,16 +34,24 @@ public sealed class HostOptionsTests
     public void Every_option_is_read()
     {
         var options = Parse(
-            "--disk d.img --vhost-user r --vfio-user t --read-only --format raw --queues 3 --queue-size 256 --seg-max 62 --logical-block-size 4096 --physical-block-size 8192 --serial ABC --cache direct --engine uring"
+            "--disk d.img --vhost-user r --vfio-user t --read-only --format raw --incoming --migratable --queues 3 --queue-size 256 --seg-max 62 --logical-block-size 4096 --physical-block-size 8192 --serial ABC --cache direct --engine uring"
             + " --on-full wait --poll never --pollers 5 --linger 1.5 --primary read,write --pid-file p");
         Assert.Equal(
-            new HostOptions("d.img", "r", "t", true, true, 3, 256, 62, 4096, 8192, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data, "p"),
+            new HostOptions("d.img", "r", "t", true, true, true, true, 3, 256, 62, 4096, 8192, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data, "p"),
             options);
         Assert.Equal(
             new BlockServerOptions { Queues = 3, QueueSize = 256, MaxSegments = 62, Wait = WaitPolicy.Never, Pollers = 5, Primary = RequestTypes.Data, OnFull = NoSpacePolicy.Wait }, options.Serve);
         Assert.Equal(
-            new HostDiskOptions { ReadOnly = true, IsRaw = true, Cache = CacheMode.Direct, Engine = DiskEngine.Uring, LogicalBlockSize = 4096, PhysicalBlockSize = 8192, Serial = "ABC" }, options.Open);
+            new HostDiskOptions { ReadOnly = true, IsRaw = true, IsIncoming = true, Cache = CacheMode.Direct, Engine = DiskEngine.Uring, LogicalBlockSize = 4096, PhysicalBlockSize = 8192, Serial = "ABC" }, options.Open);
     }
+
+    [Theory]
+    [InlineData("--vhost-user r", true)]
+    [InlineData("--vfio-user t", false)]
+    [InlineData("--vhost-user r --vfio-user t", false)]
+    [InlineData("--vhost-user r --vfio-user t --migratable", true)]
+    public void A_guest_that_may_have_the_emulated_disk_is_not_migratable_unless_that_is_said(string sockets, bool isMigratable) =>
+        Assert.Equal(isMigratable, Parse($"--disk d.img {sockets}").Serve.IsMigratable);
 
     /// <summary>The names that QEMU's conventions for vhost-user back-end programs have.</summary>
     [Theory]

@@ -10,10 +10,14 @@ using VmShunt.Ring.Virtqueue;
 namespace VmShunt.BlockBackend.VirtioBlk.Serving;
 
 /// <summary>The virtio-blk device of a vhost-user session. Each ring has a dedicated thread, or belongs to a poll group.</summary>
-internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups groups, ILogger log) : IVhostUserDevice
+internal sealed class VhostUserBlkDevice(
+    VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups groups, ILogger log, bool isMigratable = true) : IVhostUserDevice
 {
     // Once per session: a guest may start again as often as it likes.
     private bool _hasWarned;
+
+    // Whether it has entered the disk's lease.
+    private bool _isUser;
 
     public ulong Features => (ulong)device.Features;
 
@@ -22,6 +26,8 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
     public int MaxQueueSize => maxQueueSize;
 
     public string MaxQueueSizeSetting => $"--queue-size ({nameof(BlockServerOptions)}.{nameof(BlockServerOptions.QueueSize)})";
+
+    public bool IsMigratable => isMigratable;
 
     public bool TryReadConfig(int offset, Span<byte> target)
     {
@@ -43,8 +49,18 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
 
     public void Reset() => device.Reset();
 
+    public void PassOn() => Leave(passesOn: true);
+
+    /// <summary>The session has closed.</summary>
+    internal void Close() => Leave(passesOn: false);
+
     public IRunningVring Start(VringSetup setup)
     {
+        if (!_isUser)
+        {
+            _isUser = true;
+            device.Disk.Lease.Enter();
+        }
         if (device.FindTooFewSegments(setup.Size) is { } fitting && !_hasWarned)
         {
             _hasWarned = true;
@@ -53,6 +69,16 @@ internal sealed class VhostUserBlkDevice(VirtioBlkDevice device, int queues, int
         return setup.IsPacked ? Start(setup.CreatePackedQueue(), setup) : Start(setup.CreateSplitQueue(), setup);
     }
 
+    private void Leave(bool passesOn)
+    {
+        if (!_isUser) return;
+        _isUser = false;
+        device.Disk.Lease.Leave(passesOn);
+    }
+
     private IRunningVring Start<TQueue>(TQueue queue, VringSetup setup) where TQueue : struct, IDeviceQueue =>
+        setup.IsLogged ? Serve(setup.CreateLogged(queue), setup) : Serve(queue, setup);
+
+    private IRunningVring Serve<TQueue>(TQueue queue, VringSetup setup) where TQueue : struct, IDeviceQueue =>
         new VirtqueueHandler<TQueue>(queue, setup, device).Start(policy, device.Disk.NeverBlocks ? groups : null, fault => log.RingBroken(setup.Index, fault));
 }

@@ -63,7 +63,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
     /// <inheritdoc/>
     public override HandlerStep Step(bool defersLong)
     {
-        if (_disk.HasLateCommand) return Hold();
+        if (_disk.MustWait) return Hold();
         // No chain is executed synchronously instead: a driver that submits a new request per completion would then starve
         // the requests on the disk.
         if (_async is { IsFull: true }) return ReturnCompleted() ? HandlerStep.Worked : HandlerStep.Empty;

@@ -1,0 +1,107 @@
+using Microsoft.Extensions.Logging;
+using VmShunt.BlockBackend.Log;
+using VmShunt.Ring.Memory;
+
+namespace VmShunt.BlockBackend.Disk;
+
+/// <summary>
+/// The right to use an image that the VM-H of a migrating guest passes to the next one. The lock of the image is the right:
+/// this process releases it when its last user leaves for a migration, and asks for it when a user comes. Without it no
+/// request starts. Any thread.
+/// </summary>
+internal sealed class DiskLease(PortDriver port, ILogger log)
+{
+    private const int PauseMilliseconds = 20;
+
+    private readonly Lock _changing = new();
+    private bool _isHeld = port.IsOwned, _isReleasing;
+    private int _users;
+    private long _triedAt;
+    private bool _hasWaited;
+
+    /// <summary>Whether requests may start.</summary>
+    internal bool IsHeld => Ordered.Load(ref _isHeld);
+
+    /// <summary>A front end is about to use the disk.</summary>
+    internal void Enter()
+    {
+        lock (_changing)
+        {
+            _users++;
+            if (!_isHeld) Take();
+        }
+    }
+
+    /// <summary>A front end does not use the disk any more; its requests are complete. Does not wait for the disk.</summary>
+    /// <param name="passesOn">Its guest migrates: another process may need the disk.</param>
+    internal void Leave(bool passesOn)
+    {
+        lock (_changing)
+        {
+            if (--_users > 0 || !passesOn || !_isHeld || _isReleasing || !port.CanDisown) return;
+            _isReleasing = true;
+        }
+        ThreadPool.UnsafeQueueUserWorkItem(static lease => lease.Release(), this, preferLocal: false);
+    }
+
+    /// <summary>Asks for the right, a few times a second at most.</summary>
+    /// <returns>Whether requests may start.</returns>
+    internal bool TryTake()
+    {
+        if (IsHeld) return true;
+        lock (_changing)
+        {
+            if (!_isHeld && Environment.TickCount64 - _triedAt >= PauseMilliseconds) Take();
+            return _isHeld;
+        }
+    }
+
+    // The disk may take long to flush, and the guest's hypervisor waits meanwhile for the answer to its stop.
+    private void Release()
+    {
+        var failure = TryFlush();
+        lock (_changing)
+        {
+            _isReleasing = false;
+            // The guest was continued here.
+            if (_users > 0) return;
+            if (failure is not null)
+            {
+                // What the next process would read may be old.
+                log.DiskNotReleased(port.Description, failure);
+                return;
+            }
+            Ordered.Store(ref _isHeld, false);
+            port.Disown();
+            log.DiskReleased(port.Description);
+        }
+    }
+
+    private string? TryFlush()
+    {
+        try
+        {
+            port.Flush();
+            return null;
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            return e.Message;
+        }
+    }
+
+    private void Take()
+    {
+        _triedAt = Environment.TickCount64;
+        if (!port.TryOwn(out var holder))
+        {
+            if (!_hasWaited) log.DiskIsAwaited(port.Description, holder);
+            _hasWaited = true;
+            return;
+        }
+        log.DiskTaken(port.Description);
+        _hasWaited = false;
+        // Release: a ring's thread that sees it sees what the port driver did.
+        Ordered.Store(ref _isHeld, true);
+    }
+}
