@@ -8,6 +8,7 @@ using VmShunt.Perf.Entries;
 using VmShunt.Perf.House;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Launch.Tracing;
+using VmShunt.Perf.Lifecycle;
 using VmShunt.Perf.Mutants;
 
 var root = new RootCommand("Starts VM-H (host server), the hypervisor and VM-C (guest) as three processes on a disk, measures every path to the disk, and checks a crash dump. Takes about a minute; --quick is shorter.");
@@ -24,6 +25,7 @@ root.Subcommands.Add(PeerCommand.Build());
 root.Subcommands.Add(HouseCommand.Build());
 root.Subcommands.Add(EntriesCommand.Build());
 root.Subcommands.Add(MutantsCommand.Build());
+root.Subcommands.Add(LifecycleCommand.Build());
 root.Subcommands.Add(MakeDiskCommand.Build());
 
 var parsed = root.Parse(args);

@@ -1,5 +1,4 @@
 using System.Text.RegularExpressions;
-using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Launch;
 
 namespace VmShunt.EndToEnd.Packaging;

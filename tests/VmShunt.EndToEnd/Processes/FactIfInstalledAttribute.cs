@@ -28,23 +28,3 @@ public sealed class TheoryIfInstalledAttribute : TheoryAttribute
     /// <summary>The program's name.</summary>
     public string Program { get; }
 }
-
-/// <summary>Programs of the machine.</summary>
-internal static class Installed
-{
-    internal static bool IsContinuousIntegration => Environment.GetEnvironmentVariable("CI") == "true";
-
-    /// <returns>Its path, or null.</returns>
-    internal static string? Find(string program) =>
-        $"{Environment.GetEnvironmentVariable("PATH")}:/usr/sbin:/sbin".Split(':', StringSplitOptions.RemoveEmptyEntries)
-            .Select(folder => Path.Combine(folder, program))
-            .FirstOrDefault(File.Exists);
-
-    /// <returns>Its path; the test fails where there is none.</returns>
-    internal static string Require(string program)
-    {
-        var path = Find(program);
-        Assert.True(path is not null, $"{program} is not installed, and CI=true: install it");
-        return path;
-    }
-}

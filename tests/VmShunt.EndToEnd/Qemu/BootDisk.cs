@@ -1,5 +1,3 @@
-using VmShunt.EndToEnd.Processes;
-
 namespace VmShunt.EndToEnd.Qemu;
 
 /// <summary>A disk from which the firmware of a PC boots our Linux: a FAT file system with SYSLINUX, the kernel and the initramfs.</summary>

@@ -114,5 +114,5 @@ public sealed class TracedLinuxGuestTheoryAttribute : TheoryAttribute
 {
     public TracedLinuxGuestTheoryAttribute() =>
         // In CI a missing strace is a failure; a machine that forbids tracing is no fault of the code.
-        Skip = LinuxGuestFactAttribute.Missing() ?? (Installed.IsContinuousIntegration && Installed.Find("strace") is null ? null : Strace.Refusal);
+        Skip = LinuxGuest.Missing() ?? (Installed.IsContinuousIntegration && Installed.Find("strace") is null ? null : Strace.Refusal);
 }

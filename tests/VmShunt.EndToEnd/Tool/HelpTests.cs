@@ -1,5 +1,3 @@
-using VmShunt.EndToEnd.Processes;
-
 namespace VmShunt.EndToEnd.Tool;
 
 /// <summary>Help and version need nothing else on the command line, no server and no machine.</summary>

@@ -1,7 +1,6 @@
 using System.IO.Compression;
 using System.Text.Json;
 using VmShunt.EndToEnd.Packaging;
-using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Tool;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 
-namespace VmShunt.EndToEnd.Processes;
+namespace VmShunt.Perf.Lifecycle.Processes;
 
 /// <summary>Waits for what another process will make true.</summary>
 internal static class Until
@@ -15,7 +15,7 @@ internal static class Until
         var start = Stopwatch.GetTimestamp();
         while (!await condition())
         {
-            Assert.True(Stopwatch.GetElapsedTime(start) < Patience, $"not within {Patience.TotalSeconds} s: {what}");
+            if (Stopwatch.GetElapsedTime(start) >= Patience) throw new TimeoutException($"not within {Patience.TotalSeconds} s: {what}");
             await Task.Delay(5);
         }
     }

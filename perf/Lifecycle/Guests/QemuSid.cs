@@ -1,6 +1,6 @@
-using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Lifecycle.Processes;
 
-namespace VmShunt.EndToEnd.Qemu;
+namespace VmShunt.Perf.Lifecycle.Guests;
 
 /// <summary>QEMU from Debian's sid, with the vfio-user client, in artifacts/qemu-sid: <c>tests/qemu-sid.sh</c> unpacks it there.</summary>
 internal static class QemuSid
@@ -21,19 +21,8 @@ internal static class QemuSid
             "-L", Path.Combine(s_root, "usr", "share", "qemu"), "-L", Path.Combine(s_root, "usr", "share", "seabios"),
         ];
     }
-}
 
-/// <summary>A fact with QEMU from sid. Without it the test is skipped, but not in CI: there it runs, and fails.</summary>
-public sealed class QemuSidFactAttribute : FactAttribute
-{
-    public QemuSidFactAttribute() => Skip = Missing();
-
+    /// <returns>Why it cannot run here, or null; in CI always null, so that what needs it fails.</returns>
     internal static string? Missing() =>
-        Installed.IsContinuousIntegration || QemuSid.IsUnpacked ? null : "QEMU from sid is not unpacked: tests/qemu-sid.sh artifacts/qemu-sid";
-}
-
-/// <summary>As <see cref="QemuSidFactAttribute"/>, with data.</summary>
-public sealed class QemuSidTheoryAttribute : TheoryAttribute
-{
-    public QemuSidTheoryAttribute() => Skip = QemuSidFactAttribute.Missing();
+        Installed.IsContinuousIntegration || IsUnpacked ? null : "QEMU from sid is not unpacked: tests/qemu-sid.sh artifacts/qemu-sid";
 }

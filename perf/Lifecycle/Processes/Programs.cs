@@ -2,7 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using VmShunt.Perf.Launch;
 
-namespace VmShunt.EndToEnd.Processes;
+namespace VmShunt.Perf.Lifecycle.Processes;
 
 /// <summary>Starts the executables that lie beside the tests, and others.</summary>
 internal static class Programs
@@ -64,7 +64,7 @@ internal static class Programs
         }
         catch (Exception e) when (e is OperationCanceledException or System.Threading.Channels.ChannelClosedException)
         {
-            Assert.Fail($"{child.Name} did not write '{text}' within {Until.Patience.TotalSeconds} s, or exited; it wrote:\n{string.Join('\n', child.LastOutput)}");
+            throw new TimeoutException($"{child.Name} did not write '{text}' within {Until.Patience.TotalSeconds} s, or exited; it wrote:\n{string.Join('\n', child.LastOutput)}");
         }
     }
 
@@ -79,7 +79,7 @@ internal static class Programs
     internal static async Task<Result> WaitForEndAsync(ChildProcess child)
     {
         await Task.WhenAny(child.Ended, Task.Delay(Until.Patience));
-        Assert.True(child.Ended.IsCompleted, $"{child.Name} did not exit within {Until.Patience.TotalSeconds} s; it wrote:\n{string.Join('\n', child.LastOutput)}");
+        if (!child.Ended.IsCompleted) throw new TimeoutException($"{child.Name} did not exit within {Until.Patience.TotalSeconds} s; it wrote:\n{string.Join('\n', child.LastOutput)}");
         var output = new List<string>();
         while (child.Output.TryRead(out var line)) output.Add(line);
         return new Result(child.ExitCode, output, child.LastErrors);

@@ -1,29 +1,32 @@
 using VmShunt.Perf.Launch;
 
-namespace VmShunt.EndToEnd.Processes;
+namespace VmShunt.Perf.Lifecycle.Processes;
 
-/// <summary><c>strace</c>, attached to a running process and all of its threads.</summary>
+/// <summary><c>strace</c>, attached to a running process and all of its threads, or to one thread.</summary>
 internal sealed class Strace : IAsyncDisposable
 {
     private static readonly Lazy<string?> s_refusal = new(static () => Task.Run(AskAsync).GetAwaiter().GetResult());
 
-    private readonly TestFolder _folder = new();
+    private readonly WorkFolder _folder = new();
     private readonly ChildProcess _strace;
 
     private Strace(int processId, IEnumerable<string> options) =>
-        _strace = Programs.Start(Installed.Require("strace"), ["-f", .. options, "-o", _folder["calls"], "-p", $"{processId}"]);
+        _strace = Programs.Start(Installed.Require("strace"), [.. options, "-o", _folder["calls"], "-p", $"{processId}"]);
 
     /// <summary>Why this machine does not let one process trace another, or null.</summary>
     internal static string? Refusal => s_refusal.Value;
 
     /// <summary>Attaches. The process runs on, slower.</summary>
-    internal static async Task<Strace> AttachAsync(int processId, params IEnumerable<string> options)
+    internal static Task<Strace> AttachAsync(int processId, params IEnumerable<string> options) => AttachToThreadAsync(processId, ["-f", .. options]);
+
+    /// <summary>Attaches to one thread.</summary>
+    internal static async Task<Strace> AttachToThreadAsync(int threadId, params IEnumerable<string> options)
     {
-        var strace = new Strace(processId, options);
+        var strace = new Strace(threadId, options);
         try
         {
             await Until.TrueAsync(() => strace.IsAttached || strace._strace.Ended.IsCompleted, "strace is attached");
-            Assert.True(strace.IsAttached, $"strace cannot trace process {processId}: {string.Join('\n', strace._strace.LastErrors)}");
+            if (!strace.IsAttached) throw new GuestException($"strace cannot trace process {threadId}: {string.Join('\n', strace._strace.LastErrors)}");
             return strace;
         }
         catch
@@ -37,7 +40,7 @@ internal sealed class Strace : IAsyncDisposable
     /// <returns>What strace wrote.</returns>
     internal async Task<IEnumerable<string>> EndAsync()
     {
-        ProcessTable.Send(_strace.Id, Signal.Interrupt);
+        _ = Signal.Send(_strace.Id, Signal.Interrupt);
         await Programs.WaitForEndAsync(_strace);
         return File.ReadLines(_folder["calls"]);
     }

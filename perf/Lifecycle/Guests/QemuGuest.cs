@@ -1,13 +1,16 @@
-using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Lifecycle.Processes;
 using VmShunt.Perf.Launch;
 
-namespace VmShunt.EndToEnd.Qemu;
+namespace VmShunt.Perf.Lifecycle.Guests;
 
 /// <summary>A QEMU process with vhost-user devices, and, if it runs our Linux, a shell on its serial line.</summary>
 internal sealed class QemuGuest : IAsyncDisposable
 {
     /// <summary>The answer of our Linux to a command of which characters are missing.</summary>
     internal const string Garbled = "GARBLED";
+
+    /// <summary>What our Linux writes when its shell reads.</summary>
+    internal const string Ready = "GUEST-READY";
 
     private const int MemoryMegabytes = 192, MostTries = 5;
 
@@ -76,7 +79,7 @@ internal sealed class QemuGuest : IAsyncDisposable
             qemu, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {arguments}", .. options]);
         try
         {
-            await guest.WaitForAsync("GUEST-READY");
+            await guest.WaitForAsync(Ready);
             return guest;
         }
         catch
@@ -89,12 +92,12 @@ internal sealed class QemuGuest : IAsyncDisposable
     /// <summary>Waits for a line on the serial line.</summary>
     internal Task WaitForAsync(string text) => Programs.WaitForLineAsync(_process, text);
 
-    /// <summary>Runs a command in the guest's shell; the test fails if the command does.</summary>
+    /// <summary>Runs a command in the guest's shell; fails if the command does.</summary>
     /// <returns>Its output.</returns>
     internal async Task<string> RunAsync(string command)
     {
         var (code, said) = await TryAsync(command);
-        Assert.True(code == 0, $"{command} exited with {code}: {said}");
+        if (code != 0) throw new GuestException($"{command} exited with {code}: {said}");
         return said;
     }
 
@@ -120,8 +123,7 @@ internal sealed class QemuGuest : IAsyncDisposable
         }
         catch (Exception e) when (e is OperationCanceledException or System.Threading.Channels.ChannelClosedException)
         {
-            Assert.Fail($"the guest did not answer '{command}' within {Until.Patience.TotalSeconds} s; it wrote:\n{string.Join('\n', _process.LastOutput.TakeLast(40))}");
-            throw;
+            throw new TimeoutException($"the guest did not answer '{command}' within {Until.Patience.TotalSeconds} s; it wrote:\n{string.Join('\n', _process.LastOutput.TakeLast(40))}");
         }
     }
 
@@ -129,7 +131,15 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal async Task RebootAsync()
     {
         await SendAsync("reboot -f");
-        await WaitForAsync("GUEST-READY");
+        await WaitForAsync(Ready);
+    }
+
+    /// <summary>Kills QEMU and waits for its end.</summary>
+    internal async Task KillAsync()
+    {
+        _ = Signal.Send(Id, Signal.Kill);
+        await Ended;
+        await DisposeAsync();
     }
 
     // Only ASCII: a character is a byte.

@@ -1,8 +1,9 @@
 using System.Text;
 using System.Text.RegularExpressions;
-using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Lifecycle.Processes;
 
-namespace VmShunt.EndToEnd.Qemu;
+namespace VmShunt.Perf.Lifecycle.Guests;
 
 /// <summary>
 /// The guest's whole user space: busybox, mke2fs with its libraries, the modules, and an init with a shell on the
@@ -10,11 +11,13 @@ namespace VmShunt.EndToEnd.Qemu;
 /// </summary>
 internal static partial class Initramfs
 {
-    private const uint Folder = 0x41ed, Executable = 0x81ed;
+    private const uint Folder = 0x41ed, Executable = 0x81ed, Readable = 0x81a4;
 
     private static readonly Lazy<string> s_file = new(static () =>
     {
-        var file = TestFolder.UntilExit()["initramfs"];
+        var folder = new WorkFolder();
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => folder.Dispose();
+        var file = folder["initramfs"];
         Write(file);
         return file;
     });
@@ -30,6 +33,8 @@ internal static partial class Initramfs
         Add(file, ref inode, "bin/busybox", Executable, System.IO.File.ReadAllBytes(Installed.Require("busybox")));
         AddWithLibraries(file, ref inode, "sbin/mke2fs", Installed.Require("mke2fs"));
         foreach (var (name, module) in GuestKernel.Modules()) Add(file, ref inode, $"modules/{name}.ko", Executable, System.IO.File.ReadAllBytes(module));
+        Add(file, ref inode, "seed", Readable, LoadImage.Seed);
+        foreach (var (name, script) in GuestScripts.All) Add(file, ref inode, "sbin/" + name, Executable, Encoding.ASCII.GetBytes(script.ReplaceLineEndings("\n")));
         Add(file, ref inode, "init", Executable, Encoding.ASCII.GetBytes(Init()));
         Add(file, ref inode, "TRAILER!!!", 0, []);
     }
@@ -43,7 +48,7 @@ internal static partial class Initramfs
         mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
         {{string.Join('\n', GuestKernel.Modules().Select(static m => $"insmod /modules/{m.Name}.ko"))}}
         stty -echo -icanon < /dev/ttyS0
-        echo GUEST-READY
+        echo {{QemuGuest.Ready}}
         while read -r line; do
             command=${line#*:}
             if [ "${line%%:*}" = ${#command} ]; then eval "$command"; else echo {{QemuGuest.Garbled}}; fi

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
-using VmShunt.EndToEnd.Processes;
 
-namespace VmShunt.EndToEnd.Qemu;
+namespace VmShunt.Perf.Lifecycle.Guests;
 
 /// <summary>
 /// A Linux kernel with its modules, as Debian's linux-image package has them: in the folder that VMSHUNT_GUEST_KERNEL
@@ -41,24 +40,4 @@ internal static class GuestKernel
     private static IEnumerable<string> Roots([CallerFilePath] string here = "") =>
         new[] { Environment.GetEnvironmentVariable("VMSHUNT_GUEST_KERNEL"), Path.Combine(Path.GetDirectoryName(here)!, "..", "..", "..", "artifacts", "guest-kernel"), "/" }
             .OfType<string>();
-}
-
-/// <summary>A fact with a Linux guest in QEMU. Without the programs it is skipped, but not in CI: there it runs, and fails.</summary>
-public sealed class LinuxGuestFactAttribute : FactAttribute
-{
-    public LinuxGuestFactAttribute() => Skip = Missing();
-
-    internal static string? Missing() =>
-        Installed.IsContinuousIntegration ? null
-        : Installed.Find("qemu-system-x86_64") is null ? "qemu-system-x86_64 is not installed"
-        : Installed.Find("busybox") is null ? "busybox is not installed"
-        : Installed.Find("mke2fs") is null ? "mke2fs is not installed"
-        : GuestKernel.Image is null ? "no kernel for a guest was found: see docs/using-with-qemu.md"
-        : null;
-}
-
-/// <summary>As <see cref="LinuxGuestFactAttribute"/>, with data.</summary>
-public sealed class LinuxGuestTheoryAttribute : TheoryAttribute
-{
-    public LinuxGuestTheoryAttribute() => Skip = LinuxGuestFactAttribute.Missing();
 }

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace VmShunt.EndToEnd.Processes;
+namespace VmShunt.Perf.Lifecycle.Processes;
 
 /// <summary>The tree that these tests were built from.</summary>
 internal static class Repository

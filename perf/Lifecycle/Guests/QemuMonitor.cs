@@ -1,8 +1,8 @@
 using System.Net.Sockets;
 using System.Text.Json;
-using VmShunt.EndToEnd.Processes;
+using VmShunt.Perf.Lifecycle.Processes;
 
-namespace VmShunt.EndToEnd.Qemu;
+namespace VmShunt.Perf.Lifecycle.Guests;
 
 /// <summary>QEMU's monitor (QMP) on a Unix socket.</summary>
 internal sealed class QemuMonitor : IDisposable
@@ -32,7 +32,7 @@ internal sealed class QemuMonitor : IDisposable
         return monitor;
     }
 
-    /// <summary>Executes a command; the test fails if it does.</summary>
+    /// <summary>Executes a command; fails if it does.</summary>
     /// <param name="command">Its name.</param>
     /// <param name="arguments">Its arguments as JSON.</param>
     /// <returns>What it returned.</returns>
@@ -43,7 +43,7 @@ internal sealed class QemuMonitor : IDisposable
         {
             var answer = await ReadAsync();
             if (answer.TryGetProperty("return", out var result)) return result;
-            Assert.False(answer.TryGetProperty("error", out var error), $"{command}: {error}");
+            if (answer.TryGetProperty("error", out var error)) throw new GuestException($"{command}: {error}");
         }
     }
 
@@ -57,7 +57,6 @@ internal sealed class QemuMonitor : IDisposable
     private async Task<JsonElement> ReadAsync()
     {
         var line = await _reader.ReadLineAsync().WaitAsync(Until.Patience);
-        Assert.True(line is not null, "QEMU closed its monitor");
-        return JsonDocument.Parse(line).RootElement;
+        return line is null ? throw new GuestException("QEMU closed its monitor") : JsonDocument.Parse(line).RootElement;
     }
 }

@@ -1,0 +1,119 @@
+using VmShunt.Perf.Launch;
+using VmShunt.Perf.Lifecycle.Processes;
+using VmShunt.Ring.VhostUser;
+
+namespace VmShunt.Perf.Lifecycle.Rigs;
+
+/// <summary>A disk of a rig: its image, the VM-H that serves it now, and the relay between the two ends, if there is one.</summary>
+internal sealed class RigDisk : IAsyncDisposable
+{
+    private readonly string _hostSocket;
+    private readonly FeatureRelay? _relay;
+    private int _linesBefore;
+
+    /// <param name="folder">Where its files are.</param>
+    /// <param name="number">From 0.</param>
+    /// <param name="bytes">Its size.</param>
+    /// <param name="withheld">Protocol features that the front-end does not see; none: it connects to VM-H itself.</param>
+    internal RigDisk(WorkFolder folder, int number, long bytes, VhostUserProtocolFeatures withheld)
+    {
+        (IsPacked, IsLoaded) = Rig.Disks[number];
+        Image = folder[$"disk{number}.img"];
+        Socket = folder[$"ring{number}"];
+        using (var image = File.Create(Image)) image.SetLength(bytes);
+        _hostSocket = withheld == VhostUserProtocolFeatures.None ? Socket : folder[$"host{number}"];
+        if (_hostSocket != Socket) _relay = new FeatureRelay(Socket, _hostSocket, withheld);
+    }
+
+    internal bool IsPacked { get; }
+
+    internal bool IsLoaded { get; }
+
+    internal string Image { get; }
+
+    /// <summary>For the front-end.</summary>
+    internal string Socket { get; }
+
+    internal ChildProcess Host { get; private set; } = null!;
+
+    /// <summary>What VM-H wrote since <see cref="Mark"/>, or since it started.</summary>
+    internal IEnumerable<string> Said => Host.LastErrors.Skip(_linesBefore);
+
+    /// <summary>The last event did not happen to it.</summary>
+    internal bool IsSpared { get; set; }
+
+    /// <summary>VM-H says that it cannot serve the ring.</summary>
+    internal bool IsGivenUp => Said.Any(IsGivingUp);
+
+    /// <summary>The outcome of a disk that does no I/O.</summary>
+    internal CellOutcome LossOutcome() => IsGivenUp
+        ? Outcome(LifecycleVerdict.CannotBeSaved, Said.First(IsGivingUp))
+        : Outcome(LifecycleVerdict.Lost, string.Join(" / ", Said.TakeLast(3)));
+
+    internal CellOutcome Outcome(LifecycleVerdict verdict, string detail = "") => new(IsPacked, IsLoaded, verdict, detail);
+
+    internal void Mark() => _linesBefore = Host.LastErrors.Length;
+
+    internal async Task StartHostAsync()
+    {
+        Host = await Programs.StartReadyAsync("vmshunt-host", "--disk", Image, "--vhost-user", _hostSocket);
+        _linesBefore = 0;
+    }
+
+    /// <summary>Waits for VM-H's end and starts another.</summary>
+    internal async Task ReplaceHostAsync()
+    {
+        await Programs.WaitForEndAsync(Host);
+        await Host.DisposeAsync();
+        await StartHostAsync();
+    }
+
+    internal Task RestartHostAsync(int signal)
+    {
+        _ = Signal.Send(Host.Id, signal);
+        return ReplaceHostAsync();
+    }
+
+    /// <summary>SIGUSR1 and SIGUSR2.</summary>
+    internal async Task WithdrawAsync()
+    {
+        _ = Signal.Send(Host.Id, Signal.User1);
+        // .NET handles two signals at once in any order, so the second is sent when the first has been handled.
+        await Until.TrueAsync(() => Said.Any(static line => line.Contains("is closed, sessions are stopping", StringComparison.Ordinal)), "VM-H withdraws the bus");
+        _ = Signal.Send(Host.Id, Signal.User2);
+    }
+
+    /// <summary>Kills VM-H when the ring's thread makes a system call.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="count">Its how-manieth one from now on.</param>
+    /// <param name="attached">Called when VM-H is traced.</param>
+    /// <returns>False: it made no such call.</returns>
+    internal async Task<bool> KillAtCallAsync(string call, int count, Func<Task> attached)
+    {
+        await using var strace = await Strace.AttachToThreadAsync(RingThread(), "-e", $"trace={call}", "-e", $"inject={call}:signal=KILL:when={count}");
+        await attached();
+        await Task.WhenAny(Host.Ended, Task.Delay(TimeSpan.FromSeconds(10)));
+        if (!Host.Ended.IsCompleted) return false;
+        await ReplaceHostAsync();
+        return true;
+    }
+
+    /// <summary>The system calls of the ring's thread within a second.</summary>
+    internal async Task<IReadOnlyCollection<string>> CallsAsync()
+    {
+        await using var strace = await Strace.AttachToThreadAsync(RingThread());
+        await Task.Delay(TimeSpan.FromSeconds(1));
+        return [.. (await strace.EndAsync()).Select(static line => line.Split('(')[0]).Where(static name => name.All(char.IsAsciiLetterOrDigit) || name.Contains('_', StringComparison.Ordinal)).Distinct()];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _relay?.Dispose();
+        if (Host is not null) await Host.DisposeAsync();
+    }
+
+    private static bool IsGivingUp(string line) => line.Contains("cannot be continued", StringComparison.Ordinal);
+
+    private int RingThread() => int.Parse(Path.GetFileName(
+        Directory.EnumerateDirectories($"/proc/{Host.Id}/task").First(static thread => File.ReadAllText(Path.Combine(thread, "comm")).Trim() == "vring 0")), System.Globalization.CultureInfo.InvariantCulture);
+}
