@@ -2,6 +2,7 @@ using BenchmarkDotNet.Attributes;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Shunt;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Guest.Shunt.Policies;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
-using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Workloads;
 using VmShunt.Perf.Measure;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;

@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
-using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Workloads;
 using VmShunt.Perf.Launch.Model;
 
 namespace VmShunt.Perf.Measure;

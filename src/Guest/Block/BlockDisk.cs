@@ -49,7 +49,7 @@ public sealed class BlockDisk : IAsyncDisposable
     private BlockDisk(DiskConnection connection, BlockDiskOptions options, string serial)
     {
         _connection = connection;
-        _requests = DiskRequest.CreatePool(options.AllowSynchronousContinuations);
+        _requests = DiskRequest.CreatePool(connection, options.AllowSynchronousContinuations);
         _queues = [.. Enumerable.Range(0, connection.PolledQueues).Select(i => new BlockQueue(this, i, connection.RingOf(i)))];
         _drainTimeout = options.DrainTimeout;
         Serial = serial;
@@ -233,7 +233,7 @@ public sealed class BlockDisk : IAsyncDisposable
         return geometry;
     }
 
-    private static long LengthOf(DiskGeometry geometry) => (long)Math.Min(geometry.SectorCount, long.MaxValue / DiskClassDriver.SectorBytes) * DiskClassDriver.SectorBytes;
+    private static long LengthOf(DiskGeometry geometry) => (long)Math.Min(geometry.SectorCount, long.MaxValue / DiskGeometry.SectorBytes) * DiskGeometry.SectorBytes;
 
     private static int MostOf(DiskGeometry geometry) => geometry.MaxTransferBytes / geometry.LogicalBlockBytes * geometry.LogicalBlockBytes;
 
@@ -299,7 +299,7 @@ public sealed class BlockDisk : IAsyncDisposable
         {
             var (address, isCopied) = data.IsEmpty ? default : request.Attach(Buffers, operation, data);
             if (isCopied) Interlocked.Increment(ref _copies);
-            return request.Submit(_connection.Disk, operation, (ulong)offset / DiskClassDriver.SectorBytes, bytes, address, cancel);
+            return request.Submit(operation, (ulong)offset / DiskGeometry.SectorBytes, bytes, address, cancel);
         }
         catch
         {

@@ -172,7 +172,7 @@ public sealed class BlockQueue
             throw new ArgumentException($"{data.Length:n0} bytes are more than one request can transfer; split it into requests of at most BlockDisk.MaxTransferBytes ({geometry.MaxTransferBytes:n0})", nameof(data));
         if (!_disk.Buffers.TryHold(data, out var buffer, out var address))
             throw new ArgumentException("the memory is not of a buffer that BlockDisk.Rent of this disk returned; rent one, or use the awaited methods, which copy", nameof(data));
-        if (TryStart(operation, (ulong)offset / DiskClassDriver.SectorBytes, data.Length, buffer, address, tag)) return true;
+        if (TryStart(operation, (ulong)offset / DiskGeometry.SectorBytes, data.Length, buffer, address, tag)) return true;
         buffer!.Release();
         return false;
     }

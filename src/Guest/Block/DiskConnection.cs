@@ -7,7 +7,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.BlockDriver;
 
-/// <summary>What is below a <see cref="BlockDisk"/>: the shared memory, and the driver stack that reconnects. Any thread.</summary>
+/// <summary>What is below a <see cref="BlockDisk"/>: the shared memory, and the driver that reconnects. Any thread.</summary>
 internal sealed class DiskConnection
 {
     // A ring at address 0 counts as not set up for some back-ends.
@@ -26,8 +26,9 @@ internal sealed class DiskConnection
     private readonly CrashGate _crash = new();
     private readonly GuestRam _ram;
     private readonly GuestPages _ringPages;
-    private readonly RemoteDisk _remote;
+    private readonly ReconnectingPortDriver _port;
     private readonly SharedFlag _disposed = new();
+    private int _inFlight;
 
     private DiskConnection(string path, BlockDiskOptions options)
     {
@@ -42,8 +43,8 @@ internal sealed class DiskConnection
         Buffers = new BufferPool(_ram, new GuestPages(_ram, FirstAddress + ringBytes, bufferBytes));
         try
         {
-            _remote = RemoteDisk.Start(path, TimeSpan.Zero, Open, _crash, options.Log ?? (static _ => { }), FailsWhileLost);
-            PolledQueues = _remote.Port.Channel.PollQueues;
+            _port = OpenPort();
+            PolledQueues = _port.Channel.PollQueues;
         }
         catch
         {
@@ -54,14 +55,12 @@ internal sealed class DiskConnection
 
     internal BufferPool Buffers { get; }
 
-    internal DiskClassDriver Disk => _remote.Disk;
-
-    internal DiskGeometry Geometry => _remote.Port.Geometry;
+    internal DiskGeometry Geometry => _port.Geometry;
 
     /// <summary>The number of polled queues; every back-end that the disk reconnects to has as many.</summary>
     internal int PolledQueues { get; }
 
-    internal int Reconnects => _remote.Port.Reconnects;
+    internal int Reconnects => _port.Reconnects;
 
     internal bool FailsWhileLost => _options.OnDisconnect == DisconnectPolicy.Fail;
 
@@ -96,9 +95,18 @@ internal sealed class DiskConnection
     }
 
     /// <summary>The ring of a polled queue; while the back-end is lost, the last one, which is closed.</summary>
-    internal PolledQueue RingOf(int number) => _remote.Port.Channel.PolledQueueOf(number);
+    internal PolledQueue RingOf(int number) => _port.Channel.PolledQueueOf(number);
 
-    internal BlockStatus? StatusWithoutDevice(BlockOperation operation) => _remote.Port.Channel.StatusWithoutDevice(operation);
+    internal BlockStatus? StatusWithoutDevice(BlockOperation operation) => _port.Channel.StatusWithoutDevice(operation);
+
+    /// <summary>Submits an awaited request, which reports its completion to <see cref="NoteCompletion"/>.</summary>
+    internal void Submit(DiskRequest request)
+    {
+        Interlocked.Increment(ref _inFlight);
+        _port.Submit(request);
+    }
+
+    internal void NoteCompletion() => Interlocked.Decrement(ref _inFlight);
 
     /// <summary>Asks for the serial number. It is also the proof that the back-end completes requests.</summary>
     /// <exception cref="IOException">It does not, in the time that the options say.</exception>
@@ -107,7 +115,7 @@ internal sealed class DiskConnection
         var buffer = Buffers.Lend(SerialRequest.SerialBytes);
         buffer.Bytes.Clear();
         var request = new SerialRequest(buffer);
-        _remote.Port.Submit(request);
+        _port.Submit(request);
         try
         {
             var limit = _options.ResponseTimeout == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : _options.ResponseTimeout;
@@ -130,14 +138,16 @@ internal sealed class DiskConnection
     internal void Dispose(TimeSpan? drainTimeout)
     {
         _disposed.Raise();
-        var isDrained = drainTimeout is { } limit && SpinWait.SpinUntil(() => Disk.Counters.InFlight == 0, limit);
-        _remote.Port.Dispose(abandonsInFlight: !isDrained);
+        var isDrained = drainTimeout is { } limit && SpinWait.SpinUntil(() => Ordered.Load(ref _inFlight) == 0, limit);
+        _port.Dispose(abandonsInFlight: !isDrained);
         Buffers.Close();
     }
 
-    private BusChannel Open(UnixConnection socket, Action<string> lost)
+    private ReconnectingPortDriver OpenPort() => new(Open, _options.Log ?? (static _ => { }), FailsWhileLost);
+
+    private BusChannel Open(Action<string> lost)
     {
-        socket.SetTimeout(_options.ResponseTimeout);
+        var socket = UnixConnection.Connect(_path, _options.ResponseTimeout);
         var channel = BusChannel.Open(socket, _ram, _ringPages, _bus, new QueueThreadOptions(
             _options.Wait, _crash, static () => { }, static () => { }, lost, e => lost($"a virtqueue's thread failed: {e.Message}")));
         if (FindFault(channel) is not { } fault) return channel;

@@ -18,6 +18,7 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
 
     private const int Pending = 0, Completed = 1, Cancelled = 2;
 
+    private readonly DiskConnection _connection;
     private readonly ObjectPool<DiskRequest> _pool;
     private ManualResetValueTaskSourceCore<BlockStatus> _result;
     private PooledBuffer? _buffer;
@@ -27,17 +28,19 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
     private int _outcome;
     private int _holders;
 
-    private DiskRequest(ObjectPool<DiskRequest> pool, bool runsContinuationsInline)
+    private DiskRequest(DiskConnection connection, ObjectPool<DiskRequest> pool, bool runsContinuationsInline)
     {
+        _connection = connection;
         _pool = pool;
         _result.RunContinuationsAsynchronously = !runsContinuationsInline;
     }
 
     /// <summary>Makes the pool of one disk's requests.</summary>
+    /// <param name="connection">Takes the requests.</param>
     /// <param name="runsContinuationsInline">Whether the code after an await runs on the thread that found the completion.</param>
-    internal static ObjectPool<DiskRequest> CreatePool(bool runsContinuationsInline)
+    internal static ObjectPool<DiskRequest> CreatePool(DiskConnection connection, bool runsContinuationsInline)
     {
-        var policy = new Policy(runsContinuationsInline);
+        var policy = new Policy(connection, runsContinuationsInline);
         return policy.Pool = new DefaultObjectPool<DiskRequest>(policy, Kept);
     }
 
@@ -53,7 +56,7 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
     }
 
     /// <summary>Submits the request.</summary>
-    internal ValueTask Submit(DiskClassDriver disk, BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel)
+    internal ValueTask Submit(BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel)
     {
         _outcome = Pending;
         _holders = Holders;
@@ -63,7 +66,8 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
             _cancel = cancel;
             _registration = cancel.UnsafeRegister(static request => ((DiskRequest)request!).EndWait(), this);
         }
-        disk.Submit(this, operation, sector, bytes, address);
+        Begin(operation, sector, bytes, address);
+        _connection.Submit(this);
         return task;
     }
 
@@ -81,7 +85,7 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
         {
             BlockStatus.Ok => null,
             BlockStatus.Cancelled => new OperationCanceledException(_cancel),
-            _ => new BlockDiskException(Operation, (long)Sector * DiskClassDriver.SectorBytes, Bytes, status),
+            _ => new BlockDiskException(Operation, (long)Sector * DiskGeometry.SectorBytes, Bytes, status),
         };
         Release();
         if (failure is not null) throw failure;
@@ -93,8 +97,9 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
         _result.OnCompleted(continuation, state, token, flags);
 
     /// <summary>The back-end has returned the request.</summary>
-    protected override void Signal(BlockStatus status)
+    protected override void End(BlockStatus status)
     {
+        _connection.NoteCompletion();
         var isAwaited = Interlocked.CompareExchange(ref _outcome, Completed, Pending) == Pending;
         if (isAwaited)
         {
@@ -121,7 +126,7 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
     private void Release()
     {
         if (Interlocked.Decrement(ref _holders) != 0) return;
-        TryReset();
+        Reset();
         _result.Reset();
         _copyTo = default;
         _cancel = default;
@@ -129,11 +134,11 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
         _pool.Return(this);
     }
 
-    private sealed class Policy(bool runsContinuationsInline) : PooledObjectPolicy<DiskRequest>
+    private sealed class Policy(DiskConnection connection, bool runsContinuationsInline) : PooledObjectPolicy<DiskRequest>
     {
         internal ObjectPool<DiskRequest>? Pool { get; set; }
 
-        public override DiskRequest Create() => new(Pool!, runsContinuationsInline);
+        public override DiskRequest Create() => new(connection, Pool!, runsContinuationsInline);
 
         public override bool Return(DiskRequest obj) => true;
     }

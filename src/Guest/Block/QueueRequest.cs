@@ -41,9 +41,4 @@ internal sealed class QueueRequest(BlockQueue queue) : BlockRequest
         ReleaseBuffer();
         queue.Return(this);
     }
-
-    protected override void NoteRepeatedCompletion()
-    {
-        // The first completion counts.
-    }
 }

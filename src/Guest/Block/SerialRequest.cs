@@ -28,9 +28,4 @@ internal sealed class SerialRequest : BlockRequest
     }
 
     protected override void End(BlockStatus status) => _completed.TrySetResult(status);
-
-    protected override void NoteRepeatedCompletion()
-    {
-        // The first completion counts.
-    }
 }

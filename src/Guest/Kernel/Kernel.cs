@@ -1,4 +1,3 @@
-using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
@@ -13,6 +12,7 @@ using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
 using VmShunt.Guest.Observing;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Interop;
 using VmShunt.Trap.VmExit;
 
@@ -44,7 +44,7 @@ internal sealed class Kernel : IDisposable
         _machine = boot.Machine;
         Source = boot.Source;
         Ram = ram;
-        Pages = new GuestPages(ram);
+        Pages = ram.Pages();
         _report.Rehearse();
         AppDomain.CurrentDomain.UnhandledException += OnUnhandledException;
         if (_machine is null || boot.Hba is null) return;
@@ -72,6 +72,9 @@ internal sealed class Kernel : IDisposable
     internal GuestRam Ram { get; }
 
     internal GuestPages Pages { get; }
+
+    /// <summary>The size of the memory, without the crash reserve.</summary>
+    internal ulong RamBytes => _machine?.RamBytes ?? (ulong)_options.MemoryBytes;
 
     internal CrashGate Crash { get; } = new();
 
@@ -236,8 +239,8 @@ internal sealed class Kernel : IDisposable
         BusChannel.Open(socket, Ram, Pages, _options.Bus, new QueueThreadOptions(
             _options.Bus.Wait,
             Crash,
-            Enter: () => _emulated?.Processors.Enter(),
-            Leave: () => _emulated?.Processors.Leave(),
+            enter: () => _emulated?.Processors.Enter(),
+            leave: () => _emulated?.Processors.Leave(),
             lost,
             Die));
 }

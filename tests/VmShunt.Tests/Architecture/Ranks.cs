@@ -33,7 +33,7 @@ internal static class Ranks
         ["src/Guest/Firmware/Machine", "src/Guest/Firmware/Partitions"],
         ["src/Guest/Firmware/Ahci"],
         ["src/Guest/Firmware/Boot"],
-        ["src/Guest/Kernel/Machine"],
+        ["src/Guest/Kernel/Machine", "src/Guest/Kernel/Requests"],
         ["src/Guest/Kernel/Crash"],
         ["src/Guest/Kernel/Emulating"],
         ["src/Guest/Kernel/Shunt/Modes", "src/Guest/Kernel/Shunt/Policies"],

@@ -1,4 +1,5 @@
 using VmShunt.BlockDriver.Memory;
+using VmShunt.Guest.Machine;
 
 namespace VmShunt.Tests.Doubles;
 
@@ -9,5 +10,5 @@ internal static class Buffers
 
     internal static GuestBuffer Of(int bytes) => s_pages.Allocate(bytes);
 
-    internal static GuestPages NewPages(long bytes) => new(GuestRam.Create(bytes));
+    internal static GuestPages NewPages(long bytes) => GuestRam.Create(bytes).Pages();
 }

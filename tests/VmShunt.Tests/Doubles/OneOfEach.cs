@@ -1,4 +1,5 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Tests.Doubles;
 

@@ -1,5 +1,6 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Tests.Doubles;
 

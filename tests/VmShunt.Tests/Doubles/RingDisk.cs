@@ -6,6 +6,8 @@ using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Machine;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;
@@ -35,7 +37,7 @@ internal sealed class RingDisk : IAsyncDisposable
     {
         _wait = wait;
         _host = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "RING", 512);
-        Pages = new GuestPages(_ram);
+        Pages = _ram.Pages();
         _port = new ReconnectingPortDriver(
             lost => BusChannel.Open(Connect(), _ram, Pages, new BusOptions(1, wait, layout), new QueueThreadOptions(wait, Crash, () => { }, () => { }, lost, _ => { })), Say);
         Disk = new DiskClassDriver(_port, Crash);

@@ -4,9 +4,9 @@ namespace VmShunt.BlockDriver.Memory;
 
 /// <summary>
 /// A range of guest memory that devices can access, used as the data of block requests. A value type; the memory stays
-/// allocated until <see cref="GuestPages.Free"/>. While a request on it is in flight, its bytes belong to the device.
+/// allocated until <see cref="GuestPages.Free"/>. While a request on it is in flight, its bytes belong to the device. Any thread.
 /// </summary>
-internal readonly struct GuestBuffer
+public readonly struct GuestBuffer
 {
     private readonly GuestMemory _memory;
 
@@ -23,10 +23,12 @@ internal readonly struct GuestBuffer
     /// <summary>The length in bytes.</summary>
     public int Length { get; }
 
-    /// <summary>The bytes.</summary>
+    /// <summary>The bytes. The span must not be used after the memory was unmapped.</summary>
     public Span<byte> Span => _memory.GetSpan(Address, Length);
 
     /// <summary>A part of the buffer.</summary>
+    /// <param name="start">Its first byte.</param>
+    /// <param name="length">Its length in bytes.</param>
     /// <exception cref="ArgumentOutOfRangeException">The part is not inside the buffer.</exception>
     public GuestBuffer Slice(int start, int length)
     {

@@ -3,38 +3,42 @@ namespace VmShunt.BlockDriver.Memory;
 /// <summary>
 /// Allocates pages of guest memory. For set-up, not for the request path: allocate buffers once and reuse them. Any thread.
 /// </summary>
-internal sealed class GuestPages
+public sealed class GuestPages
 {
     private const ulong PageBytes = 4096;
-
-    // The loader uses the memory below.
-    private const ulong AboveLoader = 0x20_0000;
 
     private readonly GuestRam _ram;
     private readonly SortedList<ulong, ulong> _free = [];
     private readonly Lock _lock = new();
 
+    /// <summary>Allocates from all of the memory.</summary>
     /// <param name="ram">The memory.</param>
-    /// <exception cref="InvalidOperationException">There is no memory above the loader's.</exception>
-    internal GuestPages(GuestRam ram)
+    /// <param name="skipped">The bytes at its start that are used otherwise, a multiple of the page size of 4,096, less than the first part's size.</param>
+    public GuestPages(GuestRam ram, ulong skipped)
     {
+        ArgumentNullException.ThrowIfNull(ram);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(skipped, ram.Parts[0].Size);
         _ram = ram;
         var low = ram.Parts[0];
-        if (low.Size <= AboveLoader) throw new InvalidOperationException($"{low.Size:n0} bytes of memory are too few for a kernel; start the guest with --memory 8M or more");
-        _free.Add(AboveLoader, low.Size - AboveLoader);
+        _free.Add(low.GuestAddress + skipped, low.Size - skipped);
         foreach (var part in ram.Parts.Skip(1)) _free.Add(part.GuestAddress, part.Size);
     }
 
+    /// <summary>Allocates from a range of the memory.</summary>
     /// <param name="ram">The memory.</param>
-    /// <param name="address">Where the range to allocate from starts, a multiple of the page size.</param>
+    /// <param name="address">Where the range starts, a multiple of the page size of 4,096.</param>
     /// <param name="bytes">Its size.</param>
-    internal GuestPages(GuestRam ram, ulong address, ulong bytes)
+    public GuestPages(GuestRam ram, ulong address, ulong bytes)
     {
         _ram = ram;
         _free.Add(address, bytes);
     }
 
+    /// <summary>What the exception of a failed allocation says to do.</summary>
+    public string Advice { get; init; } = "share more memory";
+
     /// <summary>Allocates contiguous, page-aligned, zeroed memory.</summary>
+    /// <param name="bytes">The length; whole pages are taken.</param>
     /// <exception cref="InvalidOperationException">No contiguous range of that length is free.</exception>
     public GuestBuffer Allocate(int bytes)
     {
@@ -52,10 +56,11 @@ internal sealed class GuestPages
                 return buffer;
             }
         }
-        throw new InvalidOperationException($"no {bytes:n0} contiguous bytes of guest memory are free; start the guest with a larger --memory");
+        throw new InvalidOperationException($"no {bytes:n0} contiguous bytes of guest memory are free; {Advice}");
     }
 
     /// <summary>Frees a buffer. It must be a whole one from <see cref="Allocate"/>, without a request in flight.</summary>
+    /// <param name="buffer">The buffer.</param>
     public void Free(GuestBuffer buffer)
     {
         var (address, size) = (buffer.Address, RoundUp(buffer.Length));

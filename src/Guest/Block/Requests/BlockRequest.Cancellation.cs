@@ -7,16 +7,13 @@ namespace VmShunt.BlockDriver.Requests;
 /// </summary>
 /// <remarks>
 /// The thread that moves <see cref="Stage"/> on from pending owns the next step. Two parties hold a cancelled request: its
-/// awaiter and the driver that queues it. The last to release it recycles the object.
+/// creator and the driver that queues it. It is free once <see cref="End"/> and <see cref="OnDropped"/> were both called.
 /// </remarks>
-internal partial class BlockRequest
+public abstract partial class BlockRequest
 {
-    private const int Holders = 2;
-
     private CancellationTokenRegistration _cancellation;
     private bool _isCancellable;
     private Stage _stage;
-    private int _released;
 
     private enum Stage
     {
@@ -26,48 +23,39 @@ internal partial class BlockRequest
         Cancelled,
     }
 
-    /// <summary>Lets a token cancel the request. Called before it is submitted.</summary>
-    internal void CancelOn(CancellationToken cancel)
+    /// <summary>The token that cancels the request; none if it has no token.</summary>
+    protected CancellationToken Cancellation => _cancellation.Token;
+
+    /// <summary>Claims the request for a device. A driver calls it right before it describes the request.</summary>
+    /// <returns>False: the request was cancelled and must not be touched any more.</returns>
+    public bool TryTake() =>
+        !_isCancellable || Interlocked.CompareExchange(ref _stage, Stage.Claimed, Stage.Pending) != Stage.Cancelled || !TryDrop();
+
+    /// <summary>Releases the request if it was cancelled. Called by the thread that owns the list it is in.</summary>
+    /// <returns>False: the request is not cancelled, and still the caller's.</returns>
+    public bool TryDrop()
+    {
+        if (!_isCancellable || Interlocked.CompareExchange(ref _stage, Stage.Completed, Stage.Cancelled) != Stage.Cancelled) return false;
+        OnDropped();
+        return true;
+    }
+
+    /// <summary>Lets a token cancel the request, until a driver claims it. Called after <see cref="Begin"/>, before it is submitted.</summary>
+    /// <param name="cancel">The token.</param>
+    protected void CancelOn(CancellationToken cancel)
     {
         if (!cancel.CanBeCanceled) return;
         _isCancellable = true;
         _cancellation = cancel.UnsafeRegister(static request => ((BlockRequest)request!).Cancel(), this);
     }
 
-    /// <summary>Claims the request for a device. A driver calls it right before it describes the request.</summary>
-    /// <returns>False: the request was cancelled and must not be touched any more.</returns>
-    internal bool TryTake() =>
-        !_isCancellable || Interlocked.CompareExchange(ref _stage, Stage.Claimed, Stage.Pending) != Stage.Cancelled || !TryDrop();
-
-    /// <summary>Releases the request if it was cancelled. Called by the thread that owns the list it is in.</summary>
-    /// <returns>False: the request is not cancelled, and still the caller's.</returns>
-    internal bool TryDrop()
+    /// <summary>The driver that queued a cancelled request has dropped it; <see cref="End"/> was called, or is being called on another thread.</summary>
+    protected virtual void OnDropped()
     {
-        if (!_isCancellable || Interlocked.CompareExchange(ref _stage, Stage.Completed, Stage.Cancelled) != Stage.Cancelled) return false;
-        Drop();
-        return true;
     }
 
     private void Cancel()
     {
         if (Interlocked.CompareExchange(ref _stage, Stage.Cancelled, Stage.Pending) == Stage.Pending) End(BlockStatus.Cancelled);
-    }
-
-    private void Drop()
-    {
-        if (Trace is not null) CompleteTrace(BlockStatus.Cancelled);
-        Release(BlockStatus.Cancelled);
-    }
-
-    private void Release(BlockStatus status)
-    {
-        if (status != BlockStatus.Cancelled || Interlocked.Increment(ref _released) == Holders) _owner!.Recycle(this);
-    }
-
-    private void ResetCancellation()
-    {
-        _cancellation = default;
-        _isCancellable = false;
-        _released = 0;
     }
 }

@@ -1,14 +1,12 @@
-using System.Threading.Tasks.Sources;
-using Microsoft.Extensions.ObjectPool;
-
 namespace VmShunt.BlockDriver.Requests;
 
-/// <summary>The path that a request took to VM-H.</summary>
-internal enum RequestPath : byte
+/// <summary>The path that a request took to the disk.</summary>
+public enum RequestPath : byte
 {
+    /// <summary>No driver has sent it to a device.</summary>
     None,
 
-    /// <summary>The registers of the emulated controller.</summary>
+    /// <summary>The registers of a controller, which trap in a virtual machine.</summary>
     Trap,
 
     /// <summary>A virtqueue.</summary>
@@ -16,58 +14,51 @@ internal enum RequestPath : byte
 }
 
 /// <summary>
-/// A block request (an SRB, a bio). Pooled: awaiting its task returns it to the pool. It is on one path at a time and
-/// completes exactly once.
+/// A request to a driver (an SRB, a bio): what to do, and <see cref="End"/>, which its driver calls once when it is done.
+/// Derive from it, submit it to a <see cref="IBlockDriver"/>, and reuse the object after its end: nothing is allocated.
 /// </summary>
-internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockStatus>, IResettable
+/// <remarks>
+/// The creator has the request until it submits it, and again from <see cref="End"/> on. In between it belongs to the driver
+/// that has it, one at a time; a layer that passes it on touches it no more.
+/// </remarks>
+public abstract partial class BlockRequest
 {
-    private ManualResetValueTaskSourceCore<BlockStatus> _completion;
-    private DiskClassDriver? _owner;
-    private BlockBatch? _batch;
-    private int _index;
+    /// <summary>What to do.</summary>
+    public BlockOperation Operation { get; private set; }
 
-    internal BlockOperation Operation { get; private set; }
-
-    internal ulong Sector { get; private set; }
+    /// <summary>The first sector, in units of <see cref="DiskGeometry.SectorBytes"/>; for flush 0.</summary>
+    public ulong Sector { get; private set; }
 
     /// <summary>The length in bytes; for flush 0.</summary>
-    internal int Bytes { get; private set; }
+    public int Bytes { get; private set; }
+
+    /// <summary>Guest-physical address of the data of a read or write.</summary>
+    public ulong Address { get; private set; }
+
+    /// <summary>The next request in its list; a request is in at most one list, of the driver that has it.</summary>
+    public BlockRequest? Next { get; set; }
+
+    /// <summary>Receives the request if its driver rejects it, because the device was lost without executing it; null: it fails.</summary>
+    public IBlockDriver? Fallback { get; set; }
+
+    /// <summary>The path, set by the driver that sends it to a device.</summary>
+    public RequestPath RequestPath { get; set; }
+
+    /// <summary>Notified of the request's hops; null if it has no observer. Set before the request is submitted.</summary>
+    public RequestObserver? Observer { get; protected set; }
 
     /// <summary>Whether this read is for the disk's serial number, 20 bytes, instead of its content (VIRTIO_BLK_T_GET_ID).</summary>
     internal bool ReadsSerial { get; init; }
 
-    /// <summary>Guest-physical address of the data.</summary>
-    internal ulong Address { get; private set; }
+    /// <summary>
+    /// The managed thread ID of the one thread that submits it and waits for it: a channel with polled queues then completes
+    /// it before <see cref="IBlockDriver.Submit"/> returns, unless all are in use. 0: no thread.
+    /// </summary>
+    protected internal int PollingThread { get; protected init; }
 
-    /// <summary>The next request in its list; a request is in at most one list.</summary>
-    internal BlockRequest? Next { get; set; }
-
-    /// <summary>Receives the request if its driver rejects it; null: it fails.</summary>
-    internal IBlockDriver? Fallback { get; set; }
-
-    internal RequestPath RequestPath { get; set; }
-
-    /// <summary>Its trace; null unless tracing is on.</summary>
-    internal RequestTrace? Trace { get; private set; }
-
-    /// <summary>Its completion; throws on error.</summary>
-    internal ValueTask Task => new(this, _completion.Version);
-
-    /// <summary>Its completion; returns the status.</summary>
-    internal ValueTask<BlockStatus> Outcome => new(this, _completion.Version);
-
-    internal void Begin(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
-    {
-        _owner = owner;
-        Begin(operation, sector, bytes, address);
-        if (RequestTrace.IsEnabled) BeginTrace(owner.StackName);
-    }
-
-    /// <summary>Makes its completion part of a batch.</summary>
-    internal void AttachTo(BlockBatch batch, int index) => (_batch, _index) = (batch, index);
-
-    /// <summary>Completes the request. Its continuation runs inline, on this thread.</summary>
-    internal void Complete(BlockStatus status)
+    /// <summary>Completes the request: calls <see cref="End"/>. Called by the driver that has it, once.</summary>
+    /// <param name="status">How it completed.</param>
+    public void Complete(BlockStatus status)
     {
         switch (Interlocked.Exchange(ref _stage, Stage.Completed))
         {
@@ -75,7 +66,7 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
                 NoteRepeatedCompletion();
                 break;
             case Stage.Cancelled:
-                Drop();
+                OnDropped();
                 break;
             default:
                 // Waits for a cancellation callback that has lost the race, or it would cancel the object's next request.
@@ -85,42 +76,21 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
         }
     }
 
-    /// <summary>Submits the request to its fallback, or fails it.</summary>
-    internal void Reject()
+    /// <summary>Submits the request to its fallback, or fails it. Called by the driver that has it, if no device has executed it.</summary>
+    public void Reject()
     {
         var fallback = Fallback;
         Fallback = null;
-        Trace?.Pass(Hop.GivenBack);
+        Observer?.Pass(DriverHop.Rejected);
         if (fallback is not null) fallback.Submit(this);
         else Complete(BlockStatus.IoError);
     }
 
-    public void GetResult(short token)
-    {
-        var status = _completion.GetResult(token);
-        Exception? failure = status switch
-        {
-            BlockStatus.Ok => null,
-            BlockStatus.Cancelled => new OperationCanceledException(_cancellation.Token),
-            _ => new BlockIoException(Operation, Sector, Bytes, status),
-        };
-        Release(status);
-        if (failure is not null) throw failure;
-    }
-
-    BlockStatus IValueTaskSource<BlockStatus>.GetResult(short token)
-    {
-        var status = _completion.GetResult(token);
-        Release(status);
-        return status;
-    }
-
-    public ValueTaskSourceStatus GetStatus(short token) => _completion.GetStatus(token);
-
-    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        _completion.OnCompleted(continuation, state, token, flags);
-
-    /// <summary>Sets the operation and makes the request pending. No other thread has it yet.</summary>
+    /// <summary>Says what to do, and makes the request pending. Called by its creator before each submission.</summary>
+    /// <param name="operation">What to do.</param>
+    /// <param name="sector">The first sector, in units of <see cref="DiskGeometry.SectorBytes"/>; for flush 0.</param>
+    /// <param name="bytes">The length, a multiple of the logical block size and at most what the geometry allows; for flush 0. Not checked.</param>
+    /// <param name="address">Guest-physical address of the data of a read or write, which the device has until the end; otherwise 0.</param>
     protected void Begin(BlockOperation operation, ulong sector, int bytes, ulong address)
     {
         Operation = operation;
@@ -130,52 +100,27 @@ internal partial class BlockRequest : IValueTaskSource, IValueTaskSource<BlockSt
         _stage = Stage.Pending;
     }
 
-    /// <summary>Counts and traces the completion, then signals it. Called once per request.</summary>
-    protected virtual void End(BlockStatus status)
+    /// <summary>Forgets list, fallback, path, observer and token of the last submission. Called by its creator, before it is reused.</summary>
+    protected void Reset()
     {
-        _owner!.NoteCompletion(RequestPath, status);
-        // A driver may still queue a cancelled request; its trace completes when the driver drops it.
-        if (Trace is not null && status != BlockStatus.Cancelled) CompleteTrace(status);
-        Signal(status);
-    }
-
-    /// <summary>Runs the continuation. The request belongs to its awaiter from here on.</summary>
-    protected virtual void Signal(BlockStatus status)
-    {
-        if (_batch is null)
-        {
-            _completion.SetResult(status);
-            return;
-        }
-        var (batch, index) = (_batch, _index);
-        Release(status);
-        batch.NoteCompletion(index, status);
-    }
-
-    /// <summary>A driver completed the request again, which is a bug in that driver.</summary>
-    protected virtual void NoteRepeatedCompletion() => _owner!.NoteRepeatedCompletion();
-
-    public bool TryReset()
-    {
-        _completion.Reset();
         Next = null;
         Fallback = null;
         RequestPath = RequestPath.None;
-        Trace = null;
-        _batch = null;
-        if (_isCancellable) ResetCancellation();
-        return true;
+        Observer = null;
+        if (!_isCancellable) return;
+        _cancellation = default;
+        _isCancellable = false;
     }
 
-    private void BeginTrace(string stack)
-    {
-        Trace = RequestTrace.TakeRequested() ?? new RequestTrace();
-        Trace.Begin(stack);
-    }
+    /// <summary>
+    /// The request has completed, and is its creator's again. Called once per submission, on the thread that found the
+    /// completion, which drives a device: it may submit more requests, and must neither block nor throw.
+    /// </summary>
+    /// <param name="status">How it completed.</param>
+    protected abstract void End(BlockStatus status);
 
-    private void CompleteTrace(BlockStatus status)
+    /// <summary>A driver completed the request again, which is a bug in that driver: the first completion counts.</summary>
+    protected virtual void NoteRepeatedCompletion()
     {
-        Trace!.Complete(RequestPath, status);
-        GuestEvents.Log.WriteCompletion(this, Trace);
     }
 }

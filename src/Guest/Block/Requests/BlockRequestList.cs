@@ -4,9 +4,9 @@ namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
 /// A FIFO of requests, linked intrusively. One thread, or under the user's lock. It drops cancelled requests whenever it
-/// has doubled, so they are at most about half of a list that is not being drained.
+/// has doubled, so they are at most about half of a list that is not being drained. Not to be copied.
 /// </summary>
-internal struct BlockRequestList
+public struct BlockRequestList
 {
     private const int SmallestSweep = 64;
 
@@ -15,15 +15,19 @@ internal struct BlockRequestList
     private int _count, _sweepAt;
 
     /// <summary>Any thread may ask; for a thread other than the owner the answer is a hint.</summary>
-    internal readonly bool IsEmpty => Ordered.Load(in _first) is null;
+    public readonly bool IsEmpty => Ordered.Load(in _first) is null;
 
-    internal void Add(BlockRequest request)
+    /// <summary>Adds a request at the end.</summary>
+    /// <param name="request">A request that is in no list.</param>
+    public void Add(BlockRequest request)
     {
         if (_count >= Math.Max(_sweepAt, SmallestSweep)) DropCancelled();
         Append(request);
     }
 
-    internal BlockRequest? TakeFirst()
+    /// <summary>Removes the first request.</summary>
+    /// <returns>Null: the list is empty.</returns>
+    public BlockRequest? TakeFirst()
     {
         var first = _first;
         if (first is null) return null;
@@ -34,7 +38,9 @@ internal struct BlockRequestList
         return first;
     }
 
-    internal void AddFirst(BlockRequest request)
+    /// <summary>Adds a request at the start.</summary>
+    /// <param name="request">A request that is in no list.</param>
+    public void AddFirst(BlockRequest request)
     {
         request.Next = _first;
         _first = request;
@@ -43,7 +49,9 @@ internal struct BlockRequestList
     }
 
     /// <summary>Reverses a chain of requests that are in no list.</summary>
-    internal static BlockRequest? Reverse(BlockRequest? top)
+    /// <param name="top">Its first request, or null.</param>
+    /// <returns>The request that was the last.</returns>
+    public static BlockRequest? Reverse(BlockRequest? top)
     {
         BlockRequest? reversed = null;
         while (top is not null)

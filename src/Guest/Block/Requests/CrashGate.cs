@@ -3,10 +3,11 @@ using VmShunt.Ring.Memory;
 namespace VmShunt.BlockDriver.Requests;
 
 /// <summary>
-/// Stops the kernel's threads when the machine crashes, as an NMI stops processors. Each thread checks the gate between two
-/// steps, at the cost of one load, and parks. Only the first thread that crashes runs the crash path.
+/// Stops a guest's threads when its machine crashes, as an NMI stops processors. Each thread checks the gate between two
+/// steps, at the cost of one load, and parks. Only the first thread that crashes runs the crash path. A program without a
+/// crash path never raises it.
 /// </summary>
-internal sealed class CrashGate
+public sealed class CrashGate
 {
     [ThreadStatic]
     private static bool t_running;
@@ -16,13 +17,14 @@ internal sealed class CrashGate
     private int _running;
     private int _parked;
 
-    internal bool IsCrashed => _crashed.IsRaised;
+    /// <summary>Whether the machine has crashed.</summary>
+    public bool IsCrashed => _crashed.IsRaised;
 
     /// <summary>The number of threads that have parked.</summary>
-    internal int Parked => Ordered.Load(ref _parked);
+    public int Parked => Ordered.Load(ref _parked);
 
     /// <summary>Marks the calling thread as running kernel code, which a crash waits for, until <see cref="Leave"/>.</summary>
-    internal void Enter()
+    public void Enter()
     {
         if (t_running) return;
         t_running = true;
@@ -31,7 +33,7 @@ internal sealed class CrashGate
 
     /// <summary>Marks the calling thread as idle, for example before it blocks: a crash does not wait for it.</summary>
     /// <returns>Whether it was running.</returns>
-    internal bool Leave()
+    public bool Leave()
     {
         if (!t_running) return false;
         t_running = false;
@@ -41,7 +43,7 @@ internal sealed class CrashGate
 
     /// <summary>Crashes the machine. The thread that gets true runs the crash path.</summary>
     /// <returns>False: the machine has crashed already.</returns>
-    internal bool TryRaise()
+    public bool TryRaise()
     {
         if (Interlocked.Exchange(ref _raised, 1) != 0) return false;
         Leave();
@@ -50,20 +52,21 @@ internal sealed class CrashGate
     }
 
     /// <summary>Waits until every running thread has parked, or the time is over because one hangs. Allocates nothing.</summary>
-    internal void WaitForParked(int milliseconds)
+    /// <param name="milliseconds">The most to wait.</param>
+    public void WaitForParked(int milliseconds)
     {
         // Acquire: what a thread wrote before it parked is in the dump.
         for (var waited = 0; waited < milliseconds && Parked < Ordered.Load(ref _running); waited++) Thread.Sleep(1);
     }
 
     /// <summary>Called by every kernel thread between two steps. Does not return after a crash.</summary>
-    internal void ParkIfCrashed()
+    public void ParkIfCrashed()
     {
         if (_crashed.IsRaised) Park();
     }
 
     /// <summary>Stops the calling thread for good.</summary>
-    internal void Park()
+    public void Park()
     {
         Interlocked.Increment(ref _parked);
         Thread.Sleep(Timeout.Infinite);

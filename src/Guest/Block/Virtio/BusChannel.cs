@@ -7,11 +7,15 @@ using VmShunt.Ring.VirtioBlk;
 namespace VmShunt.BlockDriver.Virtio;
 
 /// <summary>
-/// VM-C's end of the bus to one disk: a session with VM-H, or any vhost-user-blk back-end, and its virtqueues. It routes
-/// each request to a queue. A polled call runs on a free queue without a thread; other requests go to a queue thread. Any
-/// thread.
+/// A guest's end of the bus to one disk: a session with a vhost-user-blk back-end over the guest's own memory, and its
+/// virtqueues. It routes each request to a queue. A polled call runs on a free queue without a thread; other requests go to a
+/// queue thread. Any thread.
 /// </summary>
-internal sealed class BusChannel : IDisposable
+/// <remarks>
+/// This is the level below <see cref="BlockDisk"/>, for programs that bring their own memory, request objects and threads: a
+/// guest, or a test of one. It does not reconnect: a channel that is lost rejects its requests to their fallback.
+/// </remarks>
+public sealed class BusChannel : IDisposable
 {
     // The number of threads that submitted to a channel of several queues, and the calling thread's number, from 1.
     private static int s_submitters;
@@ -33,36 +37,37 @@ internal sealed class BusChannel : IDisposable
     }
 
     /// <summary>The negotiated virtio features.</summary>
-    internal VirtioBlkFeatures Features { get; }
+    public VirtioBlkFeatures Features { get; }
 
     /// <summary>The request types that the back-end implements on the ring; all until <see cref="Agree"/> has run, which is before the channel is shared.</summary>
-    internal RequestTypes Implemented { get; private set; } = RequestTypes.All;
+    public RequestTypes Implemented { get; private set; } = RequestTypes.All;
 
     /// <summary>The disk's geometry, as of the last configuration change. Acquire: a reader sees the record complete.</summary>
-    internal DiskGeometry Geometry => Ordered.Load(ref _geometry);
+    public DiskGeometry Geometry => Ordered.Load(ref _geometry);
 
-    /// <summary>The rings in guest memory, for the crash command that overwrites them.</summary>
-    internal IReadOnlyList<GuestBuffer> RingMemory => _setup.Memory;
+    /// <summary>The rings in guest memory, which belong to the channel; for a test that overwrites them.</summary>
+    public IReadOnlyList<GuestBuffer> RingMemory => _setup.Memory;
 
     /// <summary>The number of queues with a thread.</summary>
-    internal int QueueCount => _threads.Length;
+    public int QueueCount => _threads.Length;
 
     /// <summary>The number of queues that callers poll.</summary>
-    internal int PollQueues => _polled.Length;
+    public int PollQueues => _polled.Length;
 
     /// <summary>The counters of each queue.</summary>
-    internal IEnumerable<QueueCounters> Counters => Queues.Select(static queue => queue.Counters);
+    public IEnumerable<QueueCounters> Counters => Queues.Select(static queue => queue.Counters);
 
     private IEnumerable<BusQueue> Queues => [.. _threads, .. _polled];
 
     /// <summary>Opens the channel over a connected socket and starts its queues.</summary>
     /// <param name="socket">Connected to a back-end; owned by the channel from now on.</param>
-    /// <param name="ram">The memory to share.</param>
-    /// <param name="pages">The allocator of ring memory.</param>
+    /// <param name="ram">The memory to share; it stays the caller's, and mapped until the channel is disposed.</param>
+    /// <param name="pages">Allocates memory for the rings from it.</param>
     /// <param name="options">The number of queues, which the back-end may limit, and their layout.</param>
     /// <param name="thread">The options of each queue.</param>
-    /// <exception cref="IOException">The back-end rejected the session, or is not a block device.</exception>
-    internal static BusChannel Open(UnixConnection socket, GuestRam ram, GuestPages pages, BusOptions options, QueueThreadOptions thread)
+    /// <returns>The channel, which the caller disposes.</returns>
+    /// <exception cref="IOException">The back-end rejected the session, or is not a block device, or there is no memory for the rings.</exception>
+    public static BusChannel Open(UnixConnection socket, GuestRam ram, GuestPages pages, BusOptions options, QueueThreadOptions thread)
     {
         var session = BusSession.Open(socket, options.Layout);
         var channel = new BusChannel(session, pages);
@@ -86,8 +91,9 @@ internal sealed class BusChannel : IDisposable
         }
     }
 
-    /// <summary>Submits a request to a queue. Any thread; a thread keeps to one queue.</summary>
-    internal void Submit(BlockRequest request)
+    /// <summary>Submits a request to a queue. Any thread; a thread keeps to one queue. A channel that is lost or disposed rejects it.</summary>
+    /// <param name="request">The request, whose range and length are the caller's to check.</param>
+    public void Submit(BlockRequest request)
     {
         if (StatusWithoutDevice(request.Operation) is { } status)
         {
@@ -111,24 +117,27 @@ internal sealed class BusChannel : IDisposable
     internal PolledQueue PolledQueueOf(int number) => _polled[number];
 
     /// <summary>Submits a request to a queue that can accept it now. Any thread.</summary>
+    /// <param name="request">The request.</param>
     /// <returns>False: the request is still the caller's.</returns>
-    internal bool TrySubmit(BlockRequest request)
+    public bool TrySubmit(BlockRequest request)
     {
         if ((int)request.Operation < (int)BlockOperation.Flush || IsOffered(request.Operation)) return TryPoll(request) || QueueThreadForCaller().TrySubmit(request);
         Submit(request);
         return true;
     }
 
-    /// <summary>Checks with the back-end which request types will come; see <see cref="BusSession.Agree"/>.</summary>
-    /// <returns>Null if they agree, otherwise the reason.</returns>
-    internal string? Agree(Func<RequestTypes, ShuntDeclaration> declare)
+    /// <summary>Checks with the back-end which request types will come; <see cref="ShuntAgreement"/> has the protocol.</summary>
+    /// <param name="declare">The declaration, given the request types that the back-end implements.</param>
+    /// <returns>Null if they agree, otherwise the reason. A back-end without the agreement implements all that it offers.</returns>
+    /// <exception cref="IOException">The channel is lost.</exception>
+    public string? Agree(Func<RequestTypes, ShuntDeclaration> declare)
     {
         var disagreement = _session.Agree(declare, out var implemented);
         Implemented = implemented;
         return disagreement;
     }
 
-    /// <summary>Drains the queues, stops the rings, and waits until the back-end has released the memory.</summary>
+    /// <summary>Drains the queues, stops the rings, and waits until the back-end has released the memory. Not on a queue's thread.</summary>
     public void Dispose()
     {
         foreach (var queue in Queues) queue.Drain();
@@ -138,8 +147,8 @@ internal sealed class BusChannel : IDisposable
         _setup.FreeMemory(isReleased);
     }
 
-    /// <summary>Gives up the back-end: closes the session and rejects the requests in flight.</summary>
-    internal void Abandon()
+    /// <summary>Gives up the back-end, and disposes: closes the session and rejects the requests in flight. Not on a queue's thread.</summary>
+    public void Abandon()
     {
         _session.Close();
         foreach (var queue in Queues) queue.Abandon();
@@ -175,7 +184,7 @@ internal sealed class BusChannel : IDisposable
     private bool TryPoll(BlockRequest request)
     {
         var polled = _polled;
-        if (polled.Length == 0 || request is not PolledRequest { IsCallers: true }) return false;
+        if (polled.Length == 0 || request.PollingThread != Environment.CurrentManagedThreadId) return false;
         // Starts at the thread's last queue, whose memory is in its cache. Reading OfThread here, on every call, also
         // allocates its thread-static state at the thread's first call.
         var first = QueueThread.OfThread?.Number ?? Environment.CurrentManagedThreadId;

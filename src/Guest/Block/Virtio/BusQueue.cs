@@ -18,8 +18,10 @@ internal abstract class BusQueue : IDisposable
 /// <param name="Requests">Requests put into the ring.</param>
 /// <param name="Kicks">Writes to the driver's eventfd.</param>
 /// <param name="Calls">Wake-ups by the device's eventfd.</param>
-internal readonly record struct QueueCounters(long Requests, long Kicks, long Calls)
+public readonly record struct QueueCounters(long Requests, long Kicks, long Calls)
 {
-    internal static QueueCounters Sum(IEnumerable<QueueCounters> queues) => queues.Aggregate(
+    /// <summary>Adds the counters of several queues.</summary>
+    /// <param name="queues">The counters of each.</param>
+    public static QueueCounters Sum(IEnumerable<QueueCounters> queues) => queues.Aggregate(
         default(QueueCounters), static (sum, queue) => new QueueCounters(sum.Requests + queue.Requests, sum.Kicks + queue.Kicks, sum.Calls + queue.Calls));
 }

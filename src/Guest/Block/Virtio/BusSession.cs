@@ -184,17 +184,17 @@ internal sealed class BusSession
 
     private DiskGeometry GeometryOf(in VirtioBlkConfig config)
     {
-        var transfer = Features.HasFlag(VirtioBlkFeatures.SizeMax) && config.SizeMax > 0 ? (int)Math.Min(config.SizeMax / 512 * 512, DiskClassDriver.MaxTransferBytes) : DiskClassDriver.MaxTransferBytes;
+        var transfer = Features.HasFlag(VirtioBlkFeatures.SizeMax) && config.SizeMax > 0 ? (int)Math.Min(config.SizeMax / 512 * 512, DiskGeometry.LongestTransferBytes) : DiskGeometry.LongestTransferBytes;
         return new DiskGeometry(config.Capacity, transfer, "", Features.HasFlag(VirtioBlkFeatures.ReadOnly))
         {
-            LogicalBlockBytes = Features.HasFlag(VirtioBlkFeatures.BlockSize) && IsBlockSize(config.BlockSize) ? (int)config.BlockSize : DiskClassDriver.SectorBytes,
-            MaxDiscardBytes = Limit(Features.HasFlag(VirtioBlkFeatures.Discard) ? config.MaxDiscardSectors : 0, DiskClassDriver.MaxDiscardBytes),
-            MaxWriteZeroesBytes = Limit(Features.HasFlag(VirtioBlkFeatures.WriteZeroes) ? config.MaxWriteZeroesSectors : 0, DiskClassDriver.MaxWriteZeroesBytes),
+            LogicalBlockBytes = Features.HasFlag(VirtioBlkFeatures.BlockSize) && IsBlockSize(config.BlockSize) ? (int)config.BlockSize : DiskGeometry.SectorBytes,
+            MaxDiscardBytes = Limit(Features.HasFlag(VirtioBlkFeatures.Discard) ? config.MaxDiscardSectors : 0, DiskGeometry.LongestDiscardBytes),
+            MaxWriteZeroesBytes = Limit(Features.HasFlag(VirtioBlkFeatures.WriteZeroes) ? config.MaxWriteZeroesSectors : 0, DiskGeometry.LongestWriteZeroesBytes),
         };
     }
 
-    private static bool IsBlockSize(uint bytes) => bytes is >= DiskClassDriver.SectorBytes and <= MaxBlockBytes && BitOperations.IsPow2(bytes);
+    private static bool IsBlockSize(uint bytes) => bytes is >= DiskGeometry.SectorBytes and <= MaxBlockBytes && BitOperations.IsPow2(bytes);
 
     // 0: the device does not say.
-    private static int Limit(uint sectors, int most) => sectors == 0 ? most : (int)Math.Min(sectors * (ulong)DiskClassDriver.SectorBytes, (ulong)most);
+    private static int Limit(uint sectors, int most) => sectors == 0 ? most : (int)Math.Min(sectors * (ulong)DiskGeometry.SectorBytes, (ulong)most);
 }

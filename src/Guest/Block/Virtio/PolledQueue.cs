@@ -211,7 +211,7 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
     {
         if (!TryDescribe(request)) return false;
         Publish();
-        request.Trace?.Pass(Hop.Issued);
+        request.Observer?.Pass(DriverHop.Issued);
         return true;
     }
 
@@ -225,7 +225,7 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
             return false;
         }
         request.RequestPath = RequestPath.Ring;
-        request.Trace?.Pass(Hop.Described);
+        request.Observer?.Pass(DriverHop.Described);
         _requests++;
         return true;
     }
@@ -271,7 +271,7 @@ internal sealed class PolledQueue<TQueue> : PolledQueue where TQueue : struct, I
 
     private static void Complete(BlockRequest request, BlockStatus status)
     {
-        request.Trace?.Pass(Hop.Noticed);
+        request.Observer?.Pass(DriverHop.Noticed);
         request.Complete(status);
     }
 

@@ -57,17 +57,16 @@ internal sealed class QueueSetup(BusSession session, GuestPages pages)
         var call = EventFd.Create();
         session.StartRing(index, QueueSize, position, ring.Descriptors.Address, ring.Driver.Address, ring.Device.Address, kick, call);
         var lost = options.Lost;
-        options = options with
-        {
-            Lost = why =>
-            {
-                session.Close();
-                lost(why);
-            },
-        };
+        options = new QueueThreadOptions(options.Wait, options.Crash, options.Enter, options.Leave, CloseFirst, options.MachineCheck);
         return number is { } thread
             ? new QueueThread<TQueue>(thread, queue, slots, kick, call, session.Peer, options)
             : new PolledQueue<TQueue>(queue, slots, kick, call, session.Peer, options);
+
+        void CloseFirst(string why)
+        {
+            session.Close();
+            lost(why);
+        }
     }
 
     private RingAreas AllocateRing(int descriptors, int driver, int device) => new(Allocate(descriptors), Allocate(driver), Allocate(device));

@@ -52,7 +52,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
     private TQueue _queue;
     private BlockRequestList _backlog;
     private bool _unpublished;
-    private RequestTrace? _unpublishedTraces;
+    private RequestObserver? _unpublishedObservers;
     private int _sleeping;
     private int _idlePolls;
 
@@ -225,7 +225,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
         {
             worked = true;
             var request = _slots.Take(slot, out var status);
-            request.Trace?.Pass(Hop.Noticed);
+            request.Observer?.Pass(DriverHop.Noticed);
             request.Complete(status);
         }
         return worked;
@@ -260,7 +260,7 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
             return false;
         }
         _unpublished = true;
-        if (request.Trace is { } trace) NoteDescribed(trace);
+        if (request.Observer is { } observer) NoteDescribed(observer);
         _requests++;
         return true;
     }
@@ -274,20 +274,20 @@ internal sealed class QueueThread<TQueue> : QueueThread where TQueue : struct, I
             _kicks++;
             _kick.Signal();
         }
-        if (_unpublishedTraces is not null) NoteIssued();
+        if (_unpublishedObservers is not null) NoteIssued();
     }
 
-    private void NoteDescribed(RequestTrace trace)
+    private void NoteDescribed(RequestObserver observer)
     {
-        trace.Pass(Hop.Described);
-        trace.Next = _unpublishedTraces;
-        _unpublishedTraces = trace;
+        observer.Pass(DriverHop.Described);
+        observer.Next = _unpublishedObservers;
+        _unpublishedObservers = observer;
     }
 
     private void NoteIssued()
     {
-        for (var trace = _unpublishedTraces; trace is not null; trace = trace.Next) trace.Pass(Hop.Issued);
-        _unpublishedTraces = null;
+        for (var observer = _unpublishedObservers; observer is not null; observer = observer.Next) observer.Pass(DriverHop.Issued);
+        _unpublishedObservers = null;
     }
 
     /// <returns>Whether the device's process has exited.</returns>

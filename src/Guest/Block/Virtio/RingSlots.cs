@@ -64,7 +64,7 @@ internal sealed class RingSlots
                 buffers[2] = status;
                 return (slot, 3, 2);
             case BlockOperation.Discard or BlockOperation.WriteZeroes:
-                _window.Write(at + RangeOffset, new VirtioBlkRange { Sector = request.Sector, SectorCount = (uint)(request.Bytes / DiskClassDriver.SectorBytes) });
+                _window.Write(at + RangeOffset, new VirtioBlkRange { Sector = request.Sector, SectorCount = (uint)(request.Bytes / DiskGeometry.SectorBytes) });
                 buffers[1] = new QueueBuffer(_address + (ulong)(at + RangeOffset), VirtioBlkRange.Bytes);
                 buffers[2] = status;
                 return (slot, 3, 2);

@@ -9,7 +9,7 @@ namespace VmShunt.BlockDriver.Virtio;
 /// </summary>
 internal sealed class SubmissionInbox
 {
-    private static readonly BlockRequest s_closed = new();
+    private static readonly BlockRequest s_closed = new ClosedMark();
 
     private BlockRequest? _top;
 
@@ -46,5 +46,12 @@ internal sealed class SubmissionInbox
     {
         var rest = Interlocked.Exchange(ref _top, s_closed);
         return ReferenceEquals(rest, s_closed) ? null : BlockRequestList.Reverse(rest);
+    }
+
+    private sealed class ClosedMark : BlockRequest
+    {
+        protected override void End(BlockStatus status)
+        {
+        }
     }
 }

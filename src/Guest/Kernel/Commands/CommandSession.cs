@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
-using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Devices;
 using VmShunt.Guest.Mode;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Workloads;
 using VmShunt.Trap.VmExit;
 

@@ -1,6 +1,6 @@
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Partitions;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Crash;
 

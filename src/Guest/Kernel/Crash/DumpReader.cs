@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Partitions;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Crash;
 

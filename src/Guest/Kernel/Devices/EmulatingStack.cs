@@ -1,5 +1,5 @@
-using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Devices;
 

@@ -5,6 +5,7 @@ using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Emulating;
 

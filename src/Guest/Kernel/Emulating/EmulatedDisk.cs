@@ -5,6 +5,7 @@ using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
 using VmShunt.Guest.Firmware.Partitions;
 using VmShunt.Guest.Machine;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
 

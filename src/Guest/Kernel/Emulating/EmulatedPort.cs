@@ -1,5 +1,6 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Emulating;

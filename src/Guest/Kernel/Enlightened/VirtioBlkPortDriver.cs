@@ -1,5 +1,6 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Ring.Memory;
 

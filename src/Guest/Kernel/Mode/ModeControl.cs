@@ -2,6 +2,7 @@ using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;

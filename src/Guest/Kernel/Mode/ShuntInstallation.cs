@@ -1,6 +1,7 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Shunt;
 using VmShunt.Guest.Shunt.AtRegisters;
 using VmShunt.Guest.Shunt.Modes;

@@ -1,6 +1,6 @@
 using System.Diagnostics.Metrics;
-using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Observing;
 

@@ -1,5 +1,5 @@
-using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Shunt;
 
 namespace VmShunt.Guest.Observing;

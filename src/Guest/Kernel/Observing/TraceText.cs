@@ -4,6 +4,7 @@ using System.Text;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Observing;
 

@@ -1,4 +1,5 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Guest.Shunt.Policies;
 

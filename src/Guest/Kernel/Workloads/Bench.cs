@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Machine;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Workloads;

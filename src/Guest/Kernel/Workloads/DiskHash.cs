@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Workloads;
 

@@ -1,6 +1,6 @@
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Devices;
+using VmShunt.Guest.Requests;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Guest.Workloads;

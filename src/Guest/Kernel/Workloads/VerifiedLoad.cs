@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Crash;
 using VmShunt.Guest.Machine;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Workloads;

@@ -1,5 +1,5 @@
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Workloads;
 
 namespace VmShunt.Guest.Commands.Disk;

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Commands.Shunt;
 using VmShunt.Guest.Crash;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Commands.Disk;
 
@@ -31,7 +31,7 @@ internal static class InfoCommand
         {
             ["mode"] = CommandSession.NameOf(kernel.Mode),
             ["boot"] = kernel.Source.ToString().ToLowerInvariant(),
-            ["memoryBytes"] = kernel.Ram.RamBytes,
+            ["memoryBytes"] = kernel.RamBytes,
             ["disk"] = new JsonObject
             {
                 ["sectors"] = geometry.SectorCount,

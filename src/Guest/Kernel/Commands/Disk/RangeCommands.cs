@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Commands.Disk;
 

@@ -5,6 +5,7 @@ using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
 using VmShunt.Guest.Observing;
+using VmShunt.Guest.Requests;
 
 namespace VmShunt.Guest.Commands.Measure;
 

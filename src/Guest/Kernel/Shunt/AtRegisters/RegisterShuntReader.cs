@@ -1,4 +1,5 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Trap.Ahci;

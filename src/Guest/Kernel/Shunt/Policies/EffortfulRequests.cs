@@ -1,5 +1,6 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Shunt.Policies;

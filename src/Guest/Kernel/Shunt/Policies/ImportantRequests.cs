@@ -1,4 +1,5 @@
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.VirtioBlk;
 
 namespace VmShunt.Guest.Shunt.Policies;

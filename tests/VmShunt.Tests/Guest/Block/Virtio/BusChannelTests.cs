@@ -3,6 +3,7 @@ using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;
@@ -16,7 +17,7 @@ public class BusChannelTests
     private readonly GuestRam _ram = GuestRam.Create(16 << 20);
     private readonly GuestPages _pages;
 
-    public BusChannelTests() => _pages = new GuestPages(_ram);
+    public BusChannelTests() => _pages = new GuestPages(_ram, 0x1_0000);
 
     [Theory]
     [InlineData(1, 0, 1, 0)]

@@ -1,5 +1,6 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
@@ -129,7 +130,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
         await call.WaitAsync(s_patience);
         Assert.Empty(fallback.Operations);
         Assert.Equal(new BlockCounters(1, 1, 0, 0, 1, 0), disk.Counters);
-        Assert.False(ring.Queue.TryRun(new BlockRequest()));
+        Assert.False(ring.Queue.TryRun(new SilentRequest()));
     }
 
     [Theory]
@@ -180,7 +181,7 @@ public abstract class PolledQueueTests<TKind, TDriver, TDevice>
         Assert.False(call.IsCompleted);
         ring.Return();
         await Task.WhenAll(call, drain).WaitAsync(s_patience);
-        Assert.False(ring.Queue.TryRun(new BlockRequest()));
+        Assert.False(ring.Queue.TryRun(new SilentRequest()));
         Assert.Equal(1, disk.Counters.Ringed);
     }
 

@@ -1,5 +1,6 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Guest.Block.Virtio;
 
@@ -9,7 +10,7 @@ public class SubmissionInboxTests
     public void Requests_are_taken_in_the_order_of_their_submission()
     {
         var inbox = new SubmissionInbox();
-        var requests = Enumerable.Range(0, 100).Select(_ => new BlockRequest()).ToArray();
+        var requests = Enumerable.Range(0, 100).Select(_ => new SilentRequest()).ToArray();
         foreach (var request in requests) Assert.True(inbox.TryPush(request));
         Assert.True(inbox.HasMore);
         Assert.Equal(requests, Chain(inbox.TakeAll()));
@@ -21,10 +22,10 @@ public class SubmissionInboxTests
     public void Closing_the_inbox_returns_its_requests_and_rejects_later_ones()
     {
         var inbox = new SubmissionInbox();
-        var request = new BlockRequest();
+        var request = new SilentRequest();
         inbox.TryPush(request);
         Assert.Equal([request], Chain(inbox.Close()));
-        Assert.False(inbox.TryPush(new BlockRequest()));
+        Assert.False(inbox.TryPush(new SilentRequest()));
         Assert.Null(inbox.Close());
     }
 
@@ -39,7 +40,7 @@ public class SubmissionInboxTests
         {
             for (var i = 0; i < Each; i++)
             {
-                if (!inbox.TryPush(new BlockRequest())) Interlocked.Increment(ref refused);
+                if (!inbox.TryPush(new SilentRequest())) Interlocked.Increment(ref refused);
             }
         })).ToArray();
         while (taken.Count < Threads * Each / 2)

@@ -1,4 +1,4 @@
-using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Guest.Kernel.Emulating;

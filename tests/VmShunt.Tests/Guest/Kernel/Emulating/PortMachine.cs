@@ -4,6 +4,8 @@ using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Firmware.Ahci;
+using VmShunt.Guest.Machine;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Memory;
 using VmShunt.Tests.Doubles;
 
@@ -26,8 +28,8 @@ internal sealed class PortMachine : IDisposable
         {
             if (level) _raised.Release();
         });
-        Ram = new GuestRam(_machine.Memory, _noFile, [new MemoryPart(0, AhciMachine.LowBytes, 0)], AhciMachine.LowBytes);
-        Pages = new GuestPages(Ram);
+        Ram = new GuestRam(_machine.Memory, _noFile, [new MemoryPart(0, AhciMachine.LowBytes, 0)]);
+        Pages = Ram.Pages();
         Registers = new ControllerMmio(_machine.Controller, Abar);
         Port = new EmulatedPort(new DiskGeometry(2048, 1 << 20, "", IsReadOnly: false), Registers);
         Disk = new DiskClassDriver(Port, new CrashGate());

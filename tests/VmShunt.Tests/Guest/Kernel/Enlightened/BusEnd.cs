@@ -5,6 +5,8 @@ using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Enlightened;
+using VmShunt.Guest.Machine;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
@@ -24,7 +26,7 @@ internal sealed class BusEnd : IDisposable
     internal BusEnd(PortDriver port, RequestTypes implemented = RequestTypes.All)
     {
         _host = new VirtualizationDriver(new HostClassDriver(port, NullLogger.Instance), "RING", 512);
-        Pages = new GuestPages(_ram);
+        Pages = _ram.Pages();
         var crash = new CrashGate();
         (var socket, _backEnd) = RingDisk.Serve(_host, WaitPolicy.Never, implemented);
         Channel = BusChannel.Open(socket, _ram, Pages, new BusOptions(1, WaitPolicy.Never, RingLayout.Packed),

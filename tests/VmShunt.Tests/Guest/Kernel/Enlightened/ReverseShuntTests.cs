@@ -1,6 +1,7 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Enlightened;
+using VmShunt.Guest.Requests;
 using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.Guest.Kernel.Enlightened;

@@ -8,6 +8,7 @@ using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using GuestHypervisor = VmShunt.Guest.Machine.Hypervisor;
@@ -28,7 +29,7 @@ internal sealed class InProcessGuest : IDisposable
         // Another test's machine may use this thread next.
         Processors.Leave();
         var ram = Machine.Ram();
-        Pages = new GuestPages(ram);
+        Pages = ram.Pages();
         var interrupts = new InterruptProcessor(Processors.Start(), Processors, Crash, static _ => { });
         Emulated = EmulatedDisk.Attach(new AhciHba(1, InProcessMachine.Abar), Processors, interrupts, ram, Pages, Crash, static _ => { });
         Emulated.JoinPort(Emulated.Registers);

@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Observing;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Shunt;
 using VmShunt.Tests.Doubles;
 

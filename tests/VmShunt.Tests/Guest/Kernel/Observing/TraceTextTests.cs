@@ -3,6 +3,7 @@ using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
 using VmShunt.Guest.Observing;
+using VmShunt.Guest.Requests;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
 

@@ -1,5 +1,6 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Shunt;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Guest.Shunt.Policies;

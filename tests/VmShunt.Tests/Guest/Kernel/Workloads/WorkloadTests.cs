@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Workloads;
 using VmShunt.Tests.Doubles;
 

@@ -1,6 +1,7 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Emulating;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Shunt;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Guest.Shunt.Policies;

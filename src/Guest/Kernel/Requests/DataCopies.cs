@@ -1,6 +1,6 @@
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>Counts the times that VM-C copies a request's data instead of letting the device access it in place.</summary>
 internal static class DataCopies

@@ -1,4 +1,4 @@
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>A snapshot of a disk's request counters.</summary>
 /// <param name="Submitted">Requests submitted.</param>

@@ -1,6 +1,7 @@
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Ring.VirtioBlk;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>Maps an operation to its bit in <see cref="RequestTypes"/>; both number the request types in the same order.</summary>
 internal static class RequestTypeBits

@@ -1,6 +1,7 @@
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>
 /// The layers around the class drivers of one disk, which all of them share. Either may be replaced at any time; requests

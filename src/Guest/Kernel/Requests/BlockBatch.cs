@@ -1,8 +1,10 @@
 using System.Threading.Tasks.Sources;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>
 /// Reads and writes that are submitted and awaited as one: a single ring publish with at most one kick, or a single write

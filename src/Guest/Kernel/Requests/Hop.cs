@@ -1,4 +1,4 @@
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>A point that a request passes on its path through the two stacks, down and up again.</summary>
 internal enum Hop : byte

@@ -1,15 +1,14 @@
 using VmShunt.BlockDriver.Requests;
-using VmShunt.BlockDriver.Virtio;
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.BlockDriver;
+namespace VmShunt.BlockDriver.Virtio;
 
 /// <summary>
-/// The port driver of a guest that has only the bus. While the back-end is lost, requests are held; the held ones and those
+/// Drives a disk whose back-end may exit and come again. While the back-end is lost, requests are held; the held ones and those
 /// that were in flight are submitted to the next back-end. A lost back-end no longer touches the ring, and what it completed
 /// is in the used ring, so no request is lost or completes twice. Any thread.
 /// </summary>
-internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
+public sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
 {
     private static readonly TimeSpan s_retryInterval = TimeSpan.FromMilliseconds(50);
 
@@ -24,11 +23,12 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
     private int _reconnects;
     private Thread? _reconnecting;
 
-    /// <param name="open">Connects to the back-end; its argument is the callback for the channel's loss.</param>
-    /// <param name="log">Receives a line when the back-end is lost, and when it is connected again.</param>
+    /// <summary>Connects.</summary>
+    /// <param name="open">Connects to the back-end; its argument is the callback for the channel's loss. Called again on a thread of the driver until it throws no <see cref="IOException"/>.</param>
+    /// <param name="log">Receives a line when the back-end is lost, and when it is connected again; must not block or throw.</param>
     /// <param name="failsWhileLost">Whether requests fail as disconnected, instead of being held, while the back-end is lost.</param>
     /// <exception cref="IOException">No back-end is available.</exception>
-    internal ReconnectingPortDriver(Func<Action<string>, BusChannel> open, Action<string> log, bool failsWhileLost = false)
+    public ReconnectingPortDriver(Func<Action<string>, BusChannel> open, Action<string> log, bool failsWhileLost = false)
     {
         _failsWhileLost = failsWhileLost;
         _open = open;
@@ -42,29 +42,32 @@ internal sealed class ReconnectingPortDriver : IBlockDriver, IDisposable
         }
     }
 
+    /// <inheritdoc />
     public DiskGeometry Geometry => Channel.Geometry;
 
     /// <summary>The channel to the back-end; while it is lost, the last channel.</summary>
-    internal BusChannel Channel => Current.Channel;
+    public BusChannel Channel => Current.Channel;
 
     // Acquire: a submitter sees a new connection's channel complete.
     private Connection Current => Ordered.Load(ref _connection)!;
 
     /// <summary>The number of reconnects.</summary>
-    internal int Reconnects => Ordered.Load(ref _reconnects);
+    public int Reconnects => Ordered.Load(ref _reconnects);
 
+    /// <inheritdoc />
     public void Submit(BlockRequest request)
     {
-        request.Trace?.Pass(Hop.PortDriverEn);
+        request.Observer?.Pass(DriverHop.Received);
         request.Fallback = _hold;
         Current.Channel.Submit(request);
     }
 
+    /// <summary>Waits for the requests in flight and disconnects. Those that are held fail as disconnected.</summary>
     public void Dispose() => Dispose(abandonsInFlight: false);
 
     /// <summary>Disposes the driver. Requests that are held fail as disconnected.</summary>
     /// <param name="abandonsInFlight">Whether those in flight do so, too, instead of being waited for.</param>
-    internal void Dispose(bool abandonsInFlight)
+    public void Dispose(bool abandonsInFlight)
     {
         _disposing.Set();
         Thread? reconnecting;

@@ -2,11 +2,12 @@ using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
 using VmShunt.Tests.Hostile;
 
-namespace VmShunt.Tests.Guest.Block;
+namespace VmShunt.Tests.Guest.Block.Virtio;
 
 /// <summary>The port driver of a guest that has only the bus, against back-ends that disconnect.</summary>
 public sealed class ReconnectingPortDriverTests : IDisposable
@@ -21,7 +22,7 @@ public sealed class ReconnectingPortDriverTests : IDisposable
     private UnixConnection? _connection;
     private bool _isAway;
 
-    public ReconnectingPortDriverTests() => _pages = new GuestPages(_ram);
+    public ReconnectingPortDriverTests() => _pages = new GuestPages(_ram, 0x1_0000);
 
     public void Dispose() => _served.Dispose();
 

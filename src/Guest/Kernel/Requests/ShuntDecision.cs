@@ -1,4 +1,4 @@
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>A shunt's decision about a request, and its reason.</summary>
 internal enum ShuntDecision : byte

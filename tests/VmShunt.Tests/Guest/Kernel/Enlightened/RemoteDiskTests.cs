@@ -3,11 +3,12 @@ using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Enlightened;
+using VmShunt.Guest.Machine;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Notification;
-using VmShunt.Tests.Guest.Kernel;
 
-namespace VmShunt.Tests.Guest.Block;
+namespace VmShunt.Tests.Guest.Kernel.Enlightened;
 
 /// <summary>The disk of a guest that has only the bus, over a socket.</summary>
 public class RemoteDiskTests
@@ -17,7 +18,7 @@ public class RemoteDiskTests
     {
         using var socket = new ServedSocket(new MemoryPortDriver(1 << 20));
         var ram = GuestRam.Create(16 << 20);
-        var pages = new GuestPages(ram);
+        var pages = ram.Pages();
         using var disk = RemoteDisk.Start(socket.Path, TimeSpan.Zero, (connection, lost) => Open(connection, lost, ram, pages), new CrashGate(), static _ => { });
         var buffer = pages.Allocate(4096);
         buffer.Span.Fill(0x3C);
@@ -36,7 +37,7 @@ public class RemoteDiskTests
     public void Without_a_socket_to_connect_to_it_fails()
     {
         var ram = GuestRam.Create(16 << 20);
-        Assert.Throws<IOException>(() => RemoteDisk.Start("/nonexistent/socket", TimeSpan.Zero, (connection, lost) => Open(connection, lost, ram, new GuestPages(ram)), new CrashGate(), static _ => { }));
+        Assert.Throws<IOException>(() => RemoteDisk.Start("/nonexistent/socket", TimeSpan.Zero, (connection, lost) => Open(connection, lost, ram, ram.Pages()), new CrashGate(), static _ => { }));
     }
 
     private static BusChannel Open(UnixConnection connection, Action<string> lost, GuestRam ram, GuestPages pages) => BusChannel.Open(

@@ -1,4 +1,6 @@
-namespace VmShunt.BlockDriver.Requests;
+using VmShunt.BlockDriver.Requests;
+
+namespace VmShunt.Guest.Requests;
 
 /// <summary>
 /// The bottom of a stack. It puts requests on a path and never submits them to the top of a stack. Shunts divert only to

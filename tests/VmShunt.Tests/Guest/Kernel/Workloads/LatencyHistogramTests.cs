@@ -1,8 +1,8 @@
 using System.Diagnostics;
-using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Workloads;
 using VmShunt.Tests.Doubles;
 
-namespace VmShunt.Tests.Guest.Block.Requests;
+namespace VmShunt.Tests.Guest.Kernel.Workloads;
 
 public class LatencyHistogramTests
 {

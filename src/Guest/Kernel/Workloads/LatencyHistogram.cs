@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Numerics;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Workloads;
 
 /// <summary>
 /// Counts latencies in buckets that grow with the value: 64 per power of two, so a percentile is at most 1.6 % too high.

@@ -1,8 +1,9 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Tests.Doubles;
 
-namespace VmShunt.Tests.Guest.Block.Requests;
+namespace VmShunt.Tests.Guest.Kernel.Requests;
 
 public class DiskClassDriverTests
 {

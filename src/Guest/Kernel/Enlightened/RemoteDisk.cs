@@ -1,8 +1,9 @@
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Interop;
 
-namespace VmShunt.BlockDriver;
+namespace VmShunt.Guest.Enlightened;
 
 /// <summary>The disk of a guest without a hypervisor: an enlightened stack whose port driver reconnects to its back-end.</summary>
 internal sealed class RemoteDisk : IDisposable
@@ -23,9 +24,8 @@ internal sealed class RemoteDisk : IDisposable
     /// <param name="openChannel">Opens a channel over a connection; the second argument is the callback for its loss.</param>
     /// <param name="crash">Stops requests when the guest crashes.</param>
     /// <param name="log">Receives a line when the back-end is lost, and when it is connected again.</param>
-    /// <param name="failsWhileLost">Whether requests fail, instead of being held, while the back-end is lost.</param>
     /// <exception cref="IOException">No back-end listens, or it is not a block device.</exception>
-    internal static RemoteDisk Start(string socket, TimeSpan wait, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashGate crash, Action<string> log, bool failsWhileLost = false)
+    internal static RemoteDisk Start(string socket, TimeSpan wait, Func<UnixConnection, Action<string>, BusChannel> openChannel, CrashGate crash, Action<string> log)
     {
         var port = new ReconnectingPortDriver(
             lost =>
@@ -34,8 +34,7 @@ internal sealed class RemoteDisk : IDisposable
                 wait = default;
                 return openChannel(connection, lost);
             },
-            log,
-            failsWhileLost);
+            log);
         return new RemoteDisk(port, crash);
     }
 

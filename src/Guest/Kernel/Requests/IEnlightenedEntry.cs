@@ -1,4 +1,6 @@
-namespace VmShunt.BlockDriver.Requests;
+using VmShunt.BlockDriver.Requests;
+
+namespace VmShunt.Guest.Requests;
 
 /// <summary>
 /// Where a diverted request enters the enlightened side: the port driver-en, the class driver-en, or the shunt's own end of

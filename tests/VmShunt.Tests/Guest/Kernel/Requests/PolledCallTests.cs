@@ -1,9 +1,10 @@
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Memory;
 using VmShunt.Tests.Doubles;
 
-namespace VmShunt.Tests.Guest.Block.Requests;
+namespace VmShunt.Tests.Guest.Kernel.Requests;
 
 /// <summary>Polled calls without a polled queue: the caller blocks until another thread completes its request.</summary>
 public sealed class PolledCallTests : IDisposable

@@ -1,14 +1,16 @@
 using System.Diagnostics;
+using VmShunt.BlockDriver;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>
 /// The trace of one request: the stack it entered, the shunt's decision, its path and status, and the time of each hop. The
 /// thread that owns the request writes it; read it once the request is complete. Beyond <see cref="MaxHops"/> hops only the
 /// last one is updated.
 /// </summary>
-internal sealed class RequestTrace
+internal sealed class RequestTrace : RequestObserver
 {
     internal const int MaxHops = 24;
 
@@ -40,9 +42,6 @@ internal sealed class RequestTrace
 
     internal BlockStatus Status { get; private set; }
 
-    /// <summary>Links the traces of requests that are in the ring and not yet published.</summary>
-    internal RequestTrace? Next { get; set; }
-
     /// <summary>Makes the calling thread's next request write its trace here.</summary>
     internal void TraceNextRequest()
     {
@@ -68,6 +67,16 @@ internal sealed class RequestTrace
         Shunt = "";
         Pass(Hop.Entered);
     }
+
+    /// <summary>A hop in a driver of the package.</summary>
+    public override void Pass(DriverHop hop) => Pass(hop switch
+    {
+        DriverHop.Received => Hop.PortDriverEn,
+        DriverHop.Described => Hop.Described,
+        DriverHop.Issued => Hop.Issued,
+        DriverHop.Noticed => Hop.Noticed,
+        _ => Hop.GivenBack,
+    });
 
     internal void Pass(Hop hop)
     {

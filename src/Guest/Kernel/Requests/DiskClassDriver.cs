@@ -1,8 +1,10 @@
 using Microsoft.Extensions.ObjectPool;
+using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Ring.Memory;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>
 /// The class driver at the top of a stack, and the block API of applications: asynchronous and polled requests on
@@ -20,20 +22,20 @@ namespace VmShunt.BlockDriver.Requests;
 internal sealed class DiskClassDriver : IBlockDriver
 {
     /// <summary>The unit of sector numbers.</summary>
-    public const int SectorBytes = 512;
+    public const int SectorBytes = DiskGeometry.SectorBytes;
 
     /// <summary>The most bytes of one read or write; a limit that every path supports.</summary>
-    internal const int MaxTransferBytes = 4 << 20;
+    internal const int MaxTransferBytes = DiskGeometry.LongestTransferBytes;
 
     /// <summary>The most bytes of one <see cref="DiscardAsync"/>; a limit that every path supports.</summary>
-    internal const int MaxDiscardBytes = 1 << 30;
+    internal const int MaxDiscardBytes = DiskGeometry.LongestDiscardBytes;
 
     /// <summary>The most bytes of one <see cref="WriteZeroesAsync"/>; a limit that every path supports.</summary>
-    public const int MaxWriteZeroesBytes = 1 << 20;
+    public const int MaxWriteZeroesBytes = DiskGeometry.LongestWriteZeroesBytes;
 
     private readonly StackLayers _layers;
     private readonly CrashGate _crash;
-    private readonly ObjectPool<BlockRequest> _pool = new DefaultObjectPool<BlockRequest>(new DefaultPooledObjectPolicy<BlockRequest>(), 1024);
+    private readonly ObjectPool<ClassRequest> _pool = new DefaultObjectPool<ClassRequest>(new DefaultPooledObjectPolicy<ClassRequest>(), 1024);
     private long _submitted, _completed, _failed, _trapped, _ringed, _repeated, _cancelled;
     private bool _isClosed;
 
@@ -145,22 +147,13 @@ internal sealed class DiskClassDriver : IBlockDriver
 
     internal void NoteRepeatedCompletion() => Interlocked.Increment(ref _repeated);
 
-    internal void Recycle(BlockRequest request) => _pool.Return(request);
+    internal void Recycle(ClassRequest request) => _pool.Return(request);
 
     /// <summary>A request from the layer above, which has checked and counted it.</summary>
     void IBlockDriver.Submit(BlockRequest request) => _layers.Lower.Submit(request);
 
     /// <summary>Throws if a request is invalid.</summary>
     internal void Check(BlockOperation operation, ulong sector, int bytes) => Check((_layers.Above ?? _layers.Lower).Geometry, operation, sector, bytes);
-
-    /// <summary>Checks, counts and submits a request that its caller has reset, and that is in no pool of this driver.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The range is not on the disk, or the length is invalid.</exception>
-    internal void Submit(BlockRequest request, BlockOperation operation, ulong sector, int bytes, ulong address)
-    {
-        var next = Admit(operation, sector, bytes);
-        request.Begin(this, operation, sector, bytes, address);
-        next.Submit(request);
-    }
 
     /// <summary>Submits a batch's requests one by one; the driver at the bottom of the stack coalesces them.</summary>
     internal void Submit(BlockBatch batch, ReadOnlySpan<BlockBatch.Entry> entries, CancellationToken cancel)
@@ -172,9 +165,8 @@ internal sealed class DiskClassDriver : IBlockDriver
         for (var i = 0; i < entries.Length; i++)
         {
             var request = _pool.Get();
-            request.Begin(this, entries[i].Operation, entries[i].Sector, entries[i].Bytes, entries[i].Address);
             request.AttachTo(batch, i);
-            request.CancelOn(cancel);
+            request.Begin(this, entries[i].Operation, entries[i].Sector, entries[i].Bytes, entries[i].Address, cancel);
             next.Submit(request);
         }
     }
@@ -185,12 +177,11 @@ internal sealed class DiskClassDriver : IBlockDriver
     private ValueTask<BlockStatus> TryAsk(BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel) =>
         cancel.IsCancellationRequested ? new(BlockStatus.Cancelled) : Submit(operation, sector, bytes, address, cancel).Outcome;
 
-    private BlockRequest Submit(BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel)
+    private ClassRequest Submit(BlockOperation operation, ulong sector, int bytes, ulong address, CancellationToken cancel)
     {
         var next = Admit(operation, sector, bytes);
         var request = _pool.Get();
-        request.Begin(this, operation, sector, bytes, address);
-        request.CancelOn(cancel);
+        request.Begin(this, operation, sector, bytes, address, cancel);
         next.Submit(request);
         return request;
     }

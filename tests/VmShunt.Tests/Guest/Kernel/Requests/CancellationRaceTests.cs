@@ -1,14 +1,14 @@
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Memory;
-using VmShunt.BlockDriver.Requests;
+using VmShunt.Guest.Requests;
 using VmShunt.Guest.Workloads;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Tests.Doubles;
 using Xunit.Abstractions;
 
-namespace VmShunt.Tests.Guest.Block.Requests;
+namespace VmShunt.Tests.Guest.Kernel.Requests;
 
 /// <summary>Requests and batches that are cancelled at random, checked against a model of the content of their blocks.</summary>
 public class CancellationRaceTests(ITestOutputHelper output)

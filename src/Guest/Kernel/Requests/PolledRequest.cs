@@ -1,30 +1,29 @@
 using System.Runtime.InteropServices;
+using VmShunt.BlockDriver;
+using VmShunt.BlockDriver.Requests;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>
 /// A request whose caller waits for it. Each thread has one, since it makes one call at a time. On a polled queue the
 /// caller finds the completion itself, before <see cref="IBlockDriver.Submit"/> returns; on another path it is woken.
 /// </summary>
-internal sealed class PolledRequest : BlockRequest
+internal sealed class PolledRequest : ClassRequest
 {
     [ThreadStatic]
     private static PolledRequest? t_own;
 
-    private readonly int _caller = Environment.CurrentManagedThreadId;
     private readonly object _gate = new();
     private BlockStatus? _polledStatus, _signaledStatus;
 
     private PolledRequest()
     {
+        PollingThread = Environment.CurrentManagedThreadId;
         // Allocates the thread's wait, system call and batch state now, off the hot path.
         lock (_gate) Monitor.Wait(_gate, 0);
         Marshal.SetLastPInvokeError(0);
         BatchSubmission.AllocateThreadState();
     }
-
-    /// <summary>Whether the calling thread is the one that waits for the request, and so may poll.</summary>
-    internal bool IsCallers => _caller == Environment.CurrentManagedThreadId;
 
     /// <summary>Begins the calling thread's request.</summary>
     internal static PolledRequest BeginOwn(DiskClassDriver owner, BlockOperation operation, ulong sector, int bytes, ulong address)
@@ -41,7 +40,7 @@ internal sealed class PolledRequest : BlockRequest
 
     protected override void Signal(BlockStatus status)
     {
-        if (IsCallers)
+        if (PollingThread == Environment.CurrentManagedThreadId)
         {
             _polledStatus = status;
             return;

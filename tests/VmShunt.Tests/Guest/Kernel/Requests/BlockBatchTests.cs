@@ -2,10 +2,11 @@ using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Requests;
 using VmShunt.BlockDriver.Virtio;
+using VmShunt.Guest.Requests;
 using VmShunt.Ring.Notification;
 using VmShunt.Tests.Doubles;
 
-namespace VmShunt.Tests.Guest.Block.Requests;
+namespace VmShunt.Tests.Guest.Kernel.Requests;
 
 public class BlockBatchTests
 {

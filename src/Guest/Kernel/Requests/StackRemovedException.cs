@@ -1,4 +1,4 @@
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>The stack was removed; the request was not started.</summary>
 internal sealed class StackRemovedException(string message) : IOException(message);

@@ -2,8 +2,9 @@ using System.Diagnostics;
 using System.Diagnostics.Tracing;
 using System.Globalization;
 using System.Text;
+using VmShunt.BlockDriver.Requests;
 
-namespace VmShunt.BlockDriver.Requests;
+namespace VmShunt.Guest.Requests;
 
 /// <summary>
 /// VM-C's events for .NET tools, such as <c>dotnet-trace collect --providers VmShunt-Guest</c>: one per completed request,
