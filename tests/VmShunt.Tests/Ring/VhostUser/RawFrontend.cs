@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using VmShunt.Ring.Interop;
 using VmShunt.Ring.VhostUser;
 
 namespace VmShunt.Tests.Ring.VhostUser;
@@ -8,7 +9,7 @@ namespace VmShunt.Tests.Ring.VhostUser;
 /// <summary>A front-end that sends any message, also those that <see cref="VhostUserFrontend"/> never sends.</summary>
 internal sealed class RawFrontend(ServedBackend backend) : IDisposable
 {
-    private readonly VhostUserConnection _connection = new(backend.Socket);
+    private readonly VhostUserConnection _connection = Connect(backend.Socket);
 
     /// <summary>Sends a message with NEED_REPLY.</summary>
     /// <returns>Whether the back-end accepted it.</returns>
@@ -95,12 +96,19 @@ internal sealed class RawFrontend(ServedBackend backend) : IDisposable
         }
         catch (IOException)
         {
-            // The back-end closed with bytes unread.
+            // The back-end closed with bytes unread, or did nothing.
         }
         Assert.Contains(why, backend.WaitForEnd(), StringComparison.Ordinal);
     }
 
     public void Dispose() => _connection.Dispose();
+
+    // No test waits without end for a back-end that neither replies nor closes.
+    private static VhostUserConnection Connect(UnixConnection socket)
+    {
+        socket.SetTimeout(TimeSpan.FromSeconds(20));
+        return new VhostUserConnection(socket);
+    }
 
     internal static byte[] Message<T>(VhostUserRequest request, T payload) where T : unmanaged
     {

@@ -14,6 +14,9 @@ public sealed class RingStateTests : SessionTests
         Assert.True(Frontend.AskRing(VhostUserRequest.SetVringEnable, 0, 0));
         Assert.Equal(0, Backend.Device.Running);
         Assert.True(Frontend.AskRing(VhostUserRequest.SetVringEnable, 0, 0));
+        // A set-up that is complete again does not start a disabled ring either.
+        Assert.True(Frontend.Ask(VhostUserRequest.SetVringKick, 0ul, Client.Kick.Handle));
+        Assert.Equal(0, Backend.Device.Running);
         Client.Submit("waits");
         Assert.True(Frontend.AskRing(VhostUserRequest.SetVringEnable, 0, 1));
         Client.Complete("waits");

@@ -45,7 +45,7 @@ internal sealed class ServedBackend : IDisposable
     /// <summary>Waits until the session completes; no ring runs then.</summary>
     internal string? WaitForEnd()
     {
-        Assert.True(_thread.Join(60_000), "the session does not complete");
+        Assert.True(_thread.Join(30_000), "the session does not complete");
         Assert.Null(_fault);
         Assert.Equal(0, Device.Running);
         return End;
