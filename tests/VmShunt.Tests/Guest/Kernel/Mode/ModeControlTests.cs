@@ -1,4 +1,5 @@
 using VmShunt.BlockBackend.Disk;
+using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Mode;
 using VmShunt.Guest.Shunt.Modes;
 using VmShunt.Ring.VirtioBlk;
@@ -22,6 +23,21 @@ public class ModeControlTests
         await Task.Yield();
         Assert.Equal((2L, 1L), (guest.Counters.Trapped, guest.Counters.Ringed));
         Assert.Equal((ModeState.Emulating, 1), (guest.Mode.State, guest.Machine.Closed));
+    }
+
+    [Fact]
+    public async Task In_enlightened_mode_both_stacks_exist_and_complete_requests()
+    {
+        using var guest = Guest(isOffered: true);
+        guest.Mode.Change(GuestMode.Enlightened);
+        Assert.False(guest.Emulated.IsRemoved);
+        await guest.Disk.FlushAsync();
+        await Task.Yield();
+        var enlightened = Assert.IsType<EnlightenedStack>(guest.Mode.Enlightened);
+        await enlightened.Disk.FlushAsync();
+        await Task.Yield();
+        Assert.Equal((1L, 1L), (guest.Counters.Completed, enlightened.Disk.Counters.Completed));
+        Assert.Equal((0L, 0L), (guest.Counters.Failed, enlightened.Disk.Counters.Failed));
     }
 
     [Fact]
