@@ -91,7 +91,10 @@ public sealed class SharedMemoryTests : SessionTests
     public void A_region_is_removed_by_its_addresses_and_size_and_a_descriptor_that_comes_along_is_closed()
     {
         Assert.True(Frontend.AddMemory(Region(0, 0x1_0000), Ram.File));
-        var removed = RawFrontend.Slot(Region(0, 0x1_0000) with { FileOffset = 0x5000 });
+        var region = Region(0, 0x1_0000);
+        foreach (var other in (VhostUserMemoryRegion[])[region with { Size = 0x8000 }, region with { GuestAddress = 0x1000 }, region with { UserAddress = 0x1000 }])
+            Assert.False(Frontend.RemoveMemory(other));
+        var removed = RawFrontend.Slot(region with { FileOffset = 0x5000 });
         Assert.True(Frontend.Ask(VhostUserRequest.RemMemReg, removed, Ram.File));
         Frontend.AssertAlive();
         Assert.Equal(1, Descriptors.Of(Ram.File));

@@ -104,6 +104,7 @@ public sealed class AhciHostileTests
         AhciMachine.WaitUntil(() => machine.Issued == 0);
         Assert.Equal((PortInterrupt.DHRS, 2), (machine.Interrupts, port.Operations));
         Assert.Equal(99 * 512, machine.Memory.GetSpan(B, 100 * 512).IndexOf((byte)0xAA));
+        Assert.Equal(-1, machine.Memory.GetSpan(A, 512).IndexOf((byte)0xAA));
     }
 
     [Fact]
