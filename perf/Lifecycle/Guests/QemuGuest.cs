@@ -75,8 +75,7 @@ internal sealed class QemuGuest : IAsyncDisposable
     /// <summary>As <see cref="BootLinuxAsync"/>, with further arguments of the kernel and a QEMU of choice.</summary>
     internal static async Task<QemuGuest> BootLinuxWithAsync(string arguments, QemuProgram qemu, int processors, params IEnumerable<string> options)
     {
-        var guest = StartOn(
-            qemu, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {arguments}", .. options]);
+        var guest = StartLinux(arguments, qemu, processors, options);
         try
         {
             await guest.WaitForAsync(Ready);
@@ -88,6 +87,13 @@ internal sealed class QemuGuest : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Starts a QEMU that waits for our Linux to migrate to it; the options but the sockets are those of its source.</summary>
+    internal static QemuGuest AwaitLinux(string uri, QemuProgram qemu, int processors, params IEnumerable<string> options) =>
+        StartLinux("", qemu, processors, ["-incoming", uri, .. options]);
+
+    private static QemuGuest StartLinux(string arguments, QemuProgram qemu, int processors, IEnumerable<string> options) => StartOn(
+        qemu, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {arguments}", .. options]);
 
     /// <summary>Waits for a line on the serial line.</summary>
     internal Task WaitForAsync(string text) => Programs.WaitForLineAsync(_process, text);

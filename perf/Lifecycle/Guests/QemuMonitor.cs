@@ -32,6 +32,13 @@ internal sealed class QemuMonitor : IDisposable
         return monitor;
     }
 
+    /// <summary>As <see cref="ConnectAsync"/>, to a QEMU that may not listen yet.</summary>
+    internal static async Task<QemuMonitor> ConnectWhenReadyAsync(string path)
+    {
+        await Until.TrueAsync(() => File.Exists(path), "QEMU opens its monitor");
+        return await ConnectAsync(path);
+    }
+
     /// <summary>Executes a command; fails if it does.</summary>
     /// <param name="command">Its name.</param>
     /// <param name="arguments">Its arguments as JSON.</param>
@@ -45,6 +52,25 @@ internal sealed class QemuMonitor : IDisposable
             if (answer.TryGetProperty("return", out var result)) return result;
             if (answer.TryGetProperty("error", out var error)) throw new GuestException($"{command}: {error}");
         }
+    }
+
+    /// <summary>Migrates the guest to a QEMU that waits for it, and waits until it runs there.</summary>
+    /// <param name="uri">Where the other QEMU waits.</param>
+    /// <param name="destination">The other QEMU's monitor.</param>
+    internal async Task MigrateAsync(string uri, QemuMonitor destination)
+    {
+        // A guest under load changes its memory faster than the default bandwidth copies it.
+        await ExecuteAsync("migrate-set-parameters", """{"max-bandwidth":4000000000,"downtime-limit":5000}""");
+        await ExecuteAsync("migrate", $$"""{"uri":"{{uri}}"}""");
+        await Until.TrueAsync(
+            async () =>
+            {
+                var answer = await ExecuteAsync("query-migrate");
+                var status = answer.TryGetProperty("status", out var value) ? value.GetString() : null;
+                return status is "failed" or "cancelled" ? throw new GuestException($"the migration failed: {answer}") : status == "completed";
+            },
+            "the migration completes");
+        await Until.TrueAsync(async () => (await destination.ExecuteAsync("query-status")).GetProperty("status").GetString() == "running", "the guest runs at its destination");
     }
 
     public void Dispose()

@@ -22,6 +22,15 @@ internal sealed class RestartableDisk(Func<QemuGuest> guest, string name, IReadO
 
     internal async Task StartHostAsync() => _host = await Programs.StartReadyAsync("vmshunt-host", arguments);
 
+    /// <summary>Another VM-H serves the disk from now on.</summary>
+    /// <returns>The one that served it.</returns>
+    internal ChildProcess Change(ChildProcess host)
+    {
+        var old = Host;
+        _host = host;
+        return old;
+    }
+
     /// <summary>Makes the data that every disk's load writes.</summary>
     internal static Task MakeSeedAsync(QemuGuest guest) => guest.RunAsync($"head -c {SeedBytes} /dev/urandom > /seed");
 
