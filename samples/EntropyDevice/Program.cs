@@ -32,6 +32,9 @@ internal sealed class Entropy : VirtioDevice
 
     public override VirtioDeviceType Type => VirtioDeviceType.Entropy;
 
+    // It keeps nothing that its guest would miss elsewhere.
+    public override bool IsMigratable => true;
+
     public override void Serve(Virtqueue queue)
     {
         while (queue.TryTake(out var chain))

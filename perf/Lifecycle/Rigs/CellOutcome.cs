@@ -18,7 +18,7 @@ internal enum LifecycleVerdict
     /// <summary>The front-end has no such event.</summary>
     DoesNotExist,
 
-    /// <summary>Nobody has tried it yet.</summary>
+    /// <summary>It has not been tried yet.</summary>
     NotRun,
 }
 

@@ -34,6 +34,12 @@ public abstract class VirtioDevice
     public virtual int ConfigLength => 0;
 
     /// <summary>
+    /// Whether a guest can migrate to another host: the device at its destination needs nothing that this one keeps. What the
+    /// device writes into its chains is logged while the guest migrates. Read once per session.
+    /// </summary>
+    public virtual bool IsMigratable => false;
+
+    /// <summary>
     /// Serves a queue: takes the available chains and returns them. Called when chains are available, and after
     /// <see cref="Wake"/>. A chain that is not taken stays available, and the queue sleeps until the device wakes it.
     /// </summary>

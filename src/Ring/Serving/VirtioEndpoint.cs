@@ -44,6 +44,7 @@ internal sealed class VirtioEndpoint : IVhostUserDevice, IDisposable
         if ((own & ~OwnFeatures) != 0)
             throw new InvalidOperationException($"{name}.Features has bits {own & ~OwnFeatures:x}: a device type has bits 0 to 23 and 50 to 63, the others are the transport's");
         Features = own | TransportFeatures;
+        IsMigratable = device.IsMigratable;
         _wakes = [.. Enumerable.Range(0, QueueCount).Select(static _ => new QueueWake())];
         device.Attach(this, _wakes);
     }
@@ -53,6 +54,8 @@ internal sealed class VirtioEndpoint : IVhostUserDevice, IDisposable
     public int QueueCount { get; }
 
     public int MaxQueueSize { get; }
+
+    public bool IsMigratable { get; }
 
     public string MaxQueueSizeSetting => $"{_device.GetType().Name}.{nameof(VirtioDevice.QueueSize)}";
 

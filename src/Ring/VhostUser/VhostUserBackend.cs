@@ -101,7 +101,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
                 Reply(_status);
                 return;
             case VhostUserRequest.GetConfig:
-                ReplyConfig();
+                ConfigMessages.ReplyToGet(connection, device, report);
                 return;
             case VhostUserRequest.GetVringBase:
                 ReplyVringBase();
@@ -136,7 +136,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         VhostUserRequest.SetVringKick => OnDescriptor((vring, kick) => vring.SetKick(kick)),
         VhostUserRequest.SetVringCall => OnDescriptor((vring, call) => vring.SetCall(call)),
         VhostUserRequest.SetVringErr => OnDescriptor((vring, error) => vring.SetError(error)),
-        VhostUserRequest.SetConfig => SetConfig(),
+        VhostUserRequest.SetConfig => ConfigMessages.Set(connection, device),
         VhostUserRequest.SetBackendReqFd => SetBackendChannel(),
         VhostUserRequest.SetInflightFd => SetInflight(),
         VhostUserRequest.SetStatus => SetStatus(connection.PayloadAs<ulong>()),
@@ -330,33 +330,6 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         // "Ring states": without the protocol-features bit, a ring starts enabled.
         if ((_features & ProtocolFeaturesBit) == 0) vring.IsEnabled = true;
         return !IsDriverReady ? null : vring.StartIfReady(device, _memory.Current, _inflight, _log.Current, _features);
-    }
-
-    // "VHOST_USER_SET_CONFIG"
-    private string? SetConfig()
-    {
-        var payload = connection.Payload;
-        if (payload.Length < VhostUserConfigHeader.Bytes) throw new VhostUserException("SET_CONFIG is too short");
-        var header = MemoryMarshal.Read<VhostUserConfigHeader>(payload);
-        var bytes = payload[VhostUserConfigHeader.Bytes..];
-        if (header.Size != bytes.Length || header.Offset > VhostUserConfigHeader.MaxSpace)
-            return $"the configuration of {header.Size} bytes at {header.Offset} has {bytes.Length} bytes";
-        return device.TryWriteConfig((int)header.Offset, bytes) ? null : $"the configuration at {header.Offset} is not writable";
-    }
-
-    // "VHOST_USER_GET_CONFIG": an empty payload reports an error.
-    private void ReplyConfig()
-    {
-        var payload = connection.Payload;
-        if (payload.Length < VhostUserConfigHeader.Bytes) throw new VhostUserException("GET_CONFIG is too short");
-        var header = MemoryMarshal.Read<VhostUserConfigHeader>(payload);
-        Span<byte> reply = stackalloc byte[VhostUserConfigHeader.Bytes + VhostUserConfigHeader.MaxSpace];
-        reply.Clear();
-        MemoryMarshal.Write(reply, header);
-        var known = header.Size <= VhostUserConfigHeader.MaxSpace && header.Offset <= VhostUserConfigHeader.MaxSpace - header.Size
-            && device.TryReadConfig((int)header.Offset, reply.Slice(VhostUserConfigHeader.Bytes, (int)header.Size));
-        if (!known) report($"GetConfig refused: {header.Size} bytes at {header.Offset} are not in the configuration space");
-        connection.Send(VhostUserRequest.GetConfig, VhostUserHeader.Reply, known ? reply[..(VhostUserConfigHeader.Bytes + (int)header.Size)] : default);
     }
 
     // "VHOST_USER_GET_VRING_BASE": stops the ring, after its popped chains are returned.

@@ -1,15 +1,9 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Win32.SafeHandles;
-using VmShunt.BlockBackend.Disk;
-using VmShunt.BlockBackend.VirtioBlk;
-using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
-using VmShunt.Ring.Notification;
-using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
@@ -18,7 +12,7 @@ namespace VmShunt.Tests.Doubles;
 
 /// <summary>
 /// A guest whose memory a front-end copies while it runs, as a migration does: all of it once, then the pages that the dirty
-/// log names. Its driver has the first ring of a virtio-blk device.
+/// log names. Its driver has the first ring of a device.
 /// </summary>
 internal sealed class MigratingGuest<TQueue> : IDisposable where TQueue : struct, IDriverQueue
 {
@@ -28,33 +22,31 @@ internal sealed class MigratingGuest<TQueue> : IDisposable where TQueue : struct
     private const ulong LogAll = 1UL << 26, ProtocolFeatures = 1UL << 30, Headers = TestMemory.Start + 0x8000;
     private const int RamBytes = 1 << 20, FirstData = 0x1_0000;
 
-    private static readonly PollGroups s_none = new(0, WaitPolicy.Never);
-
     private readonly TestMemory _ram = new(RamBytes);
     private readonly byte[] _copy = new byte[RamBytes];
     private readonly SafeFileHandle _logFile;
     private readonly MemoryRegion _logRegion;
     private readonly GuestMemory _log;
-    private readonly VirtioBlkDevice _device;
     private readonly VhostUserConnection _frontend;
     private readonly Thread _session;
     private readonly EventFd _kick = EventFd.Create(), _call = EventFd.Create();
     private readonly ulong _features;
     private TQueue _queue;
 
-    internal MigratingGuest(VirtualizationDriver disk, Func<TestMemory, TQueue> queue, VirtioBlkFeatures more)
+    /// <param name="device">The device; not owned.</param>
+    /// <param name="queue">Makes the driver's side of its first ring.</param>
+    /// <param name="features">The features that the driver accepts.</param>
+    internal MigratingGuest(IVhostUserDevice device, Func<TestMemory, TQueue> queue, VirtioBlkFeatures features)
     {
-        _device = new VirtioBlkDevice(disk, 1, 128);
         var (mine, its) = UnixConnection.CreatePair();
-        var backend = new VhostUserBackend(
-            new VhostUserConnection(its), new VhostUserBlkDevice(_device, 1, 128, WaitPolicy.Never, s_none, NullLogger.Instance), _ => { });
+        var backend = new VhostUserBackend(new VhostUserConnection(its), device, _ => { });
         _session = new Thread(() =>
         {
             using (backend) End = backend.Run();
         });
         _session.Start();
         _frontend = new VhostUserConnection(mine);
-        _features = (ulong)(VirtioBlkFeatures.Version1 | VirtioBlkFeatures.Flush | more);
+        _features = (ulong)(VirtioBlkFeatures.Version1 | features);
         LogBytes = (int)((_ram.End + PageBytes * 8 - 1) / (PageBytes * 8) + 7) & ~7;
         _logFile = SharedMemoryFile.Create("log", LogBytes);
         _logRegion = MemoryRegion.Map(_logFile, 0, (ulong)LogBytes, 0);
@@ -201,7 +193,6 @@ internal sealed class MigratingGuest<TQueue> : IDisposable where TQueue : struct
     {
         _frontend.Dispose();
         Assert.True(_session.Join(60_000), "the session does not close");
-        _device.Dispose();
         _log.Dispose();
         _logRegion.Dispose();
         _logFile.Dispose();

@@ -59,34 +59,42 @@ internal sealed class DiskLease(PortDriver port, ILogger log)
     // The disk may take long to flush, and the guest's hypervisor waits meanwhile for the answer to its stop.
     private void Release()
     {
-        var failure = TryFlush();
+        IOException? failure = null;
+        try
+        {
+            port.Flush();
+        }
+        catch (IOException e)
+        {
+            failure = e;
+        }
+        catch (ObjectDisposedException)
+        {
+            // This process is about to end, and its lock with it.
+            return;
+        }
         lock (_changing)
         {
             _isReleasing = false;
             // The guest was continued here.
             if (_users > 0) return;
-            if (failure is not null)
-            {
-                // What the next process would read may be old.
-                log.DiskNotReleased(port.Description, failure);
-                return;
-            }
+            // What the next process would read may be old.
+            if (failure is not null) log.DiskNotReleased(port.Description, failure.Message);
+            else PassOn();
+        }
+    }
+
+    private void PassOn()
+    {
+        try
+        {
             Ordered.Store(ref _isHeld, false);
             port.Disown();
             log.DiskReleased(port.Description);
         }
-    }
-
-    private string? TryFlush()
-    {
-        try
+        catch (ObjectDisposedException)
         {
-            port.Flush();
-            return null;
-        }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
-        {
-            return e.Message;
+            // As above.
         }
     }
 

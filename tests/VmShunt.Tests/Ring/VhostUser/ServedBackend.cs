@@ -42,6 +42,9 @@ internal sealed class ServedBackend : IDisposable
     /// <summary>Why the session failed; null when the front-end closed it.</summary>
     internal string? End { get; private set; }
 
+    /// <summary>Whether the session's thread waits for something other than a message, such as a ring's stop.</summary>
+    internal bool IsWaiting => _thread.ThreadState.HasFlag(ThreadState.WaitSleepJoin);
+
     /// <summary>Waits until the session completes; no ring runs then.</summary>
     internal string? WaitForEnd()
     {
