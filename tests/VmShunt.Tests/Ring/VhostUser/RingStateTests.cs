@@ -128,8 +128,9 @@ public sealed class RingStateTests : SessionTests
         Client.Submit("in flight");
         Assert.True(popped.Wait(60_000));
         Frontend.Say(VhostUserRequest.GetVringBase, new byte[8]);
-        Assert.True(SpinWait.SpinUntil(() => Backend.IsWaiting, 10_000), "the session does not wait for the chain");
+        var waits = SpinWait.SpinUntil(() => Backend.IsWaiting, 10_000);
         processing.Set();
+        Assert.True(waits, "the session does not wait for the chain");
         Frontend.AssertReply(VhostUserRequest.GetVringBase);
         Assert.Equal(2, Ram.Window(Client.Address.Used, 4).Read<ushort>(2));
         Client.Complete("in flight");
