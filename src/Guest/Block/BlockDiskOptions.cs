@@ -70,7 +70,7 @@ public sealed class BlockDiskOptions
 
     /// <summary>
     /// Receives one line when the back-end is lost, with the reason, and one when the disk is connected again; called on the
-    /// thread that noticed it, and must not block or throw.
+    /// thread that noticed it, and must not block. What it throws is dropped.
     /// </summary>
     public Action<string>? Log { get; init; }
 

@@ -143,7 +143,20 @@ internal sealed class DiskConnection
         Buffers.Close();
     }
 
-    private ReconnectingPortDriver OpenPort() => new(Open, _options.Log ?? (static _ => { }), FailsWhileLost);
+    private ReconnectingPortDriver OpenPort() => new(Open, Log, FailsWhileLost);
+
+    // What the log throws must not end the thread that reconnects.
+    private void Log(string line)
+    {
+        try
+        {
+            _options.Log?.Invoke(line);
+        }
+        catch (Exception)
+        {
+            // There is no other place to say it.
+        }
+    }
 
     private BusChannel Open(Action<string> lost)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Threading.Tasks.Sources;
 using Microsoft.Extensions.ObjectPool;
 using VmShunt.BlockDriver.Memory;
@@ -27,6 +28,7 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
     private CancellationTokenRegistration _registration;
     private int _outcome;
     private int _holders;
+    private bool _isAwaited;
 
     private DiskRequest(DiskConnection connection, ObjectPool<DiskRequest> pool, bool runsContinuationsInline)
     {
@@ -80,6 +82,8 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
 
     void IValueTaskSource.GetResult(short token)
     {
+        Check(token);
+        _isAwaited = true;
         var status = _result.GetResult(token);
         Exception? failure = status switch
         {
@@ -91,7 +95,11 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
         if (failure is not null) throw failure;
     }
 
-    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _result.GetStatus(token);
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token)
+    {
+        Check(token);
+        return _result.GetStatus(token);
+    }
 
     void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _result.OnCompleted(continuation, state, token, flags);
@@ -112,6 +120,15 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
         Release();
     }
 
+    private void Check(short token)
+    {
+        if (token != _result.Version || _isAwaited) ThrowAwaited();
+    }
+
+    [DoesNotReturn]
+    private static void ThrowAwaited() =>
+        throw new InvalidOperationException("the task of this request was awaited before, and its object may serve another request: await a ValueTask once, or keep its AsTask()");
+
     private void EndWait()
     {
         if (Interlocked.CompareExchange(ref _outcome, Cancelled, Pending) == Pending) _result.SetResult(BlockStatus.Cancelled);
@@ -131,6 +148,7 @@ internal sealed class DiskRequest : BlockRequest, IValueTaskSource
         _copyTo = default;
         _cancel = default;
         _registration = default;
+        _isAwaited = false;
         _pool.Return(this);
     }
 

@@ -37,22 +37,30 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
     /// <param name="disk">The disk; disposed with the server, unless <see cref="BlockServerOptions.LeaveOpen"/>.</param>
     /// <param name="options">How to serve it.</param>
     /// <exception cref="ArgumentException">An option, or a property of the disk, is out of its range; the message says what it takes.</exception>
+    /// <exception cref="InvalidOperationException">Another server serves the disk.</exception>
+    /// <exception cref="ObjectDisposedException">The disk was disposed.</exception>
     public BlockServer(BlockStorage disk, BlockServerOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(disk);
-        Options = options ?? new BlockServerOptions();
-        Options.Check();
+        options ??= new BlockServerOptions();
+        options.Check();
+        Options = options with { Log = GuardedLog.Of(options.Log) };
         if (disk.LogicalBlockSize is not (512 or 4096)) throw new ArgumentException($"{disk.Name}.LogicalBlockSize is {disk.LogicalBlockSize}; it takes 512 or 4096", nameof(disk));
         if (disk.Serial is not { Length: >= 1 and <= 20 } serial || !serial.All(char.IsAscii))
             throw new ArgumentException($"{disk.Name}.Serial is '{disk.Serial}'; it takes 1 to 20 ASCII characters", nameof(disk));
+        if (!DiskTopology.IsPhysicalBlock(disk.PhysicalBlockSize, disk.LogicalBlockSize))
+            throw new ArgumentException($"{disk.Name}.PhysicalBlockSize is {disk.PhysicalBlockSize}; it takes a power of two from its LogicalBlockSize, {disk.LogicalBlockSize}, to {DiskTopology.LargestPhysicalBlock}", nameof(disk));
+        disk.Claim();
         PortDriver port;
         try
         {
             port = PortOf(disk, Options);
         }
-        catch (IOException e)
+        catch (Exception e)
         {
-            throw new ArgumentException(e.Message, nameof(disk), e);
+            disk.Release();
+            if (e is IOException) throw new ArgumentException(e.Message, nameof(disk), e);
+            throw;
         }
         _storage = disk;
         _disk = new VirtualizationDriver(
@@ -68,7 +76,10 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
     /// <summary>The number of open sessions, on all sockets.</summary>
     public int Sessions => Ordered.Load(ref _sessions);
 
-    /// <summary>Raised with +1 when a session opened and −1 when one closed, on the session's thread. Must not block.</summary>
+    /// <summary>
+    /// Raised with +1 when a session opened and −1 when one closed, on a thread that serves. Must not block, nor dispose the
+    /// server; what it throws is logged.
+    /// </summary>
     public event Action<int>? SessionsChanged;
 
     internal VirtualizationDriver Disk => _disk;
@@ -134,11 +145,14 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
     }
 
     /// <summary>Closes the sockets and sessions, and the disk unless <see cref="BlockServerOptions.LeaveOpen"/>. Blocks until requests in flight have completed.</summary>
+    /// <exception cref="InvalidOperationException">It is called on a thread that serves a session of this server, for which it would wait.</exception>
     public void Dispose()
     {
         lock (_lock)
         {
             if (_disposed) return;
+            if (_listeners.Any(static listener => listener.IsOnOwnThread))
+                throw new InvalidOperationException($"{nameof(BlockServer)}.{nameof(Dispose)} was called on a thread that serves the disk, for which it would wait: call it on another thread, or {nameof(DisposeAsync)} without waiting for it");
             _disposed = true;
         }
         _stopped.TrySetResult();
@@ -146,6 +160,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         foreach (var listener in _listeners) listener.Dispose();
         _groups.Dispose();
         _disk.Dispose();
+        _storage.Release();
         if (!Options.LeaveOpen) _storage.Dispose();
     }
 
@@ -177,6 +192,13 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
     private void CountSessions(int difference)
     {
         Interlocked.Add(ref _sessions, difference);
-        SessionsChanged?.Invoke(difference);
+        try
+        {
+            SessionsChanged?.Invoke(difference);
+        }
+        catch (Exception e)
+        {
+            Options.Log.HandlerThrew($"{e.GetType().Name}: {e.Message}");
+        }
     }
 }

@@ -53,7 +53,7 @@ public sealed class HostDisk : BlockStorage
         ArgumentException.ThrowIfNullOrEmpty(spec);
         options ??= new HostDiskOptions();
         options.Check();
-        log ??= NullLogger.Instance;
+        log = GuardedLog.Of(log ?? NullLogger.Instance);
         var port = DiskSpec.Open(spec, options.ReadOnly, options.Cache, log, options.Engine, options.IsRaw, options.IsIncoming);
         log.DiskEngineChosen(port.Description, port.Engine);
         return new HostDisk(port, options);

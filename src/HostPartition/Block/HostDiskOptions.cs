@@ -1,4 +1,3 @@
-using System.Numerics;
 using VmShunt.BlockBackend.Disk;
 
 namespace VmShunt.BlockBackend;
@@ -43,7 +42,7 @@ public sealed record HostDiskOptions
     internal void Check()
     {
         if (LogicalBlockSize is not (512 or 4096)) throw new FormatException($"{nameof(HostDiskOptions)}.{nameof(LogicalBlockSize)} is {LogicalBlockSize}; it takes 512 or 4096");
-        if (!BitOperations.IsPow2(PhysicalBlockSize) || PhysicalBlockSize > DiskTopology.LargestPhysicalBlock || PhysicalBlockSize < LogicalBlockSize)
+        if (!DiskTopology.IsPhysicalBlock(PhysicalBlockSize, LogicalBlockSize))
         {
             throw new FormatException(
                 $"{nameof(HostDiskOptions)}.{nameof(PhysicalBlockSize)} is {PhysicalBlockSize}; it takes a power of two from the logical block size, {LogicalBlockSize}, to {DiskTopology.LargestPhysicalBlock}");

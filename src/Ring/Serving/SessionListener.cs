@@ -29,9 +29,9 @@ public sealed class SessionListener : IDisposable
 
     /// <summary>Listens on an address.</summary>
     /// <param name="path">The socket's path, or another address.</param>
-    /// <param name="serve">Serves a connection on the calling thread until the session closes. It must not throw; the listener closes the connection.</param>
-    /// <param name="countChanged">Called with +1 when a session opens and −1 when it closes.</param>
-    /// <param name="refused">Called with the reason when a connection is closed without being served, or cannot be made yet.</param>
+    /// <param name="serve">Serves a connection on the calling thread until the session closes; the listener closes the connection. What it throws ends the session.</param>
+    /// <param name="countChanged">Called with +1 when a session opens and −1 when it closes, on a thread that serves. It must not throw.</param>
+    /// <param name="refused">Called with the reason when a connection is closed without being served, or cannot be made yet, or its service threw. It must not throw.</param>
     /// <exception cref="IOException">The address cannot be used; the message says why, and what to do.</exception>
     public SessionListener(string path, Action<UnixConnection> serve, Action<int>? countChanged = null, Action<string>? refused = null)
     {
@@ -73,9 +73,15 @@ public sealed class SessionListener : IDisposable
         return true;
     }
 
-    /// <inheritdoc/>
+    /// <summary>Whether the calling thread is of one of its sessions, so that it cannot wait for them.</summary>
+    public bool IsOnOwnThread => ReferenceEquals(ServingThread.Owner, this);
+
+    /// <summary>Closes the socket, signals every session to stop, and waits for them.</summary>
+    /// <exception cref="InvalidOperationException">It is called on a thread of one of the sessions.</exception>
     public void Dispose()
     {
+        if (IsOnOwnThread)
+            throw new InvalidOperationException($"the listener on {_address} was disposed on a thread of one of its sessions, for which it would wait: dispose it on another thread");
         lock (_switching)
         {
             _disposed = true;
@@ -119,16 +125,36 @@ public sealed class SessionListener : IDisposable
         }
         var thread = new Thread(() => Serve(connection)) { IsBackground = true, Name = "session" };
         lock (_sessions) _sessions.Add(connection, thread);
-        _countChanged?.Invoke(1);
+        CountOne();
         thread.Start();
         return thread;
     }
 
+    // On the source's thread, for which disposal waits, too.
+    private void CountOne()
+    {
+        var outer = ServingThread.Owner;
+        ServingThread.Owner = this;
+        try
+        {
+            _countChanged?.Invoke(1);
+        }
+        finally
+        {
+            ServingThread.Owner = outer;
+        }
+    }
+
     private void Serve(UnixConnection connection)
     {
+        ServingThread.Owner = this;
         try
         {
             _serve(connection);
+        }
+        catch (Exception e)
+        {
+            _refused?.Invoke($"a session ended, because its service threw {e.GetType().Name}: {e.Message}");
         }
         finally
         {

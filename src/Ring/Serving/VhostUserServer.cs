@@ -28,7 +28,7 @@ public sealed class VhostUserServer(Func<VirtioDevice> createDevice, VhostUserSe
 
     /// <summary>
     /// Raised when a session opens, closes or is refused, and when something fails; on the thread where that happens, so
-    /// several may be raised at once. A handler must not throw.
+    /// several may be raised at once. What a handler throws is dropped.
     /// </summary>
     public event EventHandler<ServerReport>? Reported;
 
@@ -143,5 +143,15 @@ public sealed class VhostUserServer(Func<VirtioDevice> createDevice, VhostUserSe
         }
     }
 
-    private void Report(ServerReportKind kind, int session, string message) => Reported?.Invoke(this, new ServerReport(kind, session, message));
+    private void Report(ServerReportKind kind, int session, string message)
+    {
+        try
+        {
+            Reported?.Invoke(this, new ServerReport(kind, session, message));
+        }
+        catch (Exception)
+        {
+            // There is no other place to say it, and the thread serves a session.
+        }
+    }
 }

@@ -66,8 +66,7 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
     internal override void ServeOnOwnThread(bool permanently)
     {
         _keepsThread = permanently;
-        _thread = new Thread(Run) { IsBackground = true, Name = $"vring {_setup.Index}" };
-        _thread.Start();
+        _thread = ServingThread.Start(Run, $"vring {_setup.Index}");
     }
 
     internal override RingVisit Visit()

@@ -4,13 +4,9 @@ using VmShunt.Perf.Launch;
 namespace VmShunt.EndToEnd.Packaging;
 
 /// <summary>
-/// The systemd units of the package, without a running systemd, which the machines of this project's tests do not have: systemd's own
-/// check of the units, and their commands exactly as written, in a root without .NET.
+/// The systemd units of the package, without a running systemd (<see cref="SystemdTests"/> has one): systemd's own check of the
+/// units, and their commands exactly as written, in a root without .NET.
 /// </summary>
-/// <remarks>
-/// Not shown: that systemd's seccomp filters (RestrictAddressFamilies, RestrictNamespaces, SystemCallArchitectures and so on) let the
-/// programs work, that the limit of open files is raised, that a failed service is restarted, and that the hypervisor is started after its VM-H.
-/// </remarks>
 public sealed class SystemdUnitTests(DebianPackage package) : IClassFixture<DebianPackage>
 {
     private const string Instance = "disk0", Analyze = "systemd-analyze";

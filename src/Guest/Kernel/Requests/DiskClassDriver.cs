@@ -224,7 +224,7 @@ internal sealed class DiskClassDriver : IBlockDriver
             _ => geometry.MaxTransferBytes,
         };
         var block = geometry.LogicalBlockBytes;
-        if (bytes <= 0 || bytes % SectorBytes != 0 || bytes > most)
+        if (bytes <= 0 || bytes > most)
             throw new ArgumentOutOfRangeException(nameof(bytes), bytes, $"a {operation} must be a multiple of {block} bytes, at most {most:n0}");
         // A device may fail what is not in whole blocks, with no more than an I/O error to say so.
         if (bytes % block != 0 || sector % (ulong)(block / SectorBytes) != 0)

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
+using VmShunt.Ring.Serving;
 using VmShunt.Trap.Ahci;
 
 namespace VmShunt.AhciBackend.Controller;
@@ -40,8 +41,7 @@ internal sealed class AhciController : IDisposable
         _commands = new CommandReader(_device, _gate);
         _port = new AhciPort(_gate, disk);
         _port.Reset();
-        _worker = new Thread(Work) { IsBackground = true, Name = "AHCI worker" };
-        _worker.Start();
+        _worker = ServingThread.Start(Work, "AHCI worker");
     }
 
     /// <summary>The level of the interrupt line: high while IS is not 0 and GHC.IE is set.</summary>

@@ -10,6 +10,10 @@ public abstract class BlockStorage : IDisposable
 {
     internal const string DefaultSerial = "VMSHUNT0";
 
+    private const int Free = 0, Served = 1, Disposed = 2;
+
+    private int _use;
+
     private protected BlockStorage()
     {
     }
@@ -38,11 +42,27 @@ public abstract class BlockStorage : IDisposable
     public void NotifyLengthChanged() => LengthChanged?.Invoke();
 
     /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">A server serves the disk.</exception>
     public void Dispose()
     {
+        if (Interlocked.CompareExchange(ref _use, Disposed, Free) == Served)
+            throw new InvalidOperationException($"the disk {Name} is served: dispose its {nameof(BlockServer)} first, which then disposes the disk unless {nameof(BlockServerOptions)}.{nameof(BlockServerOptions.LeaveOpen)} is set");
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>Makes the disk that of one server, until <see cref="Release"/>.</summary>
+    /// <exception cref="InvalidOperationException">Another server serves it.</exception>
+    /// <exception cref="ObjectDisposedException">It was disposed.</exception>
+    internal void Claim()
+    {
+        var use = Interlocked.CompareExchange(ref _use, Served, Free);
+        ObjectDisposedException.ThrowIf(use == Disposed, this);
+        if (use == Served)
+            throw new InvalidOperationException($"another {nameof(BlockServer)} serves the disk {Name}: have one server listen on several sockets, or dispose the other one first");
+    }
+
+    internal void Release() => Interlocked.Exchange(ref _use, Free);
 
     /// <summary>Releases what the disk holds. The server calls it after the last request, unless <see cref="BlockServerOptions.LeaveOpen"/>.</summary>
     /// <param name="disposing">False from a finalizer.</param>

@@ -17,6 +17,9 @@ internal readonly record struct DiskTopology(int PhysicalBlockBytes, int Alignme
     /// <summary>A disk without preferences.</summary>
     internal static DiskTopology None { get; } = new(Sector, 0, Sector, 0);
 
+    /// <summary>Whether a disk with logical blocks of that size can have such physical blocks.</summary>
+    internal static bool IsPhysicalBlock(int bytes, int logical) => BitOperations.IsPow2(bytes) && bytes >= logical && bytes <= LargestPhysicalBlock;
+
     /// <summary>Takes the kernel's values where they are valid.</summary>
     internal static DiskTopology Of(BlockLimits limits)
     {

@@ -74,6 +74,9 @@ internal static partial class BlockLog
     [LoggerMessage(501, LogLevel.Warning, "socket {Address}: {Reason}")]
     internal static partial void ConnectionRefused(this ILogger log, string address, string reason);
 
+    [LoggerMessage(502, LogLevel.Error, "a handler of BlockServer.SessionsChanged threw {Error}")]
+    internal static partial void HandlerThrew(this ILogger log, string error);
+
     [LoggerMessage(208, LogLevel.Information, "ring: a shunt sends {Primary} to the ring, by {Criterion}; other requests use the trap")]
     internal static partial void ShuntAgreed(this ILogger log, string primary, string criterion);
 

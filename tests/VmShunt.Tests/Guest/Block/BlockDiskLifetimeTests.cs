@@ -166,6 +166,17 @@ public class BlockDiskLifetimeTests
     }
 
     [Fact]
+    public async Task A_log_that_throws_does_not_end_the_reconnect()
+    {
+        var served = new ServedSocket(new MemoryPortDriver(DiskBytes));
+        await using var disk = await BlockDisk.ConnectAsync(served.Path, new BlockDiskOptions { Log = static _ => throw new InvalidOperationException("as the test says") });
+        served.Dispose();
+        using var next = new ServedSocket(new MemoryPortDriver(DiskBytes), path: served.Path);
+        await disk.ReadAsync(new byte[512], 0).AsTask().WaitAsync(s_patience);
+        Assert.True(SpinWait.SpinUntil(() => disk.Reconnects == 1, s_patience));
+    }
+
+    [Fact]
     public async Task Requests_fail_while_the_back_end_is_lost_if_the_options_say_so()
     {
         var served = new ServedSocket(new MemoryPortDriver(DiskBytes));

@@ -214,6 +214,20 @@ public class BlockDiskTests
     }
 
     [Fact]
+    public async Task A_task_that_is_awaited_twice_throws_and_says_what_to_do()
+    {
+        using var served = new ServedSocket(new MemoryPortDriver(DiskBytes));
+        await using var disk = await BlockDisk.ConnectAsync(served.Path);
+#pragma warning disable CA2012 // the misuse is what is tested
+        var read = disk.ReadAsync(new byte[512], 0);
+        await read;
+        var error = await Assert.ThrowsAsync<InvalidOperationException>(async () => await read);
+#pragma warning restore CA2012
+        Assert.Contains("await a ValueTask once", error.Message, StringComparison.Ordinal);
+        await disk.ReadAsync(new byte[512], 0);
+    }
+
+    [Fact]
     public async Task Requests_of_many_callers_over_two_queues_each_get_their_data()
     {
         using var served = new ServedSocket(new MemoryPortDriver(DiskBytes));

@@ -128,6 +128,15 @@ public sealed class DeviceMistakeTests
         Assert.Contains("TryWriteConfig threw", served.Await(ServerReportKind.Failure, 2), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_handler_of_reports_that_throws_ends_no_session()
+    {
+        await using var served = new ServedDevices();
+        served.Server.Reported += static (_, _) => throw new InvalidOperationException("as the test says");
+        using var session = new DeviceSession(served.Path).Start();
+        session.AssertEcho();
+    }
+
     [Theory]
     [InlineData("null", "the factory returned null")]
     [InlineData("throws", "no device left")]

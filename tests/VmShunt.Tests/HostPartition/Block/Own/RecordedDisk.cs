@@ -20,11 +20,15 @@ internal sealed class RecordedDisk(int bytes, int blockSize = 512) : BlockDevice
 
     internal bool IsDisposed { get; private set; }
 
+    internal int? Physical { get; init; }
+
     internal long ReportedLength { get; set; } = bytes;
 
     public override long Length => ReportedLength;
 
     public override int LogicalBlockSize => blockSize;
+
+    public override int PhysicalBlockSize => Physical ?? blockSize;
 
     public override void Read(Span<byte> destination, long offset)
     {
@@ -52,8 +56,14 @@ internal sealed class RecordedDisk(int bytes, int blockSize = 512) : BlockDevice
     {
         MostAtOnce = Math.Max(MostAtOnce, Interlocked.Increment(ref _running));
         lock (Calls) Calls.Add(call);
-        During?.Invoke();
-        Interlocked.Decrement(ref _running);
+        try
+        {
+            During?.Invoke();
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _running);
+        }
         if (Fault is { } fault) throw fault;
     }
 }
