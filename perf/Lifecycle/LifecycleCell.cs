@@ -15,9 +15,9 @@ internal sealed record LifecycleCell(string Frontend, string Withheld, string Ev
     internal static IReadOnlyList<(string Name, VhostUserProtocolFeatures Features)> WithheldFeatures { get; } =
     [
         ("nothing", VhostUserProtocolFeatures.None),
+        ("INFLIGHT", VhostUserProtocolFeatures.InflightSharedMemory),
         ("STATUS", VhostUserProtocolFeatures.Status),
         ("RESET_DEVICE", VhostUserProtocolFeatures.ResetDevice),
-        ("INFLIGHT", VhostUserProtocolFeatures.InflightSharedMemory),
     ];
 
     internal string Layout => IsPacked ? "packed" : "split";

@@ -19,13 +19,15 @@ internal static class LifecycleCommand
         var quick = new Option<bool>("--quick") { Description = "Only cells in which nothing is withheld." };
         var table = new Option<bool>("--table") { Description = "Run nothing: write the results into docs/lifecycle.md." };
         var command = new Command("lifecycle", "Fills the matrix of docs/lifecycle.md: events, ring layouts, front-ends, load, and protocol features that a relay withholds. Takes about 40 minutes; build with -c Release first.") { cells, again, quick, table };
-        command.SetAction(async (parse, cancel) =>
+        command.SetAction(async (parse, unused) =>
         {
             if (parse.GetValue(table)) return WriteTable();
             var wanted = parse.GetValue(cells) ?? [];
-            return await RunAsync(
+            using var stop = new StopSignals();
+            var code = await RunAsync(
                 cell => (wanted.Length == 0 || wanted.Any(text => cell.ToString().Contains(text, StringComparison.Ordinal))) && (!parse.GetValue(quick) || cell.Withheld == LifecycleCell.WithheldFeatures[0].Name),
-                parse.GetValue(again), cancel);
+                parse.GetValue(again), stop.Token);
+            return stop.ExitCode ?? code;
         });
         return command;
     }
@@ -36,28 +38,26 @@ internal static class LifecycleCommand
         var seen = new List<LifecycleResult>();
         foreach (var frontend in LifecycleFrontend.All)
         {
-            if (frontend.Missing() is { } missing)
+            if (frontend.Missing() is { } missing) Console.WriteLine($"{frontend.Name}: not run: {missing}");
+        }
+        var rigs = from withheld in LifecycleCell.WithheldFeatures from frontend in LifecycleFrontend.All where frontend.Missing() is null select (frontend, withheld);
+        foreach (var (frontend, withheld) in rigs)
+        {
+            await using var rig = new RigSource(engine => frontend.StartAsync(withheld.Features, engine));
+            foreach (var what in LifecycleEvent.All)
             {
-                Console.WriteLine($"{frontend.Name}: not run: {missing}");
-                continue;
-            }
-            foreach (var (withheld, features) in LifecycleCell.WithheldFeatures)
-            {
-                await using var rigs = new RigSource(() => frontend.StartAsync(features));
-                foreach (var what in LifecycleEvent.All)
+                // An event is not left in the middle.
+                if (cancel.IsCancellationRequested) break;
+                var due = LifecycleCell.Of(frontend.Name, withheld.Name, what).Where(isSelected).Where(cell => again || !known.ContainsKey(cell)).ToHashSet();
+                if (due.Count == 0) continue;
+                foreach (var outcome in await rig.RunAsync(what))
                 {
-                    cancel.ThrowIfCancellationRequested();
-                    var due = LifecycleCell.Of(frontend.Name, withheld, what).Where(isSelected).Where(cell => again || !known.ContainsKey(cell)).ToHashSet();
-                    if (due.Count == 0) continue;
-                    foreach (var outcome in await rigs.RunAsync(what))
-                    {
-                        var cell = new LifecycleCell(frontend.Name, withheld, what.Name, outcome.IsPacked, outcome.IsLoaded);
-                        if (outcome.Verdict == LifecycleVerdict.NotRun || !due.Contains(cell)) continue;
-                        var result = new LifecycleResult(cell, rigs.Version, DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), outcome.Verdict, outcome.Detail);
-                        seen.Add(result);
-                        LifecycleResults.Append(LifecycleResults.File, result);
-                        Console.WriteLine($"{DateTime.UtcNow:HH:mm:ss} {cell}: {outcome.Verdict} {outcome.Detail.ReplaceLineEndings(" ")}");
-                    }
+                    var cell = new LifecycleCell(frontend.Name, withheld.Name, what.Name, outcome.IsPacked, outcome.IsLoaded);
+                    if (outcome.Verdict == LifecycleVerdict.NotRun || !due.Contains(cell)) continue;
+                    var result = new LifecycleResult(cell, rig.Version, DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), outcome.Verdict, outcome.Detail);
+                    seen.Add(result);
+                    LifecycleResults.Append(LifecycleResults.File, result);
+                    Console.WriteLine($"{DateTime.UtcNow:HH:mm:ss} {cell}: {outcome.Verdict} {outcome.Detail.ReplaceLineEndings(" ")}");
                 }
             }
         }
@@ -74,8 +74,8 @@ internal static class LifecycleCommand
         return 0;
     }
 
-    /// <summary>One rig after another: a damaged one is replaced at the next event.</summary>
-    private sealed class RigSource(Func<Task<Rig>> startAsync) : IAsyncDisposable
+    /// <summary>One rig after another: a damaged one, or one with another engine, is replaced at the next event.</summary>
+    private sealed class RigSource(Func<string, Task<Rig>> startAsync) : IAsyncDisposable
     {
         private Rig? _rig;
 
@@ -90,7 +90,7 @@ internal static class LifecycleCommand
             catch (Exception e) when (e is TimeoutException or GuestException or LaunchException)
             {
                 // An event may also have damaged what the next one met: it is tried on a new rig before it is blamed.
-                Console.WriteLine($"{what.Name}: tried again: {e.Message.Split('\n')[0]}");
+                Console.WriteLine($"{what.Name}: tried again: {e.Message}");
             }
             try
             {
@@ -110,8 +110,8 @@ internal static class LifecycleCommand
 
         private async Task<IReadOnlyList<CellOutcome>> TryAsync(LifecycleEvent what)
         {
-            if (_rig is { IsDamaged: true }) await DisposeAsync();
-            _rig ??= await startAsync();
+            if (_rig is not null && (_rig.IsDamaged || _rig.Engine != what.Engine)) await DisposeAsync();
+            _rig ??= await startAsync(what.Engine);
             Version = _rig.Version;
             return await _rig.RunAsync(what);
         }

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using System.Xml.Linq;
+using VmShunt.Perf.Lifecycle.Processes;
 
 namespace VmShunt.Perf.Mutants;
 
@@ -68,6 +69,8 @@ internal static partial class MutantRun
     internal static bool IsAssertion(string message) =>
         !Exception().IsMatch(message)
         || message.StartsWith("System.TimeoutException", StringComparison.Ordinal)
+        // What a guest does wrong is found by the guest's rig.
+        || message.StartsWith(typeof(GuestException).FullName!, StringComparison.Ordinal)
         // A property that does not hold; the assertion is inside.
         || message.StartsWith("CsCheck.", StringComparison.Ordinal);
 

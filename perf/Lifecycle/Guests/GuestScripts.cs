@@ -14,8 +14,9 @@ internal static class GuestScripts
         # load NAME FIRST END: writes, reads back and compares rounds FIRST to END - 1 of LoadImage, until /stop-NAME exists.
         name=$1 i=$2
         echo $i > /count-$name
+        touch /runs-$name
         while [ ! -e /stop-$name ] && [ $i -lt $3 ]; do
-            if [ -e /pause-$name ] || [ ! -b /dev/$name ]; then sleep 0.1; continue; fi
+            if [ -e /pause-$name ]; then touch /paused-$name; sleep 0.1; continue; fi
             to=$((i % 16 * 16)) from=$((i % 15))
             if {
                 dd if=/seed bs=64k skip=$from count=16 of=/proc/self/fd/3 seek=$to conv=notrunc,fsync &&
@@ -28,6 +29,7 @@ internal static class GuestScripts
             fi
             echo $i > /count-$name
         done
+        rm /runs-$name
         echo over > /over-$name
 
         """;
@@ -38,13 +40,16 @@ internal static class GuestScripts
         # rebind NAME...: takes the disks from their driver and gives them back, one by one, so that each keeps its name.
         for name in $*; do
             device=$(basename $(readlink -f /sys/block/$name/device))
+            rm -f /paused-$name
             touch /pause-$name
             echo $device > /sys/bus/virtio/drivers/virtio_blk/unbind
+            # The name is free when the load has closed the disk.
+            while [ -e /runs-$name ] && [ ! -e /paused-$name ]; do sleep 0.1; done
             echo $device > /sys/bus/virtio/drivers/virtio_blk/bind
             while [ ! -b /dev/$name ]; do sleep 0.1; done
             rm /pause-$name
+            echo over > /rebound-$name
         done
-        echo over > /rebound
 
         """;
 }

@@ -18,7 +18,7 @@ internal enum LifecycleVerdict
     /// <summary>The front-end has no such event.</summary>
     DoesNotExist,
 
-    /// <summary>It has not been tried yet.</summary>
+    /// <summary>It was not tried.</summary>
     NotRun,
 }
 

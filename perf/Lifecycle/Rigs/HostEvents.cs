@@ -6,7 +6,7 @@ namespace VmShunt.Perf.Lifecycle.Rigs;
 internal static class HostEvents
 {
     /// <summary>How-manieth call of a disk under load is the one at which VM-H is killed.</summary>
-    private const int LoadedCall = 7;
+    private const int LoadedCall = 3;
 
     /// <returns>False: the event is one of the front-end.</returns>
     internal static async Task<bool> TryActAsync(EventKind kind, IReadOnlyList<RigDisk> disks)

@@ -24,6 +24,9 @@ internal enum EventKind
     /// <summary>The guest is stopped for a second, and continued.</summary>
     Pause,
 
+    /// <summary>VM-H is ended by SIGTERM, and another starts, while the guest is stopped. No row of the matrix.</summary>
+    TerminateInPause,
+
     /// <summary>The machine is reset; the guest boots again.</summary>
     Reset,
 
@@ -41,10 +44,14 @@ internal enum EventKind
 /// <param name="Name">As the table shows it.</param>
 /// <param name="Kind">What happens.</param>
 /// <param name="SystemCall">Where VM-H is killed.</param>
-internal sealed record LifecycleEvent(string Name, EventKind Kind, string? SystemCall = null)
+/// <param name="Engine">VM-H's <c>--engine</c>.</param>
+internal sealed record LifecycleEvent(string Name, EventKind Kind, string? SystemCall = null, string Engine = LifecycleEvent.DefaultEngine)
 {
-    // Those of the thread that serves a ring: CallsTests compares the list with a trace.
-    private static readonly string[] s_calls = ["ppoll", "read", "write", "pwritev2", "fdatasync"];
+    internal const string DefaultEngine = "auto";
+
+    // Those of the thread that serves a ring, without those for memory of the runtime; what each engine adds.
+    private static readonly string[] s_calls = ["poll", "read", "write", "pwrite64", "pwritev", "fdatasync", "futex", "sched_yield"];
+    private static readonly (string Engine, string Call)[] s_ofEngines = [("pread", "preadv"), ("uring", "io_uring_enter")];
 
     /// <summary>
     /// The rows, in the order in which they happen to one guest. The last ones end the guest, or may lose a disk where INFLIGHT
@@ -63,5 +70,6 @@ internal sealed record LifecycleEvent(string Name, EventKind Kind, string? Syste
         new("SIGKILL", EventKind.Kill),
         .. s_calls.Select(static call => new LifecycleEvent($"SIGKILL at {call}", EventKind.KillAtCall, call)),
         new("front-end killed", EventKind.FrontendKilled),
+        .. s_ofEngines.Select(static of => new LifecycleEvent($"SIGKILL at {of.Call}", EventKind.KillAtCall, of.Call, of.Engine)),
     ];
 }

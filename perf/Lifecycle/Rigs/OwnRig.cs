@@ -15,7 +15,8 @@ internal sealed class OwnRig : Rig
     private readonly WorkFolder _folder = new();
     private readonly List<Disk> _disks = [];
 
-    private OwnRig()
+    private OwnRig(string engine)
+        : base(engine)
     {
     }
 
@@ -24,14 +25,15 @@ internal sealed class OwnRig : Rig
     private IReadOnlyList<RigDisk> Served => [.. _disks.Select(static disk => disk.Served)];
 
     /// <param name="withheld">Protocol features that the driver does not see.</param>
-    internal static async Task<OwnRig> StartAsync(VhostUserProtocolFeatures withheld)
+    /// <param name="engine">VM-H's.</param>
+    internal static async Task<OwnRig> StartAsync(VhostUserProtocolFeatures withheld, string engine)
     {
-        var rig = new OwnRig();
+        var rig = new OwnRig(engine);
         try
         {
             for (var i = 0; i < Disks.Count; i++)
             {
-                var disk = new Disk(new RigDisk(rig._folder, i, DiskBytes, withheld));
+                var disk = new Disk(new RigDisk(rig._folder, i, DiskBytes, withheld, engine));
                 rig._disks.Add(disk);
                 await disk.Served.StartHostAsync();
                 await disk.StartGuestAsync();

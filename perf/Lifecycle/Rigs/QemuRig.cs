@@ -15,7 +15,8 @@ internal sealed class QemuRig : Rig
     private readonly string _moreOfDisks;
     private readonly List<Disk> _disks = [];
 
-    private QemuRig(QemuProgram qemu, string moreOfDisks) => (_qemu, _moreOfDisks) = (qemu, moreOfDisks);
+    private QemuRig(QemuProgram qemu, string engine, string moreOfDisks)
+        : base(engine) => (_qemu, _moreOfDisks) = (qemu, moreOfDisks);
 
     internal override string Version => _qemu.Version;
 
@@ -23,19 +24,23 @@ internal sealed class QemuRig : Rig
 
     internal QemuMonitor Monitor { get; private set; } = null!;
 
+    /// <summary>What the VM-H of all disks wrote.</summary>
+    internal IEnumerable<string> Said => _disks.SelectMany(static disk => disk.Served.Said);
+
     private IReadOnlyList<RigDisk> Served => [.. _disks.Select(static disk => disk.Served)];
 
     /// <param name="qemu">Which QEMU.</param>
     /// <param name="withheld">Protocol features that it does not see.</param>
+    /// <param name="engine">VM-H's.</param>
     /// <param name="moreOfDisks">More options of each disk.</param>
-    internal static async Task<QemuRig> BootAsync(QemuProgram qemu, VhostUserProtocolFeatures withheld, string moreOfDisks = "")
+    internal static async Task<QemuRig> BootAsync(QemuProgram qemu, VhostUserProtocolFeatures withheld, string engine = LifecycleEvent.DefaultEngine, string moreOfDisks = "")
     {
-        var rig = new QemuRig(qemu, moreOfDisks);
+        var rig = new QemuRig(qemu, engine, moreOfDisks);
         try
         {
             for (var i = 0; i < Disks.Count; i++)
             {
-                var disk = new Disk(new RigDisk(rig._folder, i, DiskBytes, withheld), "vd" + (char)('a' + i));
+                var disk = new Disk(new RigDisk(rig._folder, i, DiskBytes, withheld, engine), "vd" + (char)('a' + i));
                 rig._disks.Add(disk);
                 await disk.Served.StartHostAsync();
             }
@@ -47,6 +52,15 @@ internal sealed class QemuRig : Rig
             await rig.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>The system calls of the thread of a ring under load.</summary>
+    internal async Task<IReadOnlyCollection<string>> CallsUnderLoadAsync()
+    {
+        await StartLoadsAsync();
+        var calls = await _disks.First(static disk => disk.Served.IsLoaded).Served.CallsAsync();
+        await StopLoadsAsync([.. _disks]);
+        return calls;
     }
 
     public override async ValueTask DisposeAsync()
@@ -87,7 +101,7 @@ internal sealed class QemuRig : Rig
     }
 
     private Task<string> StartLoadAsync(Disk disk, int end) => Guest.RunAsync(
-        $"rm -f /stop-{disk.Name} /over-{disk.Name} /bad-{disk.Name} /count-{disk.Name}; load {disk.Name} {disk.Round} {end} > /dev/null 2>&1 & sleep 0");
+        $"rm -f /stop-{disk.Name} /pause-{disk.Name} /over-{disk.Name} /bad-{disk.Name} /count-{disk.Name}; load {disk.Name} {disk.Round} {end} > /dev/null 2>&1 & sleep 0");
 
     private async Task<Dictionary<Disk, int>> CountAsync()
     {
@@ -160,10 +174,18 @@ internal sealed class QemuRig : Rig
                 await Task.Delay(TimeSpan.FromSeconds(1));
                 await Monitor.ExecuteAsync("cont");
                 return;
+            case EventKind.TerminateInPause:
+                await Monitor.ExecuteAsync("stop");
+                await HostEvents.TryActAsync(EventKind.Terminate, Served);
+                await Monitor.ExecuteAsync("cont");
+                return;
             case EventKind.Rebind:
-                await Guest.RunAsync($"rm -f /rebound; rebind {Names(_disks)} > /dev/null 2>&1 & sleep 0");
-                // A disk that is lost is found so afterwards.
-                await WaitAsync(async () => (await Guest.TryAsync("test -e /rebound")).Code == 0);
+                await Guest.RunAsync($"rm -f /rebound-*; rebind {Names(_disks)} > /dev/null 2>&1 & sleep 0");
+                foreach (var disk in _disks)
+                {
+                    if (await WaitAsync(async () => (await Guest.TryAsync($"test -e /rebound-{disk.Name}")).Code == 0)) continue;
+                    throw new GuestException($"unbind or bind of {disk.Name} does not return: {await Guest.RunAsync("dmesg | tail -30")}; VM-H: {string.Join(" / ", disk.Served.Said.TakeLast(5))}");
+                }
                 return;
             case EventKind.Suspend:
                 await Guest.RunAsync("(sleep 1; echo mem > /sys/power/state) > /dev/null 2>&1 & sleep 0");

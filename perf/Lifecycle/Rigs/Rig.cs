@@ -1,7 +1,7 @@
 namespace VmShunt.Perf.Lifecycle.Rigs;
 
 /// <summary>A front-end with four disks, each with its own VM-H: split and packed rings, idle and under verified load.</summary>
-internal abstract class Rig : IAsyncDisposable
+internal abstract class Rig(string engine) : IAsyncDisposable
 {
     /// <summary>A disk that does no I/O for so long is lost.</summary>
     internal static TimeSpan LossLimit { get; } = TimeSpan.FromSeconds(30);
@@ -11,6 +11,9 @@ internal abstract class Rig : IAsyncDisposable
 
     /// <summary>Whether the last event lost a disk or did not finish: the next one needs another rig.</summary>
     internal bool IsDamaged { get; private set; }
+
+    /// <summary>The <c>--engine</c> of every VM-H.</summary>
+    internal string Engine => engine;
 
     /// <summary>The front-end's version.</summary>
     internal abstract string Version { get; }

@@ -9,14 +9,17 @@ internal sealed class RigDisk : IAsyncDisposable
 {
     private readonly string _hostSocket;
     private readonly FeatureRelay? _relay;
+    private readonly string _engine;
     private int _linesBefore;
 
     /// <param name="folder">Where its files are.</param>
     /// <param name="number">From 0.</param>
     /// <param name="bytes">Its size.</param>
     /// <param name="withheld">Protocol features that the front-end does not see; none: it connects to VM-H itself.</param>
-    internal RigDisk(WorkFolder folder, int number, long bytes, VhostUserProtocolFeatures withheld)
+    /// <param name="engine">VM-H's.</param>
+    internal RigDisk(WorkFolder folder, int number, long bytes, VhostUserProtocolFeatures withheld, string engine)
     {
+        _engine = engine;
         (IsPacked, IsLoaded) = Rig.Disks[number];
         Image = folder[$"disk{number}.img"];
         Socket = folder[$"ring{number}"];
@@ -56,7 +59,7 @@ internal sealed class RigDisk : IAsyncDisposable
 
     internal async Task StartHostAsync()
     {
-        Host = await Programs.StartReadyAsync("vmshunt-host", "--disk", Image, "--vhost-user", _hostSocket);
+        Host = await Programs.StartReadyAsync("vmshunt-host", "--disk", Image, "--vhost-user", _hostSocket, "--engine", _engine);
         _linesBefore = 0;
     }
 

@@ -69,6 +69,7 @@ public class MutantTests
     [InlineData("System.TimeoutException : the guest does not answer", true)]
     [InlineData("CsCheck.CsCheckException : Set seed: \"0\"", true)]
     [InlineData("System.NullReferenceException : Object reference not set", false)]
+    [InlineData("VmShunt.Perf.Lifecycle.Processes.GuestException : cmp exited with 1", true)]
     [InlineData("VmShunt.Perf.Launch.LaunchException : the guest exited", false)]
     public void A_failure_by_an_assertion_is_told_from_an_exception(string message, bool isAssertion) => Assert.Equal(isAssertion, MutantRun.IsAssertion(message));
 
