@@ -159,6 +159,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         _storage.LengthChanged -= Refresh;
         foreach (var listener in _listeners) listener.Dispose();
         _groups.Dispose();
+        _disk.AwaitLateCommands();
         _disk.Dispose();
         _storage.Release();
         if (!Options.LeaveOpen) _storage.Dispose();

@@ -16,4 +16,7 @@ internal static partial class HostLog
 
     [LoggerMessage(401, LogLevel.Information, "stopping: {Reason}")]
     internal static partial void Stopping(this ILogger log, string reason);
+
+    [LoggerMessage(402, LogLevel.Error, "the disk {Disk} has not answered all requests within {Seconds} s: the process ends without them")]
+    internal static partial void StopGivenUp(this ILogger log, string disk, double seconds);
 }

@@ -31,6 +31,7 @@ static int Run(HostOptions options)
 
 static int Serve(HostOptions options, ILogger log)
 {
+    var stopLimit = TimeSpan.FromSeconds(10);
     string? vhostUser = options.VhostUser is { } ringAddress ? Systemd.Resolve(ringAddress) : null;
     string? vfioUser = options.VfioUser is { } trapAddress ? Systemd.Resolve(trapAddress) : null;
     var disk = HostDisk.Open(options.Disk, options.Open, log);
@@ -65,7 +66,10 @@ static int Serve(HostOptions options, ILogger log)
     }.Where(part => part is not null)));
     lifetime.WaitForExit();
     Systemd.Notify("STOPPING=1");
-    return 0;
+    // A disk that does not answer must not keep the process: what it still has ends with it.
+    if (Task.Run(server.Dispose).Wait(stopLimit)) return 0;
+    log.StopGivenUp(disk.Name, stopLimit.TotalSeconds);
+    return 1;
 
     void Offer()
     {

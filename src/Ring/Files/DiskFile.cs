@@ -161,6 +161,13 @@ public static class DiskFile
         return failure.HResult is Libc.ENOSPC or Libc.EDQUOT;
     }
 
+    /// <summary>Whether an operation failed because of its memory: the file behind that was truncated, or it was taken away.</summary>
+    public static bool IsMemoryFault(IOException failure)
+    {
+        ArgumentNullException.ThrowIfNull(failure);
+        return failure.HResult == Libc.EFAULT;
+    }
+
     private static bool TryRange(SafeFileHandle device, nuint request, long offset, long length)
     {
         Span<ulong> range = [(ulong)offset, (ulong)length];

@@ -8,7 +8,7 @@ namespace VmShunt.Ring.Interop;
 /// </summary>
 internal static partial class Libc
 {
-    internal const int EINTR = 4, ENXIO = 6, EAGAIN = 11, EACCES = 13, EBUSY = 16, ENOSPC = 28, EDQUOT = 122;
+    internal const int EINTR = 4, ENXIO = 6, EAGAIN = 11, EACCES = 13, EFAULT = 14, EBUSY = 16, ENOSPC = 28, EDQUOT = 122;
 
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
     internal const int F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_DUPFD_CLOEXEC = 1030;
@@ -32,7 +32,8 @@ internal static partial class Libc
 
     internal const int PROT_READ = 1, PROT_WRITE = 2, PROT_EXEC = 4;
     internal const nint MAP_FAILED = -1;
-    internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000;
+    internal const int MREMAP_MAYMOVE = 1;
+    internal const int MAP_SHARED = 1, MAP_PRIVATE = 2, MAP_FIXED = 0x10, MAP_ANONYMOUS = 0x20, MAP_NORESERVE = 0x4000, MAP_POPULATE = 0x8000;
     internal const int MADV_DONTNEED = 4, MADV_HUGEPAGE = 14;
     internal const int SIGBUS = 7, SIG_DFL = 0, SIG_IGN = 1;
     internal const int SA_SIGINFO = 4, SA_ONSTACK = 0x0800_0000, SA_RESTART = 0x1000_0000;
@@ -178,6 +179,9 @@ internal static partial class Libc
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     internal static partial int MUnmap(nint start, nuint bytes);
+
+    [LibraryImport("libc", EntryPoint = "mremap", SetLastError = true)]
+    internal static partial nint MRemap(nint start, nuint bytes, nuint newBytes, int flags);
 
     [LibraryImport("libc", EntryPoint = "mprotect", SetLastError = true)]
     internal static partial int MProtect(nint start, nuint bytes, int protection);

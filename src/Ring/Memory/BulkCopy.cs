@@ -27,10 +27,11 @@ public static class BulkCopy
     /// <summary>Copies all of the source. The two must not overlap.</summary>
     /// <param name="source">The bytes.</param>
     /// <param name="target">At least as long.</param>
+    /// <param name="isGuarded">Whether short copies are guarded, too, for memory that may be taken away.</param>
     /// <exception cref="IOException">A page cannot be accessed: the file behind it was truncated, or its device failed.</exception>
-    public static void Copy(ReadOnlySpan<byte> source, Span<byte> target)
+    public static void Copy(ReadOnlySpan<byte> source, Span<byte> target, bool isGuarded = false)
     {
-        if (source.Length < FromBytes || !GuardedCopy.IsSupported) source.CopyTo(target);
+        if ((source.Length < FromBytes && !isGuarded) || !GuardedCopy.IsSupported) source.CopyTo(target);
         else if (!GuardedCopy.TryCopy(target[..source.Length], source)) throw GuardedCopy.Failure();
     }
 

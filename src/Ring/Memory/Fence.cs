@@ -9,4 +9,10 @@ public static class Fence
     /// before a thread blocks or decides to notify, never per descriptor.
     /// </summary>
     public static void StoreBeforeLoad() => Interlocked.MemoryBarrier();
+
+    /// <summary>
+    /// Does the same in every thread of the process at once (membarrier(2)): a thread that others must not slow down stores
+    /// and loads without a fence, and the thread that depends on their order pays for it here, with a system call.
+    /// </summary>
+    public static void StoreBeforeLoadEverywhere() => Interlocked.MemoryBarrierProcessWide();
 }

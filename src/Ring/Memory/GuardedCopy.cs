@@ -38,7 +38,7 @@ internal static unsafe class GuardedCopy
     internal static bool CanPrefetch => s_hasAvx;
 
     /// <summary>What callers throw when a copy fails.</summary>
-    internal static IOException Failure() => new("a page of the memory cannot be accessed: the file behind it was truncated, or its device failed");
+    internal static IOException Failure() => new("a page of the memory cannot be accessed: the file behind it was truncated, or its device failed", Libc.EFAULT);
 
     /// <summary>Copies bytes; only where <see cref="IsSupported"/>.</summary>
     /// <returns>False when a page cannot be accessed; a part may be copied.</returns>

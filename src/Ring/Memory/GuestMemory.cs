@@ -115,6 +115,9 @@ public sealed class GuestMemory : IDisposable
         return true;
     }
 
+    /// <summary>Keeps the regions mapped when this object is disposed, until the returned one is.</summary>
+    internal GuestMemory Keep() => new(_regions);
+
     /// <inheritdoc/>
     public void Dispose()
     {

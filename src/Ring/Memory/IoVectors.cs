@@ -105,30 +105,36 @@ public sealed class IoVectors
     }
 
     /// <summary>Copies bytes into the pieces, up to the shorter of both.</summary>
+    /// <param name="source">The bytes.</param>
+    /// <param name="isGuarded">Whether a page that cannot be accessed fails also a short copy, which it ends the process otherwise.</param>
     /// <returns>The number of bytes copied.</returns>
-    public int CopyFrom(ReadOnlySpan<byte> source)
+    /// <exception cref="IOException">A page cannot be accessed.</exception>
+    public int CopyFrom(ReadOnlySpan<byte> source, bool isGuarded = false)
     {
         var copied = 0;
         for (var i = 0; i < _count && copied < source.Length; i++)
         {
             var piece = this[i];
             var n = Math.Min(piece.Length, source.Length - copied);
-            BulkCopy.Copy(source.Slice(copied, n), piece);
+            BulkCopy.Copy(source.Slice(copied, n), piece, isGuarded);
             copied += n;
         }
         return copied;
     }
 
     /// <summary>Copies bytes out of the pieces, up to the shorter of both.</summary>
+    /// <param name="target">Gets the bytes.</param>
+    /// <param name="isGuarded">Whether a page that cannot be accessed fails also a short copy, which it ends the process otherwise.</param>
     /// <returns>The number of bytes copied.</returns>
-    public int CopyTo(Span<byte> target)
+    /// <exception cref="IOException">A page cannot be accessed.</exception>
+    public int CopyTo(Span<byte> target, bool isGuarded = false)
     {
         var copied = 0;
         for (var i = 0; i < _count && copied < target.Length; i++)
         {
             var piece = this[i];
             var n = Math.Min(piece.Length, target.Length - copied);
-            BulkCopy.Copy(piece[..n], target[copied..]);
+            BulkCopy.Copy(piece[..n], target[copied..], isGuarded);
             copied += n;
         }
         return copied;

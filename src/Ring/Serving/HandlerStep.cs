@@ -20,4 +20,7 @@ public enum HandlerStep
 
     /// <summary>The driver broke the ring; it stays unusable until it is set up again.</summary>
     Broken,
+
+    /// <summary>A stop has abandoned the request in progress, and the ring.</summary>
+    Abandoned,
 }

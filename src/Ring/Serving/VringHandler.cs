@@ -9,14 +9,32 @@ namespace VmShunt.Ring.Serving;
 /// Serves one ring for one kind of device, a step at a time: pops chains, executes their requests, returns the chains. A step
 /// never waits for work: the thread that runs the steps chooses the wait strategy. One thread at a time makes all calls.
 /// </summary>
-/// <param name="setup">The ring's set-up.</param>
-public abstract class VringHandler(VringSetup setup)
+public abstract class VringHandler
 {
+    /// <param name="setup">The ring's set-up.</param>
+    protected VringHandler(VringSetup setup)
+    {
+        Setup = setup;
+        Calls = new DeviceCalls(Stopping);
+    }
+
     /// <summary>The ring's set-up.</summary>
-    public VringSetup Setup { get; } = setup;
+    public VringSetup Setup { get; }
 
     /// <summary>Raised by another thread when the ring is to be stopped. A request that waits for long polls it.</summary>
     public SharedFlag Stopping { get; } = new();
+
+    /// <summary>The calls that a stop may abandon.</summary>
+    public DeviceCalls Calls { get; }
+
+    /// <summary>
+    /// Whether a stop may abandon a call that takes long: the request stays in the record of chains in flight, and the device
+    /// only fails it when the guest's memory is taken away meanwhile.
+    /// </summary>
+    public virtual bool MayAbandon => false;
+
+    /// <summary>Whether chains are left in the record of chains in flight after the stop.</summary>
+    public virtual bool HasInflight => Calls.IsAbandoned;
 
     /// <summary>Signalled at a completion of the device's own while armed; null where steps execute requests one by one.</summary>
     public virtual EventFd? Completed => null;
@@ -60,8 +78,21 @@ public abstract class VringHandler(VringSetup setup)
     /// <summary>Returns and publishes every popped chain but a deferred one.</summary>
     public abstract void Drain();
 
-    /// <summary>Releases what the handler owns; the ring is drained, and no step follows.</summary>
+    /// <summary>Releases what the handler owns; the ring is drained, or abandoned, and no step follows.</summary>
     public virtual void Close()
+    {
+    }
+
+    /// <summary>
+    /// Its call was abandoned. On the thread that stops the ring, before the front-end learns that the ring is stopped; <see cref="Close"/>
+    /// follows on the thread that serves it, when the device has returned.
+    /// </summary>
+    public virtual void OnAbandoned()
+    {
+    }
+
+    /// <summary>A stop has waited for a second. On the thread that stops the ring.</summary>
+    public virtual void OnSlowStop()
     {
     }
 

@@ -1,4 +1,5 @@
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VhostUser;
 
@@ -13,6 +14,9 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
 {
     // After this many steps a poll group visits its next ring.
     private const int MaxStepsPerVisit = 16;
+
+    // A stop waits so long before it abandons a request, looks so often whether it can, and reports after so many looks.
+    private const int GraceMilliseconds = 100, LookMilliseconds = 20, LooksToReport = 45;
 
     // The descriptors' indices in the thread's wait set.
     private const int KickIndex = 1, CompletedIndex = 2;
@@ -30,6 +34,9 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
 
     // Stop reads it after _stopped, which orders it after the last store.
     private Thread? _thread;
+
+    // Keeps the guest's memory mapped while an abandoned request uses it.
+    private GuestMemory? _kept;
 
     /// <summary>Starts to serve.</summary>
     /// <param name="handler">Does the steps.</param>
@@ -57,10 +64,30 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
         _handler.Stopping.Raise();
         _wake.Signal();
         _group?.Release(this);
-        _stopped.Task.Wait();
+        if (!_stopped.Task.Wait(GraceMilliseconds) && !TryAwait()) return _handler.Position;
         _thread?.Join();
         _wake.Dispose();
         return _handler.Position;
+    }
+
+    public bool HasInflight => _handler.HasInflight;
+
+    /// <returns>False when a request was abandoned: the thread ends when the device returns.</returns>
+    private bool TryAwait()
+    {
+        if (_handler.MayAbandon) _kept = _setup.Memory.Keep();
+        for (var looks = 1; ; looks++)
+        {
+            if (_handler.MayAbandon && _handler.Calls.TryAbandon())
+            {
+                _handler.OnAbandoned();
+                return false;
+            }
+            if (looks == LooksToReport) _handler.OnSlowStop();
+            if (_stopped.Task.Wait(LookMilliseconds)) break;
+        }
+        _kept?.Dispose();
+        return true;
     }
 
     internal override void ServeOnOwnThread(bool permanently)
@@ -101,8 +128,13 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
 
     private void Close()
     {
-        _handler.Drain();
+        if (!_handler.Calls.IsAbandoned) _handler.Drain();
         _handler.Close();
+        if (_handler.Calls.IsAbandoned)
+        {
+            _kept!.Dispose();
+            _wake.Dispose();
+        }
         _stopped.SetResult();
     }
 
@@ -113,7 +145,7 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
         var spin = new SpinBudget(_keepsThread || _policy == WaitPolicy.Never ? _policy : WaitPolicy.Adaptive, SpinBudget.DefaultSpin, mayMove: true);
         _handler.Disarm();
         // Pending chains are completed before a stop.
-        while (!_handler.Stopping.IsRaised || _handler.HasPending)
+        while (!_handler.Calls.IsAbandoned && (!_handler.Stopping.IsRaised || _handler.HasPending))
         {
             switch (_handler.Step(defersLong: false))
             {
@@ -122,6 +154,7 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
                     break;
                 case HandlerStep.Broken:
                     _handler.Drain();
+                    if (_handler.Calls.IsAbandoned) break;
                     _broken(_handler.Fault!);
                     _setup.Error?.Signal();
                     // The ring stays unusable until it is stopped and set up again.

@@ -57,6 +57,23 @@ internal sealed class BackendMemory : IDisposable
         foreach (var region in old) region.Dispose();
     }
 
+    /// <summary>
+    /// Moves every region to another address, and makes what still uses the old ones fail. A region that cannot be moved is
+    /// dropped.
+    /// </summary>
+    internal void TakeAway()
+    {
+        var old = _regions.ToArray();
+        _regions.Clear();
+        _regions.AddRange(old.Select(static region => region.TryMove()).OfType<MemoryRegion>());
+        Rebuild();
+        foreach (var region in old)
+        {
+            region.TakeAway();
+            region.Dispose();
+        }
+    }
+
     public void Dispose()
     {
         Clear();

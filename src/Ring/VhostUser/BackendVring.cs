@@ -30,12 +30,18 @@ internal sealed class BackendVring(int index) : IDisposable
     // This session ran the ring. Before that, only the record of chains in flight may know where a previous back-end stopped.
     private bool _isPositionKnown;
 
+    // Where the ring stopped with chains in flight, which a start at the same position executes again.
+    private uint? _inflightAt;
+
     // Nothing says where the previous back-end stopped. It is reported once.
     private bool _isLost;
 
     internal bool IsRunning => _running is not null;
 
     internal bool IsEnabled { get; set; }
+
+    /// <summary>The device may still use the guest's memory for chains of a stopped ring.</summary>
+    internal bool UsesOldMemory { get; set; }
 
     /// <summary>The position at which the ring stopped or is to start (GET_VRING_BASE).</summary>
     internal uint PositionFor(ulong features) => _stoppedAt ?? StartFor(features);
@@ -130,7 +136,7 @@ internal sealed class BackendVring(int index) : IDisposable
         }
         if (inflight.Find(index, _size, packed, out var record) is { } fault) return fault;
         var position = StartFor(features);
-        if (_isPositionKnown) DropOldRecord(record, packed, position);
+        if (_isPositionKnown && _inflightAt != position) DropOldRecord(record, packed, position);
         else if (packed && !PackedInflight.IsRecord(record, _size) && new PackedPosition(_size, (ushort)position).IsBehind(descriptors))
         {
             _isLost = true;
@@ -140,18 +146,24 @@ internal sealed class BackendVring(int index) : IDisposable
         }
         if (LogOf(log, address, memory, packed, out var ringLog) is { } unlogged) return unlogged;
         _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record) { Log = ringLog });
+        _inflightAt = null;
         CallOnce();
         return null;
     }
 
     /// <summary>
-    /// Stops the ring and keeps its position; a later start continues there. The record of chains in flight stays as it is: it
-    /// has nothing in flight, and the next back-end may find the position of a packed ring nowhere else.
+    /// Stops the ring and keeps its position; a later start continues there. The record of chains in flight stays as it is: the
+    /// next back-end may find the position of a packed ring nowhere else, and the device may not have finished all chains.
     /// </summary>
     internal void Pause()
     {
         if (_running is null) return;
         _base = _stoppedAt = _running.Stop();
+        if (_running.HasInflight)
+        {
+            _inflightAt = _base;
+            UsesOldMemory = true;
+        }
         _running = null;
         _isPositionKnown = true;
     }
@@ -170,6 +182,7 @@ internal sealed class BackendVring(int index) : IDisposable
         _stoppedAt = isStatus ? _stoppedAt ?? _base : null;
         _base = null;
         _isLost = false;
+        if (!isStatus) _inflightAt = null;
     }
 
     /// <summary>Stops the ring and drops its eventfds; the next SET_VRING_KICK starts it again.</summary>

@@ -63,10 +63,14 @@ public interface IVhostUserDevice
 public interface IRunningVring
 {
     /// <summary>
-    /// Completes and returns all popped chains, then stops. Afterwards this ring does not access the guest's memory.
+    /// Completes and returns all popped chains, then stops. Afterwards this ring does not access the guest's memory, unless it
+    /// <see cref="HasInflight"/>: then the device may, until it has finished the chains, or the memory is taken away.
     /// </summary>
     /// <returns>The position of the next chain, in the form of GET_VRING_BASE.</returns>
     uint Stop();
+
+    /// <summary>Whether the ring stopped with chains in flight, which stay in the record for the next start.</summary>
+    bool HasInflight => false;
 }
 
 /// <summary>The set-up of a ring.</summary>

@@ -72,6 +72,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private void Release()
     {
         foreach (var vring in _vrings) vring.Dispose();
+        TakeOldMemoryAway();
         PassOnIfStopped();
         _memory.Dispose();
         _inflight.Dispose();
@@ -218,6 +219,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private string? Reset(bool isStatus)
     {
         foreach (var vring in _vrings) vring.Reset(isStatus);
+        TakeOldMemoryAway();
         PassOnIfStopped();
         _status = 0;
         device.Reset();
@@ -265,9 +267,21 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private string? ChangeMemory(Func<string?> change)
     {
         foreach (var vring in _vrings) vring.Pause();
+        TakeOldMemoryAway();
         var fault = change();
         if (StartAll() is { } notStarted) report($"{connection.Header.Request}: {notStarted}");
         return fault;
+    }
+
+    /// <summary>
+    /// Takes the memory from the requests that the device has not finished: the guest may use it for something else from now on.
+    /// No ring runs.
+    /// </summary>
+    private void TakeOldMemoryAway()
+    {
+        if (!_vrings.Any(static vring => vring.UsesOldMemory)) return;
+        _memory.TakeAway();
+        foreach (var vring in _vrings) vring.UsesOldMemory = false;
     }
 
     /// <returns>Null, or why an enabled ring cannot run.</returns>

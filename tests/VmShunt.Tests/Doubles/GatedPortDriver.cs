@@ -3,8 +3,11 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Tests.Doubles;
 
-/// <summary>A disk whose operations block at a gate, for tests that act while one is in flight. Reads return AAh.</summary>
-internal sealed class GatedPortDriver(long bytes) : PortDriver
+/// <summary>A disk whose operations block at a gate, for tests that act while one is in flight.</summary>
+/// <param name="bytes">Its size.</param>
+/// <param name="fill">What it contains.</param>
+/// <param name="canAbandon">Whether its requests can be abandoned, as those of a file in the page cache.</param>
+internal sealed class GatedPortDriver(long bytes, byte fill = 0xAA, bool canAbandon = false) : PortDriver
 {
     private readonly SemaphoreSlim _entered = new(0), _gate = new(0);
     private int _operations;
@@ -14,6 +17,8 @@ internal sealed class GatedPortDriver(long bytes) : PortDriver
     internal override long Bytes => bytes;
 
     internal override bool IsReadOnly => false;
+
+    internal override bool CanAbandon => canAbandon;
 
     internal int Operations => Ordered.Load(ref _operations);
 
@@ -26,7 +31,7 @@ internal sealed class GatedPortDriver(long bytes) : PortDriver
     internal override void Read(IoVectors target, long offset)
     {
         Pass();
-        for (var i = 0; i < target.Count; i++) target[i].Fill(0xAA);
+        target.CopyFrom([.. Enumerable.Repeat(fill, (int)target.TotalBytes)], isGuarded: true);
     }
 
     internal override void Write(IoVectors source, long offset) => Pass();

@@ -139,6 +139,17 @@ internal sealed class ScriptedFrontend : IDisposable
         _kick.Signal();
     }
 
+    /// <summary>The read's data and status in guest memory.</summary>
+    internal (byte Data, byte Status) DataAndStatus
+    {
+        get => (_ram.Span(Data, 512)[0], _ram.Span(Status, 1)[0]);
+        set
+        {
+            _ram.Span(Data, 512).Fill(value.Data);
+            _ram.Span(Status, 1)[0] = value.Status;
+        }
+    }
+
     internal bool TryPopUsed(out uint written) => _ring.TryPopUsed(out _, out written);
 
     /// <summary>Waits for the read's completion, by a call or by polling.</summary>

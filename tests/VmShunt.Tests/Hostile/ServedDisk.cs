@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockBackend.VirtioBlk;
@@ -12,7 +13,7 @@ using VmShunt.Tests.Doubles;
 namespace VmShunt.Tests.Hostile;
 
 /// <summary>VM-H's virtio-blk device on a disk, for any number of concurrent sessions.</summary>
-internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int pollers = 0) : IDisposable
+internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int pollers = 0, ILogger? log = null) : IDisposable
 {
     internal const int Queues = 2, MaxQueueSize = 1024;
 
@@ -45,7 +46,7 @@ internal sealed class ServedDisk(PortDriver port, int blockBytes = 512, int poll
         var thread = new Thread(() =>
         {
             using var device = new VirtioBlkDevice(Disk, Queues, MaxQueueSize);
-            var blk = new VhostUserBlkDevice(device, Queues, MaxQueueSize, WaitPolicy.Never, Pollers, NullLogger.Instance);
+            var blk = new VhostUserBlkDevice(device, Queues, MaxQueueSize, WaitPolicy.Never, Pollers, log ?? NullLogger.Instance);
             using var backend = new VhostUserBackend(new VhostUserConnection(its), blk, Reports.Enqueue);
             Disk.CapacityChanged += backend.NotifyConfigChanged;
             backend.Run();

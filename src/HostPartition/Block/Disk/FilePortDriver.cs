@@ -67,6 +67,8 @@ internal sealed class FilePortDriver : PortDriver
     // What is mapped is usually in the page cache.
     internal override bool IsMemoryResident => Mapping is not null;
 
+    internal override bool CanAbandon => _direct is null && BulkCopy.Unguarded is null;
+
     // Refresh replaces it while requests run: acquire, so that the mapping is seen initialized.
     private FileMapping? Mapping => Ordered.Load(ref _mapping);
 

@@ -53,6 +53,9 @@ internal sealed class HostClassDriver : IDisposable
     /// <inheritdoc cref="PortDriver.NeverBlocks"/>
     internal bool NeverBlocks => _port.NeverBlocks;
 
+    /// <inheritdoc cref="PortDriver.CanAbandon"/>
+    internal bool CanAbandon => _port.CanAbandon;
+
     internal DiskTopology Topology => _port.Topology;
 
     /// <inheritdoc cref="PortDriver.DiscardIsDeterministic"/>
@@ -237,6 +240,8 @@ internal sealed class HostClassDriver : IDisposable
     internal DiskStatus Failed(IOException e)
     {
         if (e is BlockException { Status: BlockStatus.Unsupported }) return DiskStatus.Unsupported;
+        // The disk did not fail: the guest's memory was truncated, or taken from an abandoned request.
+        if (DiskFile.IsMemoryFault(e)) return DiskStatus.IoError;
         _errors.Failed(e.Message);
         return DiskStatus.IoError;
     }

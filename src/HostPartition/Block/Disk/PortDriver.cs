@@ -33,6 +33,12 @@ internal abstract class PortDriver : IDisposable
     /// <summary>Whether a request never blocks on a device: its duration depends on its length only.</summary>
     internal virtual bool NeverBlocks => false;
 
+    /// <summary>
+    /// Whether a request can be abandoned while the device has it: when its memory is taken away meanwhile, it fails, and
+    /// nothing else happens. Not where the device has the memory's pages (direct I/O), or code of others has its address.
+    /// </summary>
+    internal virtual bool CanAbandon => false;
+
     internal abstract bool IsReadOnly { get; }
 
     /// <summary>Whether this process has the device; otherwise another may use it, and no request starts before <see cref="TryOwn"/>.</summary>

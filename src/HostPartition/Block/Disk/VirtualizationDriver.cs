@@ -65,6 +65,9 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <inheritdoc cref="PortDriver.NeverBlocks"/>
     internal bool NeverBlocks => _disk.NeverBlocks;
 
+    /// <inheritdoc cref="PortDriver.CanAbandon"/>
+    internal bool CanAbandon => _disk.CanAbandon;
+
     /// <summary>Raised on the thread of <see cref="Refresh"/> when the capacity changed. Handlers must not block.</summary>
     internal event Action? CapacityChanged;
 
@@ -113,8 +116,8 @@ internal sealed class VirtualizationDriver : IDisposable
     internal bool MustWait => HasLateCommand || !Lease.TryTake();
 
     /// <summary>
-    /// Whether a command that its guest has abandoned, by a reset, is still on its way to the disk. No other request may start
-    /// meanwhile, on any path: the late one could overwrite what the guest writes next.
+    /// Whether a command that its guest has abandoned, by a reset, or a request of a ring that was stopped, is still on its way
+    /// to the disk. No other request may start meanwhile, on any path: the late one could overwrite what the guest writes next.
     /// </summary>
     internal bool HasLateCommand => Ordered.Load(ref _lateCommands) != 0;
 
@@ -123,6 +126,12 @@ internal sealed class VirtualizationDriver : IDisposable
 
     /// <summary>A late command is complete.</summary>
     internal void EndLateCommand() => Interlocked.Decrement(ref _lateCommands);
+
+    /// <summary>Blocks until no late command is left.</summary>
+    internal void AwaitLateCommands()
+    {
+        while (HasLateCommand) Thread.Sleep(1);
+    }
 
     /// <summary>Opens a front end's switch of the write cache; the front end owns it.</summary>
     internal WriteCacheSwitch OpenWriteCache() => new(_cache, _disk);

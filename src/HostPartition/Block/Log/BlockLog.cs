@@ -71,6 +71,15 @@ internal static partial class BlockLog
     [LoggerMessage(210, LogLevel.Warning, "ring: vring {Index} has {Size} entries and its driver uses no indirect descriptors: requests of more than {Fitting} segments never fit, and the driver may build them up to {MaxSegments}, which hangs its disk; start VM-H with --seg-max {Fitting} (BlockServerOptions.MaxSegments), or give the guest's device larger rings (QEMU: queue-size)")]
     internal static partial void RequestsDoNotFit(this ILogger log, int index, int size, int fitting, int maxSegments);
 
+    [LoggerMessage(115, LogLevel.Warning, "disk {Disk}: vring {Index} was stopped while the disk had not answered; the request stays in the front-end's record and is executed again when the vring starts. Until the disk has answered, no other request starts")]
+    internal static partial void RequestAbandoned(this ILogger log, string disk, int index);
+
+    [LoggerMessage(116, LogLevel.Information, "disk {Disk}: it has answered the request that vring {Index} had when it was stopped; requests start again")]
+    internal static partial void AbandonedRequestEnded(this ILogger log, string disk, int index);
+
+    [LoggerMessage(211, LogLevel.Warning, "ring: vring {Index} cannot stop, and its front-end (a virtual machine as a whole, with QEMU) waits, until the disk {Disk} answers: {Why}")]
+    internal static partial void StopWaits(this ILogger log, int index, string disk, string why);
+
     [LoggerMessage(501, LogLevel.Warning, "socket {Address}: {Reason}")]
     internal static partial void ConnectionRefused(this ILogger log, string address, string reason);
 

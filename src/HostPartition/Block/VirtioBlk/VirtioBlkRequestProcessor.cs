@@ -13,7 +13,8 @@ namespace VmShunt.BlockBackend.VirtioBlk;
 /// <param name="device">The device.</param>
 /// <param name="memory">The guest's memory.</param>
 /// <param name="stop">Cancels a wait for free space on a full disk.</param>
-internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMemory memory, SharedFlag stop)
+/// <param name="calls">Calls of the disk that a stop may abandon; null where it may not.</param>
+internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMemory memory, SharedFlag stop, DeviceCalls? calls = null)
 {
     private const int IdBytes = 20;
 
@@ -36,8 +37,8 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
     /// <param name="nextRead">The sector that the next chain reads, from <see cref="SectorToRead"/>: a hint.</param>
     /// <param name="written">The bytes written, counted from the start of the device-writable part (used.len).</param>
     /// <returns>
-    /// False when the request was cancelled while it waited for free space, or deferred because it is long: no status was
-    /// written, and it may be executed again.
+    /// False when the request was cancelled while it waited for free space, deferred because it is long, or abandoned: no status
+    /// was written, and it may be executed again.
     /// </returns>
     internal bool TryProcess(DescriptorChain chain, ulong nextRead, out uint written)
     {
@@ -130,9 +131,10 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
             case VirtioBlkRequestType.In:
                 return Read(header.Sector, nextRead, out written);
             case VirtioBlkRequestType.Out:
-                return _out.TotalBytes % HostClassDriver.SectorBytes == 0 ? device.Disk.Write(header.Sector, _out, stop) : DiskStatus.IoError;
+                return _out.TotalBytes % HostClassDriver.SectorBytes == 0 ? Write(header.Sector, _out) : DiskStatus.IoError;
             case VirtioBlkRequestType.Flush:
-                return device.Disk.Flush();
+                calls?.Enter();
+                return Leave(device.Disk.Flush());
             case VirtioBlkRequestType.GetId:
                 Span<byte> id = stackalloc byte[IdBytes];
                 device.WriteId(id);
@@ -143,7 +145,8 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
                 if (_out.TotalBytes >= _ranges.Length) return DiskStatus.IoError;
                 var bytes = _out.CopyTo(_ranges);
                 if (DefersLong && AreLong(_ranges.AsSpan(0, bytes))) return DiskStatus.Stopped;
-                return device.ApplyRanges(header.Type, _ranges.AsSpan(0, bytes), stop);
+                calls?.Enter();
+                return Leave(device.ApplyRanges(header.Type, _ranges.AsSpan(0, bytes), stop));
             default:
                 return DiskStatus.Unsupported;
         }
@@ -201,10 +204,28 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         written = 0;
         var bytes = _in.TotalBytes;
         if (bytes % HostClassDriver.SectorBytes != 0 || bytes >= uint.MaxValue) return DiskStatus.IoError;
-        var status = device.Disk.Read(sector, _in, next);
+        var status = Read(sector, _in, next);
         if (status == DiskStatus.Ok) written = (uint)bytes;
         return status;
     }
+
+    /// <summary>Reads from the disk.</summary>
+    /// <returns><see cref="DiskStatus.Stopped"/> when the request was abandoned.</returns>
+    internal DiskStatus Read(ulong sector, IoVectors target, ulong next = HostClassDriver.NoSector)
+    {
+        calls?.Enter();
+        return Leave(device.Disk.Read(sector, target, next));
+    }
+
+    /// <summary>Writes to the disk.</summary>
+    /// <returns><see cref="DiskStatus.Stopped"/> when the request was abandoned, or cancelled while it waited for free space.</returns>
+    internal DiskStatus Write(ulong sector, IoVectors source)
+    {
+        calls?.Enter();
+        return Leave(device.Disk.Write(sector, source, stop));
+    }
+
+    private DiskStatus Leave(DiskStatus status) => calls?.TryLeave() == false ? DiskStatus.Stopped : status;
 
     /// <summary>The status is the last device-writable byte.</summary>
     private static bool TryFindStatus(DescriptorChain chain, out ulong address)

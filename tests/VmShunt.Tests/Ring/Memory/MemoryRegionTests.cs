@@ -94,4 +94,34 @@ public sealed class MemoryRegionTests : IDisposable
             File.Delete(path);
         }
     }
+
+    /// <summary>What still has the old address fails; the memory itself is whole, at another one.</summary>
+    [Theory]
+    [InlineData(0ul, 10_000ul)]
+    [InlineData(5000ul, 5000ul)]
+    public void A_region_that_was_taken_away_fails_system_calls_and_guarded_copies_and_its_move_has_the_same_memory(ulong offset, ulong size)
+    {
+        using var old = MemoryRegion.Map(_file, offset, size, 0x1000);
+        using var before = new GuestMemory(old);
+        Assert.True(before.TryWrite(0x1000, 0x1234_5678));
+        using var moved = old.TryMove();
+        Assert.NotNull(moved);
+        old.TakeAway();
+
+        var pieces = new IoVectors();
+        Assert.True(before.TryAppend(0x1000, 512, deviceWrites: true, pieces));
+        Assert.Throws<IOException>(() => pieces.CopyFrom(new byte[4], isGuarded: true));
+        Assert.Throws<IOException>(() => pieces.CopyTo(new byte[4], isGuarded: true));
+        using var disk = SharedMemoryFile.Create("disk", 512);
+        Assert.True(DiskFile.IsMemoryFault(Assert.Throws<IOException>(() => DiskFile.Read(disk, pieces, 0))));
+        Assert.True(DiskFile.IsMemoryFault(Assert.Throws<IOException>(() => DiskFile.Write(disk, pieces, 0))));
+
+        using var after = new GuestMemory(moved);
+        Assert.True(after.TryRead(0x1000, out int value));
+        Assert.Equal(0x1234_5678, value);
+        Assert.True(after.TryWrite(0x1000 + size - 4, 7));
+        var inFile = new byte[4];
+        RandomAccess.Read(_file, inFile, (long)(offset + size - 4));
+        Assert.Equal([7, 0, 0, 0], inFile);
+    }
 }

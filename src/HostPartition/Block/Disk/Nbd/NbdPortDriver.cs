@@ -46,6 +46,9 @@ internal sealed class NbdPortDriver : PortDriver
 
     internal override bool DiscardIsDeterministic => false;
 
+    // The server has private buffers, and the copies are guarded.
+    internal override bool CanAbandon => BulkCopy.Unguarded is null;
+
     /// <summary>Connects to the server.</summary>
     /// <param name="address">The export's URI.</param>
     /// <param name="readOnly">Whether to open a writable export read-only.</param>
@@ -77,7 +80,7 @@ internal sealed class NbdPortDriver : PortDriver
             try
             {
                 Execute(request, NbdCommand.NBD_CMD_READ, 0, offset, here);
-                target.CopyFrom(request.Data(here));
+                target.CopyFrom(request.Data(here), isGuarded: true);
             }
             finally
             {
@@ -98,7 +101,7 @@ internal sealed class NbdPortDriver : PortDriver
             var request = Rent(here);
             try
             {
-                source.CopyTo(request.Data(here));
+                source.CopyTo(request.Data(here), isGuarded: true);
                 Interlocked.Increment(ref _changes);
                 Execute(request, NbdCommand.NBD_CMD_WRITE, 0, offset, here);
             }

@@ -16,7 +16,7 @@ internal sealed class AsyncRequests : IDisposable
 
     private readonly VirtioBlkDevice _device;
     private readonly VirtioBlkRequestProcessor _processor;
-    private readonly SharedFlag _stop;
+    private readonly DeviceCalls? _calls;
     private readonly CheckedIoQueue _queue;
     private readonly Slot[] _slots = new Slot[Depth];
     private readonly int[] _free = [.. Enumerable.Range(0, Depth)];
@@ -27,9 +27,9 @@ internal sealed class AsyncRequests : IDisposable
     private int _reapedCount, _completed;
     private DiskStatus _writeStatus;
 
-    private AsyncRequests(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, CheckedIoQueue queue)
+    private AsyncRequests(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, DeviceCalls? calls, CheckedIoQueue queue)
     {
-        (_device, _processor, _stop, _queue) = (device, processor, stop, queue);
+        (_device, _processor, _calls, _queue) = (device, processor, calls, queue);
     }
 
     /// <summary>Signalled at a completion while armed.</summary>
@@ -47,8 +47,8 @@ internal sealed class AsyncRequests : IDisposable
     internal bool IsDeep => _queue.CompletesSoon && _queue.InFlight >= Depth / 8;
 
     /// <returns>Null where concurrency gains nothing, and for a driver that negotiated IN_ORDER.</returns>
-    internal static AsyncRequests? TryOpen(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, SharedFlag stop, GuestMemory memory, bool isInOrder) =>
-        !isInOrder && device.Disk.TryOpenQueue(Depth, memory) is { } queue ? new AsyncRequests(device, processor, stop, queue) : null;
+    internal static AsyncRequests? TryOpen(VirtioBlkDevice device, VirtioBlkRequestProcessor processor, DeviceCalls? calls, GuestMemory memory, bool isInOrder) =>
+        !isInOrder && device.Disk.TryOpenQueue(Depth, memory) is { } queue ? new AsyncRequests(device, processor, calls, queue) : null;
 
     /// <summary>Queues the request of a chain. Not when full.</summary>
     /// <returns>False: the caller executes the chain.</returns>
@@ -68,14 +68,16 @@ internal sealed class AsyncRequests : IDisposable
     /// <summary>Submits the queued requests to the disk, in one batch.</summary>
     internal void Submit() => _queue.Submit();
 
-    /// <summary>Writes the status of a completed request, if there is one.</summary>
+    /// <summary>Writes the status of a completed request, if there is one, and was not abandoned on the way.</summary>
     internal bool TryComplete(out ChainHandle handle, out uint written)
     {
         (handle, written) = (default, 0);
         if (_completed == _reapedCount && !TryReap()) return false;
         var (index, bytes) = _reaped[_completed++];
         ref var slot = ref _slots[index];
-        written = _processor.Complete(slot.Request, StatusOf(index, ref slot, bytes));
+        var status = StatusOf(index, ref slot, bytes);
+        if (_calls?.IsAbandoned == true) return false;
+        written = _processor.Complete(slot.Request, status);
         handle = slot.Handle;
         _free[_freeCount++] = index;
         return true;
@@ -89,7 +91,27 @@ internal sealed class AsyncRequests : IDisposable
     internal void Disarm() => _queue.Disarm();
 
     /// <summary>Submits the queued requests and blocks until one completes, in one system call.</summary>
-    internal void WaitForCompletion() => _queue.WaitForCompletion();
+    /// <returns>False when the ring was abandoned.</returns>
+    internal bool WaitForCompletion()
+    {
+        _calls?.Enter();
+        _queue.WaitForCompletion();
+        return _calls?.TryLeave() != false;
+    }
+
+    /// <summary>Waits until the disk has completed all requests of an abandoned ring, and drops their results.</summary>
+    internal void Discard()
+    {
+        _queue.Submit();
+        while (_queue.InFlight > 0)
+        {
+            _queue.WaitForCompletion();
+            while (_queue.TryReap(out _, out _))
+            {
+                // Nothing is returned to the ring.
+            }
+        }
+    }
 
     /// <inheritdoc cref="AsyncIoQueue.BeginDrain"/>
     internal void BeginDrain() => _queue.BeginDrain();
@@ -106,8 +128,10 @@ internal sealed class AsyncRequests : IDisposable
             _reaped[_reapedCount++] = (index, bytes);
             hasWrites |= _slots[index].Request.IsWrite;
         }
-        if (hasWrites) _writeStatus = _device.Disk.CompleteWrite();
-        return _reapedCount > 0;
+        if (!hasWrites) return _reapedCount > 0;
+        _calls?.Enter();
+        _writeStatus = _device.Disk.CompleteWrite();
+        return _calls?.TryLeave() != false;
     }
 
     private DiskStatus StatusOf(int index, ref Slot slot, long bytes)
@@ -115,7 +139,7 @@ internal sealed class AsyncRequests : IDisposable
         var request = slot.Request;
         if (bytes == request.Bytes) return request.IsWrite ? _writeStatus : DiskStatus.Ok;
         if (_queue.StatusOf(index) is { } failed) return failed;
-        return request.IsWrite ? _device.Disk.Write(request.Sector, slot.Data, _stop) : _device.Disk.Read(request.Sector, slot.Data);
+        return request.IsWrite ? _processor.Write(request.Sector, slot.Data) : _processor.Read(request.Sector, slot.Data);
     }
 
     private struct Slot

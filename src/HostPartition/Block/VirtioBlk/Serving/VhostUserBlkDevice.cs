@@ -80,5 +80,5 @@ internal sealed class VhostUserBlkDevice(
         setup.IsLogged ? Serve(setup.CreateLogged(queue), setup) : Serve(queue, setup);
 
     private IRunningVring Serve<TQueue>(TQueue queue, VringSetup setup) where TQueue : struct, IDeviceQueue =>
-        new VirtqueueHandler<TQueue>(queue, setup, device).Start(policy, device.Disk.NeverBlocks ? groups : null, fault => log.RingBroken(setup.Index, fault));
+        new VirtqueueHandler<TQueue>(queue, setup, device, log).Start(policy, device.Disk.NeverBlocks ? groups : null, fault => log.RingBroken(setup.Index, fault));
 }

@@ -1,4 +1,6 @@
+using Microsoft.Extensions.Logging;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.Log;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Serving;
 using VmShunt.Ring.VhostUser;
@@ -14,7 +16,11 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
 {
     private const int MaxBatch = 8;
 
+    // VHOST_F_LOG_ALL: a migration, which does not take the record of chains in flight along.
+    private const ulong LogAll = 1UL << 26;
+
     private readonly VirtualizationDriver _disk;
+    private readonly ILogger _log;
     private readonly VirtioBlkRequestProcessor _processor;
     private readonly AsyncRequests? _async;
 
@@ -33,14 +39,18 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
     /// <param name="queue">The ring, as its driver set it up.</param>
     /// <param name="setup">The ring's set-up.</param>
     /// <param name="device">The device that requests are for.</param>
-    internal VirtqueueHandler(TQueue queue, VringSetup setup, VirtioBlkDevice device)
+    /// <param name="log">For a stop that the disk holds up.</param>
+    internal VirtqueueHandler(TQueue queue, VringSetup setup, VirtioBlkDevice device, ILogger log)
         : base(setup)
     {
         _queue = queue;
         _disk = device.Disk;
+        _log = log;
+        MayAbandon = setup.Inflight.Length > 0 && (setup.Features & LogAll) == 0 && _disk.CanAbandon;
+        var calls = MayAbandon ? Calls : null;
         // A stop cancels a wait for free space on a full disk.
-        _processor = new VirtioBlkRequestProcessor(device, setup.Memory, Stopping);
-        _async = AsyncRequests.TryOpen(device, _processor, Stopping, setup.Memory, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
+        _processor = new VirtioBlkRequestProcessor(device, setup.Memory, Stopping, calls);
+        _async = AsyncRequests.TryOpen(device, _processor, calls, setup.Memory, device.Negotiated.HasFlag(VirtioBlkFeatures.InOrder));
         _batchSize = device.Disk.IsMemoryResident ? MaxBatch : 1;
         _prefetches = device.Disk.IsMemoryResident;
     }
@@ -49,7 +59,15 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
     public override EventFd? Completed => _async?.Completed;
 
     /// <inheritdoc/>
-    public override bool HasPending => _isDeferred || _hasNext || _queue.HasPending;
+    public override bool HasPending => HasChains && !(MayAbandon && _disk.HasLateCommand);
+
+    /// <inheritdoc/>
+    public override bool MayAbandon { get; }
+
+    /// <inheritdoc/>
+    public override bool HasInflight => Calls.IsAbandoned || HasChains;
+
+    private bool HasChains => _isDeferred || _hasNext || _queue.HasPending;
 
     /// <inheritdoc/>
     public override bool IsDeep => _async is { IsDeep: true };
@@ -75,21 +93,23 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
             return HandlerStep.Published;
         }
         if (ReturnCompleted()) return HandlerStep.Worked;
+        if (Calls.IsAbandoned) return HandlerStep.Abandoned;
         return popped == PopResult.Broken ? HandlerStep.Broken : HandlerStep.Empty;
     }
 
     /// <inheritdoc/>
-    public override bool Arm() => _async is { IsFull: true } ? _async.Arm() : _queue.Arm() || _async?.Arm() == true;
+    public override bool Arm() =>
+        _disk.HasLateCommand || HasChains || (_async is { IsFull: true } ? _async.Arm() : _queue.Arm() || _async?.Arm() == true);
 
     /// <inheritdoc/>
     public override void Disarm()
     {
         _async?.Disarm();
-        _queue.Disarm();
+        if (!Calls.IsAbandoned) _queue.Disarm();
     }
 
     /// <inheritdoc/>
-    public override void WaitForCompletion() => _async!.WaitForCompletion();
+    public override void WaitForCompletion() => _ = _async!.WaitForCompletion();
 
     /// <inheritdoc/>
     public override void Drain()
@@ -105,7 +125,32 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
     }
 
     /// <inheritdoc/>
-    public override void Close() => _async?.Dispose();
+    public override void Close()
+    {
+        if (Calls.IsAbandoned)
+        {
+            _async?.Discard();
+            _disk.EndLateCommand();
+            _log.AbandonedRequestEnded(_disk.Description, Setup.Index);
+        }
+        _async?.Dispose();
+    }
+
+    /// <inheritdoc/>
+    public override void OnAbandoned()
+    {
+        _disk.BeginLateCommand();
+        _log.RequestAbandoned(_disk.Description, Setup.Index);
+    }
+
+    /// <inheritdoc/>
+    public override void OnSlowStop() => _log.StopWaits(
+        Setup.Index,
+        _disk.Description,
+        Setup.Inflight.Length == 0 ? "the front-end keeps no record of requests in flight (INFLIGHT_SHMFD)"
+        : (Setup.Features & LogAll) != 0 ? "a migration does not take the record of requests in flight along"
+        : !_disk.CanAbandon ? "its requests use the guest's memory until it answers (direct I/O, or a disk of one's own)"
+        : "it is busy");
 
     // Chains stay in the ring; a sleep, because arming a ring that has work does not block.
     private HandlerStep Hold()
@@ -151,7 +196,9 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
         _isDeferred = false;
         if (!_processor.TryProcess(_chain, PopNext(), out var written))
         {
+            if (Calls.IsAbandoned) return HandlerStep.Abandoned;
             Drain();
+            if (Calls.IsAbandoned) return HandlerStep.Abandoned;
             if (defersLong)
             {
                 _isDeferred = true;
@@ -164,7 +211,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
         _queue.Return(_chain.Handle, written);
         if (++_unpublished >= _batchSize) Publish();
         ReturnCompleted();
-        return HandlerStep.Worked;
+        return Calls.IsAbandoned ? HandlerStep.Abandoned : HandlerStep.Worked;
     }
 
     private void Publish()
@@ -187,6 +234,8 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
             _queue.Return(handle, written);
             any = true;
         }
+        // The completions that are not published yet stay in the record: the next start executes them again.
+        if (Calls.IsAbandoned) return false;
         if (any) Publish();
         return any;
     }
@@ -196,7 +245,8 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
         _async?.BeginDrain();
         while (_async is { IsEmpty: false })
         {
-            if (!ReturnCompleted()) _async.WaitForCompletion();
+            if (ReturnCompleted()) continue;
+            if (Calls.IsAbandoned || !_async.WaitForCompletion()) return;
         }
     }
 }

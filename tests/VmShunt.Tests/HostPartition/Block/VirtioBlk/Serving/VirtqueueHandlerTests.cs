@@ -62,7 +62,7 @@ public sealed class VirtqueueHandlerTests
             _queue = new SplitDriverQueue(areas, QueueSize, eventIndex: false);
             var setup = new VringSetup(0, QueueSize, 0, (ulong)_device.Negotiated, _ram.Memory, descriptors, available, used, null, null, null, default);
             var queue = new SplitDeviceQueue(_ram.Memory, areas, QueueSize, 0, indirect: true, eventIndex: false);
-            _handler = new VirtqueueHandler<SplitDeviceQueue>(queue, setup, _device);
+            _handler = new VirtqueueHandler<SplitDeviceQueue>(queue, setup, _device, NullLogger.Instance);
         }
 
         /// <summary>The completions of the request with the fewest.</summary>
