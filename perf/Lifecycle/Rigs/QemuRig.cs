@@ -14,6 +14,7 @@ internal sealed class QemuRig : Rig
     private readonly QemuProgram _qemu;
     private readonly string _moreOfDisks;
     private readonly List<Disk> _disks = [];
+    private int _machines;
 
     private QemuRig(QemuProgram qemu, string engine, string moreOfDisks)
         : base(engine) => (_qemu, _moreOfDisks) = (qemu, moreOfDisks);
@@ -73,7 +74,6 @@ internal sealed class QemuRig : Rig
 
     private protected override async Task<IReadOnlyList<CellOutcome>> RunCoreAsync(LifecycleEvent what)
     {
-        if (what.Kind == EventKind.Migrate) return CellOutcome.OfAll(LifecycleVerdict.NotRun, "");
         if (what.Kind == EventKind.KillAtCall && Strace.Refusal is { } refusal) return CellOutcome.OfAll(LifecycleVerdict.NotRun, refusal);
         foreach (var disk in _disks) (disk.Fault, disk.Served.IsSpared, disk.IsStarted) = (null, false, false);
         // Whatever was logged earlier is not this event's.
@@ -198,6 +198,9 @@ internal sealed class QemuRig : Rig
                 await Guest.WaitForAsync(QemuGuest.Ready);
                 await ContinueAfterBootAsync(seen);
                 return;
+            case EventKind.Migrate:
+                await MigrateAsync();
+                return;
             case EventKind.FrontendKilled:
                 var before = await CountAsync();
                 Monitor.Dispose();
@@ -236,12 +239,41 @@ internal sealed class QemuRig : Rig
 
     private async Task BootAsync()
     {
-        var monitor = _folder["monitor"];
-        Guest = await QemuGuest.BootLinuxOnAsync(
-            _qemu, 2,
-            [.. QemuMonitor.Options(monitor), .. _disks.SelectMany((disk, i) => QemuGuest.Disk(disk.Served.Socket, disk.Served.IsPacked, reconnect: _qemu.Reconnect, number: i, more: _moreOfDisks))]);
-        Monitor = await QemuMonitor.ConnectAsync(monitor);
+        Guest = await QemuGuest.BootLinuxOnAsync(_qemu, 2, Options([.. Served.Select(static disk => disk.Socket)]));
+        Monitor = await QemuMonitor.ConnectAsync(MonitorSocket);
     }
+
+    private async Task MigrateAsync()
+    {
+        _machines++;
+        var sockets = new List<string>();
+        foreach (var disk in Served) sockets.Add(await disk.PrepareMoveAsync());
+        var uri = $"unix:{_folder[$"migration{_machines}"]}";
+        var next = QemuGuest.AwaitLinux(uri, _qemu, 2, Options(sockets));
+        try
+        {
+            var monitor = await QemuMonitor.ConnectWhenReadyAsync(MonitorSocket);
+            await Monitor.MigrateAsync(uri, monitor);
+            Monitor.Dispose();
+            (Monitor, (var old, Guest)) = (monitor, (Guest, next));
+            await old.KillAsync();
+        }
+        catch (GuestException e)
+        {
+            var said = string.Join(" / ", next.LastErrors);
+            await next.KillAsync();
+            throw new GuestException($"{e.Message}; the destination says: {said}");
+        }
+        foreach (var disk in Served) await disk.CompleteMoveAsync();
+    }
+
+    private string MonitorSocket => _folder[$"monitor{_machines}"];
+
+    private IEnumerable<string> Options(List<string> sockets) =>
+    [
+        .. QemuMonitor.Options(MonitorSocket),
+        .. _disks.SelectMany((disk, i) => QemuGuest.Disk(sockets[i], disk.Served.IsPacked, reconnect: _qemu.Reconnect, number: i, more: _moreOfDisks)),
+    ];
 
     private static string Names(IEnumerable<Disk> disks) => string.Join(' ', disks.Select(static disk => disk.Name));
 

@@ -7,10 +7,13 @@ namespace VmShunt.Perf.Lifecycle.Rigs;
 /// <summary>A disk of a rig: its image, the VM-H that serves it now, and the relay between the two ends, if there is one.</summary>
 internal sealed class RigDisk : IAsyncDisposable
 {
-    private readonly string _hostSocket;
-    private readonly FeatureRelay? _relay;
+    private readonly WorkFolder _folder;
+    private readonly int _number;
+    private readonly VhostUserProtocolFeatures _withheld;
     private readonly string _engine;
-    private int _linesBefore;
+    private Side _side;
+    private Side? _nextSide;
+    private int _sides, _linesBefore;
 
     /// <param name="folder">Where its files are.</param>
     /// <param name="number">From 0.</param>
@@ -19,13 +22,11 @@ internal sealed class RigDisk : IAsyncDisposable
     /// <param name="engine">VM-H's.</param>
     internal RigDisk(WorkFolder folder, int number, long bytes, VhostUserProtocolFeatures withheld, string engine)
     {
-        _engine = engine;
+        (_folder, _number, _withheld, _engine) = (folder, number, withheld, engine);
         (IsPacked, IsLoaded) = Rig.Disks[number];
         Image = folder[$"disk{number}.img"];
-        Socket = folder[$"ring{number}"];
         using (var image = File.Create(Image)) image.SetLength(bytes);
-        _hostSocket = withheld == VhostUserProtocolFeatures.None ? Socket : folder[$"host{number}"];
-        if (_hostSocket != Socket) _relay = new FeatureRelay(Socket, _hostSocket, withheld);
+        _side = CreateSide();
     }
 
     internal bool IsPacked { get; }
@@ -35,9 +36,9 @@ internal sealed class RigDisk : IAsyncDisposable
     internal string Image { get; }
 
     /// <summary>For the front-end.</summary>
-    internal string Socket { get; }
+    internal string Socket => _side.Socket;
 
-    internal ChildProcess Host { get; private set; } = null!;
+    internal ChildProcess Host => _side.Host;
 
     /// <summary>What VM-H wrote since <see cref="Mark"/>, or since it started.</summary>
     internal IEnumerable<string> Said => Host.LastErrors.Skip(_linesBefore);
@@ -59,8 +60,28 @@ internal sealed class RigDisk : IAsyncDisposable
 
     internal async Task StartHostAsync()
     {
-        Host = await Programs.StartReadyAsync("vmshunt-host", "--disk", Image, "--vhost-user", _hostSocket, "--engine", _engine);
+        _side.Host = await StartHostAsync(_side);
         _linesBefore = 0;
+    }
+
+    /// <summary>Starts the VM-H to which the guest is about to migrate.</summary>
+    /// <returns>Its socket, for the next front-end.</returns>
+    internal async Task<string> PrepareMoveAsync()
+    {
+        _nextSide = CreateSide();
+        _nextSide.Host = await StartHostAsync(_nextSide, "--incoming");
+        return _nextSide.Socket;
+    }
+
+    /// <summary>The guest has migrated: ends the VM-H that it left.</summary>
+    internal async Task CompleteMoveAsync()
+    {
+        var old = _side;
+        (_side, _nextSide) = (_nextSide!, null);
+        _linesBefore = 0;
+        _ = Signal.Send(old.Host.Id, Signal.Terminate);
+        await Programs.WaitForEndAsync(old.Host);
+        await old.DisposeAsync();
     }
 
     /// <summary>Waits for VM-H's end and starts another.</summary>
@@ -111,8 +132,36 @@ internal sealed class RigDisk : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        _relay?.Dispose();
-        if (Host is not null) await Host.DisposeAsync();
+        if (_nextSide is not null) await _nextSide.DisposeAsync();
+        await _side.DisposeAsync();
+    }
+
+    private Task<ChildProcess> StartHostAsync(Side side, params string[] more) =>
+        Programs.StartReadyAsync("vmshunt-host", ["--disk", Image, "--vhost-user", side.HostSocket, "--engine", _engine, .. more]);
+
+    private Side CreateSide()
+    {
+        var name = $"{_number}-{_sides++}";
+        var socket = _folder[$"ring{name}"];
+        if (_withheld == VhostUserProtocolFeatures.None) return new Side(socket, socket, null);
+        var hostSocket = _folder[$"host{name}"];
+        return new Side(socket, hostSocket, new FeatureRelay(socket, hostSocket, _withheld));
+    }
+
+    /// <summary>A VM-H, its socket and the relay before it. A guest that migrates has one at its source and one at its destination.</summary>
+    private sealed class Side(string socket, string hostSocket, FeatureRelay? relay) : IAsyncDisposable
+    {
+        internal string Socket => socket;
+
+        internal string HostSocket => hostSocket;
+
+        internal ChildProcess Host { get; set; } = null!;
+
+        public async ValueTask DisposeAsync()
+        {
+            relay?.Dispose();
+            if (Host is not null) await Host.DisposeAsync();
+        }
     }
 
     private static bool IsGivingUp(string line) => line.Contains("cannot be continued", StringComparison.Ordinal);

@@ -3,7 +3,7 @@ using VmShunt.Ring.Memory;
 
 namespace VmShunt.Ring.VhostUser;
 
-/// <summary>The dirty log of a session (vhost-user, "Migration"). Used by the session's thread, while no ring runs.</summary>
+/// <summary>How a session's guest migrates (vhost-user, "Migration"): its dirty log. Used by the session's thread, while no ring runs.</summary>
 internal sealed class BackendLog : IDisposable
 {
     /// <summary>VHOST_F_LOG_ALL: the front-end wants what the device writes to be logged.</summary>
@@ -16,6 +16,12 @@ internal sealed class BackendLog : IDisposable
 
     /// <summary>The log that running rings mark; null while nothing is logged.</summary>
     internal DirtyLog? Current => IsWanted ? _log : null;
+
+    /// <summary>Whether the record of chains in flight migrates with the guest, so that a ring need not complete them before it stops.</summary>
+    internal bool TakesInflight { get; set; }
+
+    /// <summary>Whether another host may serve the guest once all its rings are stopped.</summary>
+    internal bool IsMigrating => Current is not null || TakesInflight;
 
     /// <summary>Maps a log, instead of an earlier one.</summary>
     /// <exception cref="VhostUserException">It cannot be used: without it the migrated guest would lose data.</exception>

@@ -119,7 +119,7 @@ internal sealed class BackendVring(int index) : IDisposable
 
     /// <summary>Starts the ring if its set-up is complete and it is not running.</summary>
     /// <returns>Null, or why an enabled ring cannot run.</returns>
-    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, BackendInflight inflight, DirtyLog? log, ulong features)
+    internal string? StartIfReady(IVhostUserDevice device, GuestMemory memory, BackendInflight inflight, BackendLog log, ulong features)
     {
         if (IsRunning || _isLost || !IsEnabled || !_hasKick || _size == 0 || _address is not { } address) return null;
         var packed = (features & PackedRing) != 0;
@@ -144,8 +144,8 @@ internal sealed class BackendVring(int index) : IDisposable
             return $"ring {index} cannot be continued: the front-end sends an old position, and has no record of chains in flight (INFLIGHT_SHMFD), which alone says where the last back-end stopped a packed ring; "
                 + "reset the guest's device (reboot the guest), and use a front-end with the record, or split rings";
         }
-        if (LogOf(log, address, memory, packed, out var ringLog) is { } unlogged) return unlogged;
-        _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record) { Log = ringLog });
+        if (LogOf(log.Current, address, memory, packed, out var ringLog) is { } unlogged) return unlogged;
+        _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record) { Log = ringLog, IsInflightMigrated = log.TakesInflight });
         _inflightAt = null;
         CallOnce();
         return null;

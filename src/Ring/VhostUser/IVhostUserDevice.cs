@@ -111,6 +111,14 @@ public sealed record VringSetup(
 
     internal RingLog? Log { get; init; }
 
+    /// <summary>
+    /// Whether a stop may leave chains in the record of chains in flight: the front-end passes it to the back-end that serves the
+    /// ring next, at the destination of a migration, too.
+    /// </summary>
+    public bool MayLeaveInflight => Inflight.Length > 0 && (!IsLogged || IsInflightMigrated);
+
+    internal bool IsInflightMigrated { get; init; }
+
     /// <summary>Creates the device's side of the ring, which is logged if it must be. Where dispatch does not matter.</summary>
     internal IDeviceQueue CreateQueue() =>
         IsPacked

@@ -24,8 +24,10 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         | VhostUserProtocolFeatures.Config | VhostUserProtocolFeatures.ResetDevice | VhostUserProtocolFeatures.ConfigureMemSlots | VhostUserProtocolFeatures.Status
         | VhostUserProtocolFeatures.InflightSharedMemory;
 
+    private const VhostUserProtocolFeatures Migration = VhostUserProtocolFeatures.LogSharedMemory | VhostUserProtocolFeatures.InflightMigration;
+
     private readonly VhostUserProtocolFeatures _offeredProtocol =
-        (KnownProtocol | (device.IsMigratable ? VhostUserProtocolFeatures.LogSharedMemory : VhostUserProtocolFeatures.None)) & ~device.Withheld;
+        (KnownProtocol | (device.IsMigratable ? Migration : VhostUserProtocolFeatures.None)) & ~device.Withheld;
     private readonly BackendMemory _memory = new();
     private readonly BackendInflight _inflight = new();
     private readonly BackendLog _log = new();
@@ -164,7 +166,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     /// <summary>With the last ring of a migrating guest, the source has nothing more to write.</summary>
     private void PassOnIfStopped()
     {
-        if (_log.Current is not null && !Array.Exists(_vrings, static vring => vring.IsRunning)) device.PassOn();
+        if (_log.IsMigrating && !Array.Exists(_vrings, static vring => vring.IsRunning)) device.PassOn();
     }
 
     // "VHOST_USER_SET_LOG_BASE": has a reply.
@@ -190,6 +192,8 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         var unknown = features & ~(ulong)_offeredProtocol;
         if (unknown != 0) return $"protocol features {unknown:x} were not offered";
         _protocolFeatures = (VhostUserProtocolFeatures)features;
+        // "VHOST_USER_GET_VRING_BASE": only with a record.
+        _log.TakesInflight = _protocolFeatures.HasFlag(VhostUserProtocolFeatures.InflightMigration | VhostUserProtocolFeatures.InflightSharedMemory);
         _channel.SetConfig((_protocolFeatures & VhostUserProtocolFeatures.Config) != 0);
         return null;
     }
@@ -343,7 +347,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         // "Ring states": without the protocol-features bit, a ring starts enabled.
         if ((_features & ProtocolFeaturesBit) == 0) vring.IsEnabled = true;
-        return !IsDriverReady ? null : vring.StartIfReady(device, _memory.Current, _inflight, _log.Current, _features);
+        return !IsDriverReady ? null : vring.StartIfReady(device, _memory.Current, _inflight, _log, _features);
     }
 
     // "VHOST_USER_GET_VRING_BASE": stops the ring, after its popped chains are returned.

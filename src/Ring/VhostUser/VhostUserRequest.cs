@@ -131,4 +131,9 @@ public enum VhostUserProtocolFeatures : ulong
 
     /// <summary>GET_STATUS, SET_STATUS.</summary>
     Status = 1UL << 16,
+
+    /// <summary>
+    /// A ring may stop with chains in flight in a migration, too: its record migrates (GET_VRING_BASE_INFLIGHT).
+    /// </summary>
+    InflightMigration = 1UL << 20,
 }

@@ -1,4 +1,3 @@
-using VmShunt.EndToEnd.Processes;
 
 namespace VmShunt.EndToEnd.Packaging;
 

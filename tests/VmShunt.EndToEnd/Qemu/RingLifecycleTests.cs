@@ -27,6 +27,8 @@ public sealed class RingLifecycleTests(LifecycleRigs rigs) : IClassFixture<Lifec
     [QemuData(QemuDataAttribute.Sid, "S3")]
     [QemuData(QemuDataAttribute.Machine, "system_reset")]
     [QemuData(QemuDataAttribute.Sid, "front-end killed")]
+    [QemuData(QemuDataAttribute.Machine, "migrate")]
+    [QemuData(QemuDataAttribute.Sid, "migrate")]
     public async Task The_disks_are_used_again_after(string qemu, string what) => AllPassed(await RunAsync(qemu, LifecycleEvent.All.Single(e => e.Name == what)));
 
     // QEMU 7.2 does not reconnect a device that is not started: it removes the connection's handlers at the close, and installs

@@ -9,7 +9,10 @@ namespace VmShunt.BlockBackend.Disk;
 /// this process releases it when its last user leaves for a migration, and asks for it when a user comes. Without it no
 /// request starts. Any thread.
 /// </summary>
-internal sealed class DiskLease(PortDriver port, ILogger log)
+/// <param name="port">The image's port driver; not owned.</param>
+/// <param name="isBusy">Whether a request that a front end has abandoned is still on its way to the disk.</param>
+/// <param name="log">For changes of the right.</param>
+internal sealed class DiskLease(PortDriver port, Func<bool> isBusy, ILogger log)
 {
     private const int PauseMilliseconds = 20;
 
@@ -21,6 +24,9 @@ internal sealed class DiskLease(PortDriver port, ILogger log)
 
     /// <summary>Whether requests may start.</summary>
     internal bool IsHeld => Ordered.Load(ref _isHeld);
+
+    /// <summary>Whether the next host waits for this one.</summary>
+    internal bool CanPassOn => port.CanDisown;
 
     /// <summary>A front end is about to use the disk.</summary>
     internal void Enter()
@@ -41,7 +47,7 @@ internal sealed class DiskLease(PortDriver port, ILogger log)
             if (--_users > 0 || !passesOn || !_isHeld || _isReleasing || !port.CanDisown) return;
             _isReleasing = true;
         }
-        ThreadPool.UnsafeQueueUserWorkItem(static lease => lease.Release(), this, preferLocal: false);
+        new Thread(Release) { IsBackground = true, Name = "disk release" }.Start();
     }
 
     /// <summary>Asks for the right, a few times a second at most.</summary>
@@ -56,12 +62,14 @@ internal sealed class DiskLease(PortDriver port, ILogger log)
         }
     }
 
-    // The disk may take long to flush, and the guest's hypervisor waits meanwhile for the answer to its stop.
+    // The disk may take long, and the guest's hypervisor waits meanwhile for the answer to its stop.
     private void Release()
     {
         IOException? failure = null;
         try
         {
+            // An old write must not overwrite what the guest writes at its destination.
+            while (isBusy() && Ordered.Load(ref _users) == 0) Thread.Sleep(PauseMilliseconds);
             port.Flush();
         }
         catch (IOException e)
@@ -101,7 +109,7 @@ internal sealed class DiskLease(PortDriver port, ILogger log)
     private void Take()
     {
         _triedAt = Environment.TickCount64;
-        if (!port.TryOwn(out var holder))
+        if (!port.TryOwn(isHolderWanted: !_hasWaited, out var holder))
         {
             if (!_hasWaited) log.DiskIsAwaited(port.Description, holder);
             _hasWaited = true;

@@ -78,9 +78,9 @@ internal sealed class FilePortDriver : PortDriver
 
     internal override bool CanDisown => true;
 
-    internal override bool TryOwn(out string holder)
+    internal override bool TryOwn(bool isHolderWanted, out string holder)
     {
-        var isLocked = _lock.TryAcquire(out var process);
+        var isLocked = _lock.TryAcquire(isHolderWanted, out var process);
         holder = isLocked ? "" : ImageLock.Describe(process);
         return isLocked;
     }

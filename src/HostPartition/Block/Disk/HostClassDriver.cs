@@ -130,7 +130,8 @@ internal sealed class HostClassDriver : IDisposable
     internal CheckedIoQueue? TryOpenQueue(int depth, GuestMemory memory) => _port.TryOpenQueue(depth, memory) is { } port ? new CheckedIoQueue(this, port) : null;
 
     /// <summary>The right to use the device, which processes pass on.</summary>
-    internal DiskLease OpenLease() => new(_port, _log);
+    /// <param name="isBusy">As of <see cref="DiskLease"/>.</param>
+    internal DiskLease OpenLease(Func<bool> isBusy) => new(_port, isBusy, _log);
 
     internal DiskStatus Flush()
     {

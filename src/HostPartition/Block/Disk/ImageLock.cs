@@ -32,7 +32,7 @@ internal sealed class ImageLock(SafeFileHandle file, string path, bool readOnly,
         do
         {
             if (tries > 0) Thread.Sleep(PauseMilliseconds);
-            if (TryAcquire(out holder)) return;
+            if (TryAcquire(isHolderWanted: true, out holder)) return;
         }
         while (holder is null && ++tries < Tries);
         throw new IOException(readOnly
@@ -41,8 +41,9 @@ internal sealed class ImageLock(SafeFileHandle file, string path, bool readOnly,
     }
 
     /// <summary>Locks the image unless another process holds a conflicting lock.</summary>
+    /// <param name="isHolderWanted">Whether to look for who holds it.</param>
     /// <param name="holder">Who holds it, if that is visible.</param>
-    internal bool TryAcquire(out (int Id, string Name)? holder)
+    internal bool TryAcquire(bool isHolderWanted, out (int Id, string Name)? holder)
     {
         holder = null;
         try
@@ -54,7 +55,7 @@ internal sealed class ImageLock(SafeFileHandle file, string path, bool readOnly,
             log.ImageNotLocked(path, e.Message);
             return true;
         }
-        holder = FileLockHolder.Find(file, [.. _uses.Select(bit => NotSharedBase + bit), .. s_notShared.Select(bit => PermissionBase + bit)]);
+        if (isHolderWanted) holder = FileLockHolder.Find(file, [.. _uses.Select(bit => NotSharedBase + bit), .. s_notShared.Select(bit => PermissionBase + bit)]);
         Release();
         return false;
     }

@@ -48,8 +48,9 @@ internal abstract class PortDriver : IDisposable
     internal virtual bool CanDisown => false;
 
     /// <summary>Gets the device for this process. One thread at a time.</summary>
+    /// <param name="isHolderWanted">Whether to look for who has it, which takes long.</param>
     /// <param name="holder">Who has it.</param>
-    internal virtual bool TryOwn(out string holder)
+    internal virtual bool TryOwn(bool isHolderWanted, out string holder)
     {
         holder = "";
         return true;

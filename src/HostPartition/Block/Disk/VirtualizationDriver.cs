@@ -21,7 +21,7 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <param name="physicalBytes">The physical block size that guests see, a power of two of at least the block size; null for what the disk prefers.</param>
     internal VirtualizationDriver(HostClassDriver disk, string serial, int blockBytes, bool writeCache = true, int? physicalBytes = null)
     {
-        Lease = disk.OpenLease();
+        Lease = disk.OpenLease(() => HasLateCommand);
         _physicalBytes = physicalBytes;
         _disk = disk;
         _cache = new WriteCache(writeCache);

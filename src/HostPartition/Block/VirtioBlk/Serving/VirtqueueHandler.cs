@@ -16,9 +16,6 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
 {
     private const int MaxBatch = 8;
 
-    // VHOST_F_LOG_ALL: a migration, which does not take the record of chains in flight along.
-    private const ulong LogAll = 1UL << 26;
-
     private readonly VirtualizationDriver _disk;
     private readonly ILogger _log;
     private readonly VirtioBlkRequestProcessor _processor;
@@ -46,7 +43,8 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
         _queue = queue;
         _disk = device.Disk;
         _log = log;
-        MayAbandon = setup.Inflight.Length > 0 && (setup.Features & LogAll) == 0 && _disk.CanAbandon;
+        // Only a disk that processes pass on keeps its next host from overtaking what this one has abandoned.
+        MayAbandon = setup.MayLeaveInflight && _disk.CanAbandon && (!setup.IsLogged || _disk.Lease.CanPassOn);
         var calls = MayAbandon ? Calls : null;
         // A stop cancels a wait for free space on a full disk.
         _processor = new VirtioBlkRequestProcessor(device, setup.Memory, Stopping, calls);
@@ -59,7 +57,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
     public override EventFd? Completed => _async?.Completed;
 
     /// <inheritdoc/>
-    public override bool HasPending => HasChains && !(MayAbandon && _disk.HasLateCommand);
+    public override bool HasPending => HasChains && _disk.Lease.IsHeld && !(MayAbandon && _disk.HasLateCommand);
 
     /// <inheritdoc/>
     public override bool MayAbandon { get; }
@@ -99,7 +97,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
 
     /// <inheritdoc/>
     public override bool Arm() =>
-        _disk.HasLateCommand || HasChains || (_async is { IsFull: true } ? _async.Arm() : _queue.Arm() || _async?.Arm() == true);
+        _disk.MustWait || HasChains || (_async is { IsFull: true } ? _async.Arm() : _queue.Arm() || _async?.Arm() == true);
 
     /// <inheritdoc/>
     public override void Disarm()
@@ -148,7 +146,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
         Setup.Index,
         _disk.Description,
         Setup.Inflight.Length == 0 ? "the front-end keeps no record of requests in flight (INFLIGHT_SHMFD)"
-        : (Setup.Features & LogAll) != 0 ? "a migration does not take the record of requests in flight along"
+        : !Setup.MayLeaveInflight ? "this migration does not take the record of requests in flight along (QEMU 11.1: inflight-migration=on)"
         : !_disk.CanAbandon ? "its requests use the guest's memory until it answers (direct I/O, or a disk of one's own)"
         : "it is busy");
 

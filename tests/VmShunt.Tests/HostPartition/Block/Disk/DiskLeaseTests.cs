@@ -66,7 +66,7 @@ public sealed class DiskLeaseTests : IDisposable
     public void An_image_that_cannot_be_flushed_is_not_released()
     {
         using var port = new FaultyPortDriver(1 << 16);
-        var lease = new DiskLease(port, _log);
+        var lease = new DiskLease(port, static () => false, _log);
         lease.Enter();
         lease.Leave(passesOn: true);
         Assert.True(SpinWait.SpinUntil(() => _log.All.Any(static line => line.Contains("cannot be flushed", StringComparison.Ordinal)), 60_000));
