@@ -38,6 +38,9 @@ internal enum EventKind
 
     /// <summary>The guest moves to another machine.</summary>
     Migrate,
+
+    /// <summary>The same, while the disk has not answered a write of the source. For QEMU with inflight-migration=on.</summary>
+    MigrateStalled,
 }
 
 /// <summary>A row of the matrix.</summary>

@@ -28,7 +28,7 @@ internal sealed class QemuRig : Rig
     /// <summary>What the VM-H of all disks wrote.</summary>
     internal IEnumerable<string> Said => _disks.SelectMany(static disk => disk.Served.Said);
 
-    private IReadOnlyList<RigDisk> Served => [.. _disks.Select(static disk => disk.Served)];
+    internal IReadOnlyList<RigDisk> Served => [.. _disks.Select(static disk => disk.Served)];
 
     /// <param name="qemu">Which QEMU.</param>
     /// <param name="withheld">Protocol features that it does not see.</param>
@@ -199,6 +199,10 @@ internal sealed class QemuRig : Rig
                 await ContinueAfterBootAsync(seen);
                 return;
             case EventKind.Migrate:
+                await MigrateAsync();
+                return;
+            case EventKind.MigrateStalled:
+                foreach (var disk in Served.Where(static disk => disk.IsLoaded)) await disk.StallAsync();
                 await MigrateAsync();
                 return;
             case EventKind.FrontendKilled:

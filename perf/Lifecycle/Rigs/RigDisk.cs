@@ -7,6 +7,8 @@ namespace VmShunt.Perf.Lifecycle.Rigs;
 /// <summary>A disk of a rig: its image, the VM-H that serves it now, and the relay between the two ends, if there is one.</summary>
 internal sealed class RigDisk : IAsyncDisposable
 {
+    private const int StallMicroseconds = 6_000_000;
+
     private readonly WorkFolder _folder;
     private readonly int _number;
     private readonly VhostUserProtocolFeatures _withheld;
@@ -14,6 +16,7 @@ internal sealed class RigDisk : IAsyncDisposable
     private Side _side;
     private Side? _nextSide;
     private int _sides, _linesBefore;
+    private Strace? _stall;
 
     /// <param name="folder">Where its files are.</param>
     /// <param name="number">From 0.</param>
@@ -73,10 +76,28 @@ internal sealed class RigDisk : IAsyncDisposable
         return _nextSide.Socket;
     }
 
+    /// <summary>What the VM-H that the guest left wrote since <see cref="Mark"/>.</summary>
+    internal IReadOnlyList<string> SourceSaid { get; private set; } = [];
+
+    /// <summary>The next write of the ring's thread takes some seconds.</summary>
+    internal async Task StallAsync()
+    {
+        _stall = await Strace.AttachToThreadAsync(RingThread(), "-e", "trace=pwritev", "-e", $"inject=pwritev:delay_enter={StallMicroseconds}:when=1");
+        // Under load the next write follows at once.
+        await Task.Delay(TimeSpan.FromSeconds(1));
+    }
+
     /// <summary>The guest has migrated: ends the VM-H that it left.</summary>
     internal async Task CompleteMoveAsync()
     {
         var old = _side;
+        if (_stall is not null)
+        {
+            await Until.TrueAsync(() => Said.Any(static line => line.Contains("flushed and released", StringComparison.Ordinal)), "the source releases the image");
+            await _stall.DisposeAsync();
+            _stall = null;
+        }
+        SourceSaid = [.. Said];
         (_side, _nextSide) = (_nextSide!, null);
         _linesBefore = 0;
         _ = Signal.Send(old.Host.Id, Signal.Terminate);
@@ -132,6 +153,7 @@ internal sealed class RigDisk : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_stall is not null) await _stall.DisposeAsync();
         if (_nextSide is not null) await _nextSide.DisposeAsync();
         await _side.DisposeAsync();
     }

@@ -51,6 +51,23 @@ public sealed class RingLifecycleTests(LifecycleRigs rigs) : IClassFixture<Lifec
     }
 
     [TracedLinuxGuestTheory]
+    [QemuData(QemuDataAttribute.Sid)]
+    public async Task A_guest_migrates_while_its_disk_has_not_answered_and_its_next_host_waits_for_the_old_write(string qemu)
+    {
+        await using var rig = await QemuRig.BootAsync(QemuProgram.Of(qemu), VhostUserProtocolFeatures.None, moreOfDisks: ",inflight-migration=on");
+        AllPassed(await rig.RunAsync(new("migrate", EventKind.MigrateStalled)));
+        foreach (var disk in rig.Served.Where(static disk => disk.IsLoaded))
+        {
+            var said = disk.SourceSaid.ToList();
+            var abandoned = said.FindIndex(static line => line.Contains("was stopped while the disk had not answered", StringComparison.Ordinal));
+            var answered = said.FindIndex(static line => line.Contains("it has answered the request", StringComparison.Ordinal));
+            var released = said.FindIndex(static line => line.Contains("flushed and released", StringComparison.Ordinal));
+            Assert.True(abandoned >= 0 && abandoned < answered && answered < released, string.Join('\n', disk.SourceSaid));
+            Assert.Contains(disk.Said, static line => line.Contains("requests wait until it is released", StringComparison.Ordinal));
+        }
+    }
+
+    [TracedLinuxGuestTheory]
     [QemuData(QemuDataAttribute.Machine)]
     public async Task The_matrix_has_each_system_call_of_a_rings_thread(string qemu)
     {

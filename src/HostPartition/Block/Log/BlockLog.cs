@@ -44,16 +44,16 @@ internal static partial class BlockLog
     [LoggerMessage(114, LogLevel.Information, "disk {Disk}: it begins with a LUKS header, which its guest is to unlock; VM-H serves it as it is")]
     internal static partial void DiskIsEncrypted(this ILogger log, string disk);
 
-    [LoggerMessage(115, LogLevel.Information, "disk {Disk}: flushed and released, because its guest migrates")]
+    [LoggerMessage(121, LogLevel.Information, "disk {Disk}: flushed and released for the next host of its guest; a ring that starts here locks it again")]
     internal static partial void DiskReleased(this ILogger log, string disk);
 
-    [LoggerMessage(116, LogLevel.Error, "disk {Disk} is not released to its guest's next host, because it cannot be flushed: {Error}")]
+    [LoggerMessage(122, LogLevel.Error, "disk {Disk} is not released to its guest's next host, because it cannot be flushed: {Error}")]
     internal static partial void DiskNotReleased(this ILogger log, string disk, string error);
 
-    [LoggerMessage(117, LogLevel.Warning, "disk {Disk} is in use by {Holder}: requests wait until it is released")]
+    [LoggerMessage(123, LogLevel.Warning, "disk {Disk} is in use by {Holder}: requests wait until it is released")]
     internal static partial void DiskIsAwaited(this ILogger log, string disk, string holder);
 
-    [LoggerMessage(118, LogLevel.Information, "disk {Disk} is locked by this process now, and requests start")]
+    [LoggerMessage(124, LogLevel.Information, "disk {Disk} is locked by this process now, and requests start")]
     internal static partial void DiskTaken(this ILogger log, string disk);
 
     [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
