@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 using VmShunt.Trap;
 using VmShunt.Trap.VfioUser;
 
@@ -100,6 +101,29 @@ public sealed class HostileClientTests : IDisposable
         Assert.Equal(VfioUserFlags.Reply | VfioUserFlags.Error, reply.Flags);
         Assert.NotEqual(0u, reply.Error);
         Ask(client);
+    }
+
+    [Fact]
+    public void An_access_of_more_than_max_data_xfer_size_gets_an_error_reply()
+    {
+        var (one, two) = UnixConnection.CreatePair();
+        var serving = new Thread(() =>
+        {
+            using var session = new VfioUserSession(two, static _ => new WideDevice());
+            Record.Exception(session.Run);
+        });
+        serving.Start();
+        using (var client = new FramedConnection(one))
+        {
+            client.Send(MessageGen.Version().Bytes);
+            Assert.True(client.Receive(out VfioUserHeader version));
+            Assert.True(client.Receive(new byte[version.Size - VfioUserHeader.HeaderBytes]));
+            var access = new RegionAccess { Region = 0, Count = VfioUserHeader.MaxDataBytes + 1 };
+            client.Send(Message(VfioUserCommand.RegionRead, MemoryMarshal.AsBytes(new ReadOnlySpan<RegionAccess>(in access))));
+            Assert.True(client.Receive(out VfioUserHeader reply), "the session ended");
+            Assert.Equal(22u, reply.Error);
+        }
+        serving.Join();
     }
 
     [Theory]
@@ -254,5 +278,32 @@ public sealed class HostileClientTests : IDisposable
         Assert.Equal(VfioUserFlags.Reply, reply.Flags);
         Assert.True(client.Receive(new byte[reply.Size - 16]));
         return client;
+    }
+
+    /// <summary>A device whose region is larger than one transfer.</summary>
+    private sealed class WideDevice : IVfioUserDevice
+    {
+        public IReadOnlyList<VfioRegionInfo> Regions { get; } = [new(VfioRegionFlags.Read, 1 << 20)];
+
+        public IReadOnlyList<VfioIrqInfo> Irqs => VfioPciIrq.PinAndOneMessage;
+
+        public bool ReadRegion(int region, ulong offset, Span<byte> data) => true;
+
+        public bool WriteRegion(int region, ulong offset, ReadOnlySpan<byte> data) => true;
+
+        public void SetMemory(GuestMemory? memory)
+        {
+            // It has no DMA.
+        }
+
+        public void Reset()
+        {
+            // It has no state.
+        }
+
+        public void Dispose()
+        {
+            // It has no resource.
+        }
     }
 }

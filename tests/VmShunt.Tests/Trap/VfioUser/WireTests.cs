@@ -66,13 +66,27 @@ public sealed class WireTests
         Assert.Equal(Hex(11, 2) + Hex(5, 2) + Hex(16, 4) + Hex(0x21, 4) + Hex(22, 4), session.Ask(11, 5, "20000000" + "00000000" + "09000000" + new string('0', 40)));
     }
 
+    [Fact]
+    public void A_client_sends_VERSION_first()
+    {
+        var (one, two) = UnixConnection.CreatePair();
+        var client = new Thread(() => Record.Exception(() => new VfioUserClient(one, "test")));
+        client.Start();
+        using (var server = new FramedConnection(two)) Assert.Equal(VfioUserCommand.Version, server.Receive(out VfioUserHeader header) ? header.Command : default);
+        client.Join();
+        one.Dispose();
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
     public void A_client_accepts_a_server_of_every_known_minor_version(ushort minor)
     {
-        using var client = Connect(out var end, minor);
-        using var server = end;
+        VfioUserClient? accepted = null;
+        UnixConnection? end = null;
+        Assert.Null(Record.Exception(() => accepted = Connect(out end, minor)));
+        using var client = accepted!;
+        using var server = end!;
         server.Send(MessageGen.Bytes(new VfioUserHeader { Id = 2, Command = VfioUserCommand.DeviceReset, Size = 16, Flags = VfioUserFlags.Reply }));
         client.Reset();
     }
@@ -94,9 +108,10 @@ public sealed class WireTests
     {
         using var client = Connect(out var end, data: """{"capabilities":{"max_data_xfer_size":64}}""");
         using var server = end;
+        // First the one that waits for no reply.
+        Assert.Throws<ArgumentOutOfRangeException>(() => client.PostRegion(5, 0, new byte[65]));
         Assert.Throws<ArgumentOutOfRangeException>(() => client.ReadRegion(5, 0, new byte[65]));
         Assert.Throws<ArgumentOutOfRangeException>(() => client.WriteRegion(5, 0, new byte[65]));
-        Assert.Throws<ArgumentOutOfRangeException>(() => client.PostRegion(5, 0, new byte[65]));
         server.Send([.. MessageGen.Bytes(new VfioUserHeader { Id = 2, Command = VfioUserCommand.RegionRead, Size = 96, Flags = VfioUserFlags.Reply }), .. new byte[80]]);
         client.ReadRegion(5, 0, new byte[64]);
     }
