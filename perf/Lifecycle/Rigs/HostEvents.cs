@@ -19,6 +19,9 @@ internal static class HostEvents
             case EventKind.Kill:
                 await Task.WhenAll(disks.Select(static disk => disk.RestartHostAsync(Signal.Kill)));
                 return true;
+            case EventKind.KillInSetUp:
+                await Task.WhenAll(disks.Select(static disk => disk.DieInSetUpAsync()));
+                return true;
             case EventKind.Withdraw:
                 await Task.WhenAll(disks.Select(static disk => disk.WithdrawAsync()));
                 return true;

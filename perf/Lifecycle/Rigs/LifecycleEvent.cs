@@ -12,6 +12,11 @@ internal enum EventKind
     /// <summary>The same, at a system call of the ring's thread.</summary>
     KillAtCall,
 
+    /// <summary>
+    /// VM-H is killed, and three others die one after another while the front-end sets its session up; the next one lives.
+    /// </summary>
+    KillInSetUp,
+
     /// <summary>SIGUSR1 and SIGUSR2: VM-H closes the socket and its session, and listens again.</summary>
     Withdraw,
 
@@ -72,6 +77,7 @@ internal sealed record LifecycleEvent(string Name, EventKind Kind, string? Syste
         new("SIGUSR1/SIGUSR2", EventKind.Withdraw),
         new("SIGKILL", EventKind.Kill),
         .. s_calls.Select(static call => new LifecycleEvent($"SIGKILL at {call}", EventKind.KillAtCall, call)),
+        new("SIGKILL in set-up", EventKind.KillInSetUp),
         new("front-end killed", EventKind.FrontendKilled),
         .. s_ofEngines.Select(static of => new LifecycleEvent($"SIGKILL at {of.Call}", EventKind.KillAtCall, of.Call, of.Engine)),
     ];

@@ -56,7 +56,7 @@ internal sealed class OwnRig : Rig
     private protected override async Task<IReadOnlyList<CellOutcome>> RunCoreAsync(LifecycleEvent what)
     {
         if (what.Kind is EventKind.Reset or EventKind.Suspend or EventKind.Migrate) return CellOutcome.OfAll(LifecycleVerdict.DoesNotExist, "our driver has no machine");
-        if (what.Kind == EventKind.KillAtCall && Strace.Refusal is { } refusal) return CellOutcome.OfAll(LifecycleVerdict.NotRun, refusal);
+        if (what.Kind is EventKind.KillAtCall or EventKind.KillInSetUp && Strace.Refusal is { } refusal) return CellOutcome.OfAll(LifecycleVerdict.NotRun, refusal);
         foreach (var disk in _disks)
         {
             disk.Served.IsSpared = false;

@@ -74,7 +74,7 @@ internal sealed class QemuRig : Rig
 
     private protected override async Task<IReadOnlyList<CellOutcome>> RunCoreAsync(LifecycleEvent what)
     {
-        if (what.Kind == EventKind.KillAtCall && Strace.Refusal is { } refusal) return CellOutcome.OfAll(LifecycleVerdict.NotRun, refusal);
+        if (what.Kind is EventKind.KillAtCall or EventKind.KillInSetUp && Strace.Refusal is { } refusal) return CellOutcome.OfAll(LifecycleVerdict.NotRun, refusal);
         foreach (var disk in _disks) (disk.Fault, disk.Served.IsSpared, disk.IsStarted) = (null, false, false);
         // Whatever was logged earlier is not this event's.
         await Guest.RunAsync("dmesg -c > /dev/null");

@@ -7,6 +7,9 @@ namespace VmShunt.Perf.Lifecycle.Rigs;
 /// <summary>A disk of a rig: its image, the VM-H that serves it now, and the relay between the two ends, if there is one.</summary>
 internal sealed class RigDisk : IAsyncDisposable
 {
+    // Which recvmsg(2) of a session ends VM-H in its set-up: a message is one or two; QEMU sends about 25.
+    private static readonly int[] s_setUpCalls = [6, 24, 40];
+
     private const int StallMicroseconds = 6_000_000;
 
     private readonly WorkFolder _folder;
@@ -61,9 +64,11 @@ internal sealed class RigDisk : IAsyncDisposable
 
     internal void Mark() => _linesBefore = Host.LastErrors.Length;
 
-    internal async Task StartHostAsync()
+    internal Task StartHostAsync() => StartHostAsync(_side.HostSocket);
+
+    private async Task StartHostAsync(string socket)
     {
-        _side.Host = await StartHostAsync(_side);
+        _side.Host = await StartHostOnAsync(socket);
         _linesBefore = 0;
     }
 
@@ -72,7 +77,7 @@ internal sealed class RigDisk : IAsyncDisposable
     internal async Task<string> PrepareMoveAsync()
     {
         _nextSide = CreateSide();
-        _nextSide.Host = await StartHostAsync(_nextSide, "--incoming");
+        _nextSide.Host = await StartHostOnAsync(_nextSide.HostSocket, "--incoming");
         return _nextSide.Socket;
     }
 
@@ -119,6 +124,26 @@ internal sealed class RigDisk : IAsyncDisposable
         return ReplaceHostAsync();
     }
 
+    /// <summary>Kills VM-H, and others while the front-end sets its session up, and starts one that lives.</summary>
+    internal async Task DieInSetUpAsync()
+    {
+        _ = Signal.Send(Host.Id, Signal.Kill);
+        foreach (var call in s_setUpCalls)
+        {
+            await Programs.WaitForEndAsync(Host);
+            await Host.DisposeAsync();
+            // The front-end finds the socket when strace is attached.
+            var hidden = _side.HostSocket + ".new";
+            await StartHostAsync(hidden);
+            await using var strace = await Strace.AttachAsync(Host.Id, "-e", "trace=recvmsg", "-e", $"inject=recvmsg:signal=KILL:when={call}");
+            File.Move(hidden, _side.HostSocket, overwrite: true);
+            await Task.WhenAny(Host.Ended, Task.Delay(TimeSpan.FromSeconds(10)));
+            // A front-end that sends fewer messages has set its session up by now.
+            if (!Host.Ended.IsCompleted) _ = Signal.Send(Host.Id, Signal.Kill);
+        }
+        await ReplaceHostAsync();
+    }
+
     /// <summary>SIGUSR1 and SIGUSR2.</summary>
     internal async Task WithdrawAsync()
     {
@@ -158,8 +183,8 @@ internal sealed class RigDisk : IAsyncDisposable
         await _side.DisposeAsync();
     }
 
-    private Task<ChildProcess> StartHostAsync(Side side, params string[] more) =>
-        Programs.StartReadyAsync("vmshunt-host", ["--disk", Image, "--vhost-user", side.HostSocket, "--engine", _engine, .. more]);
+    private Task<ChildProcess> StartHostOnAsync(string socket, params string[] more) =>
+        Programs.StartReadyAsync("vmshunt-host", ["--disk", Image, "--vhost-user", socket, "--engine", _engine, .. more]);
 
     private Side CreateSide()
     {

@@ -18,7 +18,11 @@ namespace VmShunt.Tests.Doubles;
 internal sealed class BlkSession : IDisposable
 {
     internal const int QueueSize = 16, MaxQueueSize = 128;
-    internal const VirtioBlkFeatures Everything = (VirtioBlkFeatures)ulong.MaxValue & ~(VirtioBlkFeatures.PackedRing | VirtioBlkFeatures.EventIndex);
+
+    // A front-end's, not a driver's (vhost-user, VHOST_F_LOG_ALL).
+    private const VirtioBlkFeatures LogAll = (VirtioBlkFeatures)(1UL << 26);
+
+    internal const VirtioBlkFeatures Everything = (VirtioBlkFeatures)ulong.MaxValue & ~(VirtioBlkFeatures.PackedRing | VirtioBlkFeatures.EventIndex | LogAll);
 
     private const ulong Base = TestMemory.Start, Available = Base + 0x1000, Used = Base + 0x2000, Headers = Base + 0x4000;
     private const int RamBytes = 1 << 20;
