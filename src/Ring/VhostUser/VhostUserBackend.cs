@@ -110,7 +110,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
                 ReplyVringBase();
                 return;
             case VhostUserRequest.GetInflightFd:
-                ReplyInflight();
+                InflightMessages.ReplyToGet(connection, device, _vrings.Length, report);
                 return;
             case VhostUserRequest.SetLogBase when (_protocolFeatures & VhostUserProtocolFeatures.LogSharedMemory) != 0:
                 SetLogBase();
@@ -361,38 +361,12 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         connection.Send(VhostUserRequest.GetVringBase, VhostUserHeader.Reply, new VringState { Index = state.Index, Value = vring.PositionFor(_features) });
     }
 
-    // "Inflight description"
-    private VhostUserInflight InflightPayload()
-    {
-        var payload = connection.Payload;
-        return payload.Length is VhostUserInflight.Bytes or VhostUserInflight.Bytes + sizeof(uint)
-            ? MemoryMarshal.Read<VhostUserInflight>(payload)
-            : throw new VhostUserException($"{connection.Header.Request} carries {payload.Length} bytes, not {VhostUserInflight.Bytes}");
-    }
-
     // "VHOST_USER_SET_INFLIGHT_FD"
     private string? SetInflight()
     {
-        var inflight = InflightPayload();
+        var inflight = InflightMessages.Payload(connection);
         using var file = connection.TakeDescriptor();
         return ChangeMemory(() => _inflight.Attach(inflight, file, _vrings.Length));
-    }
-
-    // "VHOST_USER_GET_INFLIGHT_FD"
-    private void ReplyInflight()
-    {
-        var inflight = InflightPayload();
-        Span<byte> reply = stackalloc byte[connection.Payload.Length];
-        reply.Clear();
-        if (inflight.QueueCount == 0 || inflight.QueueCount > _vrings.Length)
-        {
-            report($"GetInflightFd refused: {inflight.QueueCount} rings; the device has {_vrings.Length}");
-            connection.Send(VhostUserRequest.GetInflightFd, VhostUserHeader.Reply, reply);
-            return;
-        }
-        using var file = BackendInflight.Create(inflight.QueueCount, device.MaxQueueSize, out var bytes);
-        MemoryMarshal.Write(reply, inflight with { MmapSize = (ulong)bytes, MmapOffset = 0 });
-        connection.Send(VhostUserRequest.GetInflightFd, VhostUserHeader.Reply, reply, [file]);
     }
 
     private void Reply(ulong value) => connection.Send(connection.Header.Request, VhostUserHeader.Reply, value);

@@ -111,7 +111,7 @@ internal static class HostileRings
             d.Ask(VhostUserRequest.SetVringKick, 0ul, d.Kick.Handle);
         }) { Outcome = Outcome.Anything },
         Refused("addresses changed while the ring runs", "sp", static d =>
-            d.Ask(VhostUserRequest.SetVringAddr, new VringAddress { Descriptors = HandRing.Descriptors, Available = HandRing.Driver, Used = HandRing.Device })),
+            d.Ask(VhostUserRequest.SetVringAddr, new VringAddress { Descriptors = HandRing.Descriptors, Available = HandRing.Driver, Used = HandRing.Device + 0x40 })),
         Refused("a size changed while the ring runs", "sp", static d => d.AskRing(VhostUserRequest.SetVringNum, 8)),
         Refused("a base changed while the ring runs", "sp", static d => d.AskRing(VhostUserRequest.SetVringBase, 8)),
     ];
