@@ -175,7 +175,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
-            var listener = new SessionListener(path, serve, CountSessions, reason => Options.Log.ConnectionRefused(path, reason));
+            var listener = new SessionListener(path, serve, difference => CountSessions(path, difference), reason => Options.Log.ConnectionRefused(path, reason));
             _listeners.Add(listener);
             return listener;
         }
@@ -190,7 +190,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         _ => throw new ArgumentException($"{disk.GetType()} is no disk contract", nameof(disk)),
     };
 
-    private void CountSessions(int difference)
+    private void CountSessions(string address, int difference)
     {
         Interlocked.Add(ref _sessions, difference);
         try
@@ -199,7 +199,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         }
         catch (Exception e)
         {
-            Options.Log.HandlerThrew($"{e.GetType().Name}: {e.Message}");
+            Options.Log.HandlerThrew(address, $"{e.GetType().Name}: {e.Message}");
         }
     }
 }

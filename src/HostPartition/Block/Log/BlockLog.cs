@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace VmShunt.BlockBackend.Log;
 
-/// <summary>The back-end's log messages. Event ids are unique in VM-H: 1xx disk, 2xx ring, 5xx socket, 6xx a program's own handlers; <c>VmShunt.AhciBackend</c> has 3xx.</summary>
+/// <summary>The back-end's log messages. Event ids are unique in VM-H: 1xx disk, 2xx ring, 5xx socket; <c>VmShunt.AhciBackend</c> has 3xx.</summary>
 internal static partial class BlockLog
 {
     [LoggerMessage(101, LogLevel.Error, "disk {Disk}: {Error}")]
@@ -83,8 +83,8 @@ internal static partial class BlockLog
     [LoggerMessage(501, LogLevel.Warning, "socket {Address}: {Reason}")]
     internal static partial void ConnectionRefused(this ILogger log, string address, string reason);
 
-    [LoggerMessage(601, LogLevel.Error, "a handler of BlockServer.SessionsChanged threw {Error}")]
-    internal static partial void HandlerThrew(this ILogger log, string error);
+    [LoggerMessage(502, LogLevel.Error, "socket {Address}: a handler of BlockServer.SessionsChanged threw {Error}")]
+    internal static partial void HandlerThrew(this ILogger log, string address, string error);
 
     [LoggerMessage(208, LogLevel.Information, "ring: a shunt sends {Primary} to the ring, by {Criterion}; other requests use the trap")]
     internal static partial void ShuntAgreed(this ILogger log, string primary, string criterion);
