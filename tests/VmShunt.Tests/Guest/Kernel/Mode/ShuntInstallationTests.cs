@@ -44,6 +44,16 @@ public class ShuntInstallationTests
     }
 
     [Fact]
+    public void By_default_the_shunt_is_between_class_driver_em_and_port_driver_em()
+    {
+        using var guest = new InProcessGuest(new MemoryPortDriver(1 << 20));
+        var layers = guest.Emulated.Layers;
+        Assert.Null(layers.Above);
+        Assert.NotSame(guest.Emulated.Port, layers.Lower);
+        Assert.Null(guest.Mode.Shunt.AtRegisters);
+    }
+
+    [Fact]
     public async Task Unless_below_port_is_chosen_there_is_no_register_shunt_and_accesses_reach_the_machine_one_to_one()
     {
         using var guest = new InProcessGuest(new MemoryPortDriver(1 << 20));
