@@ -27,9 +27,15 @@ public sealed class RingLifecycleTests(LifecycleRigs rigs) : IClassFixture<Lifec
     [QemuData(QemuDataAttribute.Sid, "S3")]
     [QemuData(QemuDataAttribute.Machine, "system_reset")]
     [QemuData(QemuDataAttribute.Sid, "front-end killed")]
-    [QemuData(QemuDataAttribute.Machine, "migrate")]
-    [QemuData(QemuDataAttribute.Sid, "migrate")]
     public async Task The_disks_are_used_again_after(string qemu, string what) => AllPassed(await RunAsync(qemu, LifecycleEvent.All.Single(e => e.Name == what)));
+
+    [LinuxGuestTheory]
+    [QemuData(QemuDataAttribute.Machine)]
+    [QemuData(QemuDataAttribute.Sid)]
+    public async Task A_guest_under_load_migrates(string qemu)
+    {
+        for (var i = 0; i < LongForm.Choose(1, 20); i++) AllPassed(await RunAsync(qemu, LifecycleEvent.All.Single(static e => e.Kind == EventKind.Migrate)));
+    }
 
     // QEMU 7.2 does not reconnect a device that is not started: it removes the connection's handlers at the close, and installs
     // them again only for one that is (vhost_user_async_close_bh). No back-end can help.
