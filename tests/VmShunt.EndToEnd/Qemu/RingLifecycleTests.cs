@@ -1,3 +1,4 @@
+using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Lifecycle.Rigs;
 using VmShunt.Ring.VhostUser;
 
