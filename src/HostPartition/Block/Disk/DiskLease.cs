@@ -18,7 +18,7 @@ internal sealed class DiskLease(PortDriver port, Func<bool> isBusy, ILogger log)
 
     private readonly Lock _changing = new();
     private bool _isHeld = port.IsOwned, _isReleasing;
-    private int _users;
+    private int _users, _entries;
     private long _triedAt;
     private bool _hasWaited;
 
@@ -34,6 +34,7 @@ internal sealed class DiskLease(PortDriver port, Func<bool> isBusy, ILogger log)
         lock (_changing)
         {
             _users++;
+            _entries++;
             if (!_isHeld) Take();
         }
     }
@@ -65,31 +66,48 @@ internal sealed class DiskLease(PortDriver port, Func<bool> isBusy, ILogger log)
     // The disk may take long, and the guest's hypervisor waits meanwhile for the answer to its stop.
     private void Release()
     {
-        IOException? failure = null;
-        try
+        while (true)
         {
             // An old write must not overwrite what the guest writes at its destination.
             while (isBusy() && Ordered.Load(ref _users) == 0) Thread.Sleep(PauseMilliseconds);
-            port.Flush();
+            int entries;
+            lock (_changing)
+            {
+                if (IsContinued()) return;
+                entries = _entries;
+            }
+            IOException? failure = null;
+            try
+            {
+                port.Flush();
+            }
+            catch (IOException e)
+            {
+                failure = e;
+            }
+            catch (ObjectDisposedException)
+            {
+                // This process is about to end, and its lock with it.
+                return;
+            }
+            lock (_changing)
+            {
+                if (IsContinued()) return;
+                // The guest was continued here and has left again: its last writes may have come after the flush.
+                if (entries != _entries) continue;
+                _isReleasing = false;
+                // What the next process would read may be old.
+                if (failure is not null) log.DiskNotReleased(port.Description, failure.Message);
+                else PassOn();
+                return;
+            }
         }
-        catch (IOException e)
-        {
-            failure = e;
-        }
-        catch (ObjectDisposedException)
-        {
-            // This process is about to end, and its lock with it.
-            return;
-        }
-        lock (_changing)
-        {
-            _isReleasing = false;
-            // The guest was continued here.
-            if (_users > 0) return;
-            // What the next process would read may be old.
-            if (failure is not null) log.DiskNotReleased(port.Description, failure.Message);
-            else PassOn();
-        }
+    }
+
+    private bool IsContinued()
+    {
+        if (_users > 0) _isReleasing = false;
+        return _users > 0;
     }
 
     private void PassOn()

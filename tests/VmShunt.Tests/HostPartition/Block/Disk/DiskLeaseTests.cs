@@ -1,5 +1,6 @@
 using VmShunt.BlockBackend;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.Ring.Memory;
 using VmShunt.Tests.Doubles;
 
 namespace VmShunt.Tests.HostPartition.Block.Disk;
@@ -71,6 +72,25 @@ public sealed class DiskLeaseTests : IDisposable
         lease.Leave(passesOn: true);
         Assert.True(SpinWait.SpinUntil(() => _log.All.Any(static line => line.Contains("cannot be flushed", StringComparison.Ordinal)), 60_000));
         Assert.True(lease.IsHeld);
+    }
+
+    [Fact]
+    public void An_image_is_not_released_before_the_disk_has_answered_an_abandoned_request()
+    {
+        using var port = FilePortDriver.Open(_path, readOnly: false, direct: false, _log);
+        var isBusy = true;
+        var lease = new DiskLease(port, () => Ordered.Load(ref isBusy), _log);
+        lease.Enter();
+        lease.Leave(passesOn: true);
+        Thread.Sleep(100);
+        Assert.True(lease.IsHeld);
+        // The guest is continued here, and leaves again.
+        lease.Enter();
+        lease.Leave(passesOn: true);
+        Thread.Sleep(100);
+        Assert.True(lease.IsHeld);
+        Ordered.Store(ref isBusy, false);
+        Assert.True(SpinWait.SpinUntil(() => !lease.IsHeld, 60_000), "the image is not released");
     }
 
     [Fact]
