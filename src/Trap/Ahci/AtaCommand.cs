@@ -21,6 +21,9 @@ public enum AtaCommand : byte
     /// <summary>READ DMA EXT.</summary>
     ReadDmaExt = 0x25,
 
+    /// <summary>READ LOG EXT, PIO; LBA bits 7:0 name an <see cref="AtaLog"/>.</summary>
+    ReadLogExt = 0x2F,
+
     /// <summary>WRITE SECTOR(S), 28 bits, PIO.</summary>
     WriteSectors = 0x30,
 
@@ -107,6 +110,12 @@ public enum AtaSmart : byte
     /// <summary>SMART READ DATA: 512 bytes, PIO.</summary>
     ReadData = 0xD0,
 
+    /// <summary>SMART READ THRESHOLDS: 512 bytes, PIO (obsolete since ATA-5, and read by tools all the same).</summary>
+    ReadThresholds = 0xD1,
+
+    /// <summary>SMART READ LOG, PIO; LBA bits 7:0 name an <see cref="AtaLog"/>.</summary>
+    ReadLog = 0xD5,
+
     /// <summary>SMART ENABLE OPERATIONS.</summary>
     EnableOperations = 0xD8,
 
@@ -115,6 +124,13 @@ public enum AtaSmart : byte
 
     /// <summary>SMART RETURN STATUS: LBA bits 23:8 answer <see cref="AtaSmartKey.Lba"/> while no threshold is exceeded.</summary>
     ReturnStatus = 0xDA,
+}
+
+/// <summary>Logs of READ LOG EXT and SMART READ LOG (ACS-2 annex A).</summary>
+public enum AtaLog : byte
+{
+    /// <summary>The directory: how many pages each log has.</summary>
+    Directory = 0x00,
 }
 
 /// <summary>The key of every SMART command.</summary>

@@ -127,6 +127,30 @@ public readonly ref struct IdentifyData
     /// <summary>WRITE DMA FUA EXT.</summary>
     public bool HasFua => (this[84] & ValidMask) == Valid && (this[84] & 1 << 6) != 0;
 
+    /// <summary>The world wide name: words 108 to 111, the first of them the most significant; 0 where there is none.</summary>
+    public ulong WorldWideName
+    {
+        get
+        {
+            if ((this[IdentifyWord.Enabled + 2] & (ValidMask | 1 << 8)) != (Valid | 1 << 8)) return 0;
+            ulong name = 0;
+            for (var i = 0; i < 4; i++) name = name << 16 | this[IdentifyWord.WorldWideName + i];
+            return name;
+        }
+    }
+
+    /// <summary>Sets the world wide name, and that it is there: words 84, 87 and 108 to 111.</summary>
+    /// <param name="name">An NAA 5 name (IEEE registered).</param>
+    public void SetWorldWideName(ulong name)
+    {
+        this[IdentifyWord.Supported + 2] |= Valid | 1 << 8;
+        this[IdentifyWord.Enabled + 2] |= Valid | 1 << 8;
+        for (var i = 0; i < 4; i++) this[IdentifyWord.WorldWideName + i] = (ushort)(name >> 16 * (3 - i));
+    }
+
+    /// <summary>READ LOG EXT (general purpose logging).</summary>
+    public bool HasLogs => (this[IdentifyWord.Supported + 2] & (ValidMask | 1 << 5)) == (Valid | 1 << 5);
+
     /// <summary>DATA SET MANAGEMENT with TRIM.</summary>
     public bool HasTrim => (this[IdentifyWord.DataSetManagement] & 1) != 0;
 

@@ -75,6 +75,9 @@ public static class IdentifyWord
     /// <summary>Physical and logical sector size.</summary>
     public const int SectorSize = 106;
 
+    /// <summary>World wide name: words 108 to 111, valid with bit 8 of word 87.</summary>
+    public const int WorldWideName = 108;
+
     /// <summary>Words per logical sector: words 117 and 118, when longer than 256.</summary>
     public const int LogicalSectorWords = 117;
 

@@ -60,6 +60,9 @@ public sealed class VfioUserClient : IDisposable
         }
     }
 
+    /// <summary>The most bytes of a region access that both ends accept.</summary>
+    public int MaxDataBytes => _maxDataBytes;
+
     /// <summary>The socket's descriptor. If it is readable while no call is in progress, the server has disconnected.</summary>
     public SafeHandle Handle => _connection.Handle;
 

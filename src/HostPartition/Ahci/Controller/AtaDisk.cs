@@ -77,6 +77,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
             AtaCommand.DataSetManagement => DataSetManagement(fis, data),
             AtaCommand.SetFeatures => SetFeatures(fis),
             AtaCommand.Smart => Smart(fis, data),
+            AtaCommand.ReadLogExt => ReadLog(fis, data, page: fis.Address.Lba1 | fis.Address.Lba4 << 8),
             AtaCommand.ExecuteDeviceDiagnostic => AtaResult.Signature with { Report = AtaReport.Register },
             _ => Abort(fis),
         };
@@ -93,8 +94,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
     private AtaResult Identify(in HostToDeviceFis fis, PrdtCursor data)
     {
         AtaIdentity.Describe(disk, _identifiedSectors, _writeCache, _smart, _ultraDmaMode, new IdentifyData(_sector));
-        _ = data.TrySend(_sector);
-        return AtaResult.Good(fis.Address) with { Report = AtaReport.PioSetup };
+        return Send(fis, data);
     }
 
     private AtaResult Read28(in HostToDeviceFis fis, PrdtCursor data, AtaReport report) =>
@@ -211,13 +211,28 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
                 return AtaResult.Good(fis.Address);
             case AtaSmart.ReturnStatus: // an unchanged key: no threshold exceeded
                 return AtaResult.Good(fis.Address);
-            case AtaSmart.ReadData:
+            case AtaSmart.ReadData or AtaSmart.ReadThresholds:
                 AtaIdentity.DescribeHealth(_sector);
-                _ = data.TrySend(_sector);
-                return AtaResult.Good(fis.Address) with { Report = AtaReport.PioSetup };
+                return Send(fis, data);
+            case AtaSmart.ReadLog:
+                return ReadLog(fis, data, page: 0);
             default:
                 return Abort(fis);
         }
+    }
+
+    // The directory is the only log, and has one page.
+    private AtaResult ReadLog(in HostToDeviceFis fis, PrdtCursor data, int page)
+    {
+        if ((AtaLog)fis.Address.Lba0 != AtaLog.Directory || page != 0 || fis.Address.Count != 1) return Abort(fis);
+        AtaIdentity.DescribeLogs(_sector);
+        return Send(fis, data);
+    }
+
+    private AtaResult Send(in HostToDeviceFis fis, PrdtCursor data)
+    {
+        _ = data.TrySend(_sector);
+        return AtaResult.Good(fis.Address) with { Report = AtaReport.PioSetup };
     }
 
     private IoVectors Buffered(int bytes)

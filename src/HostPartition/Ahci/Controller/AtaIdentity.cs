@@ -1,3 +1,4 @@
+using VmShunt.BlockBackend;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Trap.Ahci;
 
@@ -40,10 +41,12 @@ internal static class AtaIdentity
 
         id[IdentifyWord.Supported] = (ushort)(0x0049 | (writeCache.Exists ? 0x20 : 0)); // look-ahead, power management, SMART, write cache
         id[IdentifyWord.Supported + 1] = 0x7400; // FLUSH CACHE EXT, FLUSH CACHE, LBA48
-        id[IdentifyWord.Supported + 2] = 0x4040; // WRITE DMA FUA EXT
+        id[IdentifyWord.Supported + 2] = 0x4060; // WRITE DMA FUA EXT, READ LOG EXT; no error log, no self-test
         id[IdentifyWord.Enabled] = (ushort)(0x0048 | (writeCache.IsOn ? 0x20 : 0) | (smart ? 1 : 0));
         id[IdentifyWord.Enabled + 1] = 0x3400;
-        id[IdentifyWord.Enabled + 2] = 0x4040;
+        id[IdentifyWord.Enabled + 2] = 0x4060;
+        // A serial number that many disks have names none, and two disks of one name are taken for two paths to one disk.
+        if (disk.Serial != BlockStorage.DefaultSerial) id.SetWorldWideName(WorldWideName(disk.Serial));
         if (!disk.IsReadOnly)
         {
             id[IdentifyWord.DataSetManagement] = 1;
@@ -54,7 +57,22 @@ internal static class AtaIdentity
         id.Seal();
     }
 
-    /// <summary>Fills in the SMART READ DATA structure (ACS-2 §7.48.6): no attributes, no errors.</summary>
+    /// <summary>
+    /// A name of the serial number: NAA 5, an OUI that is locally administered, since the project has none, and 36 bits of a
+    /// hash (FNV-1a), so that it stays the same wherever the disk is served.
+    /// </summary>
+    internal static ulong WorldWideName(string serial)
+    {
+        const ulong naa = 5UL << 60, oui = 0x02_5653UL << 36;
+        var hash = 0xCBF2_9CE4_8422_2325UL;
+        foreach (var c in serial) hash = unchecked((hash ^ c) * 0x100_0000_01B3UL);
+        return naa | oui | (hash ^ hash >> 36) & 0xF_FFFF_FFFFUL;
+    }
+
+    /// <summary>
+    /// Fills in the SMART READ DATA structure (ACS-2 §7.48.6), no attributes, no errors, no self-test; that of SMART READ
+    /// THRESHOLDS is the same then.
+    /// </summary>
     internal static void DescribeHealth(Span<byte> data)
     {
         data.Clear();
@@ -62,5 +80,12 @@ internal static class AtaIdentity
         byte sum = 0;
         foreach (var b in data[..^1]) sum += b;
         data[^1] = (byte)-sum;
+    }
+
+    /// <summary>Fills in the log directory, its only log (ACS-2 §A.2, §A.3): a version, and the number of pages of each log.</summary>
+    internal static void DescribeLogs(Span<byte> data)
+    {
+        data.Clear();
+        data[0] = 1;
     }
 }

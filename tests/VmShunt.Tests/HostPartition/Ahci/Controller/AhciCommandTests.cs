@@ -1,3 +1,6 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using VmShunt.AhciBackend.Controller;
+using VmShunt.BlockBackend;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Tests.Doubles;
 using VmShunt.Trap.Ahci;
@@ -174,6 +177,59 @@ public class AhciCommandTests
         machine.Run(AhciMachine.Fis(AtaCommand.Smart, key, features: (byte)AtaSmart.DisableOperations));
         Assert.Equal(0, new IdentifyData(machine.Identify())[IdentifyWord.Enabled] & 1);
         Assert.Equal(PortInterrupt.DHRS | PortInterrupt.TFES, machine.Run(AhciMachine.Fis(AtaCommand.Smart, key, features: (byte)AtaSmart.ReturnStatus)));
+    }
+
+    /// <summary>What smartctl -x reads: thresholds, and the directories of both kinds of logs; other logs are not there, and abort.</summary>
+    [Fact]
+    public void The_logs_of_a_disk_are_its_directory()
+    {
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
+        const ulong key = (ulong)AtaSmartKey.Lba << 8;
+        var id = new IdentifyData(machine.Identify());
+        Assert.True(id.HasLogs);
+        Assert.Equal(0, id[IdentifyWord.Supported + 2] & 3);
+        byte[] directory = [1, .. new byte[511]];
+        Assert.Equal(PortInterrupt.PSS, machine.Run(AhciMachine.Fis(AtaCommand.Smart, key, 1, (byte)AtaSmart.ReadThresholds), (A, 512)));
+        Assert.Equal([0x10, .. new byte[510], 0xF0], machine.Memory.GetSpan(A, 512).ToArray());
+        Assert.Equal(PortInterrupt.PSS, machine.Run(AhciMachine.Fis(AtaCommand.Smart, key, 1, (byte)AtaSmart.ReadLog), (A, 512)));
+        Assert.Equal(directory, machine.Memory.GetSpan(A, 512).ToArray());
+        machine.Memory.GetSpan(A, 512).Fill(0x77);
+        Assert.Equal(PortInterrupt.PSS, machine.Run(AhciMachine.Fis(AtaCommand.ReadLogExt, 0, 1), (A, 512)));
+        Assert.Equal(directory, machine.Memory.GetSpan(A, 512).ToArray());
+
+        foreach (var fis in new[]
+        {
+            AhciMachine.Fis(AtaCommand.Smart, key | 1, 1, (byte)AtaSmart.ReadLog),
+            AhciMachine.Fis(AtaCommand.Smart, key, 2, (byte)AtaSmart.ReadLog),
+            AhciMachine.Fis(AtaCommand.ReadLogExt, 0x30, 1),
+            AhciMachine.Fis(AtaCommand.ReadLogExt, 0x100, 1),
+            AhciMachine.Fis(AtaCommand.ReadLogExt, 1UL << 32, 1),
+            AhciMachine.Fis(AtaCommand.ReadLogExt, 0, 0),
+        })
+        {
+            Assert.Equal(PortInterrupt.DHRS | PortInterrupt.TFES, machine.Run(fis, (A, 512)));
+            Assert.Equal(AtaError.ABRT, machine.ReceivedRegisters().Error);
+            machine.Recover();
+        }
+    }
+
+    [Fact]
+    public void A_disk_of_its_own_serial_number_has_a_world_wide_name()
+    {
+        using var machine = Machine(new MemoryPortDriver(1 << 20)).Start();
+        var name = new IdentifyData(machine.Identify()).WorldWideName;
+        Assert.Equal((0x5_02_5653UL, AtaIdentity.WorldWideName("SER0123456789")), (name >> 36, name));
+        Assert.NotEqual(name, AtaIdentity.WorldWideName("SER0123456788"));
+    }
+
+    [Fact]
+    public void A_disk_without_a_serial_number_of_its_own_has_no_world_wide_name()
+    {
+        using var disk = new VirtualizationDriver(new HostClassDriver(new MemoryPortDriver(1 << 20), NullLogger.Instance), BlockStorage.DefaultSerial, 512);
+        using var cache = disk.OpenWriteCache();
+        var id = new IdentifyData(new byte[512]);
+        AtaIdentity.Describe(disk, 2048, cache, smart: true, AtaIdentity.DefaultUltraDmaMode, id);
+        Assert.Equal((0UL, 0), (id.WorldWideName, id[IdentifyWord.Supported + 2] & 1 << 8));
     }
 
     [Fact]
