@@ -6,6 +6,7 @@ namespace VmShunt.Trap.VfioUser;
 /// <summary>The client memory that a device may access: the ranges of DMA_MAP and DMA_UNMAP. One thread.</summary>
 internal sealed class DmaTable : IDisposable
 {
+    /// <summary>The most ranges, announced as max_dma_maps ("VFIO_USER_VERSION").</summary>
     internal const int MaxEntries = 1024;
 
     private readonly IVfioUserDevice _device;
@@ -20,6 +21,8 @@ internal sealed class DmaTable : IDisposable
     internal Errno Map(in DmaMapRequest request, SafeFileHandle? file)
     {
         if (request.Size == 0 || request.Size > ulong.MaxValue - request.Address) return Errno.EINVAL;
+        if ((request.Flags & ~(DmaMapRequest.Readable | DmaMapRequest.Writable | DmaMapRequest.Mappable)) != 0) return Errno.EINVAL;
+        if ((request.Flags & DmaMapRequest.Mappable) != 0 && file is null) return Errno.EINVAL;
         if (_entries.Count >= MaxEntries) return Errno.ENOSPC;
         foreach (var entry in _entries)
         {
@@ -49,8 +52,8 @@ internal sealed class DmaTable : IDisposable
     /// </summary>
     internal Errno Unmap(in DmaUnmapRequest request)
     {
-        if (request.Flags == DmaUnmapRequest.All) return Clear();
-        if (request.Flags != 0) return Errno.ENOTSUP;
+        if (request.Flags == DmaUnmapRequest.All) return request is { Address: 0, Size: 0 } ? Clear() : Errno.EINVAL;
+        if (request.Flags != 0) return request.Flags == DmaUnmapRequest.GetDirtyBitmap ? Errno.ENOTSUP : Errno.EINVAL;
         if (request.Size == 0 || request.Size - 1 > ulong.MaxValue - request.Address) return Errno.EINVAL;
         ulong first = request.Address, last = request.Address + (request.Size - 1);
         var inside = new List<Entry>();

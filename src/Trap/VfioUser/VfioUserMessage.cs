@@ -60,7 +60,9 @@ internal struct VfioUserHeader
 internal struct DmaMapRequest
 {
     internal const int Bytes = 32;
-    internal const uint Readable = 1, Writable = 2;
+
+    // Mappable is later than the specification: libvfio-user defines it, and what it says is the default.
+    internal const uint Readable = 1, Writable = 2, Mappable = 4;
 
     public uint ArgSize;
     public uint Flags;

@@ -113,7 +113,7 @@ public sealed class VfioUserSession : IDisposable
 
     private Errno DmaMap(ReadOnlySpan<byte> payload)
     {
-        if (payload.Length != DmaMapRequest.Bytes) return Errno.EINVAL;
+        if (!IsWhole(payload, DmaMapRequest.Bytes)) return Errno.EINVAL;
         _connection.Descriptors.TryTake(out var file);
         using (file) return _dma.Map(MemoryMarshal.Read<DmaMapRequest>(payload), file);
     }
@@ -121,7 +121,7 @@ public sealed class VfioUserSession : IDisposable
     private Errno DmaUnmap(ReadOnlySpan<byte> payload, out int replyBytes)
     {
         replyBytes = DmaUnmapRequest.Bytes;
-        if (payload.Length < DmaUnmapRequest.Bytes) return Errno.EINVAL;
+        if (!IsWhole(payload, DmaUnmapRequest.Bytes)) return Errno.EINVAL;
         payload[..DmaUnmapRequest.Bytes].CopyTo(ReplyPayload);
         return _dma.Unmap(MemoryMarshal.Read<DmaUnmapRequest>(payload));
     }
@@ -129,7 +129,7 @@ public sealed class VfioUserSession : IDisposable
     private Errno GetInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
         replyBytes = DeviceInfoPayload.Bytes;
-        if (payload.Length < DeviceInfoPayload.Bytes) return Errno.EINVAL;
+        if (!IsWhole(payload, DeviceInfoPayload.Bytes)) return Errno.EINVAL;
         MemoryMarshal.Write(ReplyPayload, new DeviceInfoPayload
         {
             ArgSize = DeviceInfoPayload.Bytes,
@@ -143,7 +143,7 @@ public sealed class VfioUserSession : IDisposable
     private Errno GetRegionInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
         replyBytes = RegionInfoPayload.Bytes;
-        if (payload.Length < RegionInfoPayload.Bytes) return Errno.EINVAL;
+        if (!IsWhole(payload, RegionInfoPayload.Bytes)) return Errno.EINVAL;
         var index = MemoryMarshal.Read<RegionInfoPayload>(payload).Index;
         if (index >= (uint)_device.Regions.Count) return Errno.EINVAL;
         var region = _device.Regions[(int)index];
@@ -154,7 +154,7 @@ public sealed class VfioUserSession : IDisposable
     private Errno GetIrqInfo(ReadOnlySpan<byte> payload, out int replyBytes)
     {
         replyBytes = IrqInfoPayload.Bytes;
-        if (payload.Length < IrqInfoPayload.Bytes) return Errno.EINVAL;
+        if (!IsWhole(payload, IrqInfoPayload.Bytes)) return Errno.EINVAL;
         var index = MemoryMarshal.Read<IrqInfoPayload>(payload).Index;
         if (index >= (uint)_device.Irqs.Count) return Errno.EINVAL;
         var irq = _device.Irqs[(int)index];
@@ -164,13 +164,16 @@ public sealed class VfioUserSession : IDisposable
 
     private Errno SetIrqs(ReadOnlySpan<byte> payload)
     {
-        if (payload.Length < IrqSetRequest.Bytes) return Errno.EINVAL;
+        if (!IsWhole(payload, IrqSetRequest.Bytes)) return Errno.EINVAL;
         var set = MemoryMarshal.Read<IrqSetRequest>(payload);
         if (set.Index >= (uint)Math.Min(_device.Irqs.Count, VfioPciIrq.Count)) return Errno.EINVAL;
         var vectors = _device.Irqs[(int)set.Index].Count;
-        if (set.Start > vectors || set.Count > vectors - set.Start) return Errno.EINVAL;
+        if (set.Start >= vectors || set.Count > vectors - set.Start) return Errno.EINVAL;
         return Apply(set, payload[IrqSetRequest.Bytes..]);
     }
+
+    // argsz counts what follows the header, for the request and for the reply that the client has room for; both may be longer.
+    private static bool IsWhole(ReadOnlySpan<byte> payload, int bytes) => payload.Length >= bytes && MemoryMarshal.Read<uint>(payload) >= bytes;
 
     private Errno Apply(in IrqSetRequest set, ReadOnlySpan<byte> data)
     {
@@ -178,18 +181,23 @@ public sealed class VfioUserSession : IDisposable
         var dataType = set.Flags & IrqSetFlags.DataMask;
         var action = set.Flags & IrqSetFlags.ActionMask;
         if (set.Flags != (dataType | action)) return Errno.EINVAL;
+        if (dataType is not (IrqSetFlags.DataNone or IrqSetFlags.DataBool or IrqSetFlags.DataEventFd)) return Errno.EINVAL;
+        if (action is not (IrqSetFlags.Mask or IrqSetFlags.Unmask or IrqSetFlags.Trigger)) return Errno.EINVAL;
+        if (index is VfioPciIrq.Error or VfioPciIrq.Request && action != IrqSetFlags.Trigger) return Errno.EINVAL;
+        // No vector: only "disable the interrupt".
+        if (set.Count == 0 && (action != IrqSetFlags.Trigger || dataType != IrqSetFlags.DataNone)) return Errno.EINVAL;
+        var descriptors = _connection.Descriptors.Count;
+        if (descriptors != 0 && (dataType != IrqSetFlags.DataEventFd || descriptors != set.Count)) return Errno.EINVAL;
         if (dataType == IrqSetFlags.DataEventFd)
         {
             if (action != IrqSetFlags.Trigger) return Errno.ENOTSUP;
-            if (set.Count == 0) return Errno.EINVAL;
             _connection.Descriptors.TryTake(out var descriptor);
             EventFd? eventFd = null;
             if (descriptor is not null && !EventFd.TryFromPeer(descriptor, out eventFd)) return Errno.EINVAL;
             _interrupt.SetEvent(index, eventFd);
             return Errno.None;
         }
-        if (dataType is not (IrqSetFlags.DataNone or IrqSetFlags.DataBool)) return Errno.EINVAL;
-        if (dataType == IrqSetFlags.DataBool && (uint)data.Length < set.Count) return Errno.EINVAL;
+        if (dataType == IrqSetFlags.DataBool && (uint)data.Length != set.Count) return Errno.EINVAL;
         var chosen = set.Count > 0 && (dataType == IrqSetFlags.DataNone || data[0] != 0);
         switch (action)
         {
@@ -202,11 +210,9 @@ public sealed class VfioUserSession : IDisposable
             case IrqSetFlags.Mask:
                 if (chosen) _interrupt.Mask(index);
                 return Errno.None;
-            case IrqSetFlags.Unmask:
+            default:
                 if (chosen) _interrupt.Unmask(index);
                 return Errno.None;
-            default:
-                return Errno.EINVAL;
         }
     }
 

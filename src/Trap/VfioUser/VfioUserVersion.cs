@@ -13,7 +13,7 @@ internal static class VfioUserVersion
     internal const ushort Major = 0, Minor = 1;
 
     private static readonly byte[] s_capabilities = Encoding.UTF8.GetBytes(
-        $$$"""{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":{{{VfioUserHeader.MaxDataBytes}}}}}""" + "\0");
+        $$$"""{"capabilities":{"max_msg_fds":8,"max_data_xfer_size":{{{VfioUserHeader.MaxDataBytes}}},"max_dma_maps":{{{DmaTable.MaxEntries}}}}}""" + "\0");
 
     internal static int Bytes => 4 + s_capabilities.Length;
 
@@ -46,8 +46,9 @@ internal static class VfioUserVersion
             if (json.RootElement.ValueKind != JsonValueKind.Object) return false;
             if (!json.RootElement.TryGetProperty("capabilities", out var capabilities)) return true;
             if (capabilities.ValueKind != JsonValueKind.Object) return false;
-            return !capabilities.TryGetProperty("max_data_xfer_size", out var size)
-                || (size.ValueKind == JsonValueKind.Number && size.TryGetInt64(out maxDataBytes) && maxDataBytes > 0);
+            long others = 1;
+            return TryReadLimit(capabilities, "max_data_xfer_size", ref maxDataBytes) && TryReadLimit(capabilities, "max_msg_fds", ref others, least: 0)
+                && TryReadLimit(capabilities, "max_dma_maps", ref others, least: 0);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
@@ -55,4 +56,8 @@ internal static class VfioUserVersion
             return false;
         }
     }
+
+    /// <returns>False when it is there, and is not a number of at least <paramref name="least"/>.</returns>
+    private static bool TryReadLimit(JsonElement capabilities, string name, ref long limit, long least = 1) =>
+        !capabilities.TryGetProperty(name, out var value) || (value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out limit) && limit >= least);
 }

@@ -262,7 +262,7 @@ public sealed class HostileClientTests : IDisposable
 
     private static void Ask(FramedConnection client)
     {
-        client.Send(Message(VfioUserCommand.DeviceGetInfo, new byte[16]));
+        client.Send(Message(VfioUserCommand.DeviceGetInfo, [16, .. new byte[15]]));
         Assert.True(client.Receive(out VfioUserHeader reply));
         Assert.Equal(VfioUserFlags.Reply, reply.Flags);
         Assert.True(client.Receive(new byte[16]));

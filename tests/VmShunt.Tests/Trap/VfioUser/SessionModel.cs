@@ -20,9 +20,9 @@ internal sealed class SessionModel
     {
         2 => (Map(p), []),
         3 => OnSuccess(Unmap(p), p, 24),
-        4 => p.Length < 16 ? (EINVAL, []) : (0, Words(16, 3, 9, 5)),
-        5 => p.Length < 32 || Word(p, 8) > 8 ? (EINVAL, []) : (0, RegionInfo(Word(p, 8))),
-        7 => p.Length < 16 || Word(p, 8) > 4 ? (EINVAL, []) : (0, IrqInfo(Word(p, 8))),
+        4 => !IsWhole(p, 16) ? (EINVAL, []) : (0, Words(16, 3, 9, 5)),
+        5 => !IsWhole(p, 32) || Word(p, 8) > 8 ? (EINVAL, []) : (0, RegionInfo(Word(p, 8))),
+        7 => !IsWhole(p, 16) || Word(p, 8) > 4 ? (EINVAL, []) : (0, IrqInfo(Word(p, 8))),
         8 => (SetIrqs(p), []),
         9 => Read(p),
         10 => OnSuccess(Write(p), p, 16),
@@ -35,7 +35,8 @@ internal sealed class SessionModel
 
     private uint Map(byte[] p)
     {
-        if (p.Length != 32) return EINVAL;
+        // Bit 2 needs a descriptor.
+        if (!IsWhole(p, 32) || Word(p, 4) > 3) return EINVAL;
         ulong address = Long(p, 16), size = Long(p, 24);
         if (size == 0 || (UInt128)address + size > ulong.MaxValue) return EINVAL;
         if (_maps.Exists(map => address < map.Address + map.Size && map.Address < address + size)) return EEXIST;
@@ -45,13 +46,14 @@ internal sealed class SessionModel
 
     private uint Unmap(byte[] p)
     {
-        if (p.Length < 24) return EINVAL;
+        if (!IsWhole(p, 24)) return EINVAL;
         if (Word(p, 4) == 2)
         {
+            if (Long(p, 8) != 0 || Long(p, 16) != 0) return EINVAL;
             _maps.Clear();
             return 0;
         }
-        if (Word(p, 4) != 0) return ENOTSUP;
+        if (Word(p, 4) != 0) return Word(p, 4) == 1 ? ENOTSUP : EINVAL;
         ulong address = Long(p, 8), size = Long(p, 16);
         if (size == 0 || (UInt128)address + size > (UInt128)ulong.MaxValue + 1) return EINVAL;
         UInt128 end = (UInt128)address + size;
@@ -77,14 +79,18 @@ internal sealed class SessionModel
 
     private static uint SetIrqs(byte[] p)
     {
-        if (p.Length < 20) return EINVAL;
+        if (!IsWhole(p, 20)) return EINVAL;
         uint flags = Word(p, 4), index = Word(p, 8), start = Word(p, 12), count = Word(p, 16);
-        if (index > 4 || (ulong)start + count > (index == 2 ? 0u : 1u) || flags > 63) return EINVAL;
+        if (index > 4 || start != 0 || count > 1 || index == 2 || flags > 63) return EINVAL;
         uint data = flags & 7, action = flags & 56;
-        if (data == 4) return action != 32 ? ENOTSUP : count == 0 ? EINVAL : 0;
-        if (data is not (1 or 2) || action is not (8 or 16 or 32)) return EINVAL;
-        return data == 2 && p.Length - 20 < count ? EINVAL : 0;
+        if (data is not (1 or 2 or 4) || action is not (8 or 16 or 32)) return EINVAL;
+        if (index > 2 && action != 32) return EINVAL;
+        if (count == 0) return data == 1 && action == 32 ? 0 : EINVAL;
+        if (data == 4) return action == 32 ? 0 : ENOTSUP;
+        return data == 2 && p.Length - 20 != count ? EINVAL : 0;
     }
+
+    private static bool IsWhole(byte[] p, int bytes) => p.Length >= bytes && Word(p, 0) >= bytes;
 
     private (uint, byte[]) Read(byte[] p) =>
         p.Length == 16 && TryFind(p, out var bytes) ? (0, [.. p, .. bytes.ToArray()]) : (EINVAL, []);
