@@ -42,7 +42,14 @@ internal sealed class AssignedDevice : IDisposable
     {
         Name = spec.Name;
         _index = index;
-        _client = VfioUserClient.Connect(spec.RegisterSocket, responseTimeout);
+        try
+        {
+            _client = VfioUserClient.Connect(spec.RegisterSocket, responseTimeout);
+        }
+        catch (IOException e)
+        {
+            throw new IOException($"{e.Message} (the hypervisor has a connection of its own there, so a server of one client at a time cannot be used)", e);
+        }
         Interrupt = EventFd.Create();
         try
         {
