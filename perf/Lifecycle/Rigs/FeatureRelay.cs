@@ -19,6 +19,9 @@ internal sealed class FeatureRelay : IDisposable
     private readonly UnixConnection _stop, _stopped;
     private readonly Thread _thread;
 
+    // For a failure report: a reader may see an old number.
+    private int _messages;
+
     /// <param name="listen">The socket for the front-end.</param>
     /// <param name="target">VM-H's.</param>
     /// <param name="withheld">The protocol features that the front-end does not see.</param>
@@ -29,6 +32,9 @@ internal sealed class FeatureRelay : IDisposable
         _thread = new Thread(Run) { IsBackground = true, Name = "relay" };
         _thread.Start();
     }
+
+    /// <summary>How many messages the front-end has sent in its last session.</summary>
+    internal int Messages => _messages;
 
     public void Dispose()
     {
@@ -68,11 +74,16 @@ internal sealed class FeatureRelay : IDisposable
     private void Pass(VhostUserConnection front, VhostUserConnection back)
     {
         using var events = new WaitSet(front.Socket.Handle, back.Socket.Handle, _stopped.Handle);
+        _messages = 0;
         while (true)
         {
             events.Wait();
             if (events.IsReady(2)) return;
-            if (events.IsReady(0) && !PassOne(front, back)) return;
+            if (events.IsReady(0))
+            {
+                if (!PassOne(front, back)) return;
+                _messages++;
+            }
             if (events.IsReady(1) && !PassOne(back, front)) return;
         }
     }

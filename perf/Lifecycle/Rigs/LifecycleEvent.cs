@@ -59,7 +59,7 @@ internal sealed record LifecycleEvent(string Name, EventKind Kind, string? Syste
 
     // Those of the thread that serves a ring, without those for memory of the runtime; what each engine adds.
     private static readonly string[] s_calls = ["poll", "read", "write", "pwrite64", "pwritev", "fdatasync", "futex", "sched_yield"];
-    private static readonly (string Engine, string Call)[] s_ofEngines = [("pread", "preadv"), ("uring", "io_uring_enter")];
+    private static readonly (string Engine, string Call)[] s_ofEngines = [("pread", "preadv"), ("pread", "pread64"), ("uring", "io_uring_enter")];
 
     /// <summary>
     /// The rows, in the order in which they happen to one guest. The last ones end the guest, or may lose a disk where INFLIGHT

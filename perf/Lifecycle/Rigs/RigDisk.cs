@@ -58,7 +58,7 @@ internal sealed class RigDisk : IAsyncDisposable
     /// <summary>The outcome of a disk that does no I/O.</summary>
     internal CellOutcome LossOutcome() => IsGivenUp
         ? Outcome(LifecycleVerdict.CannotBeSaved, Said.First(IsGivingUp))
-        : Outcome(LifecycleVerdict.Lost, string.Join(" / ", Said.TakeLast(3)));
+        : Outcome(LifecycleVerdict.Lost, $"{(_side.Messages is { } messages ? $"the front-end sent {messages} messages in its last session; " : "")}VM-H wrote: {string.Join(" / ", Said.TakeLast(3))}");
 
     internal CellOutcome Outcome(LifecycleVerdict verdict, string detail = "") => new(IsPacked, IsLoaded, verdict, detail);
 
@@ -201,6 +201,9 @@ internal sealed class RigDisk : IAsyncDisposable
         internal string Socket => socket;
 
         internal string HostSocket => hostSocket;
+
+        /// <summary>Null without a relay.</summary>
+        internal int? Messages => relay?.Messages;
 
         internal ChildProcess Host { get; set; } = null!;
 
