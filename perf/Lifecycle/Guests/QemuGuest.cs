@@ -1,5 +1,5 @@
-using VmShunt.Perf.Lifecycle.Processes;
 using VmShunt.Perf.Launch;
+using VmShunt.Perf.Lifecycle.Processes;
 
 namespace VmShunt.Perf.Lifecycle.Guests;
 
