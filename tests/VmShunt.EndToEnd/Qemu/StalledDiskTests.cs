@@ -21,7 +21,8 @@ public sealed class StalledDiskTests : IAsyncLifetime, IDisposable
 
     public async Task DisposeAsync()
     {
-        foreach (var server in _servers) ProcessTable.Send(server.Id, ProcessTable.SIGCONT);
+        // After a failure a server may have exited.
+        foreach (var server in _servers) _ = Signal.Send(server.Id, ProcessTable.SIGCONT);
         _monitor?.Dispose();
         if (_guest is not null) await _guest.DisposeAsync();
         foreach (var disk in _disks) await disk.DisposeAsync();
