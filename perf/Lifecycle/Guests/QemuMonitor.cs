@@ -45,12 +45,22 @@ internal sealed class QemuMonitor : IDisposable
     /// <returns>What it returned.</returns>
     internal async Task<JsonElement> ExecuteAsync(string command, string arguments = "{}")
     {
+        var answer = await AskAsync(command, arguments);
+        return answer.TryGetProperty("error", out var error) ? throw new GuestException($"{command}: {error}") : answer.GetProperty("return");
+    }
+
+    /// <summary>Executes a command.</summary>
+    /// <returns>Whether it succeeded.</returns>
+    internal async Task<bool> TryExecuteAsync(string command, string arguments) => (await AskAsync(command, arguments)).TryGetProperty("return", out _);
+
+    // Events come between command and answer.
+    private async Task<JsonElement> AskAsync(string command, string arguments)
+    {
         await _writer.WriteLineAsync($$"""{"execute":"{{command}}","arguments":{{arguments}}}""");
         while (true)
         {
             var answer = await ReadAsync();
-            if (answer.TryGetProperty("return", out var result)) return result;
-            if (answer.TryGetProperty("error", out var error)) throw new GuestException($"{command}: {error}");
+            if (answer.TryGetProperty("return", out _) || answer.TryGetProperty("error", out _)) return answer;
         }
     }
 

@@ -8,7 +8,7 @@ namespace VmShunt.EndToEnd.Qemu;
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed partial class LibvirtTests : IDisposable
 {
-    private const string Nobody = "65534";
+    private const string Unprivileged = "65534";
 
     private readonly TestFolder _folder = new();
 
@@ -26,7 +26,7 @@ public sealed partial class LibvirtTests : IDisposable
         Share();
 
         // The driver runs inside of virsh, which ends the guest's supervision when it ends. As root it would want a user of its own.
-        string[] unprivileged = Environment.IsPrivilegedProcess ? ["setpriv", $"--reuid={Nobody}", $"--regid={Nobody}", "--clear-groups"] : [];
+        string[] unprivileged = Environment.IsPrivilegedProcess ? ["setpriv", $"--reuid={Unprivileged}", $"--regid={Unprivileged}", "--clear-groups"] : [];
         string[] command = [.. unprivileged, "env", $"XDG_RUNTIME_DIR={_folder["run"]}", $"HOME={_folder["run"]}", "virsh", "-c", $"qemu:///embed?root={_folder["libvirt"]}"];
         await using var virsh = Programs.Start(Installed.Require(command[0]), command[1..]);
         await SayAsync(virsh, $"define {domain}", "defined from");
