@@ -1,5 +1,3 @@
-using VmShunt.EndToEnd.Processes;
-
 namespace VmShunt.EndToEnd.Qemu;
 
 /// <summary>Devices and memory that are added to a running Linux guest and removed, and resets at any moment, all under verified load.</summary>
@@ -49,9 +47,9 @@ public sealed class HotPlugTests(PluggableGuest guest) : IClassFixture<Pluggable
             "the guest uses the memory");
         Assert.All(guest.Disks, static disk => Assert.True(File.ReadLines($"/proc/{disk.Host.Id}/maps").Count(static line => line.Contains("memfd:memory-backend", StringComparison.Ordinal)) > 1));
         // More than the guest had free before, so that pages of the new memory are read from the disk and written to it.
-        await guest.Guest.RunAsync("head -c 104857600 /dev/zero > /fill");
+        await guest.Guest.RunAsync("mkdir -p /more; mount -t tmpfs -o size=120m none /more; head -c 104857600 /dev/zero > /more/fill");
         await guest.ProgressAsync("memory was added");
-        await guest.Guest.RunAsync("rm /fill");
+        await guest.Guest.RunAsync("umount /more");
     });
 
     /// <summary>In the load, in the firmware, and at the moments of the boot in which the kernel sets the disks up.</summary>
