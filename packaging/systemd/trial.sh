@@ -51,8 +51,8 @@ inside() {
     mount -o remount,bind,ro /mnt/repository
     mount --bind "$results" /mnt/results
     for folder in usr/bin etc; do
-        mkdir -p "/mnt/over/$folder" "/mnt/work/$folder"
-        mount -t overlay -o "lowerdir=/$folder,upperdir=/mnt/over/$folder,workdir=/mnt/work/$folder" none "/$folder"
+        mkdir -p "/mnt/over/$folder" "/mnt/overlay/$folder"
+        mount -t overlay -o "lowerdir=/$folder,upperdir=/mnt/over/$folder,workdir=/mnt/overlay/$folder" none "/$folder"
     done
     cp /mnt/repository/artifacts/native/vmshunt-host /mnt/repository/artifacts/native/vmshunt-hypervisor /usr/bin/
     cp /mnt/repository/packaging/systemd/*.service /mnt/units/
