@@ -27,18 +27,19 @@ public static class AhciServer
             server.Options.Log.TrapOpened(number);
             var reason = "the client closed it";
             server.Disk.Lease.Enter();
-            using (var session = new VfioUserSession(connection, interrupt => new AhciVfioDevice(server.Disk, interrupt, () => server.Options.Log.MemoryIsNotShared(number))))
+            try
             {
-                try
-                {
-                    session.Run();
-                }
-                catch (IOException e)
-                {
-                    reason = e.Message;
-                }
+                using var session = new VfioUserSession(connection, interrupt => new AhciVfioDevice(server.Disk, interrupt, () => server.Options.Log.MemoryIsNotShared(number)));
+                session.Run();
             }
-            server.Disk.Lease.Leave(passesOn: false);
+            catch (IOException e)
+            {
+                reason = e.Message;
+            }
+            finally
+            {
+                server.Disk.Lease.Leave(passesOn: false);
+            }
             server.Options.Log.TrapClosed(number, reason);
         });
     }

@@ -100,11 +100,10 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
             var session = Interlocked.Increment(ref sessions);
             Options.Log.SessionOpened(session);
             using var device = new VirtioBlkDevice(_disk, Options.Queues, Options.QueueSize, Options.Primary, Options.MaxSegments);
-            var blk = new VhostUserBlkDevice(device, Options.Queues, Options.QueueSize, Options.Wait, _groups, Options.Log, Options.IsMigratable);
+            using var blk = new VhostUserBlkDevice(device, Options.Queues, Options.QueueSize, Options.Wait, _groups, Options.Log, Options.IsMigratable);
             using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => Options.Log.MessageRefused(session, refusal));
             _disk.CapacityChanged += backend.NotifyConfigChanged;
             var reason = backend.Run();
-            blk.Close();
             _disk.CapacityChanged -= backend.NotifyConfigChanged;
             // Logged before the socket closes: the hypervisor waits for the close, so both logs are in order.
             Options.Log.SessionClosed(session, reason ?? "the front-end closed it");

@@ -62,8 +62,7 @@ public sealed class HotPlugTests(PluggableGuest guest) : IClassFixture<Pluggable
             await guest.Monitor.ExecuteAsync("system_reset");
             await Task.Delay(resets * 50);
         }
-        await guest.Guest.WaitForAsync("GUEST-READY");
-        await RestartableDisk.MakeSeedAsync(guest.Guest);
+        await guest.Guest.WaitForAsync(QemuGuest.Ready);
         await guest.StartLoadAsync();
     });
 

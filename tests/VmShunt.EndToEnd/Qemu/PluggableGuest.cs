@@ -93,6 +93,5 @@ public sealed class PluggableGuest : IAsyncLifetime, IDisposable
         }
         _guest = await QemuGuest.BootLinuxOnAsync(QemuProgram.Sid, 1, options);
         _monitor = await QemuMonitor.ConnectAsync(_folder["monitor"]);
-        await RestartableDisk.MakeSeedAsync(Guest);
     }
 }

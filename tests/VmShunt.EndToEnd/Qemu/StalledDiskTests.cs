@@ -54,8 +54,7 @@ public sealed class StalledDiskTests : IAsyncLifetime, IDisposable
         await _monitor!.ExecuteAsync("system_reset");
         await _monitor.ExecuteAsync("query-status");
         Resume();
-        await _guest!.WaitForAsync("GUEST-READY");
-        await RestartableDisk.MakeSeedAsync(_guest);
+        await _guest!.WaitForAsync(QemuGuest.Ready);
         foreach (var disk in _disks) await disk.StartLoadAsync();
         foreach (var disk in _disks) await disk.ProgressAsync("a reset while it stalled");
 
@@ -92,7 +91,6 @@ public sealed class StalledDiskTests : IAsyncLifetime, IDisposable
         }
         _guest = await QemuGuest.BootLinuxOnAsync(qemu, 1, options);
         _monitor = await QemuMonitor.ConnectAsync(_folder["monitor"]);
-        await RestartableDisk.MakeSeedAsync(_guest);
     }
 
     private async Task StallAsync()

@@ -40,7 +40,6 @@ internal sealed class FilePortDriver : PortDriver
         if (_bytes == 0) throw new IOException($"the disk {path} holds 0 bytes; a disk needs at least one sector of 512");
         _lock = new ImageLock(file, path, readOnly, log);
         if (!isIncoming) _lock.Acquire();
-        IsOwned = !isIncoming;
         var limits = BlockLimits.Of(file);
         _isBlockDevice = limits.IsBlockDevice;
         if (!isRaw && !_isBlockDevice) ImageProbe.Check(file, path, _bytes, log);
@@ -74,7 +73,7 @@ internal sealed class FilePortDriver : PortDriver
 
     internal override bool IsReadOnly { get; }
 
-    internal override bool IsOwned { get; }
+    internal override bool IsOwned => _lock.IsHeld;
 
     internal override bool CanDisown => true;
 

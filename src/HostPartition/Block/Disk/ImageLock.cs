@@ -23,6 +23,9 @@ internal sealed class ImageLock(SafeFileHandle file, string path, bool readOnly,
 
     private readonly int[] _uses = readOnly ? s_readerUses : s_writerUses;
 
+    /// <summary>Whether this process has the image; where locks are not supported, from the first <see cref="TryAcquire"/> on.</summary>
+    internal bool IsHeld { get; private set; }
+
     /// <summary>Locks the image.</summary>
     /// <exception cref="IOException">Another process holds a conflicting lock; the message names the process.</exception>
     internal void Acquire()
@@ -48,20 +51,25 @@ internal sealed class ImageLock(SafeFileHandle file, string path, bool readOnly,
         holder = null;
         try
         {
-            if (TryTake()) return true;
+            IsHeld = TryTake();
         }
         catch (IOException e)
         {
             log.ImageNotLocked(path, e.Message);
-            return true;
+            IsHeld = true;
         }
+        if (IsHeld) return true;
         if (isHolderWanted) holder = FileLockHolder.Find(file, [.. _uses.Select(bit => NotSharedBase + bit), .. s_notShared.Select(bit => PermissionBase + bit)]);
         Release();
         return false;
     }
 
     /// <summary>Lets another process use the image.</summary>
-    internal void Release() => FileRangeLock.ReleaseAll(file);
+    internal void Release()
+    {
+        IsHeld = false;
+        FileRangeLock.ReleaseAll(file);
+    }
 
     internal static string Describe((int Id, string Name)? holder) =>
         holder is var (id, name) ? $"process {id} ({name})" : "another process, which is not visible from here";

@@ -41,7 +41,7 @@ internal abstract class PortDriver : IDisposable
 
     internal abstract bool IsReadOnly { get; }
 
-    /// <summary>Whether this process has the device; otherwise another may use it, and no request starts before <see cref="TryOwn"/>.</summary>
+    /// <summary>Whether this process has the device; otherwise another may use it, and no request starts before <see cref="TryOwn"/>. One thread at a time.</summary>
     internal virtual bool IsOwned => true;
 
     /// <summary>Whether <see cref="Disown"/> lets another process have the device.</summary>

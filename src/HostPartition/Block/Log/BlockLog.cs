@@ -44,18 +44,6 @@ internal static partial class BlockLog
     [LoggerMessage(114, LogLevel.Information, "disk {Disk}: it begins with a LUKS header, which its guest is to unlock; VM-H serves it as it is")]
     internal static partial void DiskIsEncrypted(this ILogger log, string disk);
 
-    [LoggerMessage(121, LogLevel.Information, "disk {Disk}: flushed and released for the next host of its guest; a ring that starts here locks it again")]
-    internal static partial void DiskReleased(this ILogger log, string disk);
-
-    [LoggerMessage(122, LogLevel.Error, "disk {Disk} is not released to its guest's next host, because it cannot be flushed: {Error}")]
-    internal static partial void DiskNotReleased(this ILogger log, string disk, string error);
-
-    [LoggerMessage(123, LogLevel.Warning, "disk {Disk} is in use by {Holder}: requests wait until it is released")]
-    internal static partial void DiskIsAwaited(this ILogger log, string disk, string holder);
-
-    [LoggerMessage(124, LogLevel.Information, "disk {Disk} is locked by this process now, and requests start")]
-    internal static partial void DiskTaken(this ILogger log, string disk);
-
     [LoggerMessage(201, LogLevel.Information, "ring: session {Session} opened")]
     internal static partial void SessionOpened(this ILogger log, int session);
 
@@ -76,6 +64,18 @@ internal static partial class BlockLog
 
     [LoggerMessage(116, LogLevel.Information, "disk {Disk}: it has answered the request that vring {Index} had when it was stopped; requests start again")]
     internal static partial void AbandonedRequestEnded(this ILogger log, string disk, int index);
+
+    [LoggerMessage(117, LogLevel.Information, "disk {Disk}: flushed and released for the next host of its guest; a ring that starts here locks it again")]
+    internal static partial void DiskReleased(this ILogger log, string disk);
+
+    [LoggerMessage(118, LogLevel.Error, "disk {Disk} is not released to its guest's next host, because it cannot be flushed: {Error}")]
+    internal static partial void DiskNotReleased(this ILogger log, string disk, string error);
+
+    [LoggerMessage(119, LogLevel.Warning, "disk {Disk} is in use by {Holder}: requests wait until it is released")]
+    internal static partial void DiskIsAwaited(this ILogger log, string disk, string holder);
+
+    [LoggerMessage(120, LogLevel.Information, "disk {Disk} is locked by this process now, and requests start")]
+    internal static partial void DiskTaken(this ILogger log, string disk);
 
     [LoggerMessage(211, LogLevel.Warning, "ring: vring {Index} cannot stop, and its front-end (a virtual machine as a whole, with QEMU) waits, until the disk {Disk} answers: {Why}")]
     internal static partial void StopWaits(this ILogger log, int index, string disk, string why);

@@ -11,7 +11,7 @@ namespace VmShunt.BlockBackend.VirtioBlk.Serving;
 
 /// <summary>The virtio-blk device of a vhost-user session. Each ring has a dedicated thread, or belongs to a poll group.</summary>
 internal sealed class VhostUserBlkDevice(
-    VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups groups, ILogger log, bool isMigratable = true) : IVhostUserDevice
+    VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups groups, ILogger log, bool isMigratable = true) : IVhostUserDevice, IDisposable
 {
     // Once per session: a guest may start again as often as it likes.
     private bool _hasWarned;
@@ -52,7 +52,7 @@ internal sealed class VhostUserBlkDevice(
     public void PassOn() => Leave(passesOn: true);
 
     /// <summary>The session has closed.</summary>
-    internal void Close() => Leave(passesOn: false);
+    public void Dispose() => Leave(passesOn: false);
 
     public IRunningVring Start(VringSetup setup)
     {

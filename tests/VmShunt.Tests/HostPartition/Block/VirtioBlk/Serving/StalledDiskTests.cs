@@ -21,31 +21,19 @@ public sealed class StalledDiskTests
     [InlineData(true, true)]
     public void A_stop_is_answered_and_the_next_start_executes_the_request_again_when_the_disk_has_finished_it(bool isOld, bool packed)
     {
-        using var port = new GatedPortDriver(ServedDisk.Bytes, fill: 0xab, canAbandon: true);
-        using var disk = new ServedDisk(port, log: _log);
-        using var frontend = new ScriptedFrontend();
-        var qemu = Realize(frontend, disk, packed);
-        using var record = qemu.GetInflight();
-        var position = frontend.RingPosition;
-        qemu.Start(Features(packed), record, position, sharesMemory: true);
-        frontend.SubmitRead();
-        port.AwaitOperation();
+        using var stalled = new StalledRing(packed, log: _log);
         // Twice: the second time the ring itself waits for the first one's request.
-        for (var stops = 0; stops < 2; stops++)
-        {
-            position = qemu.Stop(isOld);
-            qemu.Start(Features(packed), record, position, sharesMemory: false);
-        }
-        Assert.Equal(1, port.Operations);
-        Assert.False(frontend.TryPopUsed(out _));
+        for (var stops = 0; stops < 2; stops++) stalled.Start(stalled.Qemu.Stop(isOld));
+        Assert.Equal(1, stalled.Port.Operations);
+        Assert.False(stalled.Frontend.TryPopUsed(out _));
         Assert.Contains("was stopped while the disk had not answered", Assert.Single(_log.All), StringComparison.Ordinal);
 
-        port.Open(2);
-        frontend.AssertCompleted();
-        Assert.Equal(2, port.Operations);
+        stalled.Port.Open(2);
+        stalled.Frontend.AssertCompleted();
+        Assert.Equal(2, stalled.Port.Operations);
         Assert.Contains("requests start again", _log.All[^1], StringComparison.Ordinal);
-        port.Open();
-        frontend.AssertServed();
+        stalled.Port.Open();
+        stalled.Frontend.AssertServed();
     }
 
     [Theory]
@@ -53,18 +41,11 @@ public sealed class StalledDiskTests
     [InlineData(true)]
     public void A_change_of_the_memory_does_not_wait_and_the_ring_continues_in_it(bool packed)
     {
-        using var port = new GatedPortDriver(ServedDisk.Bytes, fill: 0xab, canAbandon: true);
-        using var disk = new ServedDisk(port);
-        using var frontend = new ScriptedFrontend();
-        var qemu = Realize(frontend, disk, packed);
-        using var record = qemu.GetInflight();
-        qemu.Start(Features(packed), record, frontend.RingPosition, sharesMemory: true);
-        frontend.SubmitRead();
-        port.AwaitOperation();
-        frontend.SetMemoryTable();
-        port.Open(2);
-        frontend.AssertCompleted();
-        Assert.Equal(2, port.Operations);
+        using var stalled = new StalledRing(packed);
+        stalled.Frontend.SetMemoryTable();
+        stalled.Port.Open(2);
+        stalled.Frontend.AssertCompleted();
+        Assert.Equal(2, stalled.Port.Operations);
     }
 
     /// <summary>The guest starts anew, and has other things in that memory.</summary>
@@ -73,25 +54,16 @@ public sealed class StalledDiskTests
     [InlineData(true)]
     public void After_a_reset_the_old_request_writes_no_byte_and_a_new_driver_is_served(bool packed)
     {
-        using var port = new GatedPortDriver(ServedDisk.Bytes, fill: 0xab, canAbandon: true);
-        using var disk = new ServedDisk(port);
-        using var frontend = new ScriptedFrontend();
-        var qemu = Realize(frontend, disk, packed);
-        using (var record = qemu.GetInflight())
-        {
-            qemu.Start(Features(packed), record, frontend.RingPosition, sharesMemory: true);
-            frontend.SubmitRead();
-            port.AwaitOperation();
-            frontend.Send(VhostUserRequest.ResetDevice, []);
-        }
-        AssertTouchesNothing(frontend, port, disk);
+        using var stalled = new StalledRing(packed);
+        stalled.Frontend.Send(VhostUserRequest.ResetDevice, []);
+        AssertTouchesNothing(stalled);
 
-        using var next = qemu.GetInflight();
-        frontend.ResetRing(packed);
-        qemu.Start(Features(packed), next, frontend.RingPosition, sharesMemory: false);
-        port.Open();
-        frontend.AssertServed();
-        Assert.Equal(2, port.Operations);
+        using var next = stalled.Qemu.GetInflight();
+        stalled.Frontend.ResetRing(packed);
+        stalled.Qemu.Start(Features(packed), next, stalled.Frontend.RingPosition, sharesMemory: false);
+        stalled.Port.Open();
+        stalled.Frontend.AssertServed();
+        Assert.Equal(2, stalled.Port.Operations);
     }
 
     [Theory]
@@ -99,22 +71,14 @@ public sealed class StalledDiskTests
     [InlineData(true)]
     public void A_session_closes_at_once_and_the_next_one_executes_the_request_again(bool packed)
     {
-        using var port = new GatedPortDriver(ServedDisk.Bytes, fill: 0xab, canAbandon: true);
-        using var disk = new ServedDisk(port);
-        using var frontend = new ScriptedFrontend();
-        var qemu = Realize(frontend, disk, packed);
-        using var record = qemu.GetInflight();
-        var position = frontend.RingPosition;
-        qemu.Start(Features(packed), record, position, sharesMemory: true);
-        frontend.SubmitRead();
-        port.AwaitOperation();
-        qemu.Realize(disk.Connect(), isReconnect: true);
-        AssertTouchesNothing(frontend, port, disk);
+        using var stalled = new StalledRing(packed);
+        stalled.Qemu.Realize(stalled.Disk.Connect(), isReconnect: true);
+        AssertTouchesNothing(stalled);
 
-        qemu.Start(Features(packed), record, position, sharesMemory: true);
-        port.Open();
-        frontend.AssertCompleted();
-        Assert.Equal(2, port.Operations);
+        stalled.Start(stalled.Position, sharesMemory: true);
+        stalled.Port.Open();
+        stalled.Frontend.AssertCompleted();
+        Assert.Equal(2, stalled.Port.Operations);
     }
 
     [Fact]
@@ -146,41 +110,73 @@ public sealed class StalledDiskTests
     [InlineData(true, false, "direct I/O")]
     public async Task Otherwise_a_stop_waits_and_says_so(bool tracks, bool canAbandon, string why)
     {
-        using var port = new GatedPortDriver(ServedDisk.Bytes, fill: 0xab, canAbandon: canAbandon);
-        using var disk = new ServedDisk(port, log: _log);
-        using var frontend = new ScriptedFrontend();
-        var qemu = Realize(frontend, disk, packed: false);
-        using var record = tracks ? qemu.GetInflight() : null;
-        qemu.Start(Features(packed: false), record, 0, sharesMemory: true);
-        frontend.SubmitRead();
-        port.AwaitOperation();
-        var stop = Task.Factory.StartNew(() => qemu.Stop(isOld: false), TaskCreationOptions.LongRunning);
+        using var stalled = new StalledRing(packed: false, tracks, canAbandon, _log);
+        var stop = Task.Factory.StartNew(() => stalled.Qemu.Stop(isOld: false), TaskCreationOptions.LongRunning);
         Assert.True(SpinWait.SpinUntil(() => _log.All.Any(static line => line.Contains("cannot stop", StringComparison.Ordinal)), 60_000));
         Assert.Contains(why, Assert.Single(_log.All), StringComparison.Ordinal);
         Assert.False(stop.IsCompleted);
-        port.Open();
+        stalled.Port.Open();
         Assert.Equal(1u, await stop.WaitAsync(TimeSpan.FromSeconds(60)));
-        frontend.AssertCompleted();
+        stalled.Frontend.AssertCompleted();
     }
 
-    private static void AssertTouchesNothing(ScriptedFrontend frontend, GatedPortDriver port, ServedDisk disk)
+    private static void AssertTouchesNothing(StalledRing stalled)
     {
-        frontend.DataAndStatus = (0x77, 0x77);
-        Assert.True(disk.Disk.HasLateCommand);
-        port.Open();
-        Assert.True(SpinWait.SpinUntil(() => !disk.Disk.HasLateCommand, 60_000), "the abandoned request does not end");
-        Assert.Equal((0x77, 0x77), frontend.DataAndStatus);
-        Assert.False(frontend.TryPopUsed(out _));
-    }
-
-    private static QemuFrontend Realize(ScriptedFrontend frontend, ServedDisk disk, bool packed)
-    {
-        frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
-        var qemu = new QemuFrontend(frontend);
-        qemu.Realize(disk.Connect(), isReconnect: false);
-        frontend.ResetRing(packed);
-        return qemu;
+        stalled.Frontend.DataAndStatus = (0x77, 0x77);
+        Assert.True(stalled.Disk.Disk.HasLateCommand);
+        stalled.Port.Open();
+        Assert.True(SpinWait.SpinUntil(() => !stalled.Disk.Disk.HasLateCommand, 60_000), "the abandoned request does not end");
+        Assert.Equal((0x77, 0x77), stalled.Frontend.DataAndStatus);
+        Assert.False(stalled.Frontend.TryPopUsed(out _));
     }
 
     private static VirtioBlkFeatures Features(bool packed) => QemuFrontend.Linux | (packed ? VirtioBlkFeatures.PackedRing : 0);
+
+    /// <summary>A ring whose first request, a read, is on a disk that does not answer before its gate is opened.</summary>
+    private sealed class StalledRing : IDisposable
+    {
+        private readonly bool _packed;
+        private readonly QemuFrontend.InflightRecord? _record;
+
+        /// <param name="packed">The ring's layout.</param>
+        /// <param name="tracks">Whether the front-end keeps a record of chains in flight.</param>
+        /// <param name="canAbandon">Whether the disk's requests can be abandoned.</param>
+        /// <param name="log">The disk's.</param>
+        internal StalledRing(bool packed, bool tracks = true, bool canAbandon = true, LogLines? log = null)
+        {
+            _packed = packed;
+            Port = new GatedPortDriver(ServedDisk.Bytes, fill: 0xab, canAbandon: canAbandon);
+            Disk = new ServedDisk(Port, log: log);
+            Frontend.Acknowledged.UnionWith(Enum.GetValues<VhostUserRequest>());
+            Qemu = new QemuFrontend(Frontend);
+            Qemu.Realize(Disk.Connect(), isReconnect: false);
+            Frontend.ResetRing(packed);
+            _record = tracks ? Qemu.GetInflight() : null;
+            Position = Frontend.RingPosition;
+            Start(Position, sharesMemory: true);
+            Frontend.SubmitRead();
+            Port.AwaitOperation();
+        }
+
+        internal GatedPortDriver Port { get; }
+
+        internal ServedDisk Disk { get; }
+
+        internal ScriptedFrontend Frontend { get; } = new();
+
+        internal QemuFrontend Qemu { get; }
+
+        /// <summary>Where the ring started.</summary>
+        internal uint Position { get; }
+
+        internal void Start(uint position, bool sharesMemory = false) => Qemu.Start(Features(_packed), _record, position, sharesMemory);
+
+        public void Dispose()
+        {
+            _record?.Dispose();
+            Frontend.Dispose();
+            Disk.Dispose();
+            Port.Dispose();
+        }
+    }
 }
