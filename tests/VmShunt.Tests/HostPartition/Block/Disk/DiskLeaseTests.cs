@@ -91,6 +91,9 @@ public sealed class DiskLeaseTests : IDisposable
         Assert.True(lease.IsHeld);
         Ordered.Store(ref isBusy, false);
         Assert.True(SpinWait.SpinUntil(() => !lease.IsHeld, 60_000), "the image is not released");
+        // Another server of the disk does not have it either.
+        Assert.True(SpinWait.SpinUntil(() => !port.IsOwned, 60_000), "the lock is not released");
+        Assert.False(new DiskLease(port, static () => false, _log).IsHeld);
     }
 
     [Fact]
