@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Invocation;
 using VmShunt.Perf.Bench;
 using VmShunt.Perf.Compare;
 using VmShunt.Perf.Disks;
@@ -10,6 +9,7 @@ using VmShunt.Perf.Launch;
 using VmShunt.Perf.Launch.Tracing;
 using VmShunt.Perf.Lifecycle;
 using VmShunt.Perf.Mutants;
+using VmShunt.Terminal;
 
 var root = new RootCommand("Starts VM-H (host server), the hypervisor and VM-C (guest) as three processes on a disk, measures every path to the disk, and checks a crash dump. Takes about a minute; --quick is shorter.");
 LaunchCommand.AddTo(root);
@@ -28,11 +28,4 @@ root.Subcommands.Add(MutantsCommand.Build());
 root.Subcommands.Add(LifecycleCommand.Build());
 root.Subcommands.Add(MakeDiskCommand.Build());
 
-var parsed = root.Parse(args);
-if (parsed.Action is ParseErrorAction)
-{
-    var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-    Console.Error.WriteLine($"vmshunt-perf: {string.Join(' ', faults).TrimEnd('.')}; see vmshunt-perf --help");
-    return 1;
-}
-return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+return await CommandLineRun.InvokeAsync("vmshunt-perf", root, args);

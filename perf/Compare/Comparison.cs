@@ -12,34 +12,41 @@ namespace VmShunt.Perf.Compare;
 /// <summary>Measures the table and prints it. Leaves no process and no temporary file, even after a failure.</summary>
 internal sealed class Comparison(CompareOptions options, IAnsiConsole console, IAnsiConsole errors, CancellationToken cancel)
 {
+    private static readonly TimeSpan s_signalDelay = TimeSpan.FromMilliseconds(500);
+
     private readonly ProgressLog _log = new(console);
 
     /// <returns>The exit code: 0 when every row was measured, even if a target is not met.</returns>
     internal async Task<int> RunAsync()
     {
+        var lost = new List<string>();
         try
         {
-            var result = options.Rendered is { } rendered ? CompareResult.Read(rendered) : await MeasureAsync();
+            ResultFiles.Check(options.JsonFile, options.MarkdownFile, options.ReportFile);
+            var result = options.Rendered is { } rendered ? CompareResult.Read(rendered) : await MeasureAsync(lost);
             console.WriteLine();
             VerdictTable.Write(console, result);
             Save(options.JsonFile, result.ToJson() + "\n");
             Save(options.MarkdownFile, MarkdownTable.Build(result));
             if (options.ReportFile is not null) Save(options.ReportFile, CompareReport.Build(result));
-            return 0;
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
             errors.MarkupLine("[yellow]Stopped. No process and no temporary file is left.[/]");
             return 1;
         }
-        catch (Exception e) when (e is LaunchException or InputsDifferException or IOException or UnauthorizedAccessException or InvalidOperationException)
+        catch (Exception e) when (IsFailure(e))
         {
             errors.MarkupLine($"[red]Failed: {Markup.Escape(e.Message)}[/]");
             return 1;
         }
+        foreach (var row in lost) errors.MarkupLine($"[red]Not measured: {Markup.Escape(row)}[/]");
+        return lost.Count > 0 ? 1 : 0;
     }
 
-    private async Task<CompareResult> MeasureAsync()
+    private static bool IsFailure(Exception e) => e is LaunchException or InputsDifferException or IOException or UnauthorizedAccessException or InvalidOperationException;
+
+    private async Task<CompareResult> MeasureAsync(List<string> lost)
     {
         var date = DateTime.UtcNow;
         var start = Stopwatch.GetTimestamp();
@@ -50,12 +57,34 @@ internal sealed class Comparison(CompareOptions options, IAnsiConsole console, I
         foreach (var row in TableRows.Find(options.Rows))
         {
             _log.Section(row.Title);
-            var result = await row.RunAsync(session);
+            if (await TryMeasureAsync(row, session, lost) is not { } result) continue;
             rows.Add(result);
             Print(result);
+            // What comes later may fail, or be stopped.
+            if (options.JsonFile is { } file) await File.WriteAllTextAsync(file, Result().ToJson() + "\n", cancel);
         }
-        return new CompareResult(
-            date, Command(), GitCommit.Current(), Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 1), MachineDescription.Read(), programs, rows);
+        return Result();
+
+        CompareResult Result() => new(
+            date, Command(), GitCommit.Current(), Math.Round(Stopwatch.GetElapsedTime(start).TotalSeconds, 1), MachineDescription.Read(), programs, [.. rows]);
+    }
+
+    /// <returns>Null when the row could not be measured; the others are.</returns>
+    private async Task<RowResult?> TryMeasureAsync(Row row, CompareSession session, List<string> lost)
+    {
+        try
+        {
+            return await row.RunAsync(session);
+        }
+        catch (Exception e) when (IsFailure(e))
+        {
+            // A signal to the process group ends the child processes first.
+            await Task.Delay(s_signalDelay, CancellationToken.None);
+            cancel.ThrowIfCancellationRequested();
+            lost.Add($"{row.Id}: {e.Message}");
+            errors.MarkupLine($"[red]{Markup.Escape(row.Id)} failed: {Markup.Escape(e.Message)}[/]");
+            return null;
+        }
     }
 
     private void Print(RowResult row)

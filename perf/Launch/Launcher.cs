@@ -22,6 +22,7 @@ internal sealed class Launcher(
     {
         try
         {
+            ResultFiles.Check(options.JsonFile, options.ReportFile, options.DumpFile);
             using var folder = new WorkFolder();
             write(await RunAsync(folder, story), _log);
             return 0;

@@ -18,7 +18,7 @@ internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan respo
             {
                 Serve(channel);
             }
-            catch (IOException e)
+            catch (Exception e)
             {
                 log.Refused(e.Message);
             }
@@ -28,7 +28,16 @@ internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan respo
             }
         })
         { IsBackground = true, Name = "connection" };
-        thread.Start();
+        try
+        {
+            thread.Start();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            log.Refused("no thread can be started: this process or its user has as many as it may (ulimit -u, pids.max), or memory is short");
+            connection.Dispose();
+            closed();
+        }
     }
 
     private void Serve(ProcessorChannel channel)

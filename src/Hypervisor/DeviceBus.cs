@@ -102,8 +102,16 @@ internal sealed class DeviceBus : IDisposable
         lock (_lock)
         {
             if (_probing is not null || _disposing.IsSet) return;
-            _probing = new Thread(Probe) { IsBackground = true, Name = $"bus {_spec.Name}" };
-            _probing.Start();
+            var probing = new Thread(Probe) { IsBackground = true, Name = $"bus {_spec.Name}" };
+            try
+            {
+                probing.Start();
+                _probing = probing;
+            }
+            catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+            {
+                _log.BusNotProbed(_spec.Name);
+            }
         }
     }
 

@@ -8,13 +8,13 @@ namespace VmShunt.Hypervisor;
 /// <param name="BusSocket">The vhost-user socket: the bus; null: no bus is offered.</param>
 internal sealed record DeviceSpec(string Name, string RegisterSocket, string? BusSocket)
 {
-    internal const string Form = "NAME,vfio-user=SOCKET[,vhost-user=SOCKET]";
+    internal const string Form = "NAME,vfio-user=SOCKET[,vhost-user=SOCKET], with a comma in a value written twice";
 
     /// <summary>Parses the value of an option.</summary>
     /// <exception cref="FormatException">It is invalid; the message says why.</exception>
     internal static DeviceSpec Parse(string text)
     {
-        var parts = text.Split(',');
+        var parts = Split(text);
         var name = parts[0];
         if (name.Length == 0 || name.Contains('=', StringComparison.Ordinal)) throw Invalid(text, "does not begin with a name");
         string? vfio = null, vhost = null;
@@ -40,6 +40,13 @@ internal sealed record DeviceSpec(string Name, string RegisterSocket, string? Bu
         {
             return e.Message;
         }
+    }
+
+    private static string[] Split(string text)
+    {
+        // No value holds a null character.
+        const char comma = '\0';
+        return [.. text.Replace(",,", comma.ToString(), StringComparison.Ordinal).Split(',').Select(static part => part.Replace(comma, ','))];
     }
 
     private static string? Value(string part, string key) =>

@@ -58,4 +58,7 @@ internal static partial class HypervisorLog
 
     [LoggerMessage(401, LogLevel.Warning, "partition {Partition}: crash, step {Sequence}: {What}")]
     internal static partial void CrashStep(this ILogger log, int partition, int sequence, string what);
+
+    [LoggerMessage(309, LogLevel.Error, "bus of {Device}: no thread can be started to wait for VM-H's socket; SIGUSR2 offers the bus again")]
+    internal static partial void BusNotProbed(this ILogger log, string device);
 }

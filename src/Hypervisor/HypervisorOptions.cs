@@ -1,5 +1,5 @@
 using System.CommandLine;
-using System.CommandLine.Invocation;
+using VmShunt.Terminal;
 
 namespace VmShunt.Hypervisor;
 
@@ -9,7 +9,8 @@ namespace VmShunt.Hypervisor;
 /// <param name="Linger">Seconds without a guest after which the hypervisor exits; null: never.</param>
 /// <param name="ResponseTimeout">How long VM-H may take to answer before it counts as lost (<c>--patience</c>).</param>
 /// <param name="Wait">How long to wait for VM-H's sockets at the start.</param>
-internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan ResponseTimeout, TimeSpan Wait)
+/// <param name="Log">The form and the level of the log.</param>
+internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan ResponseTimeout, TimeSpan Wait, LogOptions Log)
 {
     private const double MaxLingerSeconds = 1_000_000, MaxSeconds = 3600;
 
@@ -35,20 +36,15 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
         {
             socket, device, linger, responseTimeout, wait,
         };
+        var log = LogOptions.AddTo(root);
         root.SetAction(r => run(new HypervisorOptions(
             r.GetValue(socket)!,
             [.. r.GetValue(device)!.Select(DeviceSpec.Parse)],
             r.GetValue(linger),
             TimeSpan.FromSeconds(r.GetValue(responseTimeout)),
-            TimeSpan.FromSeconds(r.GetValue(wait)))));
-        var parsed = root.Parse(args);
-        if (parsed.Action is ParseErrorAction)
-        {
-            var words = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            Console.Error.WriteLine($"vmshunt-hypervisor: {string.Join(' ', words).TrimEnd('.')}; see vmshunt-hypervisor --help");
-            return 1;
-        }
-        return parsed.Invoke();
+            TimeSpan.FromSeconds(r.GetValue(wait)),
+            log(r))));
+        return CommandLineRun.Invoke("vmshunt-hypervisor", root, args);
     }
 
     private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)

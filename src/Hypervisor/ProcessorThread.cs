@@ -46,7 +46,7 @@ internal sealed class ProcessorThread
                     CarryOut(exit);
             }
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             if (_partition.StopReason is null) _log.ProcessorBroke(_partition.Id, Index, e.Message);
         }

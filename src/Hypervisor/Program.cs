@@ -1,28 +1,13 @@
-using Microsoft.Extensions.Logging;
 using VmShunt.Hypervisor;
+using VmShunt.Terminal;
 
 return HypervisorOptions.Invoke(args, Run);
 
 static int Run(HypervisorOptions options)
 {
-    using var logging = LoggerFactory.Create(builder => builder
-        .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
-        .AddSimpleConsole(console =>
-        {
-            console.SingleLine = true;
-            console.TimestampFormat = "HH:mm:ss.ffffff ";
-            console.UseUtcTimestamp = true;
-        }));
-    using var hypervisor = new HypervisorProcess(options, logging.CreateLogger("hypervisor"));
-    try
-    {
-        hypervisor.Start();
-    }
-    catch (IOException e)
-    {
-        Console.Error.WriteLine($"vmshunt-hypervisor: {e.Message}");
-        return 1;
-    }
-    Console.Out.WriteLine($"ready socket={options.Socket}");
+    using var log = new ProgramLog("hypervisor", options.Log);
+    using var hypervisor = new HypervisorProcess(options, log.Logger);
+    hypervisor.Start();
+    OutputLine.Write($"ready socket={options.Socket}");
     return hypervisor.Run();
 }

@@ -1,11 +1,11 @@
 using System.CommandLine;
-using System.CommandLine.Invocation;
+using VmShunt.Terminal;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.PhysicalMachine;
 
 /// <summary>The command line of <c>vmshunt-machine</c>: the machine's parts. The remaining arguments go to the kernel.</summary>
-internal sealed record BoardOptions(string Disk, bool ReadOnly, string Serial, ulong MemoryBytes, string[] Command)
+internal sealed record BoardOptions(string Disk, bool ReadOnly, string Serial, ulong MemoryBytes, LogOptions Log, string[] Command)
 {
     private const int PageBytes = 4096;
 
@@ -28,23 +28,17 @@ internal sealed record BoardOptions(string Disk, bool ReadOnly, string Serial, u
             disk, readOnly, serial, memory,
         };
         root.TreatUnmatchedTokensAsErrors = false;
+        var log = LogOptions.AddTo(root);
         root.SetAction(r => run(new BoardOptions(
             r.GetValue(disk)!,
             r.GetValue(readOnly),
             r.GetValue(serial)!,
             ByteSize.TryParse(r.GetValue(memory)!, out var bytes) ? (ulong)bytes : 0,
+            log(r),
             [.. r.UnmatchedTokens])));
-        var parsed = root.Parse(args);
-        var faults = parsed.Action is ParseErrorAction ? parsed.Errors.Select(error => error.Message).ToList() : [];
-        if (faults.Count == 0 && parsed.UnmatchedTokens.Any(token => token.Split('=')[0] is "--hypervisor" or "--bus"))
-            faults.Add("a physical machine has neither a hypervisor (--hypervisor) nor a bus to a host (--bus)");
-        if (faults.Count > 0)
-        {
-            var words = string.Join(' ', faults).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            Console.Error.WriteLine($"vmshunt-machine: {string.Join(' ', words).TrimEnd('.')}; see vmshunt-machine --help");
-            return 1;
-        }
-        return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+        root.Validators.Add(r => Require(
+            !args.Any(static token => token.Split('=')[0] is "--hypervisor" or "--bus"), r, "a physical machine has neither a hypervisor (--hypervisor) nor a bus to a host (--bus)"));
+        return CommandLineRun.Invoke("vmshunt-machine", root, args);
     }
 
     private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)

@@ -1,3 +1,5 @@
+using VmShunt.Terminal;
+
 namespace VmShunt.Tool;
 
 /// <summary>The manual pages, which are in the tool's package: <c>man</c> does not search there.</summary>
@@ -13,7 +15,7 @@ internal static class ManualPage
     {
         var page = Path.Combine(AppContext.BaseDirectory, "man", $"{program}.1.gz");
         if (File.Exists(page)) return ProgramStart.ReplaceByPath(Finder, ["man", page], static reason => $"{Finder} cannot be started: {reason}");
-        Console.Error.WriteLine($"vmshunt: there is no {page}: only the tool's package has the manual pages (dotnet tool install); --help says the same");
+        ErrorLine.Write($"vmshunt: there is no {page}: only the tool's package has the manual pages (dotnet tool install); --help says the same");
         return 1;
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Runtime.InteropServices;
 using VmShunt.Perf.Launch;
+using VmShunt.Terminal;
 
 namespace VmShunt.Tool;
 
@@ -34,7 +35,7 @@ internal static class ProgramStart
         _ = Execute(path, [path, .. args, null], [.. environment.Cast<DictionaryEntry>().Select(static variable => $"{variable.Key}={variable.Value}"), null]);
         // Before the console is used, whose calls have errors of their own.
         var reason = Marshal.GetLastPInvokeErrorMessage();
-        Console.Error.WriteLine($"vmshunt: {message(reason)}");
+        ErrorLine.Write($"vmshunt: {message(reason)}");
         return CannotStart;
     }
 

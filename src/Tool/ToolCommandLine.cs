@@ -1,10 +1,10 @@
 using System.CommandLine;
-using System.CommandLine.Invocation;
 using VmShunt.Perf.Compare;
 using VmShunt.Perf.Disks;
 using VmShunt.Perf.Ends;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Launch.Tracing;
+using VmShunt.Terminal;
 
 namespace VmShunt.Tool;
 
@@ -27,14 +27,7 @@ internal static class ToolCommandLine
     {
         // What follows a program's name is the program's own, --help included.
         if (args is [var name, ..] && s_programs.Any(program => program.Name == name)) return ProgramStart.Replace($"vmshunt-{name}", args[1..]);
-        var parsed = Build().Parse(args);
-        if (parsed.Action is ParseErrorAction)
-        {
-            var words = string.Join(' ', parsed.Errors.Select(static error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            await Console.Error.WriteLineAsync($"vmshunt: {string.Join(' ', words).TrimEnd('.')}; see vmshunt --help");
-            return 1;
-        }
-        return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+        return await CommandLineRun.InvokeAsync(Name, Build(), args);
     }
 
     private static RootCommand Build()

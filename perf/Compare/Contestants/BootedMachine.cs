@@ -28,7 +28,7 @@ internal sealed class BootedMachine : IAsyncDisposable
     private IEnumerable<int> ProcessIds =>
         new[] { _processes.Host, _processes.Hypervisor, _processes.Guest?.Process }.OfType<ChildProcess>().Select(static child => child.Id);
 
-    internal string HypervisorSocket => _folder["hypervisor.sock"];
+    internal string HypervisorSocket => _folder.Socket("hypervisor.sock");
 
     /// <summary>The data partition; valid after <see cref="FindDataAsync"/>.</summary>
     internal SectorRange Data { get; private set; }

@@ -56,7 +56,7 @@ internal sealed class CompareSession : IDisposable
 
     internal SectorRange WholeDisk => new(0, Options.DiskBytes / 512);
 
-    internal string NewSocket() => _folder[$"{_sockets++}.sock"];
+    internal string NewSocket() => _folder.Socket($"{_sockets++}.sock");
 
     internal string File(string name) => _folder[name];
 

@@ -102,7 +102,14 @@ internal sealed class ChildProcess : IAsyncDisposable
         }
         await Ended;
         CloseInput();
-        _process.Dispose();
+        try
+        {
+            _process.Dispose();
+        }
+        catch (IOException)
+        {
+            // It closes the input again, which a process that exited before it read the last line has not taken.
+        }
     }
 
     private void CloseInput()

@@ -45,7 +45,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
     /// <summary>Creates the object; starts no process.</summary>
     internal static ThreeProcesses Prepare(
         LaunchOptions options, WorkFolder folder, Func<string, ITrapCounter> connectTrapCounter, CancellationToken cancel) =>
-        new(options, connectTrapCounter, folder["hypervisor.sock"], cancel);
+        new(options, connectTrapCounter, folder.Socket("hypervisor.sock"), cancel);
 
     /// <summary>Starts all three in parallel: VM-H on the disk, the hypervisor with that disk as its only device, and VM-C.</summary>
     /// <param name="disk">The disk that VM-H opens.</param>
@@ -122,15 +122,20 @@ internal sealed class ThreeProcesses : IAsyncDisposable
 
     private void StartServers(string disk, WorkFolder folder)
     {
-        string vhostUser = folder["vhost-user.sock"], vfioUser = folder["vfio-user.sock"];
+        string vhostUser = folder.Socket("vhost-user.sock"), vfioUser = folder.Socket("vfio-user.sock");
         List<string> arguments = ["--disk", disk, "--vhost-user", vhostUser, "--vfio-user", vfioUser, "--linger", HostLinger, .. _options.HostOptions];
         if (!_options.MayWrite) arguments.Add("--read-only");
         Host = Start("vmshunt-host", arguments);
         Hypervisor = Start("vmshunt-hypervisor",
         [
-            "--socket", _hypervisorSocket, "--device", $"disk0,vhost-user={vhostUser},vfio-user={vfioUser}", "--linger", HypervisorLinger, "--wait", s_wait,
+            "--socket", _hypervisorSocket, "--device", DeviceOf("disk0", vhostUser, vfioUser), "--linger", HypervisorLinger, "--wait", s_wait,
         ]);
     }
+
+    /// <summary>The value of the hypervisor's <c>--device</c>; a comma in a path is written twice.</summary>
+    internal static string DeviceOf(string name, string vhostUser, string vfioUser) => $"{name},vhost-user={Escape(vhostUser)},vfio-user={Escape(vfioUser)}";
+
+    private static string Escape(string path) => path.Replace(",", ",,", StringComparison.Ordinal);
 
     private void StartGuest(string mode) => Guest = new GuestConsole(Start("vmshunt-guest",
     [

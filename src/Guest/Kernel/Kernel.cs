@@ -13,6 +13,7 @@ using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
 using VmShunt.Guest.Observing;
 using VmShunt.Guest.Requests;
+using VmShunt.Terminal;
 using VmShunt.Ring.Interop;
 using VmShunt.Trap.VmExit;
 
@@ -55,6 +56,7 @@ internal sealed class Kernel : IDisposable
         interrupts.Handle(GuestLayout.BusVector, _watch.Note);
         _emulated = Attach(boot.Hba);
         _emulated.PrepareCrash(_machine, _hypervisor);
+        if (options.OverwritesDump) _emulated.CrashPath!.AllowOverwriting();
         _emulated.JoinPort(_emulated.Registers);
         interrupts.Start();
         _mode = new ModeControl(_emulated, _bus, OpenChannel, Crash, _watch.Note);
@@ -129,7 +131,7 @@ internal sealed class Kernel : IDisposable
     internal static Kernel Start(BootParameters boot, KernelOptions options)
     {
         var kernel = new Kernel(options, boot, boot.Machine is { } machine ? machine.Ram() : GuestRam.Create(options.MemoryBytes));
-        if (options.BusSocket is { } socket) kernel._remote = RemoteDisk.Start(socket, options.Wait, kernel.OpenChannel, kernel.Crash, static line => Console.Error.WriteLine($"vmshunt-guest: {line}"));
+        if (options.BusSocket is { } socket) kernel._remote = RemoteDisk.Start(socket, options.Wait, kernel.OpenChannel, kernel.Crash, static line => ErrorLine.Write($"vmshunt-guest: {line}"));
         else if (options.Mode is { } mode) kernel.TryChangeMode(mode);
         else if (kernel.IsBusOffered()) kernel.TryChangeMode(GuestMode.Enlightened);
         else kernel._mode?.Want(GuestMode.Enlightened);
@@ -230,7 +232,7 @@ internal sealed class Kernel : IDisposable
         }
         catch (ShuntMismatchException e)
         {
-            Console.Error.WriteLine($"vmshunt-guest: {e.Message}; requests take the trap");
+            ErrorLine.Write($"vmshunt-guest: {e.Message}; requests take the trap");
             _mode?.Want(mode);
         }
     }

@@ -14,6 +14,7 @@ namespace VmShunt.Guest;
 /// <param name="ReverseShunt">The initial target of the reverse shunt, or null.</param>
 /// <param name="RemovesEmulating">Whether the emulating stack is removed once the guest is enlightened.</param>
 /// <param name="Processors">The number of processors for applications.</param>
+/// <param name="OverwritesDump">Whether a crash overwrites a dump that was not exported.</param>
 internal sealed record KernelOptions(
     GuestMode? Mode,
     string? BusSocket,
@@ -24,4 +25,5 @@ internal sealed record KernelOptions(
     bool Suppresses,
     string? ReverseShunt,
     bool RemovesEmulating,
-    int Processors);
+    int Processors,
+    bool OverwritesDump);

@@ -1,4 +1,4 @@
-using System.Globalization;
+using VmShunt.Terminal;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Guest.Loader;
@@ -12,6 +12,9 @@ internal sealed record LoaderOptions(string HypervisorSocket, long MemoryBytes, 
     private const long DefaultMemory = 64 << 20;
     private const int DefaultProcessors = 1;
     private const int LongestWait = 3600;
+
+    // The kernel says what it takes; this keeps the sum below in range.
+    private const int LargestCount = 1000;
 
     // For boot, interrupts, crash, threads without their own, and the queues of a bus. A processor that never starts is free.
     private const int KernelProcessors = 24;
@@ -28,10 +31,10 @@ internal sealed record LoaderOptions(string HypervisorSocket, long MemoryBytes, 
         if (ValueOf(args, "--memory") is { } size && !ByteSize.TryParse(size, out memory))
             throw new BootException($"--memory {size}: a size such as 64M is expected");
         var processors = DefaultProcessors;
-        if (ValueOf(args, "--processors") is { } count && !int.TryParse(count, out processors))
-            throw new BootException($"--processors {count}: a number is expected");
+        if (ValueOf(args, "--processors") is { } count && !(StrictValues.TryParse(count, out processors) && processors is >= 1 and <= LargestCount))
+            throw new BootException($"--processors {count}: a number from 1 on is expected");
         double wait = 0;
-        if (ValueOf(args, "--wait") is { } seconds && !(double.TryParse(seconds, CultureInfo.InvariantCulture, out wait) && wait is >= 0 and <= LongestWait))
+        if (ValueOf(args, "--wait") is { } seconds && !(StrictValues.TryParse(seconds, out wait) && wait is >= 0 and <= LongestWait))
             throw new BootException($"--wait {seconds}: 0 to {LongestWait} seconds are expected");
         return new LoaderOptions(socket, memory, processors + KernelProcessors, TimeSpan.FromSeconds(wait));
     }

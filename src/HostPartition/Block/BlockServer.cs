@@ -24,6 +24,9 @@ namespace VmShunt.BlockBackend;
 /// </example>
 public sealed class BlockServer : IAsyncDisposable, IDisposable
 {
+    // Longer than sessions take that abandon their requests; a front-end's record has those, and the next host executes them.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(3);
+
     private readonly BlockStorage _storage;
     private readonly VirtualizationDriver _disk;
     private readonly PollGroups _groups;
@@ -156,8 +159,13 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         }
         _stopped.TrySetResult();
         _storage.LengthChanged -= Refresh;
-        foreach (var listener in _listeners) listener.Dispose();
+        // A disk that waits for a lost server is not waited for: its requests fail.
+        using (new Timer(static disk => ((VirtualizationDriver)disk!).Abort(), _disk, s_patience, Timeout.InfiniteTimeSpan))
+        {
+            foreach (var listener in _listeners) listener.Dispose();
+        }
         _groups.Dispose();
+        if (_disk.HasLateCommand) _disk.Abort();
         _disk.AwaitLateCommands();
         _disk.Dispose();
         _storage.Release();

@@ -8,6 +8,9 @@ namespace VmShunt.BlockBackend;
 /// <summary>The name of a disk of this host: a path, <c>memory:SIZE</c>, <c>null:SIZE</c>, or an NBD URI.</summary>
 internal static class DiskSpec
 {
+    // As many sectors as an ATA command can address (ACS-4: 48-bit addresses).
+    private const long MostBytes = 1L << 57;
+
     /// <summary>Opens the disk.</summary>
     /// <exception cref="IOException">It cannot be opened; the message says why.</exception>
     /// <exception cref="FormatException">The argument is invalid, or does not fit the cache mode or engine.</exception>
@@ -24,6 +27,8 @@ internal static class DiskSpec
             throw new FormatException($"--cache direct bypasses the page cache, which {spec} does not use; it applies to images and block devices only");
         if (isIncoming && !isFile)
             throw new FormatException($"--incoming takes over an image or block device that another process has locked; {spec} is neither, and needs no --incoming");
+        if (readOnly && !isFile && !isRemote)
+            throw new FormatException($"--read-only applies to disks that have content; {spec} starts empty, and could never hold anything");
         if (isRemote) return NbdPortDriver.Open(spec, readOnly, log);
         if (spec.StartsWith("memory:", StringComparison.Ordinal)) return new MemoryPortDriver(Size(spec, "memory:"));
         if (spec.StartsWith("null:", StringComparison.Ordinal)) return new NullPortDriver(Size(spec, "null:"));
@@ -31,7 +36,7 @@ internal static class DiskSpec
     }
 
     private static long Size(string spec, string prefix) =>
-        ByteSize.TryParse(spec[prefix.Length..], out var bytes) && bytes > 0
+        ByteSize.TryParse(spec[prefix.Length..], out var bytes) && bytes is > 0 and <= MostBytes
             ? bytes
-            : throw new FormatException($"--disk {spec}: a size such as 64M is expected after {prefix}");
+            : throw new FormatException($"--disk {spec}: a size such as 64M is expected after {prefix}, at most {ByteSize.Format(MostBytes)}");
 }

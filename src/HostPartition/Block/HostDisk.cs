@@ -55,6 +55,13 @@ public sealed class HostDisk : BlockStorage
         options.Check();
         log = GuardedLog.Of(log ?? NullLogger.Instance);
         var port = DiskSpec.Open(spec, options.ReadOnly, options.Cache, log, options.Engine, options.IsRaw, options.IsIncoming);
+        if (port.MinBlockBytes > options.LogicalBlockSize)
+        {
+            var smallest = port.MinBlockBytes;
+            port.Dispose();
+            throw new FormatException($"--disk {spec}: its server takes requests in blocks of {smallest} bytes, and guests would send blocks of {options.LogicalBlockSize}"
+                + (smallest <= 4096 ? "; start with --logical-block-size 4096 (HostDiskOptions.LogicalBlockSize)" : "; guests have no blocks of that size"));
+        }
         log.DiskEngineChosen(port.Description, port.Engine);
         return new HostDisk(port, options);
     }

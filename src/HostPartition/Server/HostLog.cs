@@ -19,4 +19,7 @@ internal static partial class HostLog
 
     [LoggerMessage(402, LogLevel.Error, "the disk {Disk} has not answered all requests within {Seconds} s: the process ends without them")]
     internal static partial void StopGivenUp(this ILogger log, string disk, double seconds);
+
+    [LoggerMessage(403, LogLevel.Warning, "ready, but {Why}")]
+    internal static partial void ReadyUnsaid(this ILogger log, string why);
 }

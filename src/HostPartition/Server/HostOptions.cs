@@ -1,8 +1,8 @@
 using System.CommandLine;
-using System.CommandLine.Invocation;
 using System.Globalization;
 using System.Numerics;
 using VmShunt.BlockBackend;
+using VmShunt.Terminal;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;
 using VmShunt.Ring.VirtioBlk;
@@ -32,7 +32,8 @@ internal sealed record HostOptions(
     int Pollers,
     TimeSpan? Linger,
     RequestTypes Primary,
-    string? PidFile)
+    string? PidFile,
+    LogOptions Log)
 {
     private const string PrintCapabilities = "--print-capabilities";
 
@@ -52,7 +53,7 @@ internal sealed record HostOptions(
         // "Other options and arguments should be ignored" (QEMU, "Backend program conventions").
         if (args.Contains(PrintCapabilities))
         {
-            Console.WriteLine("""{"type":"block","features":["read-only","blk-file"]}""");
+            OutputLine.Write("""{"type":"block","features":["read-only","blk-file"]}""");
             return 0;
         }
         var disk = new Option<string>("--disk", "--blk-file") { Required = true, HelpName = "SPEC", Description = "a raw image or block device, memory:SIZE, null:SIZE, or an NBD export (nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH); SIGHUP re-reads its size" };
@@ -99,6 +100,7 @@ internal sealed record HostOptions(
         {
             disk, vhostUser, vfioUser, descriptor, readOnly, format, incoming, migratable, queues, queueSize, segMax, logical, physical, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary, pidFile, capabilities,
         };
+        var log = LogOptions.AddTo(root);
         root.Validators.Add(r => Require(r.GetValue(vhostUser) is null || r.GetValue(descriptor) is null, r, "--fd N is --vhost-user fd:N: give one of the two"));
         root.Validators.Add(r => Require(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null || r.GetValue(descriptor) is not null,
@@ -128,15 +130,9 @@ internal sealed record HostOptions(
             TryParsePollers(r.GetValue(pollers)!, out var threads) ? threads : 0,
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
             RequestTypeList.TryParse(r.GetValue(primary)!, out var types) ? types : RequestTypes.All,
-            r.GetValue(pidFile))));
-        var parsed = root.Parse(args);
-        if (parsed.Action is ParseErrorAction)
-        {
-            var faults = string.Join(' ', parsed.Errors.Select(error => error.Message)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            Console.Error.WriteLine($"vmshunt-host: {string.Join(' ', faults).TrimEnd('.')}; see vmshunt-host --help");
-            return 1;
-        }
-        return parsed.Invoke();
+            r.GetValue(pidFile),
+            log(r))));
+        return CommandLineRun.Invoke("vmshunt-host", root, args);
     }
 
     private static bool TryParsePollers(string text, out int pollers)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using VmShunt.Terminal;
 
 namespace VmShunt.HostPartition;
 
@@ -37,7 +38,7 @@ internal sealed class PidFile : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Console.Error.WriteLine($"vmshunt-host: --pid-file {_path} stays: {e.Message}");
+            ErrorLine.Write($"vmshunt-host: --pid-file {_path} stays: {e.Message}");
         }
     }
 }

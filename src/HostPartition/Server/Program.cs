@@ -1,32 +1,17 @@
 using System.Runtime.InteropServices;
-using Microsoft.Extensions.Logging;
 using VmShunt.AhciBackend;
 using VmShunt.BlockBackend;
 using VmShunt.HostPartition;
+using VmShunt.Terminal;
 using VmShunt.Ring.Interop;
+using Microsoft.Extensions.Logging;
 
 return HostOptions.Invoke(args, Run);
 
 static int Run(HostOptions options)
 {
-    using var logging = LoggerFactory.Create(builder => builder
-        .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace)
-        .AddSimpleConsole(console =>
-        {
-            console.SingleLine = true;
-            console.TimestampFormat = "HH:mm:ss.ffffff ";
-            console.UseUtcTimestamp = true;
-        }));
-    var log = logging.CreateLogger("VM-H");
-    try
-    {
-        return Serve(options, log);
-    }
-    catch (Exception e) when (e is IOException or FormatException)
-    {
-        Console.Error.WriteLine($"vmshunt-host: {e.Message}");
-        return 1;
-    }
+    using var log = new ProgramLog("VM-H", options.Log);
+    return Serve(options, log.Logger);
 }
 
 static int Serve(HostOptions options, ILogger log)
@@ -58,18 +43,31 @@ static int Serve(HostOptions options, ILogger log)
 
     using var pidFile = PidFile.Write(options.PidFile);
     Systemd.Notify("READY=1");
-    Console.WriteLine(string.Join(' ', new[]
-    {
-        $"ready disk={disk.Name}",
-        options.VhostUser is null ? null : $"vhost-user={options.VhostUser}",
-        options.VfioUser is null ? null : $"vfio-user={options.VfioUser}",
-    }.Where(part => part is not null)));
+    ReportReady();
     lifetime.WaitForExit();
     Systemd.Notify("STOPPING=1");
     // A disk that does not answer must not keep the process: what it still has ends with it.
     if (Task.Run(server.Dispose).Wait(stopLimit)) return 0;
     log.StopGivenUp(disk.Name, stopLimit.TotalSeconds);
     return 1;
+
+    // The disk is served whether or not the line has a reader.
+    void ReportReady()
+    {
+        try
+        {
+            OutputLine.Write(string.Join(' ', new[]
+            {
+                $"ready disk={disk.Name}",
+                options.VhostUser is null ? null : $"vhost-user={options.VhostUser}",
+                options.VfioUser is null ? null : $"vfio-user={options.VfioUser}",
+            }.Where(part => part is not null)));
+        }
+        catch (IOException e)
+        {
+            log.ReadyUnsaid(e.Message);
+        }
+    }
 
     void Offer()
     {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
+using VmShunt.Terminal;
 
 namespace VmShunt.HostPartition;
 
@@ -39,7 +40,7 @@ internal static class Systemd
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
-            Console.Error.WriteLine($"vmshunt-host: NOTIFY_SOCKET names {path}, which cannot be told {state}: {e.Message}");
+            ErrorLine.Write($"vmshunt-host: NOTIFY_SOCKET names {path}, which cannot be told {state}: {e.Message}");
         }
     }
 

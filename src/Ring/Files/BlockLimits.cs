@@ -13,6 +13,13 @@ namespace VmShunt.Ring.Files;
 public readonly record struct BlockLimits(
     bool IsBlockDevice, int BlockBytes, int PhysicalBlockBytes, int AlignmentOffset, int MinIoBytes, int OptimalIoBytes)
 {
+    /// <summary>Whether a block device takes no writes, although it could be opened for writing.</summary>
+    public static bool IsReadOnlyDevice(SafeFileHandle file)
+    {
+        var isReadOnly = 0;
+        return Libc.Ioctl(file, Libc.BLKROGET, ref isReadOnly) == 0 && isReadOnly != 0;
+    }
+
     /// <summary>Reads the limits of an open file or device.</summary>
     public static BlockLimits Of(SafeFileHandle file)
     {

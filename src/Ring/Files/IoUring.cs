@@ -86,6 +86,14 @@ public sealed class IoUring : IDisposable
             && Libc.SystemCall(RegisterCall, ring, (nint)IORING_REGISTER_EVENTFD, (int)completed.Handle.DangerousGetHandle(), 1) == 0)
         {
             // IORING_OP_READ is as old as this feature.
+            // A filter may allow the set-up and refuse what each submission needs.
+            if (Libc.SystemCall(EnterCall, ring, 0, 0, 0, 0, 0) < 0)
+            {
+                rings.Dispose();
+                submissions.Dispose();
+                handle.Dispose();
+                return null;
+            }
             var takesSinglePieces = features.HasFlag(IoUringFeatures.SinglePiece) && (parameters.Features & IoUringParameters.IORING_FEAT_RW_CUR_POS) != 0;
             return new IoUring(handle, parameters, rings, submissions, file, takesSinglePieces);
         }

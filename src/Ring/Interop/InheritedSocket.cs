@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace VmShunt.Ring.Interop;
@@ -53,7 +54,8 @@ internal sealed class InheritedSocket
     /// <summary>Takes the connection, and the descriptor with it: the peer sees its close.</summary>
     internal UnixConnection Connect() => UnixConnection.FromSocket(new Socket(new SafeSocketHandle(_descriptor, ownsHandle: true)));
 
-    private static Socket Duplicate(SafeFileHandle handle)
+    /// <summary>A socket on a duplicate of a descriptor; closing it removes no path.</summary>
+    internal static Socket Duplicate(SafeHandle handle)
     {
         var copy = Libc.Fcntl(handle, Libc.F_DUPFD_CLOEXEC, FirstFree);
         return copy >= 0 ? new Socket(new SafeSocketHandle(copy, ownsHandle: true)) : throw LibcError.Last("duplicating a socket");

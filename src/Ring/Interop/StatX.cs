@@ -8,16 +8,25 @@ namespace VmShunt.Ring.Interop;
 internal struct StatX
 {
     internal const int BytesPerBlock = 512;
-    internal const uint STATX_SIZE = 0x200, STATX_BLOCKS = 0x400, STATX_DIOALIGN = 0x2000;
+    internal const uint STATX_INO = 0x100, STATX_SIZE = 0x200, STATX_BLOCKS = 0x400, STATX_DIOALIGN = 0x2000;
 
-    private const int AT_EMPTY_PATH = 0x1000;
+    private const int AT_EMPTY_PATH = 0x1000, AT_SYMLINK_NOFOLLOW = 0x100, AT_FDCWD = -100;
 
     [FieldOffset(0)] public uint Mask;
     [FieldOffset(4)] public uint BlockSize;
+    [FieldOffset(32)] public ulong Inode;
     [FieldOffset(40)] public ulong Size;
     [FieldOffset(48)] public ulong Blocks;
+    [FieldOffset(136)] public ulong Device;
     [FieldOffset(152)] public uint DirectMemoryAlign;
     [FieldOffset(156)] public uint DirectOffsetAlign;
+
+    /// <summary>The file of a path, not what a symbolic link names.</summary>
+    internal static bool TryGet(string path, uint mask, out StatX status)
+    {
+        using var folder = new SafeFileHandle(AT_FDCWD, ownsHandle: false);
+        return Libc.StatX(folder, path, AT_SYMLINK_NOFOLLOW, mask, out status) == 0;
+    }
 
     internal static bool TryGet(SafeFileHandle file, uint mask, out StatX status) => Libc.StatX(file, "", AT_EMPTY_PATH, mask, out status) == 0;
 }

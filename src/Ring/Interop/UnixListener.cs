@@ -4,21 +4,26 @@ using System.Text;
 
 namespace VmShunt.Ring.Interop;
 
-/// <summary>A listening Unix stream socket. Disposing it removes its path, unless it was adopted.</summary>
+/// <summary>
+/// A listening Unix stream socket. Disposing it removes its path, unless it was adopted, or the path names a socket of another
+/// process by now.
+/// </summary>
 public sealed class UnixListener : IDisposable
 {
     // The size of sun_path, less its terminating zero (unix(7)).
     private const int MaxPathBytes = 107;
 
+    private const int Backlog = 128;
+
     private readonly Socket _socket;
     private readonly string _name;
-    private readonly bool _ownsPath;
+    private readonly (ulong Device, ulong Inode)? _file;
 
-    private UnixListener(Socket socket, string name, bool ownsPath)
+    private UnixListener(Socket socket, string name, (ulong Device, ulong Inode)? file)
     {
         _socket = socket;
         _name = name;
-        _ownsPath = ownsPath;
+        _file = file;
     }
 
     /// <summary>The descriptor, readable when a client has connected; owned by this object.</summary>
@@ -28,24 +33,22 @@ public sealed class UnixListener : IDisposable
     /// <exception cref="IOException">The path is in use, is not a socket, or cannot be created.</exception>
     public static UnixListener Bind(string path)
     {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
             CheckPlace(path);
             RemoveStale(path);
-            socket.Bind(new UnixDomainSocketEndPoint(path));
-            socket.Listen(128);
-            return new UnixListener(socket, path, ownsPath: true);
+            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            // Not by Socket.Bind, whose socket removes the path when it closes, even if another process has its socket there by then.
+            Span<byte> address = stackalloc byte[sizeof(ushort) + MaxPathBytes + 1];
+            address.Clear();
+            MemoryMarshal.Write(address, (ushort)Libc.AF_UNIX);
+            Encoding.UTF8.GetBytes(path, address[sizeof(ushort)..]);
+            if (Libc.Bind(socket.SafeHandle, address[0], address.Length) < 0 || Libc.Listen(socket.SafeHandle, Backlog) < 0) throw LibcError.Last($"listening on {path}");
+            return new UnixListener(InheritedSocket.Duplicate(socket.SafeHandle), path, FileOf(path));
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {
-            socket.Dispose();
             throw new IOException($"cannot listen on {path}: {e.Message}", e);
-        }
-        catch (IOException)
-        {
-            socket.Dispose();
-            throw;
         }
     }
 
@@ -67,14 +70,22 @@ public sealed class UnixListener : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        // Before the socket closes: afterwards another process may replace it.
+        try
+        {
+            if (_file is { } own && FileOf(_name) == own) File.Delete(_name);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The folder cannot be written to any more. A socket that has no listener is replaced by the next one.
+        }
         _socket.Dispose();
-        if (_ownsPath) File.Delete(_name);
     }
 
     /// <summary>Listens on a socket that another process made.</summary>
     /// <param name="socket">Listening; owned.</param>
     /// <param name="name">Its name in messages.</param>
-    internal static UnixListener Adopt(Socket socket, string name) => new(socket, name, ownsPath: false);
+    internal static UnixListener Adopt(Socket socket, string name) => new(socket, name, file: null);
 
     /// <exception cref="IOException">The path is too long for a socket.</exception>
     internal static void CheckLength(string path, string purpose)
@@ -83,6 +94,8 @@ public sealed class UnixListener : IDisposable
         if (bytes > MaxPathBytes)
             throw new IOException($"cannot {purpose} {path}: the path has {bytes} bytes, and a socket's has at most {MaxPathBytes}; choose a shorter one, or one relative to the current folder");
     }
+
+    private static (ulong Device, ulong Inode)? FileOf(string path) => StatX.TryGet(path, StatX.STATX_INO, out var status) ? (status.Device, status.Inode) : null;
 
     // The system's own messages for these do not say what is wrong.
     private static void CheckPlace(string path)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
 namespace VmShunt.Ring.Memory;
@@ -26,12 +27,13 @@ internal sealed class DirtyLog : IDisposable
     /// <param name="file">The file; the caller owns it and may close it afterwards.</param>
     /// <param name="offset">Its offset in the file.</param>
     /// <param name="bytes">Its size.</param>
+    /// <param name="session">As for <see cref="MemoryRegion.Map"/>.</param>
     /// <exception cref="InvalidDataException">It is empty, no multiple of eight bytes, larger than 2 GiB, or cannot be mapped.</exception>
-    internal static DirtyLog Map(SafeFileHandle file, ulong offset, ulong bytes)
+    internal static DirtyLog Map(SafeFileHandle file, ulong offset, ulong bytes, SafeHandle? session = null)
     {
         if (bytes % sizeof(ulong) != 0 || offset % sizeof(ulong) != 0 || bytes > int.MaxValue)
             throw new InvalidDataException($"a dirty log of {bytes:n0} bytes at file offset {offset:n0}; both are multiples of 8, and a log has at most 2 GiB");
-        return new DirtyLog(MemoryRegion.Map(file, offset, bytes, guestAddress: 0));
+        return new DirtyLog(MemoryRegion.Map(file, offset, bytes, guestAddress: 0, session: session));
     }
 
     /// <summary>Whether the log has a bit for each byte of a range.</summary>

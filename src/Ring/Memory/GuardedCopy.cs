@@ -11,20 +11,22 @@ namespace VmShunt.Ring.Memory;
 /// </summary>
 /// <remarks>
 /// A handler in C# would not be safe, because the runtime may be in any state when a signal arrives. So the copies and the
-/// handler are machine code. If the signal came from one of the copies, the handler resumes at its failure exit; otherwise
-/// it jumps to the previous handler, which is the JIT runtime's. A native binary has none (SIG_DFL): there the handler
+/// handler are machine code. If the signal came from one of the copies, the handler resumes at its failure exit; if it came from
+/// another access to shared memory, the access is repeated on private zeros (<see cref="FaultTable"/>); otherwise the handler
+/// jumps to the previous one, which is the JIT runtime's. A native binary has none (SIG_DFL): there the handler
 /// restores the default action and returns, so that the access is repeated and the signal ends the process as it would have
 /// without this class; a signal that another process sent is sent again. Nothing here uses anything managed.
 /// </remarks>
 internal static unsafe class GuardedCopy
 {
-    private const int Ahead = 0x10, State = 0x45, Handler = 0x50, Previous = 0x90, Default = 0x98, LineBytes = 64;
+    private const int Ahead = 0x10, State = 0x45, Handler = 0x50, Previous = 0x90, Default = 0x98, Table = 0x188, LineBytes = 64;
 
     // The flags of the handler where there was none: the arguments of the code below, on an alternate stack if the thread has one.
     private const int DefaultFlags = Libc.SA_SIGINFO | Libc.SA_ONSTACK | Libc.SA_RESTART;
 
     // Install assigns it; it has no initializer, which would run later and clear it.
     private static string? s_refusal;
+    private static Mapping? s_faults;
     private static readonly delegate* unmanaged<byte*, byte*, nuint, byte*, int> s_copy = Install();
     private static readonly bool s_hasAvx = HasAvx();
 
@@ -33,6 +35,9 @@ internal static unsafe class GuardedCopy
 
     /// <summary>Why it is not supported, to follow "because"; null if it is.</summary>
     internal static string? Refusal => s_refusal;
+
+    /// <summary>The table of <see cref="FaultTable"/>, which the handler reads; null where there is none.</summary>
+    internal static Mapping? Faults => s_faults;
 
     /// <summary>Whether copies can prefetch, which takes AVX.</summary>
     internal static bool CanPrefetch => s_hasAvx;
@@ -108,8 +113,8 @@ internal static unsafe class GuardedCopy
         0x77, 0x08,                                // 7F           ja   pass
         0x4C, 0x89, 0x82, 0xA8, 0x00, 0x00, 0x00,  // 81  resume:  mov  [rdx + 168], r8
         0xC3,                                      // 88           ret
-        0xFF, 0x25, 0x01, 0x00, 0x00, 0x00,        // 89  pass:    jmp  [previous]
-        0x90,
+        0xE9, 0x6A, 0x00, 0x00, 0x00,              // 89  pass:    jmp  zero
+        0x66, 0x90,
         0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, // 90  previous
         0x44, 0x8B, 0x46, 0x08,                    // 98  default: mov  r8d, [rsi + 8]     si_code
         0x48, 0x8D, 0x35, 0x35, 0x00, 0x00, 0x00,  // 9C           lea  rsi, [action]
@@ -133,6 +138,55 @@ internal static unsafe class GuardedCopy
         // D8  action: the kernel's struct sigaction of 32 bytes, all zero: SIG_DFL
         0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
         0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x83, 0x7E, 0x08, 0x00,                    // F8  zero:    cmp  dword [rsi + 8], 0  si_code: not a signal that a process sent
+        0x7E, 0x26,                                // FC           jle  hand
+        0x48, 0x8B, 0x46, 0x10,                    // FE           mov  rax, [rsi + 16]     si_addr
+        0x48, 0x8B, 0x0D, 0x7F, 0x00, 0x00, 0x00,  // 102          mov  rcx, [table]
+        0x4C, 0x8D, 0x81, 0x00, 0x00, 0x01, 0x00,  // 109          lea  r8, [rcx + 0x10000]
+        0x48, 0x3B, 0x01,                          // 110 next:    cmp  rax, [rcx]          its start
+        0x72, 0x06,                                // 113          jb   skip
+        0x48, 0x3B, 0x41, 0x08,                    // 115          cmp  rax, [rcx + 8]      its end
+        0x72, 0x0F,                                // 119          jb   found
+        0x48, 0x83, 0xC1, 0x20,                    // 11B skip:    add  rcx, 32
+        0x4C, 0x39, 0xC1,                          // 11F          cmp  rcx, r8
+        0x72, 0xEC,                                // 122          jb   next
+        0xFF, 0x25, 0x66, 0xFF, 0xFF, 0xFF,        // 124 hand:    jmp  [previous]
+        0x57,                                      // 12A found:   push rdi
+        0x56,                                      // 12B          push rsi
+        0x52,                                      // 12C          push rdx
+        0x51,                                      // 12D          push rcx
+        0x48, 0x8B, 0x71, 0x10,                    // 12E          mov  rsi, [rcx + 16]     its page size
+        0x48, 0x89, 0xF7,                          // 132          mov  rdi, rsi
+        0x48, 0xF7, 0xDF,                          // 135          neg  rdi
+        0x48, 0x21, 0xC7,                          // 138          and  rdi, rax
+        0xBA, 0x03, 0x00, 0x00, 0x00,              // 13B          mov  edx, 3              PROT_READ | PROT_WRITE
+        0x41, 0xBA, 0x32, 0x00, 0x00, 0x00,        // 140          mov  r10d, 0x32          MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS
+        0x49, 0xC7, 0xC0, 0xFF, 0xFF, 0xFF, 0xFF,  // 146          mov  r8, -1
+        0x45, 0x31, 0xC9,                          // 14D          xor  r9d, r9d
+        0xB8, 0x09, 0x00, 0x00, 0x00,              // 150          mov  eax, 9              mmap
+        0x0F, 0x05,                                // 155          syscall
+        0x48, 0x8B, 0x0C, 0x24,                    // 157          mov  rcx, [rsp]
+        0x48, 0x3D, 0x01, 0xF0, 0xFF, 0xFF,        // 15B          cmp  rax, -4095
+        0x73, 0x1C,                                // 161          jae  refused
+        0xC7, 0x41, 0x1C, 0x01, 0x00, 0x00, 0x00,  // 163          mov  dword [rcx + 28], 1 it was hit
+        0x8B, 0x79, 0x18,                          // 16A          mov  edi, [rcx + 24]     its owner's socket
+        0x85, 0xFF,                                // 16D          test edi, edi
+        0x78, 0x09,                                // 16F          js   done
+        0x31, 0xF6,                                // 171          xor  esi, esi            SHUT_RD
+        0xB8, 0x30, 0x00, 0x00, 0x00,              // 173          mov  eax, 48             shutdown
+        0x0F, 0x05,                                // 178          syscall
+        0x59,                                      // 17A done:    pop  rcx
+        0x5A,                                      // 17B          pop  rdx
+        0x5E,                                      // 17C          pop  rsi
+        0x5F,                                      // 17D          pop  rdi
+        0xC3,                                      // 17E          ret                      the access is repeated
+        0x59,                                      // 17F refused: pop  rcx
+        0x5A,                                      // 180          pop  rdx
+        0x5E,                                      // 181          pop  rsi
+        0x5F,                                      // 182          pop  rdi
+        0xEB, 0x9F,                                // 183          jmp  hand
+        0x90, 0x90, 0x90,
+        0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,// 188 table
     ];
 
     // Not Avx.IsSupported: a native binary for processors without AVX answers it when it is compiled.
@@ -164,19 +218,24 @@ internal static unsafe class GuardedCopy
         s_refusal = "the system does not let this process map code (mprotect with PROT_EXEC, which systemd's MemoryDenyWriteExecute forbids, for example)";
         var bytes = (nuint)Environment.SystemPageSize;
         var page = Mapping.TryCreate(bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS);
-        if (page is null) return null;
+        var faults = Mapping.TryCreate(FaultTable.Bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS);
+        if (page is null || faults is null) return null;
+        FaultTable.Clear(faults.Window);
         var code = page.Window.Span;
         Code.CopyTo(code);
         if (action.Handler == Libc.SIG_DFL) (action.Handler, action.Flags) = (page.Start + Default, DefaultFlags);
         BinaryPrimitives.WriteInt64LittleEndian(code[Previous..], action.Handler);
+        BinaryPrimitives.WriteInt64LittleEndian(code[Table..], faults.Start);
         action.Handler = page.Start + Handler;
         // Never writable and executable at once. The page stays mapped as long as the process lives.
         if (Libc.MProtect(page.Start, bytes, Libc.PROT_READ | Libc.PROT_EXEC) == 0 && Libc.SigAction(Libc.SIGBUS, (nint)(&action), 0) == 0)
         {
             s_refusal = null;
+            s_faults = faults;
             return (delegate* unmanaged<byte*, byte*, nuint, byte*, int>)page.Start;
         }
         page.Dispose();
+        faults.Dispose();
         return null;
     }
 }

@@ -1,4 +1,4 @@
-using System.IO.MemoryMappedFiles;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
@@ -11,14 +11,20 @@ namespace VmShunt.Ring.Memory;
 /// </summary>
 public sealed class MemoryRegion : IDisposable
 {
-    private readonly SafeHandle _view;
+    // Its pages fault at once: what TakeAway puts in a region's place. Made before it is needed, when a shortage can be refused.
+    private static SafeFileHandle? s_empty;
+
+    private readonly View _view;
     private readonly nint _offset;
+    private readonly SafeHandle? _session;
     private int _disposed;
 
-    private MemoryRegion(SafeHandle view, nint offset, ulong guestAddress, ulong size, ulong userAddress, bool writable)
+    private MemoryRegion(View view, nint offset, ulong guestAddress, ulong size, ulong userAddress, bool writable, SafeHandle? session)
     {
         _view = view;
         _offset = offset;
+        _session = session;
+        if (session is not null) FaultTable.SetSocket(view.Fault, (int)session.DangerousGetHandle());
         var added = false;
         view.DangerousAddRef(ref added);
         Base = view.DangerousGetHandle() + offset;
@@ -45,6 +51,9 @@ public sealed class MemoryRegion : IDisposable
 
     internal SafeHandle ViewHandle => _view;
 
+    /// <summary>Whether an access found no file behind a page: the peer that owns it has truncated it.</summary>
+    public bool WasTruncated => FaultTable.IsHit(_view.Fault);
+
     /// <summary>Maps part of a file, shared.</summary>
     /// <param name="file">The file; the caller owns it and may close it afterwards.</param>
     /// <param name="fileOffset">The region's offset in the file, in bytes.</param>
@@ -52,10 +61,16 @@ public sealed class MemoryRegion : IDisposable
     /// <param name="guestAddress">The first guest-physical address.</param>
     /// <param name="userAddress">The region's address in the process that sent it, or 0.</param>
     /// <param name="writable">False: map it for reading only.</param>
+    /// <param name="session">
+    /// The socket of the peer that owns the file; not owned. If the peer truncates the file, an access here reads or writes
+    /// private zeros instead, and the receiving half of the socket is shut down: its session is to end. The region must be
+    /// disposed before it closes.
+    /// </param>
     /// <exception cref="InvalidDataException">
     /// The region is empty, overflows, or reaches past the end of the file, where an access would raise SIGBUS.
     /// </exception>
-    public static MemoryRegion Map(SafeFileHandle file, ulong fileOffset, ulong size, ulong guestAddress, ulong userAddress = 0, bool writable = true)
+    public static MemoryRegion Map(
+        SafeFileHandle file, ulong fileOffset, ulong size, ulong guestAddress, ulong userAddress = 0, bool writable = true, SafeHandle? session = null)
     {
         ArgumentNullException.ThrowIfNull(file);
         if (size == 0) throw new InvalidDataException("a memory region of size 0");
@@ -69,22 +84,32 @@ public sealed class MemoryRegion : IDisposable
 
         try
         {
-            var access = writable ? MemoryMappedFileAccess.ReadWrite : MemoryMappedFileAccess.Read;
-            // Disposed at once: it holds a duplicate of the descriptor, which the mapping does not need.
-            using var mapped = MemoryMappedFile.CreateFromFile(file, null, 0, access, HandleInheritability.None, leaveOpen: true);
-            var view = mapped.CreateViewAccessor((long)fileOffset, (long)size, access);
-            return new MemoryRegion(view.SafeMemoryMappedViewHandle, (nint)view.PointerOffset, guestAddress, size, userAddress, writable);
+            MakeEmpty();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
+        catch (IOException e)
         {
             throw new InvalidDataException($"a memory region of {size:n0} bytes cannot be mapped: {e.Message}", e);
         }
+        // A file of huge pages is mapped in whole ones; its block size is theirs.
+        var page = (ulong)Environment.SystemPageSize;
+        if (StatX.TryGet(file, 0, out var status) && BitOperations.IsPow2(status.BlockSize)) page = Math.Max(page, status.BlockSize);
+        var skipped = fileOffset & page - 1;
+        var bytes = (nuint)Math.Min(skipped + size, (ulong)length - (fileOffset - skipped));
+        bytes = (nuint)Math.Min((bytes + page - 1) & ~(page - 1), ((ulong)length - (fileOffset - skipped) + SystemPageMask) & ~SystemPageMask);
+        var protection = writable ? Libc.PROT_READ | Libc.PROT_WRITE : Libc.PROT_READ;
+        var start = Libc.MMap(0, bytes, protection, Libc.MAP_SHARED, (int)file.DangerousGetHandle(), (long)(fileOffset - skipped));
+        GC.KeepAlive(file);
+        return start == Libc.MAP_FAILED
+            ? throw new InvalidDataException($"a memory region of {size:n0} bytes cannot be mapped: {LibcError.Last("mapping it").Message}")
+            : new MemoryRegion(new View(start, bytes, page), (nint)skipped, guestAddress, size, userAddress, writable, session);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
+        // The session may close before the last user of the memory lets it go.
+        FaultTable.SetSocket(_view.Fault, -1);
         _view.DangerousRelease();
         _view.Dispose();
     }
@@ -94,26 +119,33 @@ public sealed class MemoryRegion : IDisposable
     internal MemoryRegion? TryMove()
     {
         // An old size of 0 leaves the old mapping as it is (mremap(2)).
-        var start = Libc.MRemap(Base - _offset, 0, MappedBytes, Libc.MREMAP_MAYMOVE);
-        return start == Libc.MAP_FAILED ? null : new MemoryRegion(new View(start, MappedBytes), _offset, GuestAddress, Size, UserAddress, IsWritable);
+        var start = Libc.MRemap(Base - _offset, 0, _view.Bytes, Libc.MREMAP_MAYMOVE);
+        return start == Libc.MAP_FAILED ? null : new MemoryRegion(new View(start, _view.Bytes, _view.PageBytes), _offset, GuestAddress, Size, UserAddress, IsWritable, _session);
     }
 
     /// <summary>
-    /// Makes every access fail from now on as if the file behind the memory were truncated: a system call with EFAULT, a copy by
-    /// <see cref="BulkCopy"/> with an exception, anything else with SIGBUS.
+    /// Makes every access miss the memory from now on: a system call fails with EFAULT, a copy by <see cref="BulkCopy"/> with an
+    /// exception, and anything else reads and writes private zeros.
     /// </summary>
     internal void TakeAway()
     {
-        var empty = Libc.MemFdCreate("vmshunt-taken-away", Libc.MFD_CLOEXEC);
-        using var file = new SafeFileHandle(empty, ownsHandle: true);
-        var start = empty < 0
-            ? Libc.MAP_FAILED
-            : Libc.MMap(Base - _offset, MappedBytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED | Libc.MAP_FIXED, empty, 0);
+        FaultTable.SetSocket(_view.Fault, -1);
+        var empty = (int)Ordered.Load(ref s_empty)!.DangerousGetHandle();
+        var start = Libc.MMap(Base - _offset, _view.Bytes, Libc.PROT_READ | Libc.PROT_WRITE, Libc.MAP_SHARED | Libc.MAP_FIXED, empty, 0);
         // The memory must not be written to by an old request, whatever it costs this process.
         if (start == Libc.MAP_FAILED) Environment.FailFast("guest memory cannot be taken from the requests of a disk that does not answer");
     }
 
-    private nuint MappedBytes => ((nuint)_offset + (nuint)Size + (nuint)Environment.SystemPageSize - 1) & ~((nuint)Environment.SystemPageSize - 1);
+    /// <exception cref="IOException">The process has no descriptor for it.</exception>
+    private static void MakeEmpty()
+    {
+        if (Ordered.Load(ref s_empty) is not null) return;
+        var descriptor = Libc.MemFdCreate("vmshunt-taken-away", Libc.MFD_CLOEXEC);
+        if (descriptor < 0) throw LibcError.Last("creating the file that takes a region's place");
+        var file = new SafeFileHandle(descriptor, ownsHandle: true);
+        // Of two threads at once, one keeps its file.
+        if (Interlocked.CompareExchange(ref s_empty, file, null) is not null) file.Dispose();
+    }
 
     private static long FileLength(SafeFileHandle file)
     {
@@ -127,20 +159,32 @@ public sealed class MemoryRegion : IDisposable
         }
     }
 
-    /// <summary>A mapping that <see cref="TryMove"/> made.</summary>
+    private static ulong SystemPageMask => (ulong)Environment.SystemPageSize - 1;
+
+    /// <summary>The mapping, as long as it has users.</summary>
     private sealed class View : SafeHandle
     {
-        private readonly nuint _bytes;
-
-        internal View(nint start, nuint bytes)
+        internal View(nint start, nuint bytes, ulong pageBytes)
             : base(Libc.MAP_FAILED, ownsHandle: true)
         {
-            _bytes = bytes;
+            (Bytes, PageBytes) = (bytes, pageBytes);
+            Fault = FaultTable.Add(start, bytes, pageBytes);
             SetHandle(start);
         }
 
         public override bool IsInvalid => handle == Libc.MAP_FAILED;
 
-        protected override bool ReleaseHandle() => Libc.MUnmap(handle, _bytes) == 0;
+        internal nuint Bytes { get; }
+
+        internal ulong PageBytes { get; }
+
+        /// <summary>Its entry in the <see cref="FaultTable"/>.</summary>
+        internal int Fault { get; }
+
+        protected override bool ReleaseHandle()
+        {
+            FaultTable.Remove(Fault);
+            return Libc.MUnmap(handle, Bytes) == 0;
+        }
     }
 }

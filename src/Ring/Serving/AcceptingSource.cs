@@ -20,7 +20,7 @@ internal sealed class AcceptingSource : SessionSource
         _listener = listener;
         _start = start;
         _thread = new Thread(Run) { IsBackground = true, Name = $"accept {Path.GetFileName(address)}" };
-        _thread.Start();
+        ServingThread.Start(_thread);
     }
 
     public override void Dispose()
@@ -42,7 +42,7 @@ internal sealed class AcceptingSource : SessionSource
             {
                 connection = _listener.Accept();
             }
-            catch (IOException)
+            catch (Exception e) when (e is IOException or OutOfMemoryException)
             {
                 // The peer closed the connection before it was accepted, or the process is out of descriptors: retry later.
                 pause.Wait(PauseMilliseconds);

@@ -64,13 +64,14 @@ internal sealed class PollGroup : IDisposable
     {
         lock (_changing)
         {
-            _added.Add(ring);
-            _isChanged.Raise();
             if (_thread is null)
             {
-                _thread = new Thread(Run) { IsBackground = true, Name = "rings" };
-                _thread.Start();
+                var thread = new Thread(Run) { IsBackground = true, Name = "rings" };
+                ServingThread.Start(thread);
+                _thread = thread;
             }
+            _added.Add(ring);
+            _isChanged.Raise();
         }
         _wake.Signal();
     }

@@ -11,6 +11,7 @@ public static class ServingThread
     /// <param name="run">Runs on it.</param>
     /// <param name="name">Its name.</param>
     /// <returns>The thread, which has to end before the session does.</returns>
+    /// <exception cref="IOException">The system has no thread for this process.</exception>
     public static Thread Start(Action run, string name)
     {
         var owner = Owner;
@@ -20,7 +21,20 @@ public static class ServingThread
             run();
         })
         { IsBackground = true, Name = name };
-        thread.Start();
+        Start(thread);
         return thread;
+    }
+
+    /// <exception cref="IOException">The system has no thread for this process.</exception>
+    internal static void Start(Thread thread)
+    {
+        try
+        {
+            thread.Start();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            throw new IOException("no thread can be started: this process or its user has as many as it may (ulimit -u, pids.max), or memory is short", e);
+        }
     }
 }

@@ -126,8 +126,19 @@ public sealed class SessionListener : IDisposable
         var thread = new Thread(() => Serve(connection)) { IsBackground = true, Name = "session" };
         lock (_sessions) _sessions.Add(connection, thread);
         CountOne();
-        thread.Start();
-        return thread;
+        try
+        {
+            ServingThread.Start(thread);
+            return thread;
+        }
+        catch (IOException e)
+        {
+            lock (_sessions) _sessions.Remove(connection);
+            connection.Dispose();
+            _countChanged?.Invoke(-1);
+            _refused?.Invoke($"a session was refused: {e.Message}");
+            return null;
+        }
     }
 
     // On the source's thread, for which disposal waits, too.

@@ -32,6 +32,12 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
     // Set before the thread starts.
     private bool _keepsThread;
 
+    // What the handler threw: the ring is served no more. Of the thread that serves the ring.
+    private string? _failure;
+
+    // 1: no thread serves the ring, so the one that stops it closes it.
+    private int _isOrphaned;
+
     // Stop reads it after _stopped, which orders it after the last store.
     private Thread? _thread;
 
@@ -64,6 +70,7 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
         _handler.Stopping.Raise();
         _wake.Signal();
         _group?.Release(this);
+        CloseIfOrphaned();
         if (!_stopped.Task.Wait(GraceMilliseconds) && !TryAwait()) return _handler.Position;
         _thread?.Join();
         _wake.Dispose();
@@ -84,6 +91,7 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
                 return false;
             }
             if (looks == LooksToReport) _handler.OnSlowStop();
+            CloseIfOrphaned();
             if (_stopped.Task.Wait(LookMilliseconds)) break;
         }
         _kept?.Dispose();
@@ -93,14 +101,23 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
     internal override void ServeOnOwnThread(bool permanently)
     {
         _keepsThread = permanently;
-        _thread = ServingThread.Start(Run, $"vring {_setup.Index}");
+        try
+        {
+            _thread = ServingThread.Start(Run, $"vring {_setup.Index}");
+        }
+        catch (IOException e) when (_group is not null)
+        {
+            // On the group's thread, which has other rings to serve.
+            ReportBroken(e.Message);
+            Ordered.Store(ref _isOrphaned, 1);
+        }
     }
 
     internal override RingVisit Visit()
     {
         for (var steps = 0; steps < MaxStepsPerVisit; steps++)
         {
-            switch (_handler.Step(defersLong: true))
+            switch (Step(defersLong: true))
             {
                 case HandlerStep.Worked:
                     continue;
@@ -112,13 +129,25 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
                     return RingVisit.Unsuitable;
             }
         }
-        _handler.PublishPending();
-        return RingVisit.Worked;
+        return Try(static handler => handler.PublishPending()) ? RingVisit.Worked : RingVisit.Unsuitable;
     }
 
-    internal override bool Arm() => _handler.Arm();
+    // A ring that cannot be armed has work: its next step finds why.
+    internal override bool Arm()
+    {
+        var hasWork = true;
+        try
+        {
+            hasWork = _handler.Arm();
+        }
+        catch (Exception e)
+        {
+            _failure ??= e.Message;
+        }
+        return hasWork;
+    }
 
-    internal override void Disarm() => _handler.Disarm();
+    internal override void Disarm() => Try(static handler => handler.Disarm());
 
     internal override void Finish()
     {
@@ -126,10 +155,50 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
         else Close();
     }
 
+    /// <summary>A step, which breaks the ring when it throws: the disk, the system or a device's code failed in a way that no request reports.</summary>
+    private HandlerStep Step(bool defersLong)
+    {
+        if (_failure is not null) return HandlerStep.Broken;
+        try
+        {
+            return _handler.Step(defersLong);
+        }
+        catch (Exception e)
+        {
+            _failure = e.Message;
+            return HandlerStep.Broken;
+        }
+    }
+
+    private bool Try(Action<VringHandler> action)
+    {
+        try
+        {
+            action(_handler);
+            return true;
+        }
+        catch (Exception e)
+        {
+            _failure ??= e.Message;
+            return false;
+        }
+    }
+
+    private void ReportBroken(string fault)
+    {
+        _broken(fault);
+        _setup.Error?.Signal();
+    }
+
+    private void CloseIfOrphaned()
+    {
+        if (Interlocked.Exchange(ref _isOrphaned, 0) != 0) Close();
+    }
+
     private void Close()
     {
-        if (!_handler.Calls.IsAbandoned) _handler.Drain();
-        _handler.Close();
+        if (!_handler.Calls.IsAbandoned) Try(static handler => handler.Drain());
+        Try(static handler => handler.Close());
         if (_handler.Calls.IsAbandoned)
         {
             _kept!.Dispose();
@@ -140,29 +209,43 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
 
     private void Run()
     {
+        try
+        {
+            Serve();
+        }
+        catch (Exception e)
+        {
+            ReportBroken($"serving it failed: {e.Message}");
+            Ordered.Store(ref _isOrphaned, 1);
+        }
+    }
+
+    private void Serve()
+    {
         using var sleep = CreateWaitSet();
         using var stopped = new WaitSet(_wake.Handle);
         var spin = new SpinBudget(_keepsThread || _policy == WaitPolicy.Never ? _policy : WaitPolicy.Adaptive, SpinBudget.DefaultSpin, mayMove: true);
-        _handler.Disarm();
+        Disarm();
         // Pending chains are completed before a stop.
         while (!_handler.Calls.IsAbandoned && (!_handler.Stopping.IsRaised || _handler.HasPending))
         {
-            switch (_handler.Step(defersLong: false))
+            switch (Step(defersLong: false))
             {
                 case HandlerStep.Worked:
                     spin.Refill();
                     break;
                 case HandlerStep.Broken:
-                    _handler.Drain();
+                    Try(static handler => handler.Drain());
                     if (_handler.Calls.IsAbandoned) break;
-                    _broken(_handler.Fault!);
-                    _setup.Error?.Signal();
+                    ReportBroken(_failure is null ? _handler.Fault! : $"serving it failed: {_failure}");
                     // The ring stays unusable until it is stopped and set up again.
                     stopped.Wait();
-                    break;
+                    if (_failure is null) break;
+                    Close();
+                    return;
                 case HandlerStep.Empty when _handler.IsDeep:
                     // The driver submits again when a request completes; until then the core is free for the device's interrupts.
-                    _handler.WaitForCompletion();
+                    Try(static handler => handler.WaitForCompletion());
                     break;
                 case HandlerStep.Empty when !spin.TrySpin():
                     if (!_keepsThread)
@@ -188,12 +271,12 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
 
     private void Block(WaitSet sleep)
     {
-        if (!_handler.Arm())
+        if (!Arm())
         {
             sleep.Wait();
             if (sleep.IsReady(KickIndex)) _setup.Kick?.TryDrain();
             if (_handler.Completed is { } completed && sleep.IsReady(CompletedIndex)) completed.TryDrain();
         }
-        _handler.Disarm();
+        Disarm();
     }
 }

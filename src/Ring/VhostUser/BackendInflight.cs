@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
@@ -9,7 +10,8 @@ namespace VmShunt.Ring.VhostUser;
 /// The shared memory in which a session's rings record their chains in flight (vhost-user, "Inflight I/O tracking"). The
 /// front-end keeps it while the back-end is restarted. Used by the session's thread.
 /// </summary>
-internal sealed class BackendInflight : IDisposable
+/// <param name="session">The front-end's socket; not owned.</param>
+internal sealed class BackendInflight(SafeHandle session) : IDisposable
 {
     private const int Alignment = 64;
 
@@ -38,7 +40,7 @@ internal sealed class BackendInflight : IDisposable
         MemoryRegion region;
         try
         {
-            region = MemoryRegion.Map(file, inflight.MmapOffset, inflight.MmapSize, guestAddress: 0);
+            region = MemoryRegion.Map(file, inflight.MmapOffset, inflight.MmapSize, guestAddress: 0, session: session);
         }
         catch (InvalidDataException e)
         {
@@ -50,6 +52,9 @@ internal sealed class BackendInflight : IDisposable
         _stride = (int)stride;
         return null;
     }
+
+    /// <summary>Whether the front-end has truncated the record.</summary>
+    internal bool WasTruncated => _region?.WasTruncated == true;
 
     /// <summary>Finds the part of one ring; an empty window if no memory is attached.</summary>
     /// <returns>Null, or why the ring does not fit.</returns>

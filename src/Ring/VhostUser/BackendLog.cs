@@ -1,10 +1,12 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Ring.VhostUser;
 
 /// <summary>How a session's guest migrates (vhost-user, "Migration"): its dirty log. Used by the session's thread, while no ring runs.</summary>
-internal sealed class BackendLog : IDisposable
+/// <param name="session">The front-end's socket; not owned.</param>
+internal sealed class BackendLog(SafeHandle session) : IDisposable
 {
     /// <summary>VHOST_F_LOG_ALL: the front-end wants what the device writes to be logged.</summary>
     internal const ulong LogAll = 1UL << 26;
@@ -30,7 +32,7 @@ internal sealed class BackendLog : IDisposable
         if (file is null) throw new VhostUserException("SET_LOG_BASE has no descriptor");
         try
         {
-            var next = DirtyLog.Map(file, log.MmapOffset, log.MmapSize);
+            var next = DirtyLog.Map(file, log.MmapOffset, log.MmapSize, session);
             _log?.Dispose();
             _log = next;
         }

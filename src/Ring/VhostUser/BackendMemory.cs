@@ -1,10 +1,12 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Memory;
 
 namespace VmShunt.Ring.VhostUser;
 
 /// <summary>The memory regions of a front-end (vhost-user, "Memory access"). Every change makes a new <see cref="GuestMemory"/>.</summary>
-internal sealed class BackendMemory : IDisposable
+/// <param name="session">The front-end's socket; not owned.</param>
+internal sealed class BackendMemory(SafeHandle session) : IDisposable
 {
     /// <summary>The reply to GET_MAX_MEM_SLOTS.</summary>
     internal const int MaxRegions = 128;
@@ -23,7 +25,7 @@ internal sealed class BackendMemory : IDisposable
         MemoryRegion mapped;
         try
         {
-            mapped = MemoryRegion.Map(file, region.FileOffset, region.Size, region.GuestAddress, region.UserAddress);
+            mapped = MemoryRegion.Map(file, region.FileOffset, region.Size, region.GuestAddress, region.UserAddress, session: session);
         }
         catch (InvalidDataException e)
         {
@@ -36,6 +38,9 @@ internal sealed class BackendMemory : IDisposable
         mapped.Dispose();
         return fault;
     }
+
+    /// <summary>Whether the front-end has truncated a file that it shares.</summary>
+    internal bool WasTruncated => _regions.Exists(static region => region.WasTruncated);
 
     internal string? Remove(VhostUserMemoryRegion region)
     {

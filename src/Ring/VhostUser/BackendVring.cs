@@ -145,7 +145,15 @@ internal sealed class BackendVring(int index) : IDisposable
                 + "reset the guest's device (reboot the guest), and use a front-end with the record, or split rings";
         }
         if (LogOf(log.Current, address, memory, packed, out var ringLog) is { } unlogged) return unlogged;
-        _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record) { Log = ringLog, IsInflightMigrated = log.TakesInflight });
+        try
+        {
+            _running = device.Start(new VringSetup(index, _size, position, features, memory, descriptors, driver, used, _kick, _call, _error, record) { Log = ringLog, IsInflightMigrated = log.TakesInflight });
+        }
+        catch (IOException e)
+        {
+            // A shortage of threads or descriptors is this ring's alone.
+            return $"ring {index}: {e.Message}";
+        }
         _inflightAt = null;
         CallOnce();
         return null;

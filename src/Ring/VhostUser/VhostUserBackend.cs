@@ -28,9 +28,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
 
     private readonly VhostUserProtocolFeatures _offeredProtocol =
         (KnownProtocol | (device.IsMigratable ? Migration : VhostUserProtocolFeatures.None)) & ~device.Withheld;
-    private readonly BackendMemory _memory = new();
-    private readonly BackendInflight _inflight = new();
-    private readonly BackendLog _log = new();
+    private readonly BackendMemory _memory = new(connection.Socket.Handle);
+    private readonly BackendInflight _inflight = new(connection.Socket.Handle);
+    private readonly BackendLog _log = new(connection.Socket.Handle);
     private readonly BackendChannel _channel = new();
     private readonly BackendVring[] _vrings = [.. Enumerable.Range(0, device.QueueCount).Select(i => new BackendVring(i))];
     private ulong _features;
@@ -52,7 +52,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         try
         {
             while (connection.Receive()) Handle(connection.Header);
-            return null;
+            return _memory.WasTruncated || _inflight.WasTruncated ? "it has truncated memory that it shares" : null;
         }
         catch (IOException e)
         {

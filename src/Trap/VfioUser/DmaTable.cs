@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Memory;
 
@@ -10,12 +11,18 @@ internal sealed class DmaTable : IDisposable
     internal const int MaxEntries = 1024;
 
     private readonly IVfioUserDevice _device;
+    private readonly SafeHandle _session;
     private readonly List<Entry> _entries = [];
     private GuestMemory? _memory;
 
-    internal DmaTable(IVfioUserDevice device) => _device = device;
+    /// <param name="device">The device.</param>
+    /// <param name="session">The client's socket; not owned.</param>
+    internal DmaTable(IVfioUserDevice device, SafeHandle session) => (_device, _session) = (device, session);
 
     internal int Count => _entries.Count;
+
+    /// <summary>Whether the client has truncated a file that it shares.</summary>
+    internal bool WasTruncated => _entries.Exists(static entry => entry.Region?.WasTruncated == true);
 
     /// <summary>Adds a range ("VFIO_USER_DMA_MAP"). Without a file the device cannot access it: DMA_READ and DMA_WRITE are not used.</summary>
     internal Errno Map(in DmaMapRequest request, SafeFileHandle? file)
@@ -34,7 +41,7 @@ internal sealed class DmaTable : IDisposable
             try
             {
                 var writable = (request.Flags & DmaMapRequest.Writable) != 0;
-                region = MemoryRegion.Map(file, request.FileOffset, request.Size, request.Address, writable: writable);
+                region = MemoryRegion.Map(file, request.FileOffset, request.Size, request.Address, writable: writable, session: _session);
             }
             catch (InvalidDataException)
             {

@@ -25,7 +25,7 @@ public sealed class VfioUserSession : IDisposable
         _connection = new FramedConnection(connection, readAhead: true);
         _interrupt = new VfioInterrupt();
         _device = create(_interrupt);
-        _dma = new DmaTable(_device);
+        _dma = new DmaTable(_device, connection.Handle);
     }
 
     /// <summary>Serves the client on the calling thread until it disconnects.</summary>
@@ -49,6 +49,7 @@ public sealed class VfioUserSession : IDisposable
             if (!versionKnown && error != Errno.None) throw new IOException("the client proposed a version that is not supported");
             versionKnown = true;
         }
+        if (_dma.WasTruncated) throw new IOException("the client has truncated memory that it shares");
     }
 
     /// <summary>Makes <see cref="Run"/> return. Any thread.</summary>

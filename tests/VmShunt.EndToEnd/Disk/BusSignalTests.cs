@@ -7,8 +7,8 @@ using VmShunt.Ring.VirtioBlk;
 namespace VmShunt.EndToEnd.Disk;
 
 /// <summary>
-/// SIGBUS in a VM-H whose runtime handles none, as in the native binary: it fails a guarded copy, and otherwise ends the
-/// process as the default action does.
+/// SIGBUS in VM-H, also in one whose runtime handles none, as in the native binary: it fails a guarded copy, ends the session of
+/// a front-end that truncated its memory, and otherwise ends the process as the default action does.
 /// </summary>
 public sealed class BusSignalTests : IDisposable
 {
@@ -43,21 +43,35 @@ public sealed class BusSignalTests : IDisposable
         Assert.Equal(128 + SIGBUS, (await Programs.WaitForEndAsync(host)).ExitCode);
     }
 
-    // A front-end's memory without a shrink seal is trusted not to be truncated: docs/architecture.md says so.
-    [Fact]
-    public async Task An_access_outside_the_copies_ends_VM_H_instead_of_being_repeated_forever()
+    [Theory]
+    [InlineData("native or JIT", false)]
+    [InlineData("no handler before", true)]
+    public async Task A_front_end_that_truncates_its_memory_loses_its_own_session_alone(string runtime, bool hasNoHandler)
     {
         const ulong start = 0x4000_0000, bytes = 1 << 20;
-        await using var host = await StartAsync("--disk", "memory:1M", "--vhost-user", _folder["ring"], "--poll", "busy");
-        using var memory = File.OpenHandle(_folder["memory"], FileMode.CreateNew, FileAccess.ReadWrite);
-        RandomAccess.SetLength(memory, (long)bytes);
-        using var frontend = VhostUserFrontend.Open(UnixConnection.Connect(_folder["ring"]), (ulong)VirtioBlkFeatures.Version1, 0);
-        frontend.ShareMemory([(start, bytes, 0)], memory);
-        using EventFd kick = EventFd.Create(), call = EventFd.Create();
-        frontend.StartRing(0, 16, 0, start, start + 0x1000, start + 0x2000, kick, call);
-        RandomAccess.SetLength(memory, 0);
-        kick.Signal();
-        Assert.Equal(128 + SIGBUS, (await Programs.WaitForEndAsync(host)).ExitCode);
+        string socket = _folder["ring"], trap = _folder["trap"];
+        string[] arguments = ["--disk", "memory:1M", "--vhost-user", socket, "--vfio-user", trap, "--poll", "busy"];
+        await using var host = hasNoHandler ? await StartAsync(arguments) : await Programs.StartReadyAsync("vmshunt-host", arguments);
+        await using var other = await Programs.StartReadyAsync("vmshunt-guest", "--bus", socket, "--memory", "32M", "console");
+        var console = new GuestConsole(other);
+        await console.AskAsync("load start --depth 32 --write", Programs.AnyAnswer, Until.Patience, default);
+        for (var round = 1; round <= 3; round++)
+        {
+            using var memory = File.OpenHandle(_folder["memory"], FileMode.Create, FileAccess.ReadWrite);
+            RandomAccess.SetLength(memory, (long)bytes);
+            using var connection = UnixConnection.Connect(socket);
+            using var frontend = VhostUserFrontend.Open(connection, (ulong)VirtioBlkFeatures.Version1, 0);
+            frontend.ShareMemory([(start, bytes, 0)], memory);
+            using EventFd kick = EventFd.Create(), call = EventFd.Create();
+            frontend.StartRing(0, 16, 0, start, start + 0x1000, start + 0x2000, kick, call);
+            RandomAccess.SetLength(memory, 0);
+            kick.Signal();
+            var lines = round;
+            await Until.TrueAsync(() => host.LastErrors.Count(static line => line.Contains("(it has truncated memory that it shares)", StringComparison.Ordinal)) == lines, $"VM-H ends the session ({runtime})");
+        }
+        var load = await console.AskAsync("load stop", GuestAnswersJson.Default.LoadAnswer, Until.Patience, default);
+        Assert.Equal((0, 0, 0, 0), (load.Failed, load.Lost, load.Repeated, load.Mismatched));
+        Assert.False(host.Ended.IsCompleted, "VM-H still runs");
     }
 
     private static Task<ChildProcess> StartAsync(params string[] arguments) =>

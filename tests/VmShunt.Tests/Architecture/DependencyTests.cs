@@ -9,14 +9,14 @@ public class DependencyTests
     [Theory]
     [InlineData("VmShunt.Ring")]
     [InlineData("VmShunt.Trap", "VmShunt.Ring")]
-    [InlineData("vmshunt-hypervisor", "VmShunt.Ring", "VmShunt.Trap")]
+    [InlineData("vmshunt-hypervisor", "VmShunt.Ring", "VmShunt.Terminal", "VmShunt.Trap")]
     [InlineData("VmShunt.BlockBackend", "VmShunt.Ring")]
     [InlineData("VmShunt.AhciBackend", "VmShunt.Ring", "VmShunt.Trap", "VmShunt.BlockBackend")]
-    [InlineData("vmshunt-host", "VmShunt.Ring", "VmShunt.BlockBackend", "VmShunt.AhciBackend")]
+    [InlineData("vmshunt-host", "VmShunt.Ring", "VmShunt.Terminal", "VmShunt.BlockBackend", "VmShunt.AhciBackend")]
     [InlineData("VmShunt.Guest.Firmware", "VmShunt.Ring", "VmShunt.Trap")]
     [InlineData("VmShunt.BlockDriver", "VmShunt.Ring")]
-    [InlineData("VmShunt.Guest", "VmShunt.Ring", "VmShunt.Trap", "VmShunt.Guest.Firmware", "VmShunt.BlockDriver")]
-    [InlineData("vmshunt-guest", "VmShunt.Ring", "VmShunt.Trap", "VmShunt.Guest.Firmware")]
+    [InlineData("VmShunt.Guest", "VmShunt.Ring", "VmShunt.Terminal", "VmShunt.Trap", "VmShunt.Guest.Firmware", "VmShunt.BlockDriver")]
+    [InlineData("vmshunt-guest", "VmShunt.Ring", "VmShunt.Terminal", "VmShunt.Trap", "VmShunt.Guest.Firmware")]
     public void An_assembly_references_only_what_lies_below_it(string assembly, params string[] allowed)
     {
         var ours = References(assembly).Where(name => name.StartsWith("vmshunt", StringComparison.OrdinalIgnoreCase));

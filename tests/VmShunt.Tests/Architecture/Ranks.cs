@@ -5,6 +5,8 @@ internal static class Ranks
 {
     private static readonly string[][] s_floors =
     [
+        // What every program does at its start and its end.
+        ["src/Terminal"],
         // Ring: the ground floor.
         ["src/Ring/Interop"],
         ["src/Ring/Memory"],

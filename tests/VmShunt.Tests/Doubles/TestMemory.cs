@@ -11,10 +11,12 @@ public sealed class TestMemory : IDisposable
 
     private readonly MemoryRegion _region;
 
-    public TestMemory(int bytes)
+    /// <param name="bytes">The size.</param>
+    /// <param name="file">The memory; owned. Null for a new one.</param>
+    public TestMemory(int bytes, SafeFileHandle? file = null)
     {
         Bytes = bytes;
-        File = SharedMemoryFile.Create("test", bytes);
+        File = file ?? SharedMemoryFile.Create("test", bytes);
         _region = MemoryRegion.Map(File, 0, (ulong)bytes, Start, Start);
         Memory = new GuestMemory(_region);
     }

@@ -54,7 +54,9 @@ internal sealed class CommandSession(Kernel kernel) : IDisposable
         }
     }
 
-    private static bool IsFatal(Exception e) => e is HypervisorLostException or MachineCheckException or OutOfMemoryException;
+    // What a user, a file or a device can cause fails the command; the rest is a fault of the kernel.
+    private static bool IsFatal(Exception e) => e is HypervisorLostException or MachineCheckException or OutOfMemoryException
+        or NullReferenceException or IndexOutOfRangeException or InvalidCastException or ArithmeticException or KeyNotFoundException;
 
     public void Dispose()
     {

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using VmShunt.Guest.Firmware.Boot;
+using VmShunt.Terminal;
 
 namespace VmShunt.Guest.Commands;
 
@@ -15,14 +16,14 @@ internal sealed class OnceRunner(BootParameters boot, Func<KernelOptions> option
     {
         using var session = Start();
         var answer = session.Watch(action);
-        if (asJson()) Console.WriteLine(answer.ToJsonString());
+        if (asJson()) OutputLine.Write(answer.ToJsonString());
         else Show(answer);
         return 0;
     }
 
     private static void Show(JsonObject answer)
     {
-        if (answer["text"] is { } text) Console.WriteLine(text);
-        else foreach (var (key, value) in answer) Console.WriteLine($"{key}: {value?.ToString() ?? "-"}");
+        if (answer["text"] is { } text) OutputLine.Write(text.ToString());
+        else foreach (var (key, value) in answer) OutputLine.Write($"{key}: {value?.ToString() ?? "-"}");
     }
 }

@@ -18,6 +18,7 @@ internal sealed class CrashPath
 {
     private const int ChunkBytes = 4 << 20;
     private const int ParkMilliseconds = 500;
+    private const string UnsavedDump = "the dump of an earlier crash was not exported yet (dump export FILE), and --overwrite-dump was not given";
 
     private readonly IProcessor _processor;
     private readonly Hypervisor? _hypervisor;
@@ -29,6 +30,7 @@ internal sealed class CrashPath
     private readonly ProcessorState[] _states = new ProcessorState[GuestLayout.MaxProcessors];
     private GptPartition? _partition;
     private string? _obstacle = "the disk has no dump partition";
+    private bool _overwrites;
 
     /// <summary>Prepares the crash path. It owns the controller until <see cref="FindPartitions"/> returns.</summary>
     /// <param name="processor">A processor that nothing else uses.</param>
@@ -74,6 +76,9 @@ internal sealed class CrashPath
     /// <summary>The reason why no dump can be written, or null. Acquire: another thread may remove the stack.</summary>
     internal string? Obstacle => Ordered.Load(ref _obstacle);
 
+    /// <summary>Lets a crash overwrite a dump that was not exported.</summary>
+    internal void AllowOverwriting() => _overwrites = true;
+
     /// <summary>The emulating stack, the only path of a dump, is being removed.</summary>
     internal void GiveUp() => Ordered.Store(ref _obstacle, $"the emulating stack was removed, and a dump takes no other path; {_ramBytes} bytes of memory are lost");
 
@@ -100,6 +105,7 @@ internal sealed class CrashPath
             _hypervisor?.ReportCrash(code);
             if (Obstacle is { } obstacle) return new CrashOutcome(0, inFlight, 0, obstacle);
             _disk.Restart();
+            if (!_overwrites && HasUnsavedDump()) return new CrashOutcome(0, inFlight, GC.GetAllocatedBytesForCurrentThread() - allocated, UnsavedDump);
             var bytes = WriteDump(reason, inFlight);
             return new CrashOutcome(bytes, inFlight, GC.GetAllocatedBytesForCurrentThread() - allocated, null);
         }
@@ -132,6 +138,8 @@ internal sealed class CrashPath
         var length = WriteHead(head, "rehearsal");
         _ = Crc32C.Append(0, head[..length]);
         new DumpHeader(DumpState.New, length, 0, 0, "rehearsal").Format(head);
+        _ = DumpHeader.IsUnsaved(head);
+        if (_partition is not null) _ = HasUnsavedDump();
         _ = _dump.GetSpan(_parts[0].GuestAddress, 1);
         _disk.Flush();
         head.Clear();
@@ -147,6 +155,13 @@ internal sealed class CrashPath
                 if (!method.IsAbstract && !method.ContainsGenericParameters) RuntimeHelpers.PrepareMethod(method.MethodHandle);
             }
         }
+    }
+
+    private bool HasUnsavedDump()
+    {
+        var header = _memory.GetSpan(_disk.Buffer, DumpHeader.Bytes);
+        _disk.Read(_partition!.FirstSector, _disk.Buffer, DumpHeader.Bytes);
+        return DumpHeader.IsUnsaved(header);
     }
 
     private int WriteHead(Span<byte> head, string reason)

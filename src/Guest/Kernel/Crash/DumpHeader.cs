@@ -41,13 +41,15 @@ internal readonly record struct DumpHeader(DumpState State, long CoreBytes, uint
         BinaryPrimitives.WriteUInt32LittleEndian(sector[508..], Crc32C.Of(sector[..508]));
     }
 
+    /// <summary>Whether a sector is the header of a dump that was not exported. Allocates nothing.</summary>
+    internal static bool IsUnsaved(ReadOnlySpan<byte> sector) => IsHeader(sector) && BinaryPrimitives.ReadUInt32LittleEndian(sector[12..]) == (uint)DumpState.New;
+
     /// <summary>Parses a sector of a disk, whose content is untrusted.</summary>
     /// <returns>False: the sector is not a valid header.</returns>
     internal static bool TryParse(ReadOnlySpan<byte> sector, ulong partitionSectors, out DumpHeader header)
     {
         header = default;
-        if (BinaryPrimitives.ReadUInt64LittleEndian(sector) != Magic || BinaryPrimitives.ReadUInt32LittleEndian(sector[8..]) != Version) return false;
-        if (BinaryPrimitives.ReadUInt32LittleEndian(sector[508..]) != Crc32C.Of(sector[..508])) return false;
+        if (!IsHeader(sector)) return false;
         var bytes = BinaryPrimitives.ReadInt64LittleEndian(sector[16..]);
         var reason = BinaryPrimitives.ReadUInt16LittleEndian(sector[32..]);
         var state = (DumpState)BinaryPrimitives.ReadUInt32LittleEndian(sector[12..]);
@@ -60,6 +62,11 @@ internal readonly record struct DumpHeader(DumpState State, long CoreBytes, uint
             Encoding.UTF8.GetString(sector.Slice(34, reason)));
         return true;
     }
+
+    private static bool IsHeader(ReadOnlySpan<byte> sector) =>
+        BinaryPrimitives.ReadUInt64LittleEndian(sector) == Magic
+        && BinaryPrimitives.ReadUInt32LittleEndian(sector[8..]) == Version
+        && BinaryPrimitives.ReadUInt32LittleEndian(sector[508..]) == Crc32C.Of(sector[..508]);
 }
 
 /// <summary>The state of a dump.</summary>

@@ -3,6 +3,7 @@ using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Requests;
+using VmShunt.Terminal;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
@@ -278,7 +279,7 @@ internal sealed class ModeControl(
         Mode = GuestMode.Emulating;
     }
 
-    private static void Say(string what) => Console.Error.WriteLine($"vmshunt-guest: {what}");
+    private static void Say(string what) => ErrorLine.Write($"vmshunt-guest: {what}");
 
     private sealed record ShuntKind(ShuntOptions Options, PrimaryCriterion Criterion, RequestTypes Primary, bool IsAlternate);
 }

@@ -1,6 +1,7 @@
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
+using VmShunt.Terminal;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.VmExit;
@@ -97,5 +98,5 @@ internal sealed class OtherDisk : IDisposable
         _busLost();
     }
 
-    private void Say(string what) => Console.Error.WriteLine($"vmshunt-guest: the bus of {_emulated.Name} {what}");
+    private void Say(string what) => ErrorLine.Write($"vmshunt-guest: the bus of {_emulated.Name} {what}");
 }

@@ -145,7 +145,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
         extent.IsOn(SectorCount) ? AtaResult.Good(fis.Address) : NotFound(fis, extent);
 
     private AtaResult Flush(in HostToDeviceFis fis) =>
-        disk.Flush() == DiskStatus.Ok ? AtaResult.Good(fis.Address) : Fault(fis.Address);
+        _writeCache.Flush() == DiskStatus.Ok ? AtaResult.Good(fis.Address) : Fault(fis.Address);
 
     private AtaResult DataSetManagement(in HostToDeviceFis fis, PrdtCursor data)
     {

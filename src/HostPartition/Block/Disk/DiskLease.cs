@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using VmShunt.BlockBackend.Log;
 using VmShunt.Ring.Memory;
+using VmShunt.Ring.Serving;
 
 namespace VmShunt.BlockBackend.Disk;
 
@@ -10,9 +11,10 @@ namespace VmShunt.BlockBackend.Disk;
 /// request starts. Any thread.
 /// </summary>
 /// <param name="port">The image's port driver; not owned.</param>
+/// <param name="flush">Makes every write durable.</param>
 /// <param name="isBusy">Whether a request that a front end has abandoned is still on its way to the disk.</param>
 /// <param name="log">For changes of the right.</param>
-internal sealed class DiskLease(PortDriver port, Func<bool> isBusy, ILogger log)
+internal sealed class DiskLease(PortDriver port, Action flush, Func<bool> isBusy, ILogger log)
 {
     private const int PauseMilliseconds = 20;
 
@@ -48,7 +50,15 @@ internal sealed class DiskLease(PortDriver port, Func<bool> isBusy, ILogger log)
             if (--_users > 0 || !passesOn || !_isHeld || _isReleasing || !port.CanDisown) return;
             _isReleasing = true;
         }
-        new Thread(Release) { IsBackground = true, Name = "disk release" }.Start();
+        try
+        {
+            ServingThread.Start(Release, "disk release");
+        }
+        catch (IOException e)
+        {
+            lock (_changing) _isReleasing = false;
+            log.DiskNotReleased(port.Description, e.Message);
+        }
     }
 
     /// <summary>Asks for the right, a few times a second at most.</summary>
@@ -76,19 +86,19 @@ internal sealed class DiskLease(PortDriver port, Func<bool> isBusy, ILogger log)
                 if (IsContinued()) return;
                 entries = _entries;
             }
-            IOException? failure = null;
+            Exception? failure = null;
             try
             {
-                port.Flush();
-            }
-            catch (IOException e)
-            {
-                failure = e;
+                flush();
             }
             catch (ObjectDisposedException)
             {
                 // This process is about to end, and its lock with it.
                 return;
+            }
+            catch (Exception e)
+            {
+                failure = e;
             }
             lock (_changing)
             {

@@ -12,12 +12,13 @@ namespace VmShunt.BlockBackend.Disk;
 /// </summary>
 internal sealed class FilePortDriver : PortDriver
 {
+    private const string NoUring = "io_uring is not available to this process (kernel.io_uring_disabled, a seccomp filter, or an old kernel)";
+
     private static readonly byte[] s_zeros = new byte[64 * 1024];
     private readonly string _path;
     private readonly ILogger _log;
     private readonly SafeFileHandle _file;
     private readonly AlignedIo? _direct;
-    private readonly DurableFlush _flush;
     private readonly bool _isBlockDevice;
     private readonly ImageLock _lock;
     private readonly DiskEngine _engine;
@@ -34,8 +35,9 @@ internal sealed class FilePortDriver : PortDriver
         _log = log;
         _engine = engine;
         _file = file;
-        _flush = new DurableFlush(() => DiskFile.Flush(file));
         IsReadOnly = readOnly;
+        if (!readOnly && BlockLimits.IsReadOnlyDevice(file))
+            throw new IOException($"the disk {path} is a read-only device, so its guest's writes would fail: start VM-H with --read-only, or make it writable (blockdev --setrw)");
         _bytes = DiskFile.GetSize(file);
         if (_bytes == 0) throw new IOException($"the disk {path} holds 0 bytes; a disk needs at least one sector of 512");
         _lock = new ImageLock(file, path, readOnly, log);
@@ -48,6 +50,8 @@ internal sealed class FilePortDriver : PortDriver
         else if (engine == DiskEngine.Mmap || (engine == DiskEngine.Auto && !FileMapping.WouldFillHoles(file))) Map(_bytes);
         // Requests that reach the device take long enough to gain from concurrency.
         _isQueued = engine == DiskEngine.Uring || (engine == DiskEngine.Auto && direct);
+        if (engine == DiskEngine.Uring && !HasUring())
+            throw new IOException($"the disk {path} cannot be opened with --engine uring: {NoUring}; use --engine auto");
         if (engine == DiskEngine.Mmap && Mapping is null)
             throw new IOException($"the disk {path} cannot be opened with --engine mmap: its file system or this machine does not support the mapping; use --engine auto");
     }
@@ -58,7 +62,7 @@ internal sealed class FilePortDriver : PortDriver
         Mapping is not null && !_isQueued ? $"engine mmap, {BulkCopy.Description}"
         : !_isQueued ? $"engine pread, because {WhyNotMapped()}"
         : HasUring() ? "engine uring, no copy by this process"
-        : "engine pread, because io_uring is not available to this process (kernel.io_uring_disabled, a seccomp filter, or an old kernel)";
+        : $"engine pread, because {NoUring}";
 
     // Refresh changes it while requests run. No other data depends on it.
     internal override long Bytes => Ordered.Load(ref _bytes);
@@ -157,7 +161,7 @@ internal sealed class FilePortDriver : PortDriver
 
     internal override void Flush()
     {
-        if (!IsReadOnly) _flush.Run();
+        if (!IsReadOnly) DiskFile.Flush(_file);
     }
 
     internal override bool TryDiscard(long offset, long bytes) =>

@@ -23,6 +23,7 @@ internal sealed class HostClassDriver : IDisposable
     private readonly ILogger _log;
     private readonly bool _leaveOpen;
     private long _sectors;
+    private long _failedFlushes;
 
     /// <param name="port">The port driver; owned, unless <paramref name="leaveOpen"/>.</param>
     /// <param name="log">For the disk's errors.</param>
@@ -72,7 +73,7 @@ internal sealed class HostClassDriver : IDisposable
         {
             _port.Refresh();
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             Failed(e);
             return false;
@@ -96,7 +97,7 @@ internal sealed class HostClassDriver : IDisposable
             _port.Read(target, (long)sector * SectorBytes, next < SectorCount ? (long)next * SectorBytes : -1);
             return DiskStatus.Ok;
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             return Failed(e);
         }
@@ -120,7 +121,7 @@ internal sealed class HostClassDriver : IDisposable
         {
             return RetryWrite(e, _room, source, (long)sector * SectorBytes + bytes, stop);
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             return Failed(e);
         }
@@ -131,7 +132,7 @@ internal sealed class HostClassDriver : IDisposable
 
     /// <summary>The right to use the device, which processes pass on.</summary>
     /// <param name="isBusy">As of <see cref="DiskLease"/>.</param>
-    internal DiskLease OpenLease(Func<bool> isBusy) => new(_port, isBusy, _log);
+    internal DiskLease OpenLease(Func<bool> isBusy) => new(_port, FlushForRelease, isBusy, _log);
 
     internal DiskStatus Flush()
     {
@@ -140,10 +141,32 @@ internal sealed class HostClassDriver : IDisposable
             _port.Flush();
             return DiskStatus.Ok;
         }
-        catch (IOException e)
+        catch (Exception e)
         {
+            // The kernel may drop dirty pages when fsync fails, and let the next one succeed (fsync(2)).
+            Interlocked.Increment(ref _failedFlushes);
             return Failed(e);
         }
+    }
+
+    /// <summary>How often writes that had completed may have been lost: a front end whose driver has written before such a loss must not be told that they are durable.</summary>
+    internal long WriteLosses => Ordered.Load(ref _failedFlushes) + _port.WriteLosses;
+
+    /// <exception cref="IOException">Not every write is durable, or one may have been lost before.</exception>
+    private void FlushForRelease()
+    {
+        if (WriteLosses > 0) throw new IOException("writes that had completed may have been lost");
+        _port.Flush();
+    }
+
+    /// <inheritdoc cref="PortDriver.Abort"/>
+    internal void Abort() => _port.Abort();
+
+    /// <summary>Logs that a flush fails because of an earlier loss.</summary>
+    internal DiskStatus RefuseFlush()
+    {
+        _errors.Failed("writes that had completed may have been lost, so flushes fail until the guest's driver resets its device");
+        return DiskStatus.IoError;
     }
 
     /// <summary>Discards a range. A hint: a device that cannot discard keeps the data and returns Ok.</summary>
@@ -157,7 +180,7 @@ internal sealed class HostClassDriver : IDisposable
             _ = _port.TryDiscard((long)sector * SectorBytes, (long)sectors * SectorBytes);
             return DiskStatus.Ok;
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             return Failed(e);
         }
@@ -184,7 +207,7 @@ internal sealed class HostClassDriver : IDisposable
         {
             return RetryZeroes(e, _room, offset, bytes, stop);
         }
-        catch (IOException e)
+        catch (Exception e)
         {
             return Failed(e);
         }
@@ -223,7 +246,7 @@ internal sealed class HostClassDriver : IDisposable
                 attempt();
                 status = DiskStatus.Ok;
             }
-            catch (IOException e) when (!DiskFile.IsFull(e))
+            catch (Exception e) when (e is not IOException failure || !DiskFile.IsFull(failure))
             {
                 status = Failed(e);
             }
@@ -236,13 +259,13 @@ internal sealed class HostClassDriver : IDisposable
         return status;
     }
 
-    /// <summary>Logs a failure of the device.</summary>
+    /// <summary>Logs a failure of the device, whatever it threw: its request fails, and nothing else does.</summary>
     /// <returns>The status that its request completes with.</returns>
-    internal DiskStatus Failed(IOException e)
+    internal DiskStatus Failed(Exception e)
     {
         if (e is BlockException { Status: BlockStatus.Unsupported }) return DiskStatus.Unsupported;
         // The disk did not fail: the guest's memory was truncated, or taken from an abandoned request.
-        if (DiskFile.IsMemoryFault(e)) return DiskStatus.IoError;
+        if (e is IOException failure && DiskFile.IsMemoryFault(failure)) return DiskStatus.IoError;
         _errors.Failed(e.Message);
         return DiskStatus.IoError;
     }

@@ -24,6 +24,18 @@ internal abstract class PortDriver : IDisposable
         // Most devices do not change their size.
     }
 
+    /// <summary>Every offset and length of a request is a multiple of it.</summary>
+    internal virtual int MinBlockBytes => 1;
+
+    /// <summary>How often writes that had completed may have been lost before a flush covered them; a failed flush counts by itself.</summary>
+    internal virtual long WriteLosses => 0;
+
+    /// <summary>The device is about to be disposed: requests that wait for it fail. Any thread; does not block.</summary>
+    internal virtual void Abort()
+    {
+        // Most devices answer.
+    }
+
     /// <summary>The device's preferred request sizes.</summary>
     internal virtual DiskTopology Topology => DiskTopology.None;
 

@@ -99,9 +99,6 @@ internal sealed class VirtualizationDriver : IDisposable
     /// <summary>Makes successful writes of a queue durable where the write cache is off.</summary>
     internal DiskStatus CompleteWrite() => Complete(DiskStatus.Ok);
 
-    /// <summary>Returns when every completed write of both paths is durable.</summary>
-    internal DiskStatus Flush() => _disk.Flush();
-
     /// <summary>Discards a range; a hint.</summary>
     internal DiskStatus Discard(ulong sector, ulong sectors) => _disk.Discard(sector, sectors);
 
@@ -135,6 +132,9 @@ internal sealed class VirtualizationDriver : IDisposable
 
     /// <summary>Opens a front end's switch of the write cache; the front end owns it.</summary>
     internal WriteCacheSwitch OpenWriteCache() => new(_cache, _disk);
+
+    /// <inheritdoc cref="PortDriver.Abort"/>
+    internal void Abort() => _disk.Abort();
 
     public void Dispose() => _disk.Dispose();
 

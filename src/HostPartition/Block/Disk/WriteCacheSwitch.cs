@@ -1,8 +1,15 @@
+using VmShunt.Ring.Memory;
+
 namespace VmShunt.BlockBackend.Disk;
 
-/// <summary>A front end's switch of the disk's write cache. One thread at a time; disposal turns the cache on.</summary>
+/// <summary>
+/// A front end's switch of the disk's write cache, and its flushes. Once writes of its driver may have been lost, its flushes
+/// fail until the driver resets the device, which makes it read again what is on the disk. Flushes: any thread; all other
+/// calls: one thread at a time. Disposal turns the cache on.
+/// </summary>
 internal sealed class WriteCacheSwitch(WriteCache cache, HostClassDriver disk) : IDisposable
 {
+    private long _forgivenLosses = disk.WriteLosses;
     private bool _isOff;
 
     /// <summary>Whether the disk has a write cache.</summary>
@@ -19,7 +26,7 @@ internal sealed class WriteCacheSwitch(WriteCache cache, HostClassDriver disk) :
         if (!cache.Exists) return DiskStatus.Unsupported;
         Set(off: !on);
         if (on) return DiskStatus.Ok;
-        var status = disk.Flush();
+        var status = Flush();
         if (status != DiskStatus.Ok) Set(off: false);
         return status;
     }
@@ -27,8 +34,22 @@ internal sealed class WriteCacheSwitch(WriteCache cache, HostClassDriver disk) :
     /// <summary>Turns the cache off without a flush, for a driver that has written nothing yet.</summary>
     internal void TurnOff() => Set(off: true);
 
+    /// <summary>Returns when every completed write of both paths is durable.</summary>
+    internal DiskStatus Flush()
+    {
+        var status = disk.Flush();
+        return status == DiskStatus.Ok && disk.WriteLosses != Ordered.Load(ref _forgivenLosses) ? disk.RefuseFlush() : status;
+    }
+
     /// <summary>Turns the cache on, as at first.</summary>
-    internal void Reset() => Set(off: false);
+    internal void TurnOn() => Set(off: false);
+
+    /// <summary>The driver has reset the device: the cache is on, and what was lost before is the old driver's.</summary>
+    internal void Reset()
+    {
+        Ordered.Store(ref _forgivenLosses, disk.WriteLosses);
+        TurnOn();
+    }
 
     public void Dispose() => Set(off: false);
 

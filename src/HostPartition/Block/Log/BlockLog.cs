@@ -32,8 +32,11 @@ internal static partial class BlockLog
     [LoggerMessage(109, LogLevel.Information, "disk {Disk}: {Requests} requests ({Bytes} bytes) were copied, because direct I/O requires aligned buffers and sectors")]
     internal static partial void RequestsCopied(this ILogger log, string disk, long requests, long bytes);
 
-    [LoggerMessage(111, LogLevel.Warning, "disk {Disk}: the connection to the server was lost; requests wait until it is restored")]
-    internal static partial void NbdLost(this ILogger log, string disk);
+    [LoggerMessage(111, LogLevel.Warning, "disk {Disk}: the connection to the server was lost ({Why}); requests wait until it is restored")]
+    internal static partial void NbdLost(this ILogger log, string disk, string why);
+
+    [LoggerMessage(121, LogLevel.Warning, "disk {Disk}: the connection to the server was lost ({Why}), and {LeftOut} times since the last such line; requests wait until it is restored")]
+    internal static partial void NbdLostMore(this ILogger log, string disk, string why, long leftOut);
 
     [LoggerMessage(112, LogLevel.Information, "disk {Disk}: reconnected to the server; requests resume")]
     internal static partial void NbdBack(this ILogger log, string disk);

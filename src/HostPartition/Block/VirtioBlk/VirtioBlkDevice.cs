@@ -73,7 +73,7 @@ internal sealed class VirtioBlkDevice : IDisposable
         {
             // Firmware did not negotiate FLUSH; the operating system that it booted does.
             _cannotFlush = false;
-            _writeCache.Reset();
+            _writeCache.TurnOn();
         }
     }
 
@@ -150,6 +150,9 @@ internal sealed class VirtioBlkDevice : IDisposable
         }
         return DiskStatus.Ok;
     }
+
+    /// <summary>FLUSH: returns when every completed write is durable.</summary>
+    internal DiskStatus Flush() => _writeCache.Flush();
 
     /// <summary>GET_ID: the serial number, padded with zeros to 20 bytes.</summary>
     internal void WriteId(Span<byte> twenty)

@@ -134,7 +134,7 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
                 return _out.TotalBytes % HostClassDriver.SectorBytes == 0 ? Write(header.Sector, _out) : DiskStatus.IoError;
             case VirtioBlkRequestType.Flush:
                 calls?.Enter();
-                return Leave(device.Disk.Flush());
+                return Leave(device.Flush());
             case VirtioBlkRequestType.GetId:
                 Span<byte> id = stackalloc byte[IdBytes];
                 device.WriteId(id);

@@ -29,7 +29,7 @@ internal sealed class RunningKernel : IDisposable
         _owned = owned;
         _session = new CommandSession(GuestKernel.Start(boot, new KernelOptions(
             mode, bus, Wait: TimeSpan.Zero, MemoryBytes, new BusOptions(1, WaitPolicy.Adaptive, RingLayout.Auto, pollQueues: queues - 1),
-            ShuntOptions.Default, Suppresses: true, ReverseShunt: null, RemovesEmulating: false, Processors: 1)));
+            ShuntOptions.Default, Suppresses: true, ReverseShunt: null, RemovesEmulating: false, Processors: 1, OverwritesDump: false)));
     }
 
     internal GuestKernel Kernel => _session.Kernel;

@@ -34,6 +34,17 @@ public sealed class UnixListenerTests : IDisposable
     }
 
     [Fact]
+    public void The_socket_of_a_successor_stays()
+    {
+        var listener = UnixListener.Bind(_path);
+        File.Delete(_path);
+        using var successor = UnixListener.Bind(_path);
+        listener.Dispose();
+        using var connection = UnixConnection.Connect(_path);
+        using var accepted = successor.Accept();
+    }
+
+    [Fact]
     public void The_socket_of_an_exited_process_is_replaced()
     {
         using (var killed = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))

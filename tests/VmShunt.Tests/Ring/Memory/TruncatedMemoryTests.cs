@@ -1,3 +1,4 @@
+using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Tests.Doubles;
 
@@ -41,5 +42,67 @@ public sealed class TruncatedMemoryTests : IDisposable
         }
 
         byte[] Some(params int[] offsets) => [.. offsets.Select(offset => memory.GetSpan((ulong)((long)TestMemory.Start + 1 + offset), 1)[0])];
+    }
+
+    [Fact]
+    public void Another_access_past_the_new_end_finds_zeros_and_ends_its_owners_session()
+    {
+        File.WriteAllBytes(_path, [.. Enumerable.Repeat((byte)7, Bytes)]);
+        using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        var (own, peer) = UnixConnection.CreatePair();
+        var (bystander, far) = UnixConnection.CreatePair();
+        using (own)
+        using (peer)
+        using (bystander)
+        using (far)
+        {
+            using var region = MemoryRegion.Map(file, 4096, Bytes - 4096, TestMemory.Start, session: own.Handle);
+            using var other = MemoryRegion.Map(file, 0, 4096, TestMemory.Start, session: bystander.Handle);
+            using var memory = new GuestMemory(region);
+            RandomAccess.SetLength(file, Bytes / 2);
+            var lost = memory.GetSpan(TestMemory.Start + Bytes / 2, 8192);
+            Assert.False(region.WasTruncated);
+            Assert.Equal(0, lost[5000]);
+            Assert.True(region.WasTruncated);
+            // Private: it can be written, and the rest of the region is still the file's.
+            lost.Fill(3);
+            Assert.Equal([3, 7], [lost[8191], memory.GetSpan(TestMemory.Start, 1)[0]]);
+            Assert.False(own.ReceiveExactly(new byte[1]));
+            Assert.False(other.WasTruncated);
+            far.Send("x"u8);
+            Assert.True(bystander.ReceiveExactly(new byte[1]));
+        }
+    }
+
+    [Fact]
+    public void A_region_that_was_disposed_and_is_still_in_use_ends_no_session()
+    {
+        File.WriteAllBytes(_path, new byte[Bytes]);
+        using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        var (own, peer) = UnixConnection.CreatePair();
+        using (own)
+        using (peer)
+        {
+            var region = MemoryRegion.Map(file, 0, Bytes, TestMemory.Start, session: own.Handle);
+            using var memory = new GuestMemory(region);
+            region.Dispose();
+            RandomAccess.SetLength(file, 0);
+            Assert.Equal(0, memory.GetSpan(TestMemory.Start, 1)[0]);
+            peer.Send("x"u8);
+            Assert.True(own.ReceiveExactly(new byte[1]));
+        }
+    }
+
+    [Fact]
+    public void Entries_of_unmapped_regions_are_used_again()
+    {
+        File.WriteAllBytes(_path, new byte[Bytes]);
+        using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        // More than the table has entries.
+        for (var i = 0; i < 2 * FaultTable.Bytes / 32; i++) MemoryRegion.Map(file, 0, 4096, TestMemory.Start).Dispose();
+        using var region = MemoryRegion.Map(file, 0, Bytes, TestMemory.Start);
+        using var memory = new GuestMemory(region);
+        RandomAccess.SetLength(file, 0);
+        Assert.Equal(0, memory.GetSpan(TestMemory.Start, 1)[0]);
     }
 }

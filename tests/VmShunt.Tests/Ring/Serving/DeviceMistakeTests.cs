@@ -8,6 +8,24 @@ namespace VmShunt.Tests.Ring.Serving;
 /// <summary>What guests and devices do wrong behind a <see cref="VhostUserServer"/>: it harms their own session alone, and is reported.</summary>
 public sealed class DeviceMistakeTests
 {
+    [Fact]
+    public async Task Memory_that_is_truncated_under_a_device_ends_its_session_and_no_other()
+    {
+        await using var served = new ServedDevices();
+        using var good = new DeviceSession(served.Path).Start();
+        good.AssertEcho();
+        var path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.ReadWrite, FileOptions.DeleteOnClose, 1 << 20);
+        RandomAccess.SetLength(file, 1 << 20);
+        using var bad = new DeviceSession(served.Path, ram: new TestMemory(1 << 20, file)).Start();
+        bad.AssertEcho();
+        // The ring stays; the device's own code copies from the buffer.
+        RandomAccess.SetLength(file, (long)(DeviceSession.Text - TestMemory.Start));
+        bad.Offer(new Piece(DeviceSession.Text, 4), new Piece(DeviceSession.Answer, 4, DescriptorFlags.Write));
+        Assert.Contains("(it has truncated memory that it shares)", served.Await(ServerReportKind.SessionClosed), StringComparison.Ordinal);
+        good.AssertEcho();
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

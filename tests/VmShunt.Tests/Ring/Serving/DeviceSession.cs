@@ -16,8 +16,9 @@ internal sealed class DeviceSession : IDisposable
     private readonly VhostUserConnection _raw;
     private readonly WaitSet _events;
 
-    internal DeviceSession(string path, bool packed = false)
+    internal DeviceSession(string path, bool packed = false, TestMemory? ram = null)
     {
+        Ram = ram ?? new TestMemory(1 << 20);
         Ring = HandRing.Create(Ram, packed);
         _events = new WaitSet(Call.Handle, Error.Handle);
         var socket = UnixConnection.Connect(path);
@@ -26,7 +27,7 @@ internal sealed class DeviceSession : IDisposable
         Frontend.ShareMemory([(TestMemory.Start, (ulong)Ram.Bytes, 0)], Ram.File);
     }
 
-    internal TestMemory Ram { get; } = new(1 << 20);
+    internal TestMemory Ram { get; }
 
     internal HandRing Ring { get; }
 

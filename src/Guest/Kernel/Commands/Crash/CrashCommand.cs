@@ -17,19 +17,20 @@ internal static class CrashCommand
         var scribble = new Option<bool>("--scribble") { Description = "overwrite the rings with random bytes" };
         var exhaust = new Option<string>("--exhaust") { DefaultValueFactory = _ => "nothing", Description = "allocate all memory first: nothing, pages (guest memory), or heap (the managed heap, up to DOTNET_GCHeapHardLimit)" };
         var changing = new Option<bool>("--while-changing-mode") { Description = "crash during a mode change" };
+        var overwrite = new Option<bool>("--overwrite") { Description = "overwrite the dump of an earlier crash that was not exported yet" };
         var again = new Option<bool>("--again") { Description = "crash other processors while the dump is written" };
         exhaust.AcceptOnlyFromAmong("nothing", "pages", "heap");
         inFlight.Validators.Add(r =>
         {
             if (r.GetValue(inFlight) is < 0 or > 512) r.AddError("--in-flight takes 0 to 512");
         });
-        var command = new Command("crash", "crash on purpose and write a dump over the trap path") { inFlight, scribble, exhaust, changing, again };
+        var command = new Command("crash", "crash on purpose and write a dump over the trap path") { inFlight, scribble, exhaust, changing, again, overwrite };
         command.SetAction(r => runner.Run("crash", session => Crash(
-            session, new Plan(r.GetValue(inFlight), r.GetValue(scribble), r.GetValue(exhaust)!, r.GetValue(changing), r.GetValue(again), runner.AnswersAsJson))));
+            session, new Plan(r.GetValue(inFlight), r.GetValue(scribble), r.GetValue(exhaust)!, r.GetValue(changing), r.GetValue(again), r.GetValue(overwrite), runner.AnswersAsJson))));
         return command;
     }
 
-    private sealed record Plan(int InFlight, bool Scribble, string Exhaust, bool WhileChangingMode, bool Again, bool AsJson);
+    private sealed record Plan(int InFlight, bool Scribble, string Exhaust, bool WhileChangingMode, bool Again, bool Overwrite, bool AsJson);
 
     // The crash path writes the answer and ends the process; the rest of the kernel has stopped.
     private static JsonObject Crash(CommandSession session, Plan plan)
@@ -37,6 +38,7 @@ internal static class CrashCommand
         var kernel = session.Kernel;
         if (kernel.CrashPath is null) throw new InvalidOperationException("no dump can be written: there is no emulated disk");
         if (!kernel.IsEmulatingRemoved && kernel.CrashPath.Obstacle is { } obstacle) throw new InvalidOperationException($"no dump can be written: {obstacle}");
+        if (plan.Overwrite) kernel.CrashPath.AllowOverwriting();
         var load = session.Load;
         if (load is null && plan.InFlight > 0)
         {

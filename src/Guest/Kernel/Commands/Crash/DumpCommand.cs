@@ -33,7 +33,7 @@ internal static class DumpCommand
     {
         var reader = Reader(session);
         var header = reader.Find() ?? throw new InvalidOperationException("there is no dump on the dump partition");
-        using var target = File.Create(file);
+        using var target = HostFile.Create(file);
         var export = reader.SaveAsync(header, target).GetAwaiter().GetResult();
         return new JsonObject
         {

@@ -16,7 +16,7 @@ internal static class ReadCommand
         command.SetAction(r => runner.Run("read", session =>
         {
             var disk = session.Disk(r.GetValue(stack));
-            using var file = File.Create(r.GetValue(output)!);
+            using var file = HostFile.Create(r.GetValue(output)!);
             var bytes = DiskTransfer.Read(disk, session.Kernel.Pages, r.GetValue(sector), r.GetValue(count), file);
             return new JsonObject { ["bytes"] = bytes };
         }));

@@ -15,7 +15,7 @@ internal static class WriteCommand
         command.SetAction(r => runner.Run("write", session =>
         {
             var disk = session.Disk(r.GetValue(stack));
-            using var file = File.OpenRead(r.GetValue(input)!);
+            using var file = HostFile.OpenRead(r.GetValue(input)!);
             var bytes = DiskTransfer.Write(disk, session.Kernel.Pages, r.GetValue(sector), file);
             return new JsonObject { ["bytes"] = bytes };
         }));

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Text.Json.Nodes;
+using VmShunt.Terminal;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Commands.Shell;
@@ -17,7 +18,7 @@ internal static class ConsoleCommand
         command.SetAction(_ =>
         {
             using var session = runner.Start();
-            Console.WriteLine($"ready mode={CommandSession.NameOf(session.Kernel.Mode)} boot={session.Kernel.Source.ToString().ToLowerInvariant()}");
+            OutputLine.Write($"ready mode={CommandSession.NameOf(session.Kernel.Mode)} boot={session.Kernel.Source.ToString().ToLowerInvariant()}");
             return new Loop(session).Run();
         });
         return command;
@@ -53,7 +54,7 @@ internal static class ConsoleCommand
                 _answer = null;
                 if (parsed.Errors.Count > 0) _answer = Failure(words[0], string.Join("; ", parsed.Errors.Select(e => e.Message)));
                 else parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
-                if (_answer is not null) Console.WriteLine(_answer);
+                if (_answer is not null) OutputLine.Write(_answer);
             }
             return 0;
         }
@@ -77,9 +78,7 @@ internal static class ConsoleCommand
         }
 
         // A lost machine ends the console; every other error is an answer.
-        private static bool IsAnswer(Exception e) =>
-            e is IOException or InvalidOperationException or ArgumentException or UnauthorizedAccessException
-            && e is not (HypervisorLostException or MachineCheckException);
+        private static bool IsAnswer(Exception e) => e is not (HypervisorLostException or MachineCheckException);
 
         private static string Failure(string name, string error) =>
             new JsonObject { ["command"] = name, ["ok"] = false, ["error"] = error }.ToJsonString();

@@ -1,10 +1,10 @@
 using System.CommandLine;
-using System.CommandLine.Invocation;
 using VmShunt.BlockDriver;
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Commands.Shunt;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Mode;
+using VmShunt.Terminal;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 
@@ -28,6 +28,7 @@ internal static class GuestCommandLine
         var suppress = new Option<string>("--suppress") { Recursive = true, DefaultValueFactory = _ => "on", Description = "whether the shunt hides the emulated disk from applications while the enlightened stack exists: on or off" };
         var reverse = new Option<string?>("--reverse-shunt") { Recursive = true, HelpName = "TARGET", Description = "the reverse shunt of the enlightened stack: inert (diverts nothing), emulating (diverts to the emulating stack), or the name of another disk to divert to, such as sdb" };
         var remove = new Option<bool>("--remove-emulating") { Recursive = true, Description = "remove the emulating stack once enlightened; no dump can be written then" };
+        var overwrite = new Option<bool>("--overwrite-dump") { Recursive = true, Description = "let a crash overwrite a dump that was not exported yet; without it the earlier dump stays, and the crash writes none" };
         suppress.AcceptOnlyFromAmong("on", "off");
         var shunt = new ShuntArguments(recursive: true);
         var json = new Option<bool>("--json") { Recursive = true, Description = "answer with one line of JSON" };
@@ -40,7 +41,7 @@ internal static class GuestCommandLine
 
         var root = new RootCommand("VM-C, the guest: accesses its disk over the trap path (emulating stack) or the ring path (enlightened stack)")
         {
-            hypervisor, bus, wait, memory, processors, mode, queues, pollQueues, poll, ring, suppress, reverse, remove, json,
+            hypervisor, bus, wait, memory, processors, mode, queues, pollQueues, poll, ring, suppress, reverse, remove, overwrite, json,
         };
         shunt.AddTo(root);
 
@@ -57,24 +58,22 @@ internal static class GuestCommandLine
                 parsed.GetValue(suppress) == "on",
                 parsed.GetValue(reverse),
                 parsed.GetValue(remove),
-                parsed.GetValue(processors)),
+                parsed.GetValue(processors),
+                parsed.GetValue(overwrite)),
             asJson: () => parsed!.GetValue(json));
         foreach (var command in CommandSet.Build(runner)) root.Add(command);
         root.Add(ConsoleCommand.Build(runner));
 
-        parsed = root.Parse(boot.CommandLine);
-        if (parsed.Action is ParseErrorAction) return Reject(string.Join(' ', parsed.Errors.Select(error => error.Message)));
+        if (!CommandLineRun.TryParse("vmshunt-guest", root, boot.CommandLine, out parsed)) return CommandLineRun.Failed;
         // Help, version and completion need no machine.
-        if (parsed.Action == parsed.CommandResult.Command.Action && boot.Machine is null == parsed.GetValue(bus) is null)
-            return Reject("name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)");
+        if (parsed.Action == parsed.CommandResult.Command.Action)
+        {
+            if (parsed.GetValue(hypervisor) is not null && parsed.GetValue(bus) is not null)
+                return CommandLineRun.Reject("vmshunt-guest", "--hypervisor and --bus exclude each other: a guest runs on a hypervisor, or uses a back-end without one");
+            if (boot.Machine is null == parsed.GetValue(bus) is null)
+                return CommandLineRun.Reject("vmshunt-guest", "name either a hypervisor to run on (--hypervisor SOCKET) or a back-end to use without one (--bus SOCKET)");
+        }
         return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
-    }
-
-    private static int Reject(string message)
-    {
-        var words = message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-        Console.Error.WriteLine($"vmshunt-guest: {string.Join(' ', words).TrimEnd('.')}; see vmshunt-guest --help");
-        return 1;
     }
 
     private static GuestMode? ModeOf(string text) => text == "auto" ? null : Enum.Parse<GuestMode>(text, ignoreCase: true);

@@ -1,6 +1,6 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.ObjectPool;
-using VmShunt.BlockBackend.Log;
 using VmShunt.Ring.Memory;
 using static VmShunt.BlockBackend.Disk.Nbd.NbdProtocol;
 
@@ -8,37 +8,50 @@ namespace VmShunt.BlockBackend.Disk.Nbd;
 
 /// <summary>
 /// A disk on another machine, over the network block device protocol. When the connection is lost, requests block while
-/// the driver reconnects, and are sent again; all of them are idempotent. A server that restarts may have lost writes that
-/// were not flushed, so the next flush fails once.
+/// the driver reconnects, and are sent again; all of them are idempotent. A request that loses several connections is sent
+/// alone, and fails when it still loses them. A server that restarts may have lost writes that were not flushed: a loss.
 /// </summary>
 internal sealed class NbdPortDriver : PortDriver
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10), s_pause = TimeSpan.FromMilliseconds(100);
+    // A request that lost this many connections may be what makes the server close them.
+    private const int SuspectLosses = 2;
+
+    private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(100), s_longestPause = TimeSpan.FromSeconds(2);
 
     private readonly NbdAddress _address;
-    private readonly TimeSpan _patience;
-    private readonly ILogger _log;
-    private readonly Lock _reconnecting = new();
+    private readonly NbdLimits _limits;
+    private readonly NbdLossLog _log;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Lock _reconnecting = new(), _suspects = new();
     private readonly ObjectPool<NbdRequest> _requests = new DefaultObjectPool<NbdRequest>(new DefaultPooledObjectPolicy<NbdRequest>(), 64);
+    private readonly int _payload;
     private NbdConnection _connection;
 
     // Writes that were begun, and how many of them the last flush covered.
     private long _changes, _flushed;
-    private int _mayHaveLostWrites;
+    private long _lossesOfWrites;
 
-    private NbdPortDriver(NbdAddress address, NbdConnection connection, bool readOnly, ILogger log, TimeSpan patience)
+    private NbdPortDriver(NbdAddress address, NbdConnection connection, bool readOnly, ILogger log, NbdLimits limits)
     {
         _address = address;
-        _log = log;
-        _patience = patience;
+        _log = new NbdLossLog(address.Text, log, TimeProvider.System);
+        _limits = limits;
         _connection = connection;
+        _payload = Math.Min(MaxPayloadBytes, connection.Export.BlockSizes.MaxPayload);
         IsReadOnly = readOnly || (connection.Export.Flags & NBD_FLAG_READ_ONLY) != 0;
         Bytes = connection.Export.Bytes;
     }
 
     internal override string Description => _address.Text;
 
-    internal override string Engine => "engine nbd, concurrent requests on one connection";
+    internal override string Engine => $"engine nbd, concurrent requests on one {(_address.Tls is null ? "" : "encrypted ")}connection";
+
+    internal override DiskTopology Topology => DiskTopology.None with { MinIoBytes = Connection.Export.BlockSizes.Preferred };
+
+    internal override int MinBlockBytes => Connection.Export.BlockSizes.Minimum;
+
+    // Acquire: what was lost is seen with the count.
+    internal override long WriteLosses => Ordered.Load(ref _lossesOfWrites);
 
     internal override long Bytes { get; }
 
@@ -53,13 +66,14 @@ internal sealed class NbdPortDriver : PortDriver
     /// <param name="address">The export's URI.</param>
     /// <param name="readOnly">Whether to open a writable export read-only.</param>
     /// <param name="log">For lost and restored connections.</param>
-    /// <param name="patience">How long a request waits for a lost server; 10 seconds by default.</param>
+    /// <param name="limits">How long it waits for the server.</param>
     /// <exception cref="IOException">The server cannot be reached, or does not have the export.</exception>
     /// <exception cref="FormatException">The URI is invalid.</exception>
-    internal static NbdPortDriver Open(string address, bool readOnly, ILogger log, TimeSpan? patience = null)
+    internal static NbdPortDriver Open(string address, bool readOnly, ILogger log, NbdLimits? limits = null)
     {
         var parsed = NbdAddress.Parse(address);
-        return new NbdPortDriver(parsed, NbdConnection.Open(parsed), readOnly, log, patience ?? s_patience);
+        limits ??= NbdLimits.Default;
+        return new NbdPortDriver(parsed, NbdConnection.Open(parsed, limits, default), readOnly, log, limits);
     }
 
     // Reconnect replaces it: acquire, so that the connection is seen initialized.
@@ -70,7 +84,7 @@ internal sealed class NbdPortDriver : PortDriver
         for (var left = target.TotalBytes; left > 0;)
         {
             // The part of the last sector past the end of the export reads as zeros.
-            var here = (int)Math.Min(Math.Min(left, MaxPayloadBytes), Bytes - offset);
+            var here = (int)Math.Min(Math.Min(left, _payload), Bytes - offset);
             if (here <= 0)
             {
                 target.Zero();
@@ -96,7 +110,7 @@ internal sealed class NbdPortDriver : PortDriver
     {
         for (var left = source.TotalBytes; left > 0;)
         {
-            var here = (int)Math.Min(Math.Min(left, MaxPayloadBytes), Bytes - offset);
+            var here = (int)Math.Min(Math.Min(left, _payload), Bytes - offset);
             if (here <= 0) return;
             var request = Rent(here);
             try
@@ -122,8 +136,6 @@ internal sealed class NbdPortDriver : PortDriver
         var changes = Ordered.Load(ref _changes);
         if ((Connection.Export.Flags & NBD_FLAG_SEND_FLUSH) != 0) Execute(NbdCommand.NBD_CMD_FLUSH, 0, 0, 0);
         Ordered.Store(ref _flushed, changes);
-        if (Interlocked.Exchange(ref _mayHaveLostWrites, 0) != 0)
-            throw new IOException($"the connection to the NBD server at {_address.Text} was lost since the last flush; writes before that may be lost");
     }
 
     internal override bool TryDiscard(long offset, long bytes) => TryRanges(NBD_FLAG_SEND_TRIM, NbdCommand.NBD_CMD_TRIM, 0, offset, bytes);
@@ -136,7 +148,7 @@ internal sealed class NbdPortDriver : PortDriver
         Interlocked.Increment(ref _changes);
         for (bytes = Math.Min(bytes, Bytes - offset); bytes > 0;)
         {
-            var here = (int)Math.Min(bytes, MaxPayloadBytes);
+            var here = (int)Math.Min(bytes, _payload);
             var request = Rent(here);
             try
             {
@@ -152,7 +164,18 @@ internal sealed class NbdPortDriver : PortDriver
         }
     }
 
-    public override void Dispose() => Connection.Dispose();
+    internal override void Abort()
+    {
+        _stop.Cancel();
+        Connection.Abort("this disk is closed");
+    }
+
+    public override void Dispose()
+    {
+        _stop.Cancel();
+        Connection.Dispose();
+        _stop.Dispose();
+    }
 
     private NbdRequest Rent(int bytes)
     {
@@ -190,49 +213,79 @@ internal sealed class NbdPortDriver : PortDriver
 
     private void Execute(NbdRequest request, NbdCommand command, ushort flags, long offset, int bytes)
     {
-        while (true)
+        for (var losses = 0; !TryExecute(request, command, flags, offset, bytes, isAlone: losses >= SuspectLosses, out var lost);)
         {
-            var connection = Connection;
-            if (!connection.TryExecute(request, command, flags, offset, bytes))
-            {
-                Reconnect(connection);
-                continue;
-            }
-            if (request.Error == 0) return;
-            // NBD's error numbers are Linux errno values.
-            throw new IOException($"the NBD server at {_address.Text} failed {command} of {bytes} bytes at offset {offset}: errno {request.Error}", (int)request.Error);
+            if (++losses > _limits.Losses)
+                throw new IOException($"the NBD server at {_address.Text} closed the connection each of the {losses} times that it was sent {command} of {bytes} bytes at offset {offset}: {lost.LossReason}");
+            // The server may be what closes it, and may need time; so may the others that wait for it.
+            Reconnect(lost, pause: losses == 1 ? TimeSpan.Zero : Backoff(losses));
+        }
+        if (request.Error == 0) return;
+        // NBD's error numbers are Linux errno values.
+        throw new IOException($"the NBD server at {_address.Text} failed {command} of {bytes} bytes at offset {offset}: errno {request.Error}", (int)request.Error);
+    }
+
+    private bool TryExecute(NbdRequest request, NbdCommand command, ushort flags, long offset, int bytes, bool isAlone, out NbdConnection connection)
+    {
+        // One suspect at a time, so that only the one at fault loses further connections.
+        if (isAlone) _suspects.Enter();
+        try
+        {
+            connection = Connection;
+            return connection.TryExecute(request, command, flags, offset, bytes);
+        }
+        finally
+        {
+            if (isAlone) _suspects.Exit();
         }
     }
 
     /// <summary>The first caller reconnects; the others block on the lock and find the new connection.</summary>
-    private void Reconnect(NbdConnection lost)
+    private void Reconnect(NbdConnection lost, TimeSpan pause)
     {
         lock (_reconnecting)
         {
             if (Connection != lost) return;
-            if (Ordered.Load(ref _changes) != Ordered.Load(ref _flushed)) Interlocked.Exchange(ref _mayHaveLostWrites, 1);
-            _log.NbdLost(_address.Text);
-            for (var waited = TimeSpan.Zero; ; waited += s_pause)
+            if (Ordered.Load(ref _changes) != Ordered.Load(ref _flushed)) Interlocked.Increment(ref _lossesOfWrites);
+            _log.Lost(lost.LossReason);
+            if (pause > TimeSpan.Zero) Pause(pause);
+            var start = Stopwatch.GetTimestamp();
+            for (var tries = 1; ; tries++)
             {
                 try
                 {
-                    var next = NbdConnection.Open(_address);
-                    if (next.Export.Bytes != Bytes)
+                    var next = NbdConnection.Open(_address, _limits, _stop.Token);
+                    if (Difference(next.Export) is { } difference)
                     {
                         next.Dispose();
-                        throw new IOException($"the export {_address.Text} has {next.Export.Bytes} bytes after a reconnect instead of {Bytes}: it is another disk");
+                        throw new IOException($"the export {_address.Text} has {difference} after a reconnect: it is another disk");
                     }
                     // Release: callers load it without the lock.
                     Ordered.Store(ref _connection, next);
                     lost.Dispose();
-                    _log.NbdBack(_address.Text);
+                    _log.Back();
                     return;
                 }
-                catch (IOException) when (waited < _patience)
+                catch (IOException) when (Stopwatch.GetElapsedTime(start) < _limits.Absence)
                 {
-                    Thread.Sleep(s_pause);
+                    Pause(Backoff(tries));
                 }
             }
         }
+    }
+
+    private string? Difference(NbdExport next)
+    {
+        if (next.Bytes != Bytes) return $"{next.Bytes} bytes instead of {Bytes}";
+        if (!IsReadOnly && (next.Flags & NBD_FLAG_READ_ONLY) != 0) return "no write permission any more";
+        return next.BlockSizes.Minimum > MinBlockBytes || next.BlockSizes.MaxPayload < _payload ? "other block sizes" : null;
+    }
+
+    private static TimeSpan Backoff(int tries) => TimeSpan.FromTicks(Math.Min(s_firstPause.Ticks << Math.Min(tries - 1, 10), s_longestPause.Ticks));
+
+    /// <exception cref="IOException">The disk is closed.</exception>
+    private void Pause(TimeSpan time)
+    {
+        if (_stop.Token.WaitHandle.WaitOne(time)) throw new IOException($"the disk {_address.Text} is closed");
     }
 }

@@ -7,8 +7,8 @@ internal static class NbdProtocol
 
     internal const ushort NBD_FLAG_FIXED_NEWSTYLE = 1 << 0, NBD_FLAG_NO_ZEROES = 1 << 1;
 
-    internal const uint NBD_OPT_GO = 7;
-    internal const uint NBD_REP_ACK = 1, NBD_REP_INFO = 3, NBD_REP_FLAG_ERROR = 1u << 31;
+    internal const uint NBD_OPT_STARTTLS = 5, NBD_OPT_GO = 7;
+    internal const uint NBD_REP_ACK = 1, NBD_REP_INFO = 3, NBD_REP_FLAG_ERROR = 1u << 31, NBD_REP_ERR_TLS_REQD = NBD_REP_FLAG_ERROR | 5;
     internal const ushort NBD_INFO_EXPORT = 0, NBD_INFO_BLOCK_SIZE = 3;
 
     internal const ushort NBD_FLAG_READ_ONLY = 1 << 1, NBD_FLAG_SEND_FLUSH = 1 << 2, NBD_FLAG_SEND_TRIM = 1 << 5, NBD_FLAG_SEND_WRITE_ZEROES = 1 << 6;
@@ -19,7 +19,7 @@ internal static class NbdProtocol
 
     internal const int RequestBytes = 28, SimpleReplyBytes = 16;
 
-    /// <summary>The largest request; every server accepts that much.</summary>
+    /// <summary>The largest request; a server that announces a smaller maximum gets smaller ones.</summary>
     internal const int MaxPayloadBytes = 1 << 20;
 }
 

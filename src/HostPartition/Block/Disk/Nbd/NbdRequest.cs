@@ -31,7 +31,8 @@ internal sealed class NbdRequest : IDisposable
         _completed.Release();
     }
 
-    internal void Wait() => _completed.Wait();
+    /// <returns>False: not within this time.</returns>
+    internal bool Wait(int milliseconds) => _completed.Wait(milliseconds);
 
     public void Dispose() => _completed.Dispose();
 }

@@ -98,4 +98,22 @@ public sealed class BlockDeviceTests
         using (Open(device, direct)) Assert.Contains($"process {Environment.ProcessId}", Assert.Throws<IOException>(() => Open(device, direct)).Message, StringComparison.Ordinal);
         using (Open(device, direct, readOnly: true)) Open(device, direct, readOnly: true).Dispose();
     }
+
+    [TheoryIfLoopDevices]
+    [InlineData(512)]
+    public void A_device_that_takes_no_writes_is_served_read_only_or_refused(int sectorBytes)
+    {
+        using var image = new DiskImage(1 << 20);
+        var device = LoopDevice.Losetup("--find", "--show", "--read-only", "--sector-size", $"{sectorBytes}", image.Path)!;
+        try
+        {
+            Assert.Contains("is a read-only device", Assert.Throws<IOException>(() => FilePortDriver.Open(device, readOnly: false, direct: false, NullLogger.Instance)).Message, StringComparison.Ordinal);
+            using var port = FilePortDriver.Open(device, readOnly: true, direct: false, NullLogger.Instance);
+            Assert.Equal(image.Content.AsSpan(0, 512).ToArray(), image.Read(port, 0, 512));
+        }
+        finally
+        {
+            LoopDevice.Losetup("--detach", device);
+        }
+    }
 }

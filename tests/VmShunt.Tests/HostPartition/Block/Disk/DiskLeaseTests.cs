@@ -67,7 +67,7 @@ public sealed class DiskLeaseTests : IDisposable
     public void An_image_that_cannot_be_flushed_is_not_released()
     {
         using var port = new FaultyPortDriver(1 << 16);
-        var lease = new DiskLease(port, static () => false, _log);
+        var lease = new DiskLease(port, port.Flush, static () => false, _log);
         lease.Enter();
         lease.Leave(passesOn: true);
         Assert.True(SpinWait.SpinUntil(() => _log.All.Any(static line => line.Contains("cannot be flushed", StringComparison.Ordinal)), 60_000));
@@ -79,7 +79,7 @@ public sealed class DiskLeaseTests : IDisposable
     {
         using var port = FilePortDriver.Open(_path, readOnly: false, direct: false, _log);
         var isBusy = true;
-        var lease = new DiskLease(port, () => Ordered.Load(ref isBusy), _log);
+        var lease = new DiskLease(port, port.Flush, () => Ordered.Load(ref isBusy), _log);
         lease.Enter();
         lease.Leave(passesOn: true);
         Thread.Sleep(100);
@@ -93,7 +93,7 @@ public sealed class DiskLeaseTests : IDisposable
         Assert.True(SpinWait.SpinUntil(() => !lease.IsHeld, 60_000), "the image is not released");
         // Another server of the disk does not have it either.
         Assert.True(SpinWait.SpinUntil(() => !port.IsOwned, 60_000), "the lock is not released");
-        Assert.False(new DiskLease(port, static () => false, _log).IsHeld);
+        Assert.False(new DiskLease(port, port.Flush, static () => false, _log).IsHeld);
     }
 
     [Fact]

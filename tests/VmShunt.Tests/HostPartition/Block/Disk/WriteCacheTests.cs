@@ -27,7 +27,7 @@ public sealed class WriteCacheTests : IDisposable
         Write(disk);
         Assert.Equal(DiskStatus.Ok, disk.WriteZeroes(4, 1, true, _stop));
         Assert.Equal(DiskStatus.Ok, disk.Discard(8, 1));
-        Assert.Equal(DiskStatus.Ok, disk.Flush());
+        Assert.Equal(DiskStatus.Ok, guest.Flush());
         Assert.Equal(["write 1+2", "unmap 4+1", "discard 8+1", "flush"], _port.Requests);
     }
 
@@ -46,6 +46,27 @@ public sealed class WriteCacheTests : IDisposable
         Assert.Equal(["write 1+2", "flush", "unmap 4+1", "flush", "zeroes 4+1", "flush"], _port.Requests);
         _port.IsBroken = true;
         Assert.Equal(DiskStatus.IoError, disk.Write(1, _image.Pieces(false, (0, 512)), _stop));
+    }
+
+    [Fact]
+    public void After_a_failed_flush_every_flush_fails_until_the_driver_resets_its_device()
+    {
+        using var disk = Disk(writeCache: true);
+        using var guest = disk.OpenWriteCache();
+        using var other = disk.OpenWriteCache();
+        Assert.Equal(DiskStatus.Ok, guest.Flush());
+        _port.IsBroken = true;
+        Assert.Equal(DiskStatus.IoError, guest.Flush());
+        // The kernel lets the next one succeed, although it may have dropped what it could not write.
+        _port.IsBroken = false;
+        Assert.Equal(DiskStatus.IoError, guest.Flush());
+        guest.TurnOn();
+        Assert.Equal(DiskStatus.IoError, guest.Flush());
+        guest.Reset();
+        Assert.Equal(DiskStatus.Ok, guest.Flush());
+        Assert.Equal(DiskStatus.IoError, other.Flush());
+        using var later = disk.OpenWriteCache();
+        Assert.Equal(DiskStatus.Ok, later.Flush());
     }
 
     [Fact]

@@ -15,6 +15,7 @@ internal sealed class RecordingPath : IBlockDriver, IDisposable
     private const int Threads = 2;
 
     private readonly VirtualizationDriver _disk;
+    private readonly WriteCacheSwitch _flushes;
     private readonly GuestMemory _memory;
     private readonly BlockingCollection<BlockRequest> _requests = [];
     private readonly ManualResetEventSlim _open = new(initialState: true);
@@ -24,6 +25,7 @@ internal sealed class RecordingPath : IBlockDriver, IDisposable
     internal RecordingPath(VirtualizationDriver disk, GuestMemory memory)
     {
         _disk = disk;
+        _flushes = disk.OpenWriteCache();
         _memory = memory;
         _threads = [.. Enumerable.Range(0, Threads).Select(_ => new Thread(Run) { IsBackground = true })];
         foreach (var thread in _threads) thread.Start();
@@ -93,7 +95,7 @@ internal sealed class RecordingPath : IBlockDriver, IDisposable
             case BlockOperation.Discard:
                 return _disk.Discard(request.Sector, sectors);
             case BlockOperation.Flush:
-                return _disk.Flush();
+                return _flushes.Flush();
             default:
                 return DiskStatus.Unsupported;
         }

@@ -16,7 +16,7 @@ public sealed class NbdAddressTests
     public void A_TCP_address_names_host_port_and_export(string text, string host, int port, string export)
     {
         Assert.True(NbdAddress.IsNbd(text));
-        Assert.Equal(new NbdAddress(text, new DnsEndPoint(host, port), export), NbdAddress.Parse(text));
+        Assert.Equal(new NbdAddress(text, new DnsEndPoint(host, port), export, null), NbdAddress.Parse(text));
     }
 
     [Theory]
@@ -25,7 +25,7 @@ public sealed class NbdAddressTests
     public void A_Unix_address_names_socket_and_export(string text, string socket, string export)
     {
         Assert.True(NbdAddress.IsNbd(text));
-        Assert.Equal(new NbdAddress(text, new UnixDomainSocketEndPoint(socket), export), NbdAddress.Parse(text));
+        Assert.Equal(new NbdAddress(text, new UnixDomainSocketEndPoint(socket), export, null), NbdAddress.Parse(text));
     }
 
     [Theory]
@@ -34,13 +34,28 @@ public sealed class NbdAddressTests
     [InlineData("nbd://host:99999/")]
     [InlineData("nbd+unix:///disk")]
     [InlineData("nbd+unix:///disk?socket=")]
-    [InlineData("nbd+unix:///disk?path=/run/nbd")]
     public void An_invalid_address_is_rejected_with_the_expected_form(string text) =>
         Assert.Contains("nbd+unix:///EXPORT?socket=PATH is expected", Assert.Throws<FormatException>(() => NbdAddress.Parse(text)).Message, StringComparison.Ordinal);
 
+    [Theory]
+    [InlineData("nbd+unix:///disk?path=/run/nbd", "'path=/run/nbd' is none of socket=PATH")]
+    [InlineData("nbds://host/disk?tls-verify-peer=maybe", "tls-verify-peer takes true or false")]
+    public void A_parameter_that_is_unknown_or_invalid_is_named(string text, string message) =>
+        Assert.Contains(message, Assert.Throws<FormatException>(() => NbdAddress.Parse(text)).Message, StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("nbds://server/disk", "server", null, true)]
+    [InlineData("nbds://10.0.0.1/disk?tls-hostname=server&tls-certificates=%2Fetc%2Fpki", "server", "/etc/pki", true)]
+    [InlineData("nbds+unix:///disk?socket=/run/nbd&tls-verify-peer=false", "localhost", null, false)]
+    public void An_address_with_TLS_names_the_server_and_the_certificates(string text, string host, string? folder, bool verifies)
+    {
+        Assert.True(NbdAddress.IsNbd(text));
+        Assert.Equal(new NbdTls(host, folder, verifies), NbdAddress.Parse(text).Tls);
+    }
+
     [Fact]
     public void A_socket_path_that_is_too_long_is_rejected() =>
-        Assert.Contains("the socket's path is invalid", Assert.Throws<FormatException>(() => NbdAddress.Parse($"nbd+unix:///disk?socket=/{new string('x', 200)}")).Message, StringComparison.Ordinal);
+        Assert.Contains("the socket's path is longer than an address can be", Assert.Throws<FormatException>(() => NbdAddress.Parse($"nbd+unix:///disk?socket=/{new string('x', 200)}")).Message, StringComparison.Ordinal);
 
     [Theory]
     [InlineData("disk.img")]

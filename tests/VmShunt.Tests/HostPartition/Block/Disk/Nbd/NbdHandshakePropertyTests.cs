@@ -71,7 +71,8 @@ public sealed class NbdHandshakePropertyTests(ITestOutputHelper output) : IDispo
         peer.FinishSending();
         try
         {
-            return (Outcome.Selected, NbdHandshake.Run(client, s_address));
+            Stream stream = new NetworkStream(client);
+            return (Outcome.Selected, NbdHandshake.Run(ref stream, s_address));
         }
         catch (EndOfStreamException)
         {
@@ -86,6 +87,7 @@ public sealed class NbdHandshakePropertyTests(ITestOutputHelper output) : IDispo
     private static (Outcome, NbdExport) Reference(OptionReply[] replies, int cut)
     {
         NbdExport? export = null;
+        var sizes = NbdBlockSizes.Default;
         var left = Math.Max(0, replies.Sum(static reply => reply.Bytes.Length) - cut);
         foreach (var reply in replies)
         {
@@ -94,14 +96,19 @@ public sealed class NbdHandshakePropertyTests(ITestOutputHelper output) : IDispo
             if (left < 20 + reply.Length) return (Outcome.Closed, default);
             left -= reply.Bytes.Length;
             if (reply.Type >= 1u << 31) return (Outcome.Refused, default);
-            if (reply.Type == 1) return export is { } selected ? (Outcome.Selected, selected) : (Outcome.Refused, default);
+            if (reply.Type == 1) return export is { } selected ? (Outcome.Selected, selected with { BlockSizes = sizes }) : (Outcome.Refused, default);
             if (reply.Type != 3 || reply.Length < 2) continue;
             var kind = reply.Data[0] << 8 | reply.Data[1];
-            if (kind == 3 && reply.Length >= 6 && BigEndian(reply.Data[2..6]) > 512) return (Outcome.Refused, default);
+            if (kind == 3 && reply.Length >= 14)
+            {
+                var minimum = BigEndian(reply.Data[2..6]);
+                if (minimum is not (1 or 512 or 4096)) return (Outcome.Refused, default);
+                sizes = new NbdBlockSizes((int)minimum, 4096, 1 << 25);
+            }
             if (kind != 0 || reply.Length < 12) continue;
             var bytes = BigEndian(reply.Data[2..10]);
             if (bytes == 0 || bytes >= 1UL << 63) return (Outcome.Refused, default);
-            export = new NbdExport((long)bytes, (ushort)BigEndian(reply.Data[10..12]));
+            export = new NbdExport((long)bytes, (ushort)BigEndian(reply.Data[10..12]), NbdBlockSizes.Default);
         }
         return (Outcome.Closed, default);
     }

@@ -62,7 +62,7 @@ public sealed class NbdHandshakeTests
     [Theory]
     [InlineData(0UL, 1u, "has an invalid size of 0 bytes")]
     [InlineData(1UL << 63, 1u, "has an invalid size of 9223372036854775808 bytes")]
-    [InlineData(1UL << 20, 4096u, "has a minimum block size of 4096 bytes")]
+    [InlineData(1UL << 20, 3u, "has invalid block sizes: minimum 3, preferred 4096, maximum 33554432 bytes")]
     public void An_export_that_is_no_usable_disk_is_rejected(ulong bytes, uint minimumBlock, string reason) =>
         ExpectRejected(reason, peer =>
         {

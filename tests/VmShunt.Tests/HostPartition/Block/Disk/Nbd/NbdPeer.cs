@@ -12,9 +12,11 @@ internal sealed record ReceivedRequest(ushort Flags, NbdCommand Command, ulong H
 /// <summary>A server's end of an NBD connection, message by message.</summary>
 internal sealed class NbdPeer(Socket socket) : IDisposable
 {
+    private readonly NetworkStream _stream = new(socket);
+
     internal const ushort HasFlags = 1, AllCommands = HasFlags | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES;
 
-    internal void Send(params ReadOnlySpan<byte> bytes) => NbdStream.SendAll(socket, bytes);
+    internal void Send(params ReadOnlySpan<byte> bytes) => _stream.Write(bytes);
 
     internal void Greet(ulong magic = NBDMAGIC, ulong option = IHAVEOPT, ushort flags = NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES)
     {
@@ -60,26 +62,40 @@ internal sealed class NbdPeer(Socket socket) : IDisposable
         return info;
     }
 
-    internal static byte[] BlockSizeInfo(uint minimum)
+    internal static byte[] BlockSizeInfo(uint minimum, uint preferred = 4096, uint most = 1 << 25)
     {
         var info = new byte[14];
         BinaryPrimitives.WriteUInt16BigEndian(info, NBD_INFO_BLOCK_SIZE);
         BinaryPrimitives.WriteUInt32BigEndian(info.AsSpan(2), minimum);
-        BinaryPrimitives.WriteUInt32BigEndian(info.AsSpan(6), 4096);
-        BinaryPrimitives.WriteUInt32BigEndian(info.AsSpan(10), 1 << 25);
+        BinaryPrimitives.WriteUInt32BigEndian(info.AsSpan(6), preferred);
+        BinaryPrimitives.WriteUInt32BigEndian(info.AsSpan(10), most);
         return info;
     }
 
     /// <summary>Completes the handshake.</summary>
     /// <returns>The export's name.</returns>
-    internal string Handshake(ulong bytes, ushort flags = AllCommands)
+    internal string Handshake(ulong bytes, ushort flags = AllCommands, byte[]? blockSizes = null)
     {
         Greet();
         var name = ReceiveGo();
-        SendOptionReply(NBD_REP_INFO, BlockSizeInfo(1));
+        SendOptionReply(NBD_REP_INFO, blockSizes ?? BlockSizeInfo(1));
         SendOptionReply(NBD_REP_INFO, ExportInfo(bytes, flags));
         SendOptionReply(NBD_REP_ACK);
         return name;
+    }
+
+    /// <returns>Null when the client has disconnected.</returns>
+    internal ReceivedRequest? TryReceiveRequest()
+    {
+        try
+        {
+            var request = ReceiveRequest();
+            return request.Command == NbdCommand.NBD_CMD_DISC ? null : request;
+        }
+        catch (Exception e) when (e is IOException)
+        {
+            return null;
+        }
     }
 
     internal ReceivedRequest ReceiveRequest()
@@ -145,7 +161,7 @@ internal sealed class NbdPeer(Socket socket) : IDisposable
     private byte[] Receive(int bytes)
     {
         var buffer = new byte[bytes];
-        NbdStream.ReceiveAll(socket, buffer);
+        NbdStream.ReceiveAll(_stream, buffer);
         return buffer;
     }
 }

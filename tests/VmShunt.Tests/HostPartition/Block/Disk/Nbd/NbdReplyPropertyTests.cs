@@ -37,7 +37,7 @@ public sealed class NbdReplyPropertyTests(ITestOutputHelper output)
     {
         var reads = scenario.Reads;
         using var server = new ScriptedNbdServer(peer => Reply(peer, scenario));
-        using var connection = NbdConnection.Open(NbdAddress.Parse(server.Address));
+        using var connection = NbdConnection.Open(NbdAddress.Parse(server.Address), NbdLimits.Default, default);
         var results = new (bool IsDone, uint Error, byte[] Data)[reads.Length];
         var callers = reads.Select((read, i) => new Thread(() =>
         {

@@ -53,7 +53,7 @@ internal sealed class ScriptedNbdServer : IDisposable
                 {
                     _scripts[i](peer);
                 }
-                catch (SocketException e) when (e.SocketErrorCode is SocketError.Shutdown or SocketError.ConnectionReset)
+                catch (IOException e) when (e.InnerException is SocketException { SocketErrorCode: SocketError.Shutdown or SocketError.ConnectionReset })
                 {
                     // A client that rejects a message may close before the script has sent its last one.
                 }
