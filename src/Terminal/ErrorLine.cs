@@ -9,18 +9,7 @@ public static class ErrorLine
     /// <summary>Writes a line. Does not throw.</summary>
     public static void Write(string line)
     {
-        var writing = new Thread(() =>
-        {
-            try
-            {
-                Console.Error.WriteLine(line);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or ObjectDisposedException)
-            {
-                // Standard error is closed.
-            }
-        })
-        { IsBackground = true, Name = "error line" };
+        var writing = new Thread(() => _ = StandardStream.TryWriteLine(StandardStream.Error, line, out _)) { IsBackground = true, Name = "error line" };
         try
         {
             writing.Start();

@@ -11,6 +11,7 @@ return HostOptions.Invoke(args, Run);
 static int Run(HostOptions options)
 {
     using var log = new ProgramLog("VM-H", options.Log);
+    LastDefence.Use(log.Logger);
     return Serve(options, log.Logger);
 }
 

@@ -1,9 +1,6 @@
+using VmShunt.BlockDriver;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Launch;
-using VmShunt.Ring.Files;
-using VmShunt.Ring.Interop;
-using VmShunt.Ring.VhostUser;
-using VmShunt.Ring.VirtioBlk;
 using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Faults;
@@ -14,14 +11,20 @@ namespace VmShunt.EndToEnd.Faults;
 /// </summary>
 public sealed class InjectionTests(ITestOutputHelper output) : IDisposable
 {
-    private const ulong Start = 0x4000_0000, Bytes = 1 << 20;
+    private static readonly BlockDiskOptions s_options = new()
+    {
+        OnDisconnect = DisconnectPolicy.Fail,
+        ResponseTimeout = TimeSpan.FromSeconds(5),
+        DrainTimeout = TimeSpan.FromSeconds(1),
+        SharedMemoryBytes = 4 << 20,
+    };
 
     private readonly TestFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
 
     // A runtime maps memory for itself, too; it survives no failure of that (docs/failure-modes.md).
-    [TheoryIfTraceable]
+    [SystemCallTheory]
     [InlineData("accept4", "EMFILE", 3)]
     [InlineData("accept4", "ECONNABORTED", 3)]
     [InlineData("clone3", "EAGAIN", 3)]
@@ -67,19 +70,23 @@ public sealed class InjectionTests(ITestOutputHelper output) : IDisposable
 
     private static async Task VisitAsync(string ring) => Assert.True(await TryVisitAsync(ring), "a newcomer is served");
 
-    /// <summary>A front-end that sets up a ring, reads and writes a sector, flushes, and leaves.</summary>
+    /// <summary>A front-end that connects, reads, writes and flushes, and leaves.</summary>
     /// <returns>False when VM-H refused it or failed its request.</returns>
-    private static Task<bool> TryVisitAsync(string ring) => Task.Run(() =>
+    private static async Task<bool> TryVisitAsync(string ring)
     {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         try
         {
-            using var memory = SharedMemoryFile.Create("newcomer", (long)Bytes);
-            using var driver = Visitor.Connect(ring, memory);
-            return driver.TryRead() && driver.TryWrite() && driver.TryFlush();
+            await using var disk = await BlockDisk.ConnectAsync(ring, s_options, limit.Token);
+            var buffer = new byte[4096];
+            await disk.ReadAsync(buffer, 0, limit.Token);
+            await disk.WriteAsync(buffer, 0, limit.Token);
+            await disk.FlushAsync(limit.Token);
+            return true;
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or OperationCanceledException)
         {
             return false;
         }
-    });
+    }
 }
