@@ -108,7 +108,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
         {
             ($"nbd+unix:///?socket={_folder["nbd"]}", "requires TLS: use nbds instead of nbd"),
             (address + _folder["stranger"], "cannot be encrypted"),
-            (address + _folder["none"], "cannot be used"),
+            (address + _folder["none"], "cannot be encrypted: Could not find"),
         })
         {
             var refused = await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"]);

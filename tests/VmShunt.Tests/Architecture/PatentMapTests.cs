@@ -25,6 +25,7 @@ public partial class PatentMapTests
     [InlineData("patent-map.md", 60)]
     [InlineData("conformance.md", 60)]
     [InlineData("hostile-inputs.md", 60)]
+    [InlineData("failure-modes.md", 20)]
     public void Every_test_that_is_named_exists(string page, int atLeast)
     {
         var tests = Sources.Under("tests").SelectMany(file => TestMethod().Matches(file.Code)).Select(match => match.Groups[1].Value).ToHashSet();

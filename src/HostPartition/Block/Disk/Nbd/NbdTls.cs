@@ -39,7 +39,7 @@ internal sealed record NbdTls(string HostName, string? Certificates, bool Verifi
             stream.AuthenticateAsClient(options);
             return stream;
         }
-        catch (Exception e) when (e is AuthenticationException or CryptographicException or UnauthorizedAccessException)
+        catch (Exception e) when (e is AuthenticationException or CryptographicException or UnauthorizedAccessException or FileNotFoundException or DirectoryNotFoundException)
         {
             stream.Dispose();
             throw new IOException($"the connection to the NBD server at {server} cannot be encrypted: {e.Message}", e);
