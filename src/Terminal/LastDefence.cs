@@ -5,7 +5,7 @@ namespace VmShunt.Terminal;
 
 /// <summary>
 /// The last line of defence of a server: an exception that no thread handles ends that thread, with a line in the log, and not
-/// the process, which serves others. Threads that serve somebody have a defence of their own before it.
+/// the process, which serves others. Threads that serve a peer have a defence of their own before it.
 /// </summary>
 public static partial class LastDefence
 {

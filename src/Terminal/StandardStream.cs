@@ -17,7 +17,7 @@ internal static class StandardStream
     /// <param name="descriptor">The stream.</param>
     /// <param name="line">The line.</param>
     /// <param name="why">Why it cannot be written.</param>
-    /// <returns>False: it cannot be written. A pipe whose reader is gone takes everything.</returns>
+    /// <returns>False: it cannot be written. A pipe that has lost its reader takes everything.</returns>
     internal static bool TryWriteLine(int descriptor, string line, out string why)
     {
         var bytes = Encoding.UTF8.GetBytes(line + "\n");
