@@ -1,5 +1,6 @@
 using VmShunt.AhciBackend.VfioUser;
 using VmShunt.BlockBackend;
+using VmShunt.BlockBackend.Transition;
 using VmShunt.Ring.Serving;
 using VmShunt.Trap.VfioUser;
 
@@ -23,14 +24,23 @@ public static class AhciServer
         var sessions = 0;
         return server.Listen(path, connection =>
         {
+            TrapMember? member = null;
             var number = Interlocked.Increment(ref sessions);
             server.Options.Log.TrapOpened(number);
             var reason = "the client closed it";
             server.Disk.Lease.Enter();
             try
             {
-                using var session = new VfioUserSession(connection, interrupt => new AhciVfioDevice(server.Disk, interrupt, () => server.Options.Log.MemoryIsNotShared(number)));
-                session.Run();
+                using var session = new VfioUserSession(connection, interrupt => new AhciVfioDevice(server.Disk, interrupt, () => server.Options.Log.MemoryIsNotShared(number), server.Pairs is null ? null : Open));
+                try
+                {
+                    session.Run();
+                }
+                finally
+                {
+                    // Before the device: the transition commands it.
+                    member?.Dispose();
+                }
             }
             catch (IOException e)
             {
@@ -41,6 +51,12 @@ public static class AhciServer
                 server.Disk.Lease.Leave(passesOn: false);
             }
             server.Options.Log.TrapClosed(number, reason);
+
+            GuestTransition Open(ITrapPath trap)
+            {
+                member = server.Pairs!.OpenTrap(connection.PeerProcessId, path, trap, HangUp.Of(connection)) ?? throw new IOException("it is a second one");
+                return member.Transition;
+            }
         });
     }
 }

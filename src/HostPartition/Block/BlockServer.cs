@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockBackend.Log;
 using VmShunt.BlockBackend.Own;
+using VmShunt.BlockBackend.Transition;
 using VmShunt.BlockBackend.VirtioBlk;
 using VmShunt.BlockBackend.VirtioBlk.Serving;
 using VmShunt.Ring.Interop;
@@ -69,6 +70,7 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         _disk = new VirtualizationDriver(
             new HostClassDriver(port, Options.Log, Options.OnFull == NoSpacePolicy.Wait, Options.Time, leaveOpen: disk is HostDisk),
             serial, disk.LogicalBlockSize, (disk as HostDisk)?.HasWriteCache ?? true, (disk as HostDisk)?.PhysicalBlockSize);
+        if (Options.Transition == TransitionMode.Auto) Pairs = new GuestPairs(Options.PairsSockets, Options.ProbeLimit, Options.Log, Options.Time);
         _groups = new PollGroups(Options.Pollers, Options.Wait);
         disk.LengthChanged += Refresh;
     }
@@ -87,6 +89,9 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
 
     internal VirtualizationDriver Disk => _disk;
 
+    /// <summary>The guests that may have both paths; null without transitions.</summary>
+    internal GuestPairs? Pairs { get; }
+
     /// <summary>Serves virtio-blk over vhost-user on a Unix socket (QEMU: <c>-device vhost-user-blk-pci</c>).</summary>
     /// <param name="path">
     /// Its path, at most 107 bytes. The socket of a process that exited is replaced. Also <c>fd:N</c>, a listening or connected
@@ -100,10 +105,14 @@ public sealed class BlockServer : IAsyncDisposable, IDisposable
         var sessions = 0;
         return Listen(path, connection =>
         {
+            var guarded = Pairs is null ? null : new RingSession();
+            using var member = guarded is null ? null : Pairs!.OpenRing(connection.PeerProcessId, path, guarded, HangUp.Of(connection));
+            if (guarded is not null && member is null) return;
+            guarded?.Member = member;
             var session = Interlocked.Increment(ref sessions);
             Options.Log.SessionOpened(session);
             using var device = new VirtioBlkDevice(_disk, Options.Queues, Options.QueueSize, Options.Primary, Options.MaxSegments);
-            using var blk = new VhostUserBlkDevice(device, Options.Queues, Options.QueueSize, Options.Wait, _groups, Options.Log, Options.IsMigratable);
+            using var blk = new VhostUserBlkDevice(device, Options.Queues, Options.QueueSize, Options.Wait, _groups, Options.Log, Options.IsMigratable, guarded);
             using var backend = new VhostUserBackend(new VhostUserConnection(connection), blk, refusal => Options.Log.MessageRefused(session, refusal));
             _disk.CapacityChanged += backend.NotifyConfigChanged;
             var reason = backend.Run();

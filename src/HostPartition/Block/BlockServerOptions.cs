@@ -59,6 +59,21 @@ public sealed record BlockServerOptions
     /// <summary>Whether the disk stays open when the server is disposed.</summary>
     public bool LeaveOpen { get; init; }
 
+    /// <summary>What becomes of the emulated disk of a guest that has both paths. Needs <c>VmShunt.AhciBackend</c>, and the guest QEMU 10.0 or later.</summary>
+    public TransitionMode Transition { get; init; }
+
+    /// <summary>
+    /// Whether the vhost-user and the vfio-user socket are one guest's, and a second session on either is refused. Otherwise two
+    /// sessions are one guest's if they are the only ones of their process. For <see cref="TransitionMode.Auto"/>.
+    /// </summary>
+    public bool PairsSockets { get; init; }
+
+    /// <summary>
+    /// The most bytes that a guest's driver reads of the emulated disk which only probes it: then the disk goes when the driver of the
+    /// ring starts. By default twice what Linux, udev and blkid read of a disk of four partitions. For <see cref="TransitionMode.Auto"/>.
+    /// </summary>
+    public long ProbeLimit { get; init; } = 8 << 20;
+
     /// <summary>For sessions, errors and mistakes of guests.</summary>
     public ILogger Log { get; init; } = NullLogger.Instance;
 
@@ -73,6 +88,7 @@ public sealed record BlockServerOptions
         Require(MaxSegments is >= 1 and <= VirtioBlkConfigSpace.MostSegments, nameof(MaxSegments), MaxSegments, $"1 to {VirtioBlkConfigSpace.MostSegments}");
         Require(Pollers is >= 0 and <= PollGroups.Max, nameof(Pollers), Pollers, $"0 to {PollGroups.Max}");
         Require(MaxConcurrency > 0, nameof(MaxConcurrency), MaxConcurrency, "at least 1");
+        Require(ProbeLimit >= 0, nameof(ProbeLimit), ProbeLimit, "at least 0");
         Require(DrainTimeout >= TimeSpan.Zero && DrainTimeout.TotalMilliseconds < int.MaxValue, nameof(DrainTimeout), DrainTimeout, "0 to 24 days");
     }
 

@@ -2,11 +2,12 @@ using System.CommandLine;
 using System.Globalization;
 using System.Numerics;
 using VmShunt.BlockBackend;
-using VmShunt.Terminal;
+using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Terminal;
 
 namespace VmShunt.HostPartition;
 
@@ -33,6 +34,9 @@ internal sealed record HostOptions(
     TimeSpan? Linger,
     RequestTypes Primary,
     string? PidFile,
+    TransitionMode Transition,
+    bool PairsSockets,
+    long ProbeLimit,
     LogOptions Log)
 {
     private const string PrintCapabilities = "--print-capabilities";
@@ -44,7 +48,7 @@ internal sealed record HostOptions(
     internal HostDiskOptions Open => new() { ReadOnly = ReadOnly, IsRaw = IsRaw, IsIncoming = IsIncoming, Cache = Cache, Engine = Engine, LogicalBlockSize = LogicalBlockSize, PhysicalBlockSize = PhysicalBlockSize, Serial = Serial };
 
     /// <summary>How to serve it.</summary>
-    internal BlockServerOptions Serve => new() { Queues = Queues, QueueSize = QueueSize, MaxSegments = MaxSegments, IsMigratable = VfioUser is null || IsMigratable, Wait = Poll, Pollers = Pollers, Primary = Primary, OnFull = OnFull };
+    internal BlockServerOptions Serve => new() { Queues = Queues, QueueSize = QueueSize, MaxSegments = MaxSegments, IsMigratable = VfioUser is null || IsMigratable, Wait = Poll, Pollers = Pollers, Primary = Primary, OnFull = OnFull, Transition = Transition, PairsSockets = PairsSockets, ProbeLimit = ProbeLimit };
 
     /// <summary>Parses the arguments and calls <paramref name="run"/>.</summary>
     /// <returns>The exit code.</returns>
@@ -84,6 +88,12 @@ internal sealed record HostOptions(
         var pollers = new Option<string>("--pollers") { DefaultValueFactory = _ => "auto", HelpName = "N", Description = "threads that serve the rings of all guests, for disks that never block (memory:, null:): 0 to 64, 0 for one thread per ring, or auto (one per two processors)" };
         var primary = new Option<string>("--primary") { HelpName = "LIST", DefaultValueFactory = _ => "all", Description = "the request types that the ring carries out, of read,write,flush,discard,write-zeroes. Other request types complete with UNSUPP; a guest configured to send them is rejected at connect" };
         var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "exit this long after the last client disconnected" };
+        var transition = new Option<string>("--transition") { DefaultValueFactory = _ => "never", HelpName = "auto|never", Description = "what becomes of the emulated disk of a guest that has both paths (QEMU 10.0 and later): auto (it goes when the guest's driver starts on the ring, and comes back when that driver ends, at a reboot, and for a crash kernel; at most one path writes) or never (it stays). docs/transition.md" };
+        var pair = new Option<string?>("--pair") { HelpName = "sockets", Description = "with --transition auto: both sockets belong to one guest, and a second session on either is refused. By default two sessions are one guest's if they are the only ones of their process" };
+        var probeLimit = new Option<string>("--probe-limit") { HelpName = "SIZE", DefaultValueFactory = _ => ByteSize.Format(s_server.ProbeLimit), Description = "with --transition auto: the most that a driver reads which only probes the emulated disk; the disk of one that has read more stays when the ring's driver starts. By default twice what Linux, udev and blkid read of a disk of four partitions" };
+        transition.Validators.Add(r => Require(r.GetValue(transition) is "auto" or "never", r, "--transition takes auto or never"));
+        pair.Validators.Add(r => Require(r.GetValue(pair) is null or "sockets", r, "--pair takes sockets"));
+        probeLimit.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(probeLimit)!, out _), r, "--probe-limit takes a size, such as 8M"));
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 64, r, "--queues takes 1 to 64"));
         queueSize.Validators.Add(r => Require(SplitLayout.IsValidSize(r.GetValue(queueSize)), r, "--queue-size takes a power of two up to 32768"));
         segMax.Validators.Add(r => Require(r.GetValue(segMax) is >= 1 and <= 510, r, "--seg-max takes 1 to 510"));
@@ -98,7 +108,7 @@ internal sealed record HostOptions(
 
         var root = new RootCommand("VM-H, the host partition: owns a disk and serves it to guests over the ring path (vhost-user) and the trap path (vfio-user)")
         {
-            disk, vhostUser, vfioUser, descriptor, readOnly, format, incoming, migratable, queues, queueSize, segMax, logical, physical, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary, pidFile, capabilities,
+            disk, vhostUser, vfioUser, descriptor, readOnly, format, incoming, migratable, queues, queueSize, segMax, logical, physical, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary, transition, pair, probeLimit, pidFile, capabilities,
         };
         var log = LogOptions.AddTo(root);
         root.Validators.Add(r => Require(r.GetValue(vhostUser) is null || r.GetValue(descriptor) is null, r, "--fd N is --vhost-user fd:N: give one of the two"));
@@ -106,6 +116,11 @@ internal sealed record HostOptions(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null || r.GetValue(descriptor) is not null,
             r,
             "name at least one socket for the disk: --vhost-user SOCKET, --vfio-user SOCKET, or both"));
+        root.Validators.Add(r => Require(
+            r.GetValue(transition) != "auto" || (r.GetValue(vfioUser) is not null && (r.GetValue(vhostUser) ?? r.GetValue(descriptor)) is not null),
+            r,
+            "--transition auto needs both sockets: --vhost-user SOCKET and --vfio-user SOCKET"));
+        root.Validators.Add(r => Require(r.GetValue(pair) is null || r.GetValue(transition) == "auto", r, "--pair sockets is for --transition auto"));
         // Values that no block size has are refused above, by their own option.
         root.Validators.Add(r => Require(
             r.GetValue(logical) is not 4096 || r.GetValue(physical) is not (512 or 1024 or 2048), r, "--physical-block-size takes a power of two from --logical-block-size to 65536"));
@@ -131,6 +146,9 @@ internal sealed record HostOptions(
             r.GetValue(linger) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
             RequestTypeList.TryParse(r.GetValue(primary)!, out var types) ? types : RequestTypes.All,
             r.GetValue(pidFile),
+            Enum.Parse<TransitionMode>(r.GetValue(transition)!, ignoreCase: true),
+            r.GetValue(pair) is not null,
+            ByteSize.TryParse(r.GetValue(probeLimit)!, out var most) ? most : s_server.ProbeLimit,
             log(r))));
         return CommandLineRun.Invoke("vmshunt-host", root, args);
     }

@@ -48,6 +48,25 @@ public interface IVhostUserDevice
     }
 
     /// <summary>
+    /// The front-end sent RESET_DEVICE: the driver, or the machine, reset the device. Follows <see cref="Reset"/>, which a front-end
+    /// also causes where it only stops the device.
+    /// </summary>
+    void DriverReset()
+    {
+    }
+
+    /// <summary>The front-end chose protocol features.</summary>
+    void ProtocolFeaturesChosen(VhostUserProtocolFeatures features)
+    {
+    }
+
+    /// <summary>The device status has DRIVER_OK from now on; the rings start afterwards. Without STATUS it is never called.</summary>
+    /// <param name="bringsRecord">Whether the front-end brought the record of chains in flight of an earlier session.</param>
+    void DriverReady(bool bringsRecord)
+    {
+    }
+
+    /// <summary>
     /// The front-end has stopped every ring while its guest migrates: another process may serve the guest from now on, until a
     /// ring is started here again.
     /// </summary>
@@ -100,6 +119,8 @@ public sealed record VringSetup(
     EventFd? Error,
     MemoryWindow Inflight)
 {
+    private const int MaxSearches = 100;
+
     // Virtio 1.3 §6.
     private const ulong IndirectDescriptors = 1UL << 28, EventIndex = 1UL << 29, PackedRing = 1UL << 34;
 
@@ -138,6 +159,48 @@ public sealed record VringSetup(
     /// <summary>Creates the device's side of a packed ring.</summary>
     public PackedDeviceQueue CreatePackedQueue() =>
         new(Memory, new PackedAreas(Descriptors, Driver, Device), Size, Position, Has(IndirectDescriptors), Has(EventIndex), Inflight);
+
+    /// <summary>
+    /// The position after the last chain that the driver has published. Any thread, while the ring is not stopped.
+    /// </summary>
+    /// <param name="position">Reads <see cref="IDeviceQueue.Position"/>, from which chains are searched.</param>
+    public uint FindPublished(Func<uint> position)
+    {
+        ArgumentNullException.ThrowIfNull(position);
+        if (!IsPacked) return Driver.ReadUInt16Acquire(SplitLayout.Index);
+        // The ring's thread may take chains meanwhile, whose entries the device then changes.
+        uint start, end;
+        var tries = 0;
+        do
+        {
+            start = position();
+            end = FindEnd(new PackedPosition(Size, (ushort)start));
+        }
+        while (position() != start && ++tries < MaxSearches);
+        return end;
+    }
+
+    /// <summary>Whether a ring has popped a chain that was published after a mark.</summary>
+    /// <param name="position"><see cref="IDeviceQueue.Position"/>, or another result of <see cref="FindPublished"/>.</param>
+    /// <param name="mark">A result of <see cref="FindPublished"/>.</param>
+    public bool IsBeyond(uint position, uint mark)
+    {
+        if (!IsPacked) return (short)(ushort)(position - mark) > 0;
+        var ahead = (Lap(position) - Lap(mark) + 2 * Size) % (2 * Size);
+        return ahead > 0 && ahead < Size;
+    }
+
+    private int Lap(uint position)
+    {
+        var at = new PackedPosition(Size, (ushort)position);
+        return at.Index + (at.Wrap ? 0 : Size);
+    }
+
+    private uint FindEnd(PackedPosition at)
+    {
+        for (var slots = 0; slots < Size && at.IsAvailable((DescriptorFlags)Descriptors.ReadUInt16Acquire(at.Offset + PackedLayout.Flags)); slots++) at.Advance(1);
+        return at.Word;
+    }
 
     private bool Has(ulong feature) => (Features & feature) != 0;
 }

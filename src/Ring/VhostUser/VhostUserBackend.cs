@@ -39,6 +39,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     private bool _featuresRefused;
     private bool _isReported;
 
+    // The record of chains in flight is of this session, or of an earlier one that the front-end brought.
+    private bool _madeRecord, _bringsRecord;
+
     /// <summary>
     /// Notifies the front-end that the configuration space has changed, if it has opened a channel for that. Any thread;
     /// never blocks.
@@ -110,6 +113,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
                 ReplyVringBase();
                 return;
             case VhostUserRequest.GetInflightFd:
+                _madeRecord = true;
                 InflightMessages.ReplyToGet(connection, device, _vrings.Length, report);
                 return;
             case VhostUserRequest.SetLogBase when (_protocolFeatures & VhostUserProtocolFeatures.LogSharedMemory) != 0:
@@ -195,6 +199,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         // "VHOST_USER_GET_VRING_BASE": only with a record.
         _log.TakesInflight = _protocolFeatures.HasFlag(VhostUserProtocolFeatures.InflightMigration | VhostUserProtocolFeatures.InflightSharedMemory);
         _channel.SetConfig((_protocolFeatures & VhostUserProtocolFeatures.Config) != 0);
+        device.ProtocolFeaturesChosen(_protocolFeatures);
         return null;
     }
 
@@ -212,7 +217,9 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         if ((status & StatusMask) == 0) return Reset(isStatus: true);
         // A driver that sets features that were not offered must not see FEATURES_OK (virtio 1.3 §2.2.2).
+        var wasReady = (_status & DriverOk) != 0;
         _status = status & StatusMask & ~(_featuresRefused ? FeaturesOk : 0);
+        if (!wasReady && (_status & DriverOk) != 0) device.DriverReady(_bringsRecord);
         return StartAll();
     }
 
@@ -227,6 +234,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
         PassOnIfStopped();
         _status = 0;
         device.Reset();
+        if (!isStatus) device.DriverReset();
         return null;
     }
 
@@ -366,6 +374,7 @@ public sealed class VhostUserBackend(VhostUserConnection connection, IVhostUserD
     {
         var inflight = InflightMessages.Payload(connection);
         using var file = connection.TakeDescriptor();
+        _bringsRecord |= !_madeRecord;
         return ChangeMemory(() => _inflight.Attach(inflight, file, _vrings.Length));
     }
 

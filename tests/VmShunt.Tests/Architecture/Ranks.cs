@@ -19,7 +19,7 @@ internal static class Ranks
         ["src/Trap/VmExit", "src/Trap/VfioUser", "src/Trap/Ahci"],
         // VM-H: the block back-end over the ring alone, then AHCI, then the program.
         ["src/HostPartition/Block/Contract", "src/HostPartition/Block/Log"],
-        ["src/HostPartition/Block/Disk"],
+        ["src/HostPartition/Block/Disk", "src/HostPartition/Block/Transition"],
         ["src/HostPartition/Block/Disk/Nbd", "src/HostPartition/Block/Own", "src/HostPartition/Block/VirtioBlk", "src/HostPartition/Ahci/Controller"],
         ["src/HostPartition/Block/VirtioBlk/Serving", "src/HostPartition/Ahci/VfioUser"],
         ["src/HostPartition/Block"],

@@ -43,13 +43,18 @@ internal sealed class ScriptedFrontend : IDisposable
     /// <summary>Closes the session, waits until the back-end has closed it too, and opens another.</summary>
     internal void Connect(UnixConnection socket)
     {
-        if (_connection is { } last)
-        {
-            last.Socket.ShutdownSend();
-            Assert.False(last.Receive());
-            last.Dispose();
-        }
+        Disconnect();
         _connection = new VhostUserConnection(socket);
+    }
+
+    /// <summary>Closes the session, and waits until the back-end has closed it too.</summary>
+    internal void Disconnect()
+    {
+        if (_connection is not { } last) return;
+        last.Socket.ShutdownSend();
+        Assert.False(last.Receive());
+        last.Dispose();
+        _connection = null;
     }
 
     /// <summary>Creates an empty ring, as a driver does when it starts.</summary>
@@ -137,6 +142,23 @@ internal sealed class ScriptedFrontend : IDisposable
         Assert.True(_ram.Memory.TryWrite(Status, HandDriver.NoStatus));
         _ring.Offer([new(Header, VirtioBlkRequestHeader.Bytes), new(Data, 512, DescriptorFlags.Write), new(Status, 1, DescriptorFlags.Write)]);
         _kick.Signal();
+    }
+
+    /// <summary>Makes a write of a sector available and kicks.</summary>
+    internal void SubmitWrite(byte value)
+    {
+        _ram.Span(Data, 512).Fill(value);
+        Assert.True(_ram.Memory.TryWrite(Header, new VirtioBlkRequestHeader { Type = VirtioBlkRequestType.Out, Sector = 7 }));
+        Assert.True(_ram.Memory.TryWrite(Status, HandDriver.NoStatus));
+        _ring.Offer([new(Header, VirtioBlkRequestHeader.Bytes), new(Data, 512), new(Status, 1, DescriptorFlags.Write)]);
+        _kick.Signal();
+    }
+
+    /// <summary>Waits until the device has returned the chain.</summary>
+    internal VirtioBlkStatus AwaitStatus()
+    {
+        Assert.True(SpinWait.SpinUntil(() => TryPopUsed(out _), 60_000), "the device does not return the chain");
+        return (VirtioBlkStatus)_ram.Span(Status, 1)[0];
     }
 
     /// <summary>The read's data and status in guest memory.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.Transition;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Serving;
 using VmShunt.Trap.Ahci;
@@ -29,20 +30,26 @@ internal sealed class AhciController : IDisposable
     private readonly AhciPort _port;
     private readonly Thread _worker;
     private uint _interruptStatus;
+    private readonly TrapGate? _transition;
     private bool _interruptEnabled, _level, _stopping, _powersOn;
 
     /// <summary>Creates the HBA in its power-on state, without memory, and starts its worker.</summary>
     /// <param name="disk">The disk; not owned, and outlives the HBA.</param>
     /// <param name="setInterruptLevel">Called at each change of the interrupt line; see the remarks.</param>
-    internal AhciController(VirtualizationDriver disk, Action<bool> setInterruptLevel)
+    /// <param name="transition">What the guest's transition allows; null without one.</param>
+    internal AhciController(VirtualizationDriver disk, Action<bool> setInterruptLevel, TrapGate? transition = null)
     {
         _setInterruptLevel = setInterruptLevel;
-        _device = new AtaDisk(disk, _gate.Aborted);
+        _transition = transition;
+        _device = new AtaDisk(disk, _gate.Aborted, transition);
         _commands = new CommandReader(_device, _gate);
         _port = new AhciPort(_gate, disk);
         _port.Reset();
         _worker = ServingThread.Start(Work, "AHCI worker");
     }
+
+    /// <summary>Called without a lock when the disk is unplugged after <see cref="Unplug"/> returned false.</summary>
+    internal Action Unplugged { get; set; } = static () => { };
 
     /// <summary>The level of the interrupt line: high while IS is not 0 and GHC.IE is set.</summary>
     internal bool InterruptLevel
@@ -75,6 +82,7 @@ internal sealed class AhciController : IDisposable
     internal void Write(ulong offset, ReadOnlySpan<byte> data)
     {
         Span<byte> bytes = stackalloc byte[sizeof(uint)];
+        bool isUnplugged;
         lock (_lock)
         {
             for (var i = 0; i < data.Length;)
@@ -85,9 +93,11 @@ internal sealed class AhciController : IDisposable
                 WriteRegister(register, BinaryPrimitives.ReadUInt32LittleEndian(bytes));
                 i += count;
             }
+            isUnplugged = _port.TryUnplug();
             UpdateInterrupt();
             if (_port.HasWork) Monitor.PulseAll(_lock);
         }
+        if (isUnplugged) Unplugged();
     }
 
     /// <summary>
@@ -109,6 +119,27 @@ internal sealed class AhciController : IDisposable
         lock (_lock)
         {
             _port.SetDisk(isPresent);
+            UpdateInterrupt();
+        }
+    }
+
+    /// <inheritdoc cref="AhciPort.Unplug"/>
+    internal bool Unplug()
+    {
+        lock (_lock)
+        {
+            var isUnplugged = _port.Unplug();
+            UpdateInterrupt();
+            return isUnplugged;
+        }
+    }
+
+    /// <inheritdoc cref="AhciPort.Plug"/>
+    internal void Plug()
+    {
+        lock (_lock)
+        {
+            _port.Plug();
             UpdateInterrupt();
         }
     }
@@ -174,6 +205,7 @@ internal sealed class AhciController : IDisposable
                 break;
             case HbaRegister.GHC:
                 _interruptEnabled = ((GlobalHostControl)value & GlobalHostControl.IE) != 0;
+                NoteInterruptDriver();
                 break;
             case HbaRegister.IS:
                 _interruptStatus &= ~value;
@@ -181,8 +213,14 @@ internal sealed class AhciController : IDisposable
                 break;
             case >= HbaRegister.Ports and < HbaRegister.Ports + HbaRegister.PortStride:
                 _port.Write(register - HbaRegister.Ports, value);
+                if (register is HbaRegister.Ports + PortRegister.PxIE or HbaRegister.Ports + PortRegister.PxCI) NoteInterruptDriver();
                 break;
         }
+    }
+
+    private void NoteInterruptDriver()
+    {
+        if (_transition is { IsInterruptDriven: false } && _interruptEnabled && _port.EnablesInterrupts) _transition.IsInterruptDriven = true;
     }
 
     private void ResetHba()
@@ -212,13 +250,16 @@ internal sealed class AhciController : IDisposable
         {
             _device.AwaitLateCommands();
             var outcome = _commands.Run(command);
+            bool isUnplugged;
             lock (_lock)
             {
                 _port.Complete(command, outcome);
                 if (_powersOn) _device.PowerOn();
                 _powersOn = false;
+                isUnplugged = _port.TryUnplug();
                 UpdateInterrupt();
             }
+            if (isUnplugged) Unplugged();
         }
     }
 

@@ -21,7 +21,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     private AtaStatus _ataStatus;
     private AtaError _ataError;
     private int _slot;
-    private bool _linkUp, _signatureUnsent, _halted, _isEmpty;
+    private bool _linkUp, _signatureUnsent, _halted, _isEmpty, _isUnplugging, _isUnplugged;
 
     /// <summary>The memory for the HBA's DMA, or null.</summary>
     internal GuestMemory? Memory { get; set; }
@@ -29,11 +29,16 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     /// <summary>Whether the worker executes a command, which may have been aborted.</summary>
     internal bool IsRunning { get; private set; }
 
+    /// <summary>Whether any interrupt is enabled.</summary>
+    internal bool EnablesInterrupts => _enabled != 0;
+
     /// <summary>Whether an enabled interrupt bit is set: the port's bit in IS is to be set.</summary>
     internal bool IsInterruptPending => (Status & _enabled) != 0;
 
     /// <summary>Whether a command is ready for the worker.</summary>
     internal bool HasWork => !IsRunning && IsStarted && _linkUp && !_halted && !_queue.IsEmpty;
+
+    private bool IsEmpty => _isEmpty || _isUnplugged;
 
     private bool IsStarted => (_command & PortCommand.ST) != 0;
 
@@ -58,7 +63,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
 
     private uint SataStatus => (_sataControl & SataLink.DETMask) switch
     {
-        _ when _isEmpty => 0,
+        _ when IsEmpty => 0,
         _ when _linkUp => SataLink.DETEstablished | SataLink.SPDGen3 | SataLink.IPMActive,
         SataLink.DETReset => 0,
         SataLink.DETDisable => SataLink.DETOffline,
@@ -162,6 +167,37 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
         BringLinkUp();
     }
 
+    /// <summary>
+    /// Unplugs the disk when the commands issued so far are complete; later ones are not executed. The driver sees the loss of the
+    /// link (PxSERR.DIAG.N, PxIS.PRCS; AHCI 1.3.1 §3.3.12, §3.3.5).
+    /// </summary>
+    /// <returns>Whether it is unplugged.</returns>
+    internal bool Unplug()
+    {
+        _isUnplugging |= !_isUnplugged;
+        TryUnplug();
+        return _isUnplugged;
+    }
+
+    /// <summary>Unplugs the disk if that was asked for, and no command is left.</summary>
+    internal bool TryUnplug()
+    {
+        if (!_isUnplugging || (IsRunning && !gate.Aborted.IsRaised) || HasWork) return false;
+        (_isUnplugging, _isUnplugged) = (false, true);
+        TakeLinkDown();
+        _sataError |= SataLink.DIAG_N;
+        return true;
+    }
+
+    /// <summary>Plugs the disk in.</summary>
+    internal void Plug()
+    {
+        _isUnplugging = false;
+        if (!_isUnplugged) return;
+        _isUnplugged = false;
+        BringLinkUp();
+    }
+
     /// <summary>Clears the base addresses: with <see cref="Reset"/>, the power-on state.</summary>
     internal void ClearAddresses() => _commandList = _fisBase = 0;
 
@@ -179,7 +215,16 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
         if (!IsStarted) return;
         var added = slots & ~_issued;
         _issued |= added;
-        if (!_halted) _queue.Add(added);
+        if (_isUnplugged) AnswerPollingUser();
+        else if (!_halted && !_isUnplugging) _queue.Add(added);
+    }
+
+    // Firmware that knew the disk polls for a FIS, and not for the link: without one it waits half a minute for each command. Linux's
+    // EDD probe makes SeaBIOS read every disk.
+    private void AnswerPollingUser()
+    {
+        if (EnablesInterrupts || !TryPost(AtaResult.Bad(AtaError.ABRT, default))) return;
+        _status |= PortInterrupt.DHRS;
     }
 
     private void WriteCommand(PortCommand value)
@@ -221,7 +266,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
 
     private void BringLinkUp()
     {
-        if (_isEmpty || (_sataControl & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable) return;
+        if (IsEmpty || (_sataControl & SataLink.DETMask) is SataLink.DETReset or SataLink.DETDisable) return;
         _linkUp = true;
         _sataError |= SataLink.DIAG_X;
         _signature = SataLink.SignatureAta;

@@ -1,4 +1,5 @@
 using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.Transition;
 using VmShunt.Ring.Files;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
@@ -11,7 +12,8 @@ namespace VmShunt.AhciBackend.Controller;
 /// </summary>
 /// <param name="disk">The disk; not owned.</param>
 /// <param name="aborted">Raised while the command is aborted: it does not wait for free space on a full disk.</param>
-internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : IDisposable
+/// <param name="transition">What the guest's transition allows; null without one.</param>
+internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted, TrapGate? transition = null) : IDisposable
 {
     private const int SectorBytes = HostClassDriver.SectorBytes, BufferBytes = 128 << 10, BufferAlignment = 4096;
 
@@ -58,6 +60,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
     internal AtaResult Execute(in HostToDeviceFis fis, PrdtCursor data)
     {
         if ((fis.Flags & FisFlags.C) == 0) return Control(fis);
+        transition?.CountRequest();
         return fis.Command switch
         {
             AtaCommand.IdentifyDevice => Identify(fis, data),
@@ -113,6 +116,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
             var status = disk.Read(extent.Lba * _blockSectors + done, Buffered(data.Gathered));
             if (status != DiskStatus.Ok) return AtaResult.Bad(AtaError.UNC, fis.Address with { Lba = extent.Lba + done / _blockSectors });
             if (!data.TryStore(_buffer.Span[..data.Gathered])) break;
+            transition?.CountRead(data.Gathered);
             done += (ulong)data.Gathered / SectorBytes;
         }
         return AtaResult.Good(fis.Address) with { Report = report };
@@ -126,7 +130,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
 
     private AtaResult Write(in HostToDeviceFis fis, AtaExtent extent, PrdtCursor data, bool forceUnitAccess)
     {
-        if (disk.IsReadOnly) return Abort(fis);
+        if (!MayWrite) return Abort(fis);
         if (!extent.IsOn(SectorCount)) return NotFound(fis, extent);
         var sectors = extent.Sectors * _blockSectors;
         for (ulong done = 0; done < sectors;)
@@ -140,6 +144,8 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
         return forceUnitAccess ? Flush(fis) : AtaResult.Good(fis.Address);
     }
 
+    private bool MayWrite => !disk.IsReadOnly && (transition is null || transition.MayWrite || transition.Ask(aborted));
+
     // Checks the range only: the disk stack has no read without a buffer.
     private AtaResult Verify(in HostToDeviceFis fis, AtaExtent extent) =>
         extent.IsOn(SectorCount) ? AtaResult.Good(fis.Address) : NotFound(fis, extent);
@@ -151,7 +157,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted) : I
     {
         const byte trim = 1;
         int blocks = fis.Address.Count;
-        if (fis.Features != trim || disk.IsReadOnly || blocks is 0 or > AtaRanges.MaxBlocks) return Abort(fis);
+        if (fis.Features != trim || blocks is 0 or > AtaRanges.MaxBlocks || !MayWrite) return Abort(fis);
         if (!_ranges.TryReceive(data, blocks)) return AtaResult.Good(fis.Address);
         return _ranges.Discard(SectorCount) switch
         {

@@ -1,5 +1,7 @@
+using System.Buffers.Binary;
 using VmShunt.AhciBackend.Controller;
 using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockBackend.Transition;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VfioUser;
@@ -10,8 +12,11 @@ namespace VmShunt.AhciBackend.VfioUser;
 /// One client's AHCI HBA over vfio-user: connects the register file and the configuration space to the client's region
 /// accesses, memory and interrupt.
 /// </summary>
-internal sealed class AhciVfioDevice : IVfioUserDevice
+internal sealed class AhciVfioDevice : IVfioUserDevice, ITrapPath
 {
+    // Bits 3:0 of a memory BAR are read-only (PCI 3.0 §6.2.5.1).
+    private const uint AllOnes = 0xFFFF_FFF0;
+
     private static readonly VfioRegionInfo[] s_regions =
     [
         default, default, default, default, default,
@@ -25,6 +30,7 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
     private readonly VfioInterrupt _interrupt;
     private readonly AhciController _controller;
     private readonly Action? _notShared;
+    private readonly GuestTransition? _transition;
     private GuestMemory? _memory;
     private int _unsharedRanges;
     private bool _wasReported;
@@ -32,12 +38,26 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
     /// <param name="disk">The disk; not owned.</param>
     /// <param name="interrupt">The client's interrupt.</param>
     /// <param name="notShared">Called once, when a client that shares no memory starts to use the controller.</param>
-    internal AhciVfioDevice(VirtualizationDriver disk, VfioInterrupt interrupt, Action? notShared = null)
+    /// <param name="open">Opens the guest's transition; null where it has none.</param>
+    internal AhciVfioDevice(VirtualizationDriver disk, VfioInterrupt interrupt, Action? notShared = null, Func<ITrapPath, GuestTransition>? open = null)
     {
         _interrupt = interrupt;
         _notShared = notShared;
-        _controller = new AhciController(disk, SetInterruptLevel);
+        _controller = new AhciController(disk, SetInterruptLevel, open is null ? null : Gate);
+        if (open is null) return;
+        try
+        {
+            _transition = open(this);
+            _controller.Unplugged = _transition.TrapDiskGone;
+        }
+        catch
+        {
+            _controller.Dispose();
+            throw;
+        }
     }
+
+    public TrapGate Gate { get; } = new();
 
     public IReadOnlyList<VfioRegionInfo> Regions => s_regions;
 
@@ -60,6 +80,8 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
         {
             _function.Write(offset, data);
             ApplyCommandRegister();
+            // BAR sizing: firmware, or a kernel, enumerates the device.
+            if (_transition is not null && offset == PciConfig.Bar5 && data.Length == sizeof(uint) && (BinaryPrimitives.ReadUInt32LittleEndian(data) & AllOnes) == AllOnes) _transition.Enumerated();
         }
         return true;
     }
@@ -77,7 +99,12 @@ internal sealed class AhciVfioDevice : IVfioUserDevice
         _controller.Reset();
         _function.Reset();
         ApplyCommandRegister();
+        _transition?.TrapReset();
     }
+
+    public bool Unplug() => _controller.Unplug();
+
+    public void Plug() => _controller.Plug();
 
     public void Dispose() => _controller.Dispose();
 

@@ -68,6 +68,11 @@ internal sealed class VirtioBlkRequestProcessor(VirtioBlkDevice device, GuestMem
         return header.Type == VirtioBlkRequestType.In ? header.Sector : HostClassDriver.NoSector;
     }
 
+    /// <summary>Whether a chain changes the disk; also where its type is none that is known to change nothing.</summary>
+    internal bool IsChange(DescriptorChain chain) =>
+        !TryReadHeader(chain, out var header, out var isWhole) || !isWhole
+        || header.Type is not (VirtioBlkRequestType.In or VirtioBlkRequestType.Flush or VirtioBlkRequestType.GetId);
+
     /// <summary>Decodes a well-formed read or write.</summary>
     /// <param name="chain">The chain.</param>
     /// <param name="data">Is filled with the data buffers.</param>

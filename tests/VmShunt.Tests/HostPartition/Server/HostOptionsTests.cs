@@ -30,6 +30,7 @@ public sealed class HostOptionsTests
         Assert.Equal((Math.Min(2 * Environment.ProcessorCount, 64), 1024, 126, 512, 4096, "VMSHUNT0"), (options.Queues, options.QueueSize, options.MaxSegments, options.LogicalBlockSize, options.PhysicalBlockSize, options.Serial));
         Assert.Equal((CacheMode.WriteBack, DiskEngine.Auto, NoSpacePolicy.Fail, WaitPolicy.Adaptive), (options.Cache, options.Engine, options.OnFull, options.Poll));
         Assert.Equal((Math.Clamp(Environment.ProcessorCount / 2, 1, 64), null, RequestTypes.All), (options.Pollers, options.Linger, options.Primary));
+        Assert.Equal((TransitionMode.Never, false, new BlockServerOptions().ProbeLimit), (options.Transition, options.PairsSockets, options.ProbeLimit));
     }
 
     [Fact]
@@ -37,12 +38,12 @@ public sealed class HostOptionsTests
     {
         var options = Parse(
             "--disk d.img --vhost-user r --vfio-user t --read-only --format raw --incoming --migratable --queues 3 --queue-size 256 --seg-max 62 --logical-block-size 4096 --physical-block-size 8192 --serial ABC --cache direct --engine uring"
-            + " --on-full wait --poll never --pollers 5 --linger 1.5 --primary read,write --pid-file p --log json --log-level warning");
+            + " --on-full wait --poll never --pollers 5 --linger 1.5 --primary read,write --pid-file p --transition auto --pair sockets --probe-limit 1M --log json --log-level warning");
         Assert.Equal(
-            new HostOptions("d.img", "r", "t", true, true, true, true, 3, 256, 62, 4096, 8192, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data, "p", new LogOptions(LogForm.Json, LogLevel.Warning)),
+            new HostOptions("d.img", "r", "t", true, true, true, true, 3, 256, 62, 4096, 8192, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data, "p", TransitionMode.Auto, true, 1 << 20, new LogOptions(LogForm.Json, LogLevel.Warning)),
             options);
         Assert.Equal(
-            new BlockServerOptions { Queues = 3, QueueSize = 256, MaxSegments = 62, Wait = WaitPolicy.Never, Pollers = 5, Primary = RequestTypes.Data, OnFull = NoSpacePolicy.Wait }, options.Serve);
+            new BlockServerOptions { Queues = 3, QueueSize = 256, MaxSegments = 62, Wait = WaitPolicy.Never, Pollers = 5, Primary = RequestTypes.Data, OnFull = NoSpacePolicy.Wait, Transition = TransitionMode.Auto, PairsSockets = true, ProbeLimit = 1 << 20 }, options.Serve);
         Assert.Equal(
             new HostDiskOptions { ReadOnly = true, IsRaw = true, IsIncoming = true, Cache = CacheMode.Direct, Engine = DiskEngine.Uring, LogicalBlockSize = 4096, PhysicalBlockSize = 8192, Serial = "ABC" }, options.Open);
     }
@@ -69,6 +70,12 @@ public sealed class HostOptionsTests
     [Theory]
     [InlineData("--vhost-user r")]
     [InlineData("--disk memory:1M")]
+    [InlineData("--disk memory:1M --vhost-user r --transition auto")]
+    [InlineData("--disk memory:1M --vfio-user t --transition auto")]
+    [InlineData("--disk memory:1M --vhost-user r --vfio-user t --transition sometimes")]
+    [InlineData("--disk memory:1M --vhost-user r --vfio-user t --pair sockets")]
+    [InlineData("--disk memory:1M --vhost-user r --vfio-user t --transition auto --pair processes")]
+    [InlineData("--disk memory:1M --vhost-user r --vfio-user t --transition auto --probe-limit much")]
     [InlineData("--disk memory:1M --vhost-user r --queues 0")]
     [InlineData("--disk memory:1M --vhost-user r --queues 65")]
     [InlineData("--disk memory:1M --vhost-user r --queue-size 100")]

@@ -11,8 +11,13 @@ namespace VmShunt.BlockBackend.VirtioBlk.Serving;
 
 /// <summary>The virtio-blk device of a vhost-user session. Each ring has a dedicated thread, or belongs to a poll group.</summary>
 internal sealed class VhostUserBlkDevice(
-    VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups groups, ILogger log, bool isMigratable = true) : IVhostUserDevice, IDisposable
+    VirtioBlkDevice device, int queues, int maxQueueSize, WaitPolicy policy, PollGroups groups, ILogger log, bool isMigratable = true, RingSession? guarded = null) : IVhostUserDevice, IDisposable
 {
+    private const VhostUserProtocolFeatures ForTransition = VhostUserProtocolFeatures.Status | VhostUserProtocolFeatures.ResetDevice;
+
+    // The driver's next DRIVER_OK is a new driver's: its device was reset, or it is the session's first.
+    private bool _wasReset, _isNotFirst, _isUnfit = true;
+
     // Once per session: a guest may start again as often as it likes.
     private bool _hasWarned;
 
@@ -49,6 +54,21 @@ internal sealed class VhostUserBlkDevice(
 
     public void Reset() => device.Reset();
 
+    public void ProtocolFeaturesChosen(VhostUserProtocolFeatures features) => _isUnfit = (features & ForTransition) != ForTransition;
+
+    public void DriverReady(bool bringsRecord)
+    {
+        var starts = _wasReset || (!_isNotFirst && !bringsRecord);
+        (_wasReset, _isNotFirst) = (false, true);
+        guarded?.Member?.DriverReady(continues: !starts);
+    }
+
+    public void DriverReset()
+    {
+        _wasReset = true;
+        guarded?.Member?.Reset();
+    }
+
     public void PassOn() => Leave(passesOn: true);
 
     /// <summary>The session has closed.</summary>
@@ -61,6 +81,7 @@ internal sealed class VhostUserBlkDevice(
             _isUser = true;
             device.Disk.Lease.Enter();
         }
+        if (_isUnfit) guarded?.Member?.IsUnfit("its vhost-user front-end lacks STATUS or RESET_DEVICE, which QEMU has from 10.0 on");
         if (device.FindTooFewSegments(setup.Size) is { } fitting && !_hasWarned)
         {
             _hasWarned = true;
@@ -80,5 +101,8 @@ internal sealed class VhostUserBlkDevice(
         setup.IsLogged ? Serve(setup.CreateLogged(queue), setup) : Serve(queue, setup);
 
     private IRunningVring Serve<TQueue>(TQueue queue, VringSetup setup) where TQueue : struct, IDeviceQueue =>
-        new VirtqueueHandler<TQueue>(queue, setup, device, log).Start(policy, device.Disk.NeverBlocks ? groups : null, fault => log.RingBroken(setup.Index, fault));
+        HandlerOf(queue, setup).Start(policy, device.Disk.NeverBlocks ? groups : null, fault => log.RingBroken(setup.Index, fault));
+
+    private VringHandler HandlerOf<TQueue>(TQueue queue, VringSetup setup) where TQueue : struct, IDeviceQueue =>
+        guarded is null ? new VirtqueueHandler<TQueue>(queue, setup, device, log) : new GuardedVirtqueueHandler<TQueue>(queue, setup, device, log, guarded);
 }

@@ -12,7 +12,7 @@ namespace VmShunt.BlockBackend.VirtioBlk.Serving;
 /// <summary>
 /// Serves one ring of the block device. Generic over the ring's layout, so that a step is compiled without dispatch.
 /// </summary>
-internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : struct, IDeviceQueue
+internal class VirtqueueHandler<TQueue> : VringHandler where TQueue : struct, IDeviceQueue
 {
     private const int MaxBatch = 8;
 
@@ -83,8 +83,34 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
         // No chain is executed synchronously instead: a driver that submits a new request per completion would then starve
         // the requests on the disk.
         if (_async is { IsFull: true }) return ReturnCompleted() ? HandlerStep.Worked : HandlerStep.Empty;
-        var popped = _isDeferred ? PopResult.Popped : Pop();
-        if (popped == PopResult.Popped) return _async?.TryQueue(_chain) == true ? HandlerStep.Worked : Process(defersLong);
+        var popped = TakeChain();
+        return popped == PopResult.Popped ? ServeChain(defersLong) : StepWithoutChain(popped);
+    }
+
+    /// <summary>Whether no chain can be popped at the moment.</summary>
+    private protected bool IsHeldUp => _disk.MustWait || _async is { IsFull: true };
+
+    /// <summary>Takes the deferred chain, or the next one.</summary>
+    private protected PopResult TakeChain() => _isDeferred ? PopResult.Popped : Pop();
+
+    /// <summary>Serves the chain that was taken.</summary>
+    private protected HandlerStep ServeChain(bool defersLong) => _async?.TryQueue(_chain) == true ? HandlerStep.Worked : Process(defersLong);
+
+    /// <summary>Fails the chain that was taken.</summary>
+    private protected HandlerStep FailChain()
+    {
+        _isDeferred = false;
+        _queue.Return(_chain.Handle, _processor.Fail(_chain));
+        Publish();
+        return HandlerStep.Worked;
+    }
+
+    /// <summary>Whether the chain that was taken changes the disk.</summary>
+    private protected bool IsChange => _processor.IsChange(_chain);
+
+    /// <summary>Publishes what is complete, where there is no chain to take.</summary>
+    private protected HandlerStep StepWithoutChain(PopResult popped)
+    {
         if (_unpublished > 0)
         {
             Publish();
@@ -151,7 +177,7 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
         : "it is busy");
 
     // Chains stay in the ring; a sleep, because arming a ring that has work does not block.
-    private HandlerStep Hold()
+    private protected HandlerStep Hold()
     {
         PublishPending();
         if (ReturnCompleted()) return HandlerStep.Worked;
@@ -241,6 +267,12 @@ internal sealed class VirtqueueHandler<TQueue> : VringHandler where TQueue : str
     private void DrainAsync()
     {
         _async?.BeginDrain();
+        Complete();
+    }
+
+    /// <summary>Completes what is outstanding, unless it is abandoned meanwhile.</summary>
+    private protected void Complete()
+    {
         while (_async is { IsEmpty: false })
         {
             if (ReturnCompleted()) continue;
