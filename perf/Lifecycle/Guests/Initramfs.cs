@@ -18,27 +18,35 @@ internal static partial class Initramfs
         var folder = new WorkFolder();
         AppDomain.CurrentDomain.ProcessExit += (_, _) => folder.Dispose();
         var file = folder["initramfs"];
-        Write(file);
+        Write(file, []);
         return file;
     });
 
     /// <summary>The archive, made once per run.</summary>
     internal static string File => s_file.Value;
 
-    private static void Write(string path)
+    /// <summary>Makes an archive with more programs.</summary>
+    /// <param name="path">The archive.</param>
+    /// <param name="programs">As (name, content).</param>
+    internal static void Write(string path, IEnumerable<(string Name, byte[] Content)> programs)
     {
         using var file = System.IO.File.Create(path);
         var inode = 1u;
-        foreach (var folder in new[] { "bin", "lib", "lib64", "modules", "proc", "sys", "dev", "mnt", "usr", "sbin" }) Add(file, ref inode, folder, Folder, []);
+        var more = programs.ToList();
+        string[] folders = ["bin", "lib", "lib64", "modules", "proc", "sys", "dev", "mnt", "usr", "sbin"];
+        foreach (var folder in folders.Union(more.Select(static program => Path.GetDirectoryName(program.Name)!))) Add(file, ref inode, folder, Folder, []);
         Add(file, ref inode, "bin/busybox", Executable, System.IO.File.ReadAllBytes(Installed.Require("busybox")));
         AddWithLibraries(file, ref inode, "sbin/mke2fs", Installed.Require("mke2fs"));
         foreach (var (name, module) in GuestKernel.Modules()) Add(file, ref inode, $"modules/{name}.ko", Executable, System.IO.File.ReadAllBytes(module));
+        foreach (var (name, content) in more) Add(file, ref inode, name, Executable, content);
         Add(file, ref inode, "seed", Readable, LoadImage.Seed);
         foreach (var (name, script) in GuestScripts.All) Add(file, ref inode, "sbin/" + name, Executable, Encoding.ASCII.GetBytes(script.ReplaceLineEndings("\n")));
         Add(file, ref inode, "init", Executable, Encoding.ASCII.GetBytes(Init()));
         Add(file, ref inode, "TRAILER!!!", 0, []);
     }
 
+    // The kernel passes arguments that it does not know as variables: novirtio=1 leaves the virtio modules for later, and dump=DISK
+    // writes the memory of a kernel that crashed.
     // A busy guest loses characters of its serial line: each command carries its length, and runs only if it is complete.
     private static string Init() =>
         $$"""
@@ -46,7 +54,16 @@ internal static partial class Initramfs
         /bin/busybox --install -s /bin
         export PATH=/bin:/sbin
         mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
-        {{string.Join('\n', GuestKernel.Modules().Select(static m => $"insmod /modules/{m.Name}.ko"))}}
+        for name in {{string.Join(' ', GuestKernel.Modules().Select(static m => m.Name))}}; do
+            case $name in virtio*) [ -z "$novirtio" ] || continue;; esac
+            insmod /modules/$name.ko
+        done
+        if [ -n "$dump" ]; then
+            while [ ! -b /dev/$dump ]; do sleep 0.1; done
+            echo {{QemuGuest.Dumping}} $(ls /sys/block)
+            dd if=/proc/vmcore of=/dev/$dump bs=1M 2>/dev/null && sync && echo {{QemuGuest.Dumped}}
+            while true; do sleep 1; done
+        fi
         stty -echo -icanon < /dev/ttyS0
         echo {{QemuGuest.Ready}}
         while read -r line; do

@@ -12,7 +12,10 @@ internal sealed class QemuGuest : IAsyncDisposable
     /// <summary>What our Linux writes when its shell reads.</summary>
     internal const string Ready = "GUEST-READY";
 
-    private const int MemoryMegabytes = 192, MostTries = 5;
+    /// <summary>What our Linux writes, as a crash kernel, before it writes the memory of the kernel that crashed, and after it.</summary>
+    internal const string Dumping = "GUEST-DUMPS", Dumped = "GUEST-HAS-DUMPED";
+
+    private const int MostTries = 5;
 
     private readonly ChildProcess _process;
     private int _commands;
@@ -46,8 +49,10 @@ internal sealed class QemuGuest : IAsyncDisposable
         ["-chardev", $"socket,id=entropy,path={socket}", "-device", $"vhost-user-rng-pci,chardev=entropy,packed={(packed ? "on" : "off")}"];
 
     /// <summary>An emulated disk as QEMU's options; needs <see cref="QemuSid"/>.</summary>
-    internal static IEnumerable<string> EmulatedDisk(string socket) =>
-        ["-device", $$$"""{"driver":"vfio-user-pci","id":"emulated","socket":{"type":"unix","path":"{{{socket}}}"}}"""];
+    /// <param name="socket">VM-H's.</param>
+    /// <param name="isBooted">Whether firmware boots from it.</param>
+    internal static IEnumerable<string> EmulatedDisk(string socket, bool isBooted = false) =>
+        ["-device", $$$"""{"driver":"vfio-user-pci","id":"emulated"{{{(isBooted ? ",\"bootindex\":0" : "")}}},"socket":{"type":"unix","path":"{{{socket}}}"}}"""];
 
     /// <summary>Starts QEMU with memory that VM-H can map, the serial line on standard input and output.</summary>
     internal static QemuGuest Start(params IEnumerable<string> options) => StartOn(QemuProgram.Machine, options);
@@ -56,12 +61,12 @@ internal sealed class QemuGuest : IAsyncDisposable
     internal static QemuGuest StartOn(QemuProgram qemu, params IEnumerable<string> options) => StartOn(qemu, isShared: true, options);
 
     /// <summary>As <see cref="Start"/>, with memory that VM-H can map, or cannot.</summary>
-    internal static QemuGuest StartOn(QemuProgram qemu, bool isShared, IEnumerable<string> options) => new(Programs.Start(
+    internal static QemuGuest StartOn(QemuProgram qemu, bool isShared, IEnumerable<string> options, int megabytes = LinuxBoot.UsualMegabytes) => new(Programs.Start(
         qemu.Command[0],
         [
             .. qemu.Command[1..],
-            "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", $"{MemoryMegabytes}M", "-nodefaults", "-display", "none",
-            "-object", isShared ? $"memory-backend-memfd,id=ram,size={MemoryMegabytes}M,share=on" : $"memory-backend-ram,id=ram,size={MemoryMegabytes}M", "-numa", "node,memdev=ram",
+            "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", $"{megabytes}M", "-nodefaults", "-display", "none",
+            "-object", isShared ? $"memory-backend-memfd,id=ram,size={megabytes}M,share=on" : $"memory-backend-ram,id=ram,size={megabytes}M", "-numa", "node,memdev=ram",
             "-serial", "stdio", "-device", "isa-debug-exit,iobase=0x501,iosize=4", .. options,
         ]));
 
@@ -73,9 +78,13 @@ internal sealed class QemuGuest : IAsyncDisposable
         BootLinuxWithAsync("", qemu, processors, options);
 
     /// <summary>As <see cref="BootLinuxAsync"/>, with further arguments of the kernel and a QEMU of choice.</summary>
-    internal static async Task<QemuGuest> BootLinuxWithAsync(string arguments, QemuProgram qemu, int processors, params IEnumerable<string> options)
+    internal static Task<QemuGuest> BootLinuxWithAsync(string arguments, QemuProgram qemu, int processors, params IEnumerable<string> options) =>
+        BootLinuxWithAsync(new LinuxBoot(arguments), qemu, processors, options);
+
+    /// <inheritdoc cref="BootLinuxWithAsync(string, QemuProgram, int, IEnumerable{string})"/>
+    internal static async Task<QemuGuest> BootLinuxWithAsync(LinuxBoot boot, QemuProgram qemu, int processors, params IEnumerable<string> options)
     {
-        var guest = StartLinux(arguments, qemu, processors, options);
+        var guest = StartLinux(boot, qemu, processors, options);
         try
         {
             await guest.WaitForAsync(Ready);
@@ -90,10 +99,13 @@ internal sealed class QemuGuest : IAsyncDisposable
 
     /// <summary>Starts a QEMU that waits for our Linux to migrate to it; the options but the sockets are those of its source.</summary>
     internal static QemuGuest AwaitLinux(string uri, QemuProgram qemu, int processors, params IEnumerable<string> options) =>
-        StartLinux("", qemu, processors, ["-incoming", uri, .. options]);
+        StartLinux(new LinuxBoot(), qemu, processors, ["-incoming", uri, .. options]);
 
-    private static QemuGuest StartLinux(string arguments, QemuProgram qemu, int processors, IEnumerable<string> options) => StartOn(
-        qemu, ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {arguments}", .. options]);
+    private static QemuGuest StartLinux(LinuxBoot boot, QemuProgram qemu, int processors, IEnumerable<string> options) => StartOn(
+        qemu,
+        isShared: true,
+        ["-smp", $"{processors}", "-kernel", GuestKernel.Image!, "-initrd", boot.Archive ?? Initramfs.File, "-append", $"console=ttyS0 quiet no_timer_check {boot.Arguments}", .. options],
+        boot.Megabytes);
 
     /// <summary>Waits for a line on the serial line.</summary>
     internal Task WaitForAsync(string text) => Programs.WaitForLineAsync(_process, text);
@@ -139,6 +151,9 @@ internal sealed class QemuGuest : IAsyncDisposable
         await SendAsync("reboot -f");
         await WaitForAsync(Ready);
     }
+
+    /// <summary>Sends a command that does not return.</summary>
+    internal Task SendWithoutAnswerAsync(string command) => SendAsync(command);
 
     /// <summary>Kills QEMU and waits for its end.</summary>
     internal async Task KillAsync()

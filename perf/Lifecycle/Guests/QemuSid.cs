@@ -8,6 +8,9 @@ internal static class QemuSid
     private static readonly string s_root = Path.Combine(Repository.Root, "artifacts", "qemu-sid");
     private static readonly string s_libraries = Path.Combine(s_root, "usr", "lib", "x86_64-linux-gnu");
 
+    /// <summary>Where UEFI firmware (OVMF) is.</summary>
+    internal static string FirmwareFolder { get; } = Path.Combine(s_root, "usr", "share", "OVMF");
+
     internal static bool IsUnpacked => File.Exists(Path.Combine(s_root, "usr", "bin", "qemu-system-x86_64"));
 
     /// <summary>The program and its first arguments: it runs with its own loader and libraries.</summary>

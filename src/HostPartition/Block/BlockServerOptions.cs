@@ -72,7 +72,7 @@ public sealed record BlockServerOptions
     /// The most bytes that a guest's driver reads of the emulated disk which only probes it: then the disk goes when the driver of the
     /// ring starts. By default twice what Linux, udev and blkid read of a disk of four partitions. For <see cref="TransitionMode.Auto"/>.
     /// </summary>
-    public long ProbeLimit { get; init; } = 8 << 20;
+    public long ProbeLimit { get; init; } = 9 << 20;
 
     /// <summary>For sessions, errors and mistakes of guests.</summary>
     public ILogger Log { get; init; } = NullLogger.Instance;

@@ -93,7 +93,7 @@ internal sealed record HostOptions(
         var probeLimit = new Option<string>("--probe-limit") { HelpName = "SIZE", DefaultValueFactory = _ => ByteSize.Format(s_server.ProbeLimit), Description = "with --transition auto: the most that a driver reads which only probes the emulated disk; the disk of one that has read more stays when the ring's driver starts. By default twice what Linux, udev and blkid read of a disk of four partitions" };
         transition.Validators.Add(r => Require(r.GetValue(transition) is "auto" or "never", r, "--transition takes auto or never"));
         pair.Validators.Add(r => Require(r.GetValue(pair) is null or "sockets", r, "--pair takes sockets"));
-        probeLimit.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(probeLimit)!, out _), r, "--probe-limit takes a size, such as 8M"));
+        probeLimit.Validators.Add(r => Require(ByteSize.TryParse(r.GetValue(probeLimit)!, out _), r, "--probe-limit takes a size, such as 9M"));
         queues.Validators.Add(r => Require(r.GetValue(queues) is >= 1 and <= 64, r, "--queues takes 1 to 64"));
         queueSize.Validators.Add(r => Require(SplitLayout.IsValidSize(r.GetValue(queueSize)), r, "--queue-size takes a power of two up to 32768"));
         segMax.Validators.Add(r => Require(r.GetValue(segMax) is >= 1 and <= 510, r, "--seg-max takes 1 to 510"));

@@ -21,9 +21,9 @@ internal sealed class TwoPathGuest : IDisposable
     private readonly BlockServer _server;
     private readonly VfioUserClient _client;
 
-    internal TwoPathGuest(int pollers = 0, string disk = "memory:16M")
+    internal TwoPathGuest(int pollers = 0, BlockStorage? disk = null)
     {
-        _server = new BlockServer(HostDisk.Open(disk), new BlockServerOptions { Log = Log, Time = Clock, Transition = TransitionMode.Auto, Queues = 2, Pollers = pollers, Wait = WaitPolicy.Never });
+        _server = new BlockServer(disk ?? HostDisk.Open("memory:16M"), new BlockServerOptions { Log = Log, Time = Clock, Transition = TransitionMode.Auto, Queues = 2, Pollers = pollers, Wait = WaitPolicy.Never });
         _server.ListenVhostUser(_ring);
         _server.ListenVfioUser(_trap);
         Qemu = new QemuFrontend(Frontend);

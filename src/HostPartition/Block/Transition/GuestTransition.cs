@@ -37,7 +37,7 @@ internal sealed class GuestTransition : IDisposable
     {
         _trap = trap;
         _probeLimit = probeLimit;
-        _report = new TransitionReport(log, guest);
+        _report = new TransitionReport(log, guest, time);
         _timer = new DriverTimer(time, OnTimer);
         trap.Gate.MayWrite = TransitionTable.Of(_state).TrapWrites;
         trap.Gate.Ask = MayTrapWrite;

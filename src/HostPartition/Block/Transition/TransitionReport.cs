@@ -5,13 +5,18 @@ using static VmShunt.BlockBackend.Transition.PairEvent;
 namespace VmShunt.BlockBackend.Transition;
 
 /// <summary>One line for each change of state, and for the first request that a state fails. Under the lock of its transition.</summary>
-internal sealed class TransitionReport(ILogger log, string guest)
+internal sealed class TransitionReport(ILogger log, string guest, TimeProvider time)
 {
+    private readonly LineBudget _lines = new(time);
     private IRingPath? _ring;
 
     // The requests of closed sessions, and of all at the last line.
     private long _closed, _ringBefore, _trapBefore;
     private bool _hasFailed;
+
+    // Changes without a line; the next line begins with the state of the last one that had one.
+    private int _leftOut;
+    private string? _lastNamed;
 
     /// <summary>The reason of a transition that is turned off.</summary>
     internal string Why { get; set; } = "";
@@ -26,12 +31,19 @@ internal sealed class TransitionReport(ILogger log, string guest)
 
     internal void Changed(PairState before, PairState now, PairEvent what, TrapGate trap)
     {
+        if (!_lines.TryTake())
+        {
+            _lastNamed ??= TransitionTable.Of(before).Name;
+            _leftOut++;
+            return;
+        }
         var onRing = _closed + (_ring?.Requests ?? 0);
-        string was = TransitionTable.Of(before).Name, name = TransitionTable.Of(now).Name;
+        string was = _lastNamed ?? TransitionTable.Of(before).Name, name = TransitionTable.Of(now).Name, reason = ReasonOf(what, before);
+        if (_leftOut > 0) reason += $"; {_leftOut} changes before it have no line";
         if (what == PairEvent.TurnOff) log.TransitionIsOff(guest, Why);
-        else if (now is PairState.SharedByRing or PairState.SharedByTrap) log.DiskStays(guest, was, name, ReasonOf(what, before), trap.Requests - _trapBefore, onRing - _ringBefore);
-        else log.TransitionChanged(guest, was, name, ReasonOf(what, before), trap.Requests - _trapBefore, onRing - _ringBefore);
-        (_trapBefore, _ringBefore, _hasFailed) = (trap.Requests, onRing, false);
+        else if (now is PairState.SharedByRing or PairState.SharedByTrap) log.DiskStays(guest, was, name, reason, trap.Requests - _trapBefore, onRing - _ringBefore);
+        else log.TransitionChanged(guest, was, name, reason, trap.Requests - _trapBefore, onRing - _ringBefore);
+        (_trapBefore, _ringBefore, _hasFailed, _leftOut, _lastNamed) = (trap.Requests, onRing, false, 0, null);
     }
 
     internal void TrapFailed(PairState state)

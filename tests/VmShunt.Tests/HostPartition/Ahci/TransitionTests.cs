@@ -85,6 +85,50 @@ public sealed class TransitionTests : IDisposable
         Assert.Equal(3, _guest.Read(7));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Chains_of_a_dead_kernel_that_are_taken_after_the_enumeration_prove_nothing(bool packed)
+    {
+        var disk = new GatedDisk(16 << 20);
+        using var guest = new TwoPathGuest(disk: disk);
+        guest.StartDriver(packed);
+        disk.Close();
+        guest.Frontend.SubmitWrite(1);
+        disk.AwaitWrite();
+        guest.Frontend.SubmitWrite(2);
+        guest.Enumerate();
+        disk.Open();
+        Assert.Equal((VirtioBlkStatus.Ok, VirtioBlkStatus.Ok), (guest.Frontend.AwaitStatus(), guest.Frontend.AwaitStatus()));
+        guest.Disk.Start();
+        Assert.Equal(Present, guest.Link);
+        Assert.True(guest.TryWrite(7, 3));
+        Assert.Equal(VirtioBlkStatus.IoError, WriteOnRing(4, guest));
+        Assert.Equal(3, guest.Read(7));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_trap_paths_first_write_waits_for_the_rings_outstanding_requests(bool packed)
+    {
+        var disk = new GatedDisk(16 << 20);
+        using var guest = new TwoPathGuest(disk: disk);
+        guest.StartDriver(packed);
+        disk.Close();
+        guest.Frontend.SubmitWrite(1);
+        disk.AwaitWrite();
+        guest.Enumerate();
+        guest.Disk.Start();
+        var write = new Thread(() => Assert.True(guest.TryWrite(7, 3)));
+        write.Start();
+        Assert.True(SpinWait.SpinUntil(() => Array.Exists(guest.Log.All, static line => line.Contains("ring stopped", StringComparison.Ordinal)), 60_000));
+        disk.Open();
+        write.Join();
+        Assert.Equal(VirtioBlkStatus.Ok, guest.Frontend.AwaitStatus());
+        Assert.Equal(3, guest.Read(7));
+    }
+
     [Fact]
     public void A_driver_with_interrupts_that_has_written_keeps_the_disk_and_the_ring_only_reads()
     {
@@ -109,6 +153,8 @@ public sealed class TransitionTests : IDisposable
         Assert.Equal(VirtioBlkStatus.Ok, WriteOnRing(2));
         _guest.Reconnect();
         _guest.Qemu.Start(QemuFrontend.Linux, record, 1, sharesMemory: true);
+        // Before its reply the session has processed what was sent.
+        _guest.Frontend.Query(VhostUserRequest.GetStatus);
         _guest.Clock.Advance(TimeSpan.FromMinutes(1));
         Assert.Equal(VirtioBlkStatus.Ok, WriteOnRing(3));
         Assert.Equal(Empty, _guest.Link);

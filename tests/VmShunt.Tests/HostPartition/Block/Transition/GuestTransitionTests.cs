@@ -235,6 +235,21 @@ public sealed class GuestTransitionTests : IDisposable
     }
 
     [Fact]
+    public void A_guest_that_changes_its_state_in_a_loop_does_not_flood_the_log()
+    {
+        for (var i = 0; i < 100; i++)
+        {
+            _guest.Enumerated();
+            Start();
+        }
+        Assert.Equal(20, _log.All.Length);
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        _guest.RingReset();
+        Assert.Contains("changes before it have no line", _log.All[20], StringComparison.Ordinal);
+        Assert.Equal(21, _log.All.Length);
+    }
+
+    [Fact]
     public void The_right_to_write_ends_with_the_session_of_the_trap_path()
     {
         _guest.Enumerated();

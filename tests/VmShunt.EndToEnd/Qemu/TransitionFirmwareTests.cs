@@ -1,0 +1,35 @@
+using VmShunt.EndToEnd.Processes;
+
+namespace VmShunt.EndToEnd.Qemu;
+
+/// <summary>Firmware and a boot loader that have the disk by both paths.</summary>
+public sealed class TransitionFirmwareTests : IDisposable
+{
+    private readonly TestFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [GrubFact]
+    public async Task OVMF_and_GRUB_boot_Linux_from_the_emulated_disk_which_Linux_never_sees()
+    {
+        var disk = _folder["disk.img"];
+        await GrubDisk.WriteAsync(disk, "console=ttyS0 quiet no_timer_check");
+        await using var guest = await TransitionGuest.StartAsync(
+            _folder,
+            disk,
+            async options =>
+            {
+                var linux = QemuGuest.StartOn(QemuProgram.Sid, isShared: true, [.. GrubDisk.Firmware(_folder["variables"]), .. options], megabytes: 512);
+                await linux.WaitForAsync(QemuGuest.Ready);
+                return linux;
+            },
+            isBooted: true);
+        Assert.Equal("vda", await guest.DisksAsync());
+        Assert.Equal("", await guest.DiskLogAsync());
+        await guest.Linux.RunAsync("test -d /sys/firmware/efi");
+        // What firmware and boot loader read, and nothing else.
+        var change = Assert.Single(guest.Changes());
+        Assert.Contains("emulated -> enlightened: a driver started on the ring, and only polling users had the emulated disk", change, StringComparison.Ordinal);
+        Assert.DoesNotContain("(0 requests on the trap path", change, StringComparison.Ordinal);
+    }
+}
