@@ -24,7 +24,12 @@ internal static class LaunchCommand
             if (result.GetValueOrDefault<string>() is { } text && !IsMemory(text, out var wrong))
                 result.AddError($"--memory {text}: {wrong}");
         });
-        foreach (Option option in new Option[] { disk, allowWrites, quick, json, report, dump, memory }) command.Options.Add(option);
+        var trapState = new Option<string>("--trap-state") { Description = "What VM-H gets of a trapped access: access (region, offset, size and data) or full (the registers of the suspended processor, too).", DefaultValueFactory = _ => LaunchOptions.DefaultTrapState };
+        trapState.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<string>() is not ("access" or "full") and var text) result.AddError($"--trap-state takes access or full, not '{text}'");
+        });
+        foreach (Option option in new Option[] { disk, allowWrites, quick, json, report, dump, memory, trapState }) command.Options.Add(option);
         command.SetAction(async (parse, unused) =>
         {
             _ = ByteSize.TryParse(parse.GetValue(memory)!, out var memoryBytes);
@@ -38,6 +43,7 @@ internal static class LaunchCommand
                 ReportFile = parse.GetValue(report),
                 DumpFile = parse.GetValue(dump),
                 MemoryBytes = memoryBytes,
+                TrapState = parse.GetValue(trapState)!,
             };
             using var stop = new StopSignals();
             var launcher = new Launcher(

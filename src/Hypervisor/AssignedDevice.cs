@@ -35,16 +35,16 @@ internal sealed class AssignedDevice : IDisposable
     /// <summary>Connects to VM-H, maps the memory and configures the device as firmware does.</summary>
     /// <param name="spec">The device and VM-H's sockets for it.</param>
     /// <param name="index">Its number.</param>
-    /// <param name="responseTimeout">How long VM-H may take to answer an access.</param>
+    /// <param name="trap">How VM-H is served and what it gets of an access.</param>
     /// <param name="memory">What it may access.</param>
     /// <exception cref="IOException">VM-H is lost, refuses, or does not answer in time.</exception>
-    internal AssignedDevice(DeviceSpec spec, int index, TimeSpan responseTimeout, IEnumerable<DeviceMemory> memory)
+    internal AssignedDevice(DeviceSpec spec, int index, TrapTerms trap, IEnumerable<DeviceMemory> memory)
     {
         Name = spec.Name;
         _index = index;
         try
         {
-            _client = VfioUserClient.Connect(spec.RegisterSocket, responseTimeout);
+            _client = VfioUserClient.Connect(spec.RegisterSocket, trap.ResponseTimeout, proposesState: trap.State == TrapState.Full);
         }
         catch (IOException e)
         {
@@ -53,6 +53,7 @@ internal sealed class AssignedDevice : IDisposable
         Interrupt = EventFd.Create();
         try
         {
+            trap.Require(_client);
             foreach (var (part, file, writable) in memory) _client.MapMemory(part.GuestAddress, part.Size, part.FileOffset, file, writable);
             _barBytes = _client.GetRegionInfo(VfioPciRegion.Bar5).Size;
             _configurationBytes = _client.GetRegionInfo(VfioPciRegion.Configuration).Size;
@@ -84,36 +85,30 @@ internal sealed class AssignedDevice : IDisposable
         }
     }
 
-    /// <exception cref="IOException">VM-H is lost or refuses.</exception>
-    internal void ReadRegister(ulong offset, Span<byte> value) => Client.ReadRegion(VfioPciRegion.Bar5, offset, value);
+    /// <summary>Whether an access lies in the configuration space.</summary>
+    internal bool HasConfiguration(ulong offset, int size) => offset + (ulong)size <= _configurationBytes;
 
-    /// <exception cref="IOException">VM-H is lost or refuses.</exception>
-    internal void WriteRegister(ulong offset, ReadOnlySpan<byte> value) => Client.WriteRegion(VfioPciRegion.Bar5, offset, value);
-
-    /// <returns>False past the end of the configuration space.</returns>
-    /// <exception cref="IOException">VM-H is lost or refuses.</exception>
-    internal bool TryReadConfiguration(ulong offset, Span<byte> value)
+    /// <summary>Carries out a load or a store of a suspended processor.</summary>
+    /// <param name="access">The access, which lies in its region.</param>
+    /// <param name="state">The processor's registers, which are changed.</param>
+    /// <returns>False when the processor is to execute the instruction again.</returns>
+    /// <exception cref="IOException">VM-H is lost, refuses, or answers what it may not.</exception>
+    internal bool TryAccess(in TrappedAccess access, ref ProcessorState state)
     {
-        if (offset + (ulong)value.Length > _configurationBytes) return false;
-        Client.ReadRegion(VfioPciRegion.Configuration, offset, value);
-        return true;
-    }
-
-    /// <returns>False past the end of the configuration space.</returns>
-    /// <exception cref="IOException">VM-H is lost or refuses.</exception>
-    internal bool TryWriteConfiguration(ulong offset, ReadOnlySpan<byte> value)
-    {
-        var end = offset + (ulong)value.Length;
-        if (end > _configurationBytes) return false;
+        if (access.Region != VfioPciRegion.Configuration || access.Reason == ExitReason.MmioRead) return TryForward(access, ref state);
+        var (offset, end) = (access.Offset, access.Offset + access.Size);
         lock (_lock)
         {
-            Client.WriteRegion(VfioPciRegion.Configuration, offset, value);
+            var done = TryForward(access, ref state);
             if (Overlaps(CommandRegister, 2) || Overlaps(Bar5Register, 4)) FollowBar();
+            return done;
         }
-        return true;
 
         bool Overlaps(ulong register, ulong bytes) => offset < register + bytes && register < end;
     }
+
+    /// <summary>The bytes exchanged with VM-H so far.</summary>
+    internal long Bytes => _client.Bytes;
 
     /// <summary>Makes an access in flight and every later one fail.</summary>
     internal void Shutdown() => _client.Shutdown();
@@ -129,6 +124,24 @@ internal sealed class AssignedDevice : IDisposable
     {
         _client.Dispose();
         Interrupt.Dispose();
+    }
+
+    private bool TryForward(in TrappedAccess access, ref ProcessorState state)
+    {
+        var client = Client;
+        if (client.SendsState) return TrapVerdict.Apply(access, client.Trap(access), ref state);
+        Span<byte> value = stackalloc byte[sizeof(ulong)];
+        var data = value[..(int)access.Size];
+        if (access.Reason == ExitReason.MmioWrite)
+        {
+            BinaryPrimitives.WriteUInt64LittleEndian(value, state.Rax);
+            client.WriteRegion((int)access.Region, access.Offset, data);
+            return true;
+        }
+        value.Clear();
+        client.ReadRegion((int)access.Region, access.Offset, data);
+        state.Rax = BinaryPrimitives.ReadUInt64LittleEndian(value);
+        return true;
     }
 
     private void Configure()

@@ -32,15 +32,15 @@ internal sealed class DeviceSupervisor : IDisposable
     internal SafeHandle Handle => _client.Handle;
 
     /// <param name="spec">The device.</param>
-    /// <param name="responseTimeout">How long VM-H may take to answer.</param>
+    /// <param name="trap">How VM-H is served and what it gets of an access.</param>
     /// <param name="wait">How long to wait for VM-H's socket.</param>
     /// <exception cref="IOException">VM-H cannot be reached or serves another kind of device; the message says what to do.</exception>
-    internal static DeviceSupervisor Start(DeviceSpec spec, TimeSpan responseTimeout, TimeSpan wait)
+    internal static DeviceSupervisor Start(DeviceSpec spec, TrapTerms trap, TimeSpan wait)
     {
         UnixConnection connection;
         try
         {
-            connection = UnixConnection.ConnectWithRetry(spec.RegisterSocket, wait, responseTimeout);
+            connection = UnixConnection.ConnectWithRetry(spec.RegisterSocket, wait, trap.ResponseTimeout);
         }
         catch (IOException e)
         {
@@ -53,8 +53,8 @@ internal sealed class DeviceSupervisor : IDisposable
         {
             if (problem is null)
             {
-                client = new VfioUserClient(connection, spec.RegisterSocket);
-                if (FindProblem(client) is { } unusable) problem = $"device {spec.Name}: {spec.RegisterSocket} {unusable}; give the vfio-user socket of a vmshunt-host";
+                client = new VfioUserClient(connection, spec.RegisterSocket, trap.State == TrapState.Full);
+                if ((trap.FindProblem(client) ?? FindProblem(client)) is { } unusable) problem = $"device {spec.Name}: {spec.RegisterSocket} {unusable}; give the vfio-user socket of a vmshunt-host";
             }
             if (problem is null) return new DeviceSupervisor(spec, client!);
         }

@@ -9,10 +9,14 @@ namespace VmShunt.Hypervisor;
 /// <param name="Linger">Seconds without a guest after which the hypervisor exits; null: never.</param>
 /// <param name="ResponseTimeout">How long VM-H may take to answer before it counts as lost (<c>--patience</c>).</param>
 /// <param name="Wait">How long to wait for VM-H's sockets at the start.</param>
+/// <param name="State">What VM-H gets of a trapped access (<c>--trap-state</c>).</param>
 /// <param name="Log">The form and the level of the log.</param>
-internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan ResponseTimeout, TimeSpan Wait, LogOptions Log)
+internal sealed record HypervisorOptions(
+    string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan ResponseTimeout, TimeSpan Wait, TrapState State, LogOptions Log)
 {
     private const double MaxLingerSeconds = 1_000_000, MaxSeconds = 3600;
+
+    internal TrapTerms Trap => new(ResponseTimeout, State);
 
     /// <summary>Parses the arguments and runs <paramref name="run"/> with them.</summary>
     /// <returns>The exit code.</returns>
@@ -23,6 +27,8 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
         var linger = new Option<double?>("--linger") { HelpName = "SECONDS", Description = "exit when no guest has been connected for this long" };
         var responseTimeout = new Option<double>("--patience") { DefaultValueFactory = _ => 10, HelpName = "SECONDS", Description = "how long VM-H may take to answer a register access or to release a guest's memory before it counts as lost; also the limit for a new client's first message" };
         var wait = new Option<double>("--wait") { DefaultValueFactory = _ => 0, HelpName = "SECONDS", Description = "how long to wait for VM-H's sockets at the start, so that both can be started at once (0: fail at once)" };
+        var state = new Option<string>("--trap-state") { DefaultValueFactory = _ => "access", HelpName = "FORM", Description = "what VM-H gets of a register access: access: region, offset, size and data; full: the registers of the suspended processor, too, and VM-H's answer says which of them change" };
+        state.Validators.Add(r => Require(r.GetValue(state) is "access" or "full", r, $"--trap-state takes access or full, not '{r.GetValue(state)}'"));
         device.Validators.Add(r =>
         {
             if (DeviceSpec.FindProblem(r.GetValueOrDefault<string[]>() ?? []) is { } problem) r.AddError(problem);
@@ -34,7 +40,7 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
         var root = new RootCommand("The virtualization layer of VmShunt: creates partitions and their memory, routes VM exits to VM-H and offers the bus. "
             + "SIGUSR1 rescinds the bus of every device, SIGUSR2 offers it again; guests are notified of both")
         {
-            socket, device, linger, responseTimeout, wait,
+            socket, device, linger, responseTimeout, wait, state,
         };
         var log = LogOptions.AddTo(root);
         root.SetAction(r => run(new HypervisorOptions(
@@ -43,6 +49,7 @@ internal sealed record HypervisorOptions(string Socket, IReadOnlyList<DeviceSpec
             r.GetValue(linger),
             TimeSpan.FromSeconds(r.GetValue(responseTimeout)),
             TimeSpan.FromSeconds(r.GetValue(wait)),
+            r.GetValue(state) == "full" ? TrapState.Full : TrapState.Access,
             log(r))));
         return CommandLineRun.Invoke("vmshunt-hypervisor", root, args);
     }

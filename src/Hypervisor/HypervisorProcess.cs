@@ -33,7 +33,7 @@ internal sealed class HypervisorProcess : IDisposable
         _options = options;
         _log = log;
         _buses = [.. options.Devices.Select(spec => new DeviceBus(spec, NotifyGuests, log))];
-        _partitions = new PartitionTable(options.Devices, _buses, options.ResponseTimeout, _partitionsChanged.Signal, log);
+        _partitions = new PartitionTable(options.Devices, _buses, options.Trap, _partitionsChanged.Signal, log);
         _connections = new ConnectionThread(_partitions, options.ResponseTimeout, log);
         _signals =
         [
@@ -48,7 +48,7 @@ internal sealed class HypervisorProcess : IDisposable
     /// <exception cref="IOException">VM-H cannot be reached, or the socket cannot be listened on.</exception>
     internal void Start()
     {
-        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device, _options.ResponseTimeout, _options.Wait));
+        foreach (var device in _options.Devices) _devices.Add(DeviceSupervisor.Start(device, _options.Trap, _options.Wait));
         _listener = UnixListener.Bind(_options.Socket);
         _log.Listening(_options.Socket, _devices.Count);
     }

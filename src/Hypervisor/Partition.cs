@@ -20,7 +20,7 @@ internal sealed class Partition : IDisposable
     private readonly ManualResetEventSlim _othersDetached = new(initialState: true);
     private readonly int _processId;
     private readonly IReadOnlyList<DeviceSpec> _specs;
-    private readonly TimeSpan _responseTimeout;
+    private readonly TrapTerms _trap;
     private PartitionKey _key;
     private ProcessorThread? _crashing;
     private CrashStatistics? _crash;
@@ -29,12 +29,12 @@ internal sealed class Partition : IDisposable
 
     /// <summary>Creates the memory and connects the devices.</summary>
     /// <exception cref="IOException">There is not enough memory, or VM-H fails.</exception>
-    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TimeSpan responseTimeout, ILogger log)
+    internal Partition(int id, in Hello hello, IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TrapTerms trap, ILogger log)
     {
         Id = id;
         _log = log;
         _specs = devices;
-        _responseTimeout = responseTimeout;
+        _trap = trap;
         _processId = (int)hello.ProcessId;
         _processors = new ProcessorThread?[hello.Processors];
         RamBytes = hello.MemoryBytes;
@@ -52,7 +52,7 @@ internal sealed class Partition : IDisposable
             DisposeMemory();
             throw;
         }
-        Offers = [.. devices.Zip(buses, (d, bus) => new BusOffer(id, d, bus, responseTimeout, log))];
+        Offers = [.. devices.Zip(buses, (d, bus) => new BusOffer(id, d, bus, trap.ResponseTimeout, log))];
         Router = new TrapRouter(Devices);
     }
 
@@ -178,7 +178,7 @@ internal sealed class Partition : IDisposable
         try
         {
             var memory = MemoryOfDevices(Snapshot.ForReading, writable: false);
-            var fresh = new AssignedDevice(_specs[index], index, _responseTimeout, memory);
+            var fresh = new AssignedDevice(_specs[index], index, _trap, memory);
             lock (_lock)
             {
                 // Processors in a halt load it without the lock.
@@ -224,7 +224,7 @@ internal sealed class Partition : IDisposable
         lock (_lock)
         {
             return new PartitionStatistics(
-                Id, _processId, RamBytes, _processors.Length, _stopReason is null, counts, byAddress, unlisted, Router.Unclaimed, channels, _crash);
+                Id, _processId, RamBytes, _processors.Length, _stopReason is null, counts, byAddress, unlisted, Router.Unclaimed, Devices.Sum(device => device.Bytes), channels, _crash);
         }
     }
 
@@ -258,7 +258,7 @@ internal sealed class Partition : IDisposable
         var connected = new List<AssignedDevice>();
         try
         {
-            foreach (var spec in _specs) connected.Add(new AssignedDevice(spec, connected.Count, _responseTimeout, memory));
+            foreach (var spec in _specs) connected.Add(new AssignedDevice(spec, connected.Count, _trap, memory));
             return [.. connected];
         }
         catch

@@ -5,7 +5,7 @@ namespace VmShunt.Hypervisor;
 
 /// <summary>The running partitions, and the statistics of the last ones that stopped. Any thread.</summary>
 internal sealed class PartitionTable(
-    IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TimeSpan responseTimeout, Action changed, ILogger log)
+    IReadOnlyList<DeviceSpec> devices, IReadOnlyList<DeviceBus> buses, TrapTerms trap, Action changed, ILogger log)
 {
     internal const int MaxPartitions = 64;
     private const int MaxStopped = 16;
@@ -49,7 +49,7 @@ internal sealed class PartitionTable(
         Partition? partition = null;
         try
         {
-            partition = new Partition(id, hello, devices, buses, responseTimeout, log);
+            partition = new Partition(id, hello, devices, buses, trap, log);
         }
         finally
         {

@@ -18,6 +18,7 @@ internal sealed class ProcessorThread
 
     // Held while an exit is carried out: its holder knows that the processor neither accesses a device nor is resumed.
     private readonly Lock _carryingOut = new();
+    private int _retries;
 
     internal ProcessorThread(Partition partition, int index, ProcessorChannel channel, ILogger log)
     {
@@ -70,16 +71,16 @@ internal sealed class ProcessorThread
         {
             if (!_partition.MayRun(this)) return;
             var state = exit.State;
+            var again = false;
             SafeHandle? descriptor = null;
             try
             {
                 switch (exit.Reason)
                 {
-                    case ExitReason.MmioRead:
-                        state.Rax = _partition.Router.Read(exit.Address, (int)exit.Size);
-                        break;
-                    case ExitReason.MmioWrite:
-                        _partition.Router.Write(exit.Address, (int)exit.Size, exit.State.Rax);
+                    case ExitReason.MmioRead or ExitReason.MmioWrite:
+                        again = !_partition.Router.TryCarryOut(_partition.Id, exit, ref state);
+                        _retries = again ? _retries + 1 : 0;
+                        if (_retries > TrapVerdict.MaxRetries) throw new IOException($"VM-H had an instruction executed again {TrapVerdict.MaxRetries} times and does not complete it");
                         break;
                     default:
                         if (!HypercallHandler.TryCarryOut(_partition, this, ref state, out descriptor, _log))
@@ -92,13 +93,16 @@ internal sealed class ProcessorThread
             }
             catch (IOException e)
             {
+                _retries = 0;
                 // An access cut off by another processor's crash raises no machine check: this processor stays suspended.
                 if (!_partition.MayRun(this)) return;
                 if (_partition.StopReason is null) _log.MachineCheck(_partition.Id, Index, e.Message);
                 _channel.Fault(exit, FaultCode.DeviceFailed, e.Message);
                 return;
             }
-            if (_partition.MayRun(this)) _channel.Resume(exit, state, vector: 0, descriptor);
+            if (!_partition.MayRun(this)) return;
+            if (again) _channel.Retry(exit, state);
+            else _channel.Resume(exit, state, vector: 0, descriptor);
         }
     }
 

@@ -1,4 +1,4 @@
-using System.Buffers.Binary;
+using VmShunt.Trap.VfioUser;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Hypervisor;
@@ -14,49 +14,48 @@ internal sealed class TrapRouter(AssignedDevice[] devices)
     /// <summary>How many accesses went to unowned addresses.</summary>
     internal long Unclaimed => Interlocked.Read(ref _unclaimed);
 
+    /// <summary>Carries out a load or a store.</summary>
+    /// <param name="partition">The number of the partition.</param>
+    /// <param name="exit">The exit.</param>
+    /// <param name="state">The processor's registers, which are changed.</param>
+    /// <returns>False when the processor is to execute the instruction again.</returns>
     /// <exception cref="IOException">The device failed.</exception>
-    internal ulong Read(ulong address, int size)
+    internal bool TryCarryOut(int partition, in ExitRecord exit, ref ProcessorState state)
     {
-        Span<byte> value = stackalloc byte[8];
-        value.Clear();
-        if (!TryRead(address, value[..size]))
+        var device = Find(exit.Address, (int)exit.Size, out var region, out var offset);
+        if (device is not null)
         {
-            Interlocked.Increment(ref _unclaimed);
-            value[..size].Fill(0xff);
+            var access = new TrappedAccess
+            {
+                Offset = offset,
+                Region = (uint)region,
+                Size = exit.Size,
+                Partition = (uint)partition,
+                Processor = exit.Processor,
+                Sequence = exit.Sequence,
+                Reason = exit.Reason,
+                InstructionLength = TrappedInstruction.Length(exit.Reason, exit.Size),
+                Address = exit.Address,
+                State = exit.State,
+            };
+            return device.TryAccess(access, ref state);
         }
-        return BinaryPrimitives.ReadUInt64LittleEndian(value);
+        Interlocked.Increment(ref _unclaimed);
+        if (exit.Reason == ExitReason.MmioRead) state.Rax = ulong.MaxValue >> 64 - 8 * (int)exit.Size;
+        return true;
     }
 
-    /// <exception cref="IOException">The device failed.</exception>
-    internal void Write(ulong address, int size, ulong value)
+    private AssignedDevice? Find(ulong address, int size, out int region, out ulong offset)
     {
-        Span<byte> bytes = stackalloc byte[8];
-        BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
-        if (!TryWrite(address, bytes[..size])) Interlocked.Increment(ref _unclaimed);
-    }
-
-    private bool TryRead(ulong address, Span<byte> value)
-    {
-        if (TryFindFunction(address, out var function, out var register)) return function.TryReadConfiguration(register, value);
+        if (TryFindFunction(address, out var function, out offset))
+        {
+            region = VfioPciRegion.Configuration;
+            return function.HasConfiguration(offset, size) ? function : null;
+        }
+        region = VfioPciRegion.Bar5;
         foreach (var device in devices)
-        {
-            if (!device.Claims(address, value.Length, out var offset)) continue;
-            device.ReadRegister(offset, value);
-            return true;
-        }
-        return false;
-    }
-
-    private bool TryWrite(ulong address, ReadOnlySpan<byte> value)
-    {
-        if (TryFindFunction(address, out var function, out var register)) return function.TryWriteConfiguration(register, value);
-        foreach (var device in devices)
-        {
-            if (!device.Claims(address, value.Length, out var offset)) continue;
-            device.WriteRegister(offset, value);
-            return true;
-        }
-        return false;
+            if (device.Claims(address, size, out offset)) return device;
+        return null;
     }
 
     private bool TryFindFunction(ulong address, out AssignedDevice function, out ulong register)

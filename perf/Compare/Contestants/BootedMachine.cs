@@ -28,6 +28,9 @@ internal sealed class BootedMachine : IAsyncDisposable
     private IEnumerable<int> ProcessIds =>
         new[] { _processes.Host, _processes.Hypervisor, _processes.Guest?.Process }.OfType<ChildProcess>().Select(static child => child.Id);
 
+    /// <summary>VM-H's vfio-user socket.</summary>
+    internal string RegisterSocket => _folder.Socket("vfio-user.sock");
+
     internal string HypervisorSocket => _folder.Socket("hypervisor.sock");
 
     /// <summary>The data partition; valid after <see cref="FindDataAsync"/>.</summary>

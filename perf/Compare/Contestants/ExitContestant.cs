@@ -7,56 +7,77 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Perf.Compare.Contestants;
 
-/// <summary>
-/// VM exits of a virtual processor that this process runs: a hypercall, which the hypervisor answers itself, or a register
-/// read of the emulated controller, which VM-H answers.
-/// </summary>
-internal sealed class ExitContestant : Contestant
+/// <summary>What a virtual processor does to leave.</summary>
+internal enum ExitKind
 {
-    internal const string Hypercall = "hypercall", Register = "register read";
+    /// <summary>A hypercall, which the hypervisor answers itself.</summary>
+    Hypercall,
 
+    /// <summary>A read of a register of the emulated controller, which VM-H answers.</summary>
+    RegisterRead,
+
+    /// <summary>A write of a register that ignores it.</summary>
+    RegisterWrite,
+}
+
+/// <summary>VM exits of a virtual processor that this process runs.</summary>
+/// <param name="session">The run.</param>
+/// <param name="host">VM-H's process.</param>
+/// <param name="hypervisor">The hypervisor's process.</param>
+/// <param name="processor">A virtual processor of a partition of that hypervisor.</param>
+/// <param name="kind">How it leaves.</param>
+/// <param name="form">The form of the trap, for the report.</param>
+internal sealed class ExitContestant(CompareSession session, int host, int hypervisor, VirtualProcessor processor, ExitKind kind, string? form = null)
+    : Contestant(form is null ? NameOf(kind) : $"{NameOf(kind)}, {form}", Given(session, kind))
+{
     private const int Batch = 64;
 
-    private readonly VirtualProcessor _processor;
-    private readonly BootedMachine _servers;
-    private readonly bool _register;
-
-    /// <param name="session">The run.</param>
-    /// <param name="servers">The machine whose VM-H and hypervisor answer.</param>
-    /// <param name="processor">A virtual processor of a partition of that hypervisor.</param>
-    /// <param name="register">Whether to read a register instead of making a hypercall.</param>
-    internal ExitContestant(CompareSession session, BootedMachine servers, VirtualProcessor processor, bool register)
-        : base(register ? Register : Hypercall, Given(session))
-    {
-        _servers = servers;
-        _processor = processor;
-        _register = register;
-    }
+    /// <summary>The name of the kind.</summary>
+    internal string Name => NameOf(kind);
 
     internal override Task<Sample> MeasureAsync(TimeSpan duration) => Task.Run(() =>
     {
-        long host = ProcessorTime.Of(_servers.Host), hypervisor = ProcessorTime.Of(_servers.Hypervisor), cpu = ProcessorTime.OfCurrentThread();
+        long hostBefore = ProcessorTime.Of(host), hypervisorBefore = ProcessorTime.Of(hypervisor), cpu = ProcessorTime.OfCurrentThread();
         long start = Stopwatch.GetTimestamp(), count = 0;
         TimeSpan elapsed;
         do
         {
-            for (var i = 0; i < Batch; i++)
-            {
-                if (_register) _ = _processor.ReadMmio(GuestLayout.BarAddress + HbaRegister.VS, 4);
-                else _ = _processor.Invoke(Trap.VmExit.Hypercall.Identify);
-            }
+            for (var i = 0; i < Batch; i++) Exit();
             count += Batch;
         }
         while ((elapsed = Stopwatch.GetElapsedTime(start)) < duration);
         double Each(long nanoseconds) => nanoseconds / 1000.0 / count;
         return new Sample(
             count / elapsed.TotalSeconds, null, null, null,
-            Each(ProcessorTime.OfCurrentThread() - cpu), Each(ProcessorTime.Of(_servers.Host) - host), Each(ProcessorTime.Of(_servers.Hypervisor) - hypervisor));
+            Each(ProcessorTime.OfCurrentThread() - cpu), Each(ProcessorTime.Of(host) - hostBefore), Each(ProcessorTime.Of(hypervisor) - hypervisorBefore));
     });
 
-    private static Inputs Given(CompareSession session) => new()
+    private void Exit()
     {
-        Operation = "exit",
+        switch (kind)
+        {
+            case ExitKind.RegisterRead:
+                _ = processor.ReadMmio(GuestLayout.BarAddress + HbaRegister.VS, 4);
+                break;
+            case ExitKind.RegisterWrite:
+                processor.WriteMmio(GuestLayout.BarAddress + HbaRegister.VS, 4, 0);
+                break;
+            default:
+                _ = processor.Invoke(Trap.VmExit.Hypercall.Identify);
+                break;
+        }
+    }
+
+    private static string NameOf(ExitKind kind) => kind switch
+    {
+        ExitKind.RegisterRead => "register read",
+        ExitKind.RegisterWrite => "register write",
+        _ => "hypercall",
+    };
+
+    private static Inputs Given(CompareSession session, ExitKind kind) => new()
+    {
+        Operation = kind == ExitKind.RegisterWrite ? "exit, write" : "exit",
         BlockBytes = 0,
         Depth = 1,
         Medium = "none",

@@ -31,7 +31,8 @@ internal sealed class HopsRow() : Row("hops", "where the time of a request goes,
         var machine = await rig.MachineAsync(DiskPath.Mode(DiskPath.Trap));
         PathContestant trap = PathContestant.Of(session, DiskPath.Trap, machine, workload);
         var processor = rig.Hold(GuestPartition.Create(machine.HypervisorSocket, 16 << 20, 1)).StartProcessor(0);
-        ExitContestant hypercall = new(session, machine, processor, register: false), register = new(session, machine, processor, register: true);
+        ExitContestant Exits(ExitKind kind) => new(session, machine.Host, machine.Hypervisor, processor, kind);
+        ExitContestant hypercall = Exits(ExitKind.Hypercall), register = Exits(ExitKind.RegisterRead);
         var rounds = await Rounds.RunAsync(session, [echo, nothing, memory, file, hypercall, register, trap]);
 
         double Of(Contestant one) => rounds.Of(one).Of(Time).Median / 1000;

@@ -23,6 +23,7 @@ internal static class TableRows
         new NativeRow(),
         new NativeStartRow(),
         new HopsRow(),
+        new TrapStateRow(),
         new DepthCurveRow(),
         new BlockCurveRow(),
     ];

@@ -31,6 +31,14 @@ internal sealed record LaunchOptions
     /// <summary>Further options of vmshunt-host.</summary>
     internal IReadOnlyList<string> HostOptions { get; init; } = [];
 
+    /// <summary>What VM-H gets of a trapped access: the value of vmshunt-hypervisor's <c>--trap-state</c>.</summary>
+    internal string TrapState { get; init; } = DefaultTrapState;
+
+    internal const string DefaultTrapState = "access";
+
+    /// <summary>Further options of vmshunt-hypervisor.</summary>
+    internal IReadOnlyList<string> HypervisorOptions => TrapState == DefaultTrapState ? [] : ["--trap-state", TrapState];
+
     /// <summary>Further options of vmshunt-guest.</summary>
     internal IReadOnlyList<string> GuestOptions { get; init; } = [];
 
@@ -48,6 +56,7 @@ internal sealed record LaunchOptions
         Disk is null ? null : $"--disk {Disk}",
         AllowWrites ? "--allow-writes" : null,
         Quick ? "--quick" : null,
+        TrapState == DefaultTrapState ? null : $"--trap-state {TrapState}",
         MemoryBytes == new LaunchOptions().MemoryBytes ? null : FormattableString.Invariant($"--memory {MemoryBytes}"),
     }.Where(static part => part is not null));
 }

@@ -128,7 +128,7 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         Host = Start("vmshunt-host", arguments);
         Hypervisor = Start("vmshunt-hypervisor",
         [
-            "--socket", _hypervisorSocket, "--device", DeviceOf("disk0", vhostUser, vfioUser), "--linger", HypervisorLinger, "--wait", s_wait,
+            "--socket", _hypervisorSocket, "--device", DeviceOf("disk0", vhostUser, vfioUser), "--linger", HypervisorLinger, "--wait", s_wait, .. _options.HypervisorOptions,
         ]);
     }
 

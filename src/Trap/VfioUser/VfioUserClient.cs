@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
 
 namespace VmShunt.Trap.VfioUser;
 
@@ -23,35 +24,39 @@ public sealed class VfioUserClient : IDisposable
     private readonly byte[] _request = new byte[VfioUserHeader.MaxMessageBytes];
     private readonly byte[] _reply = new byte[VfioUserHeader.MaxMessageBytes];
     private readonly int _maxDataBytes;
+    private long _bytes;
     private ushort _id;
     private string? _broken;
 
     /// <summary>Negotiates the version ("VFIO_USER_VERSION") over a connected socket, and takes ownership of it.</summary>
     /// <param name="connection">The socket.</param>
     /// <param name="path">Its path, for messages.</param>
+    /// <param name="proposesState">Whether to propose that accesses carry the processor's state; see <see cref="SendsState"/>.</param>
     /// <exception cref="IOException">The server has disconnected or does not speak vfio-user 0.0 or 0.1.</exception>
-    public VfioUserClient(UnixConnection connection, string path)
+    public VfioUserClient(UnixConnection connection, string path, bool proposesState = false)
     {
         _connection = new FramedConnection(connection, readAhead: true);
         _path = path;
-        VfioUserVersion.Write(Payload, VfioUserVersion.Minor);
-        var reply = Exchange(VfioUserCommand.Version, VfioUserVersion.Bytes);
-        if (!VfioUserVersion.TryRead(reply, out var major, out var minor, out var maxData) || major != VfioUserVersion.Major || minor > VfioUserVersion.Minor)
+        VfioUserVersion.Write(Payload, VfioUserVersion.Minor, proposesState);
+        var reply = Exchange(VfioUserCommand.Version, VfioUserVersion.BytesWith(proposesState));
+        if (!VfioUserVersion.TryRead(reply, out var major, out var minor, out var maxData, out var takesState) || major != VfioUserVersion.Major || minor > VfioUserVersion.Minor)
             throw Broken($"it answered VERSION with {major}.{minor}, not 0.0 or 0.1");
         _maxDataBytes = (int)Math.Min(maxData, VfioUserHeader.MaxDataBytes);
+        SendsState = proposesState && takesState;
     }
 
     /// <summary>Connects and negotiates the version.</summary>
     /// <param name="path">The socket.</param>
     /// <param name="responseTimeout">How long the server may take to answer before it counts as lost; by default no limit.</param>
     /// <param name="wait">How long to wait for the server's socket; by default fail at once.</param>
+    /// <param name="proposesState">Whether to propose that accesses carry the processor's state; see <see cref="SendsState"/>.</param>
     /// <exception cref="IOException">No server listens there, or it is no vfio-user server.</exception>
-    public static VfioUserClient Connect(string path, TimeSpan responseTimeout = default, TimeSpan wait = default)
+    public static VfioUserClient Connect(string path, TimeSpan responseTimeout = default, TimeSpan wait = default, bool proposesState = false)
     {
         var connection = UnixConnection.ConnectWithRetry(path, wait, responseTimeout);
         try
         {
-            return new VfioUserClient(connection, path);
+            return new VfioUserClient(connection, path, proposesState);
         }
         catch
         {
@@ -62,6 +67,12 @@ public sealed class VfioUserClient : IDisposable
 
     /// <summary>The most bytes of a region access that both ends accept.</summary>
     public int MaxDataBytes => _maxDataBytes;
+
+    /// <summary>Whether both ends agreed that <see cref="Trap"/> may be called.</summary>
+    public bool SendsState { get; }
+
+    /// <summary>The bytes of all messages so far, both ways. Any thread.</summary>
+    public long Bytes => Ordered.Load(ref _bytes);
 
     /// <summary>The socket's descriptor. If it is readable while no call is in progress, the server has disconnected.</summary>
     public SafeHandle Handle => _connection.Handle;
@@ -194,6 +205,35 @@ public sealed class VfioUserClient : IDisposable
         lock (_lock) SendRequest(VfioUserCommand.RegionWrite, PutWrite(region, offset, data), VfioUserFlags.NoReply);
     }
 
+    /// <summary>
+    /// An access with the state of the processor that is suspended at it. Only if <see cref="SendsState"/>. An answer that is
+    /// late, repeated or names another exit is dropped and ends the session.
+    /// </summary>
+    /// <param name="access">The access.</param>
+    /// <returns>The answer, which the caller checks: it may name any register and any value.</returns>
+    /// <exception cref="IOException">The server has disconnected, or its answer is invalid.</exception>
+    /// <exception cref="VfioUserException">It answered with a fault, or refused.</exception>
+    public TrapAnswer Trap(in TrappedAccess access)
+    {
+        lock (_lock)
+        {
+            MemoryMarshal.Write(Payload, access);
+            var reply = Exchange(VfioUserCommand.Trap, TrappedAccess.SizeInBytes);
+            if (!TrapAnswer.TryRead(reply, out var answer)) throw Broken($"it answered an access with {reply.Length} bytes that are no answer");
+            if (!answer.Answers(access))
+            {
+                throw Broken($"it answered exit {answer.Sequence} of processor {answer.Processor} of partition {answer.Partition} instead of exit {access.Sequence}"
+                    + $" of processor {access.Processor} of partition {access.Partition}");
+            }
+            return answer.Action switch
+            {
+                TrapAction.Resume => answer,
+                TrapAction.Fault => throw new VfioUserException($"the device at {_path} refused the access (errno {answer.Errno})", (int)answer.Errno),
+                _ => throw Broken($"it answered an access with action {(uint)answer.Action}"),
+            };
+        }
+    }
+
     /// <summary>DEVICE_RESET. When it returns, no earlier command is in flight.</summary>
     /// <exception cref="IOException">The server has disconnected.</exception>
     /// <exception cref="VfioUserException">It refused.</exception>
@@ -241,6 +281,7 @@ public sealed class VfioUserClient : IDisposable
         {
             if (!_connection.Receive(out header)) throw Broken("it closed the connection");
             CheckReply(command, header);
+            Ordered.Store(ref _bytes, _bytes + header.Size);
             var reply = _reply.AsSpan(0, (int)header.Size - VfioUserHeader.HeaderBytes);
             if (!_connection.Receive(reply)) throw Broken("it closed the connection");
             _connection.Descriptors.CloseAll();
@@ -266,6 +307,7 @@ public sealed class VfioUserClient : IDisposable
     {
         if (_broken is not null) throw new IOException(_broken);
         var bytes = VfioUserHeader.HeaderBytes + payloadBytes;
+        Ordered.Store(ref _bytes, _bytes + bytes);
         MemoryMarshal.Write(_request, new VfioUserHeader { Id = ++_id, Command = command, Size = (uint)bytes, Flags = flags });
         try
         {
@@ -278,9 +320,11 @@ public sealed class VfioUserClient : IDisposable
         }
     }
 
+    // Hangs up, so that the server stops the device: nothing that it still sends is for anyone.
     private IOException Broken(string why, Exception? cause = null)
     {
         _broken ??= $"the device at {_path} is lost: {why}";
+        _connection.Shutdown();
         return new IOException(_broken, cause);
     }
 }

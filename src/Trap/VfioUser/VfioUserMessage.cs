@@ -23,6 +23,9 @@ internal enum VfioUserCommand : ushort
     DeviceReset = 13,
     RegionWriteMulti = 15,
     DeviceFeature = 16,
+
+    /// <summary>Of ours: an access with the state of the processor; see <see cref="TrappedAccess"/>. Far from the specification's numbers.</summary>
+    Trap = 0x5653,
 }
 
 /// <summary>The flags in the header ("Header"): bits 0 to 3 are the type.</summary>

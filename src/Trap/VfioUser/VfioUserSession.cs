@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using VmShunt.Ring.Interop;
+using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Trap.VfioUser;
 
@@ -16,6 +17,7 @@ public sealed class VfioUserSession : IDisposable
     private readonly DmaTable _dma;
     private readonly byte[] _request = new byte[VfioUserHeader.MaxMessageBytes];
     private readonly byte[] _reply = new byte[VfioUserHeader.MaxMessageBytes];
+    private bool _takesState;
 
     /// <summary>Takes ownership of the connection and the device.</summary>
     /// <param name="connection">A connected socket.</param>
@@ -43,6 +45,9 @@ public sealed class VfioUserSession : IDisposable
             if (!_connection.Receive(payload)) throw new IOException("the client closed the connection inside a message");
             if (versionKnown == (header.Command == VfioUserCommand.Version))
                 throw new IOException(versionKnown ? "the client sent VERSION twice" : $"the client sent command {(ushort)header.Command} before VERSION");
+            // A processor stays suspended until its access is answered.
+            if (header.Command == VfioUserCommand.Trap && (header.Flags & VfioUserFlags.NoReply) != 0)
+                throw new IOException("the client sent an access with its processor's state and asked for no reply");
             var error = Serve(header.Command, payload, out var replyBytes);
             _connection.Descriptors.CloseAll();
             if ((header.Flags & VfioUserFlags.NoReply) == 0) Reply(header, error, replyBytes);
@@ -82,6 +87,7 @@ public sealed class VfioUserSession : IDisposable
             VfioUserCommand.RegionRead => ReadRegion(payload, out replyBytes),
             VfioUserCommand.RegionWrite => WriteRegion(payload, out replyBytes),
             VfioUserCommand.DeviceReset => Reset(),
+            VfioUserCommand.Trap when _takesState => Trap(payload, out replyBytes),
             _ => Errno.ENOTSUP,
         };
     }
@@ -106,9 +112,10 @@ public sealed class VfioUserSession : IDisposable
 
     private Errno Version(ReadOnlySpan<byte> payload, out int replyBytes)
     {
-        replyBytes = VfioUserVersion.Bytes;
-        if (!VfioUserVersion.TryRead(payload, out var major, out var minor, out _) || major != VfioUserVersion.Major) return Errno.EINVAL;
-        VfioUserVersion.Write(ReplyPayload, Math.Min(minor, VfioUserVersion.Minor));
+        replyBytes = 0;
+        if (!VfioUserVersion.TryRead(payload, out var major, out var minor, out _, out _takesState) || major != VfioUserVersion.Major) return Errno.EINVAL;
+        replyBytes = VfioUserVersion.BytesWith(_takesState);
+        VfioUserVersion.Write(ReplyPayload, Math.Min(minor, VfioUserVersion.Minor), _takesState);
         return Errno.None;
     }
 
@@ -236,12 +243,29 @@ public sealed class VfioUserSession : IDisposable
         return _device.WriteRegion((int)access.Region, access.Offset, data) ? Errno.None : Errno.EIO;
     }
 
+    private Errno Trap(ReadOnlySpan<byte> payload, out int replyBytes)
+    {
+        replyBytes = 0;
+        if (payload.Length != TrappedAccess.SizeInBytes) return Errno.EINVAL;
+        var access = MemoryMarshal.Read<TrappedAccess>(payload);
+        var needed = access.Reason == ExitReason.MmioRead ? VfioRegionFlags.Read : VfioRegionFlags.Write;
+        if (!TrapDecision.IsValid(access) || !IsInRegion(access.Region, access.Offset, access.Size, needed)) return Errno.EINVAL;
+        var answer = TrapDecision.Decide(_device, access);
+        replyBytes = answer.Write(ReplyPayload);
+        return Errno.None;
+    }
+
     private bool TryCheck(ReadOnlySpan<byte> payload, VfioRegionFlags needed, out RegionAccess access)
     {
         access = MemoryMarshal.Read<RegionAccess>(payload);
-        if (access.Region >= (uint)_device.Regions.Count || access.Count is 0 or > VfioUserHeader.MaxDataBytes) return false;
-        var region = _device.Regions[(int)access.Region];
-        return (region.Flags & needed) != 0 && access.Offset <= region.Size && access.Count <= region.Size - access.Offset;
+        return access.Count is > 0 and <= VfioUserHeader.MaxDataBytes && IsInRegion(access.Region, access.Offset, access.Count, needed);
+    }
+
+    private bool IsInRegion(uint index, ulong offset, uint count, VfioRegionFlags needed)
+    {
+        if (index >= (uint)_device.Regions.Count) return false;
+        var region = _device.Regions[(int)index];
+        return (region.Flags & needed) != 0 && offset <= region.Size && count <= region.Size - offset;
     }
 
     private Errno Reset()

@@ -25,6 +25,7 @@ public sealed record HypervisorStatistics(IReadOnlyList<PartitionStatistics> Par
 /// <param name="ByAddress">Its exits by address (for hypercalls: by code), most frequent first.</param>
 /// <param name="UnlistedAddresses">Exits at addresses beyond the capacity of the list.</param>
 /// <param name="Unclaimed">Accesses to addresses without a device.</param>
+/// <param name="RegisterBytes">The bytes exchanged with VM-H's register sockets, both ways, set-up included.</param>
 /// <param name="Channels">Its bus channels.</param>
 /// <param name="Crash">The crash, or null.</param>
 public sealed record PartitionStatistics(
@@ -37,6 +38,7 @@ public sealed record PartitionStatistics(
     IReadOnlyList<AddressCount> ByAddress,
     long UnlistedAddresses,
     long Unclaimed,
+    long RegisterBytes,
     IReadOnlyList<ChannelStatistics> Channels,
     CrashStatistics? Crash);
 

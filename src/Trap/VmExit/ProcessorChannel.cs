@@ -71,19 +71,20 @@ public sealed class ProcessorChannel : IDisposable
     /// <exception cref="IOException">The guest has disconnected.</exception>
     public void Resume(in ExitRecord exit, in ProcessorState state, uint vector = 0, SafeHandle? descriptor = null)
     {
-        var resume = new ResumeRecord
-        {
-            Action = ResumeAction.Resume,
-            Sequence = exit.Sequence,
-            InstructionLength = TrappedInstruction.Length(exit.Reason, exit.Size),
-            Vector = vector,
-            DescriptorCount = descriptor is null ? 0u : 1u,
-            State = state,
-        };
+        var resume = Resumed(exit, state);
+        resume.InstructionLength = TrappedInstruction.Length(exit.Reason, exit.Size);
+        resume.Vector = vector;
+        resume.DescriptorCount = descriptor is null ? 0u : 1u;
         resume.State.Rip += resume.InstructionLength;
         if (descriptor is null) _connection.Send(in resume);
         else _connection.Send(in resume, [descriptor]);
     }
+
+    /// <summary>Resumes the processor at the same instruction, which it executes again.</summary>
+    /// <param name="exit">The exit, of a load or a store.</param>
+    /// <param name="state">The new state.</param>
+    /// <exception cref="IOException">The guest has disconnected.</exception>
+    public void Retry(in ExitRecord exit, in ProcessorState state) => _connection.Send(Resumed(exit, state));
 
     /// <summary>Raises a machine check in the processor, which stays at its instruction.</summary>
     /// <exception cref="IOException">The guest has disconnected.</exception>
@@ -117,6 +118,9 @@ public sealed class ProcessorChannel : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _connection.Dispose();
+
+    private static ResumeRecord Resumed(in ExitRecord exit, in ProcessorState state) =>
+        new() { Action = ResumeAction.Resume, Sequence = exit.Sequence, State = state };
 
     private void SendText(in ExitRecord exit, ResumeAction action, FaultCode code, string why)
     {

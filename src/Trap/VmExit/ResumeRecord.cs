@@ -37,7 +37,7 @@ public enum FaultCode : uint
 /// offset size field
 ///      0    4 Action             ResumeAction
 ///      4    4 Sequence           that of the exit
-///      8    4 InstructionLength  bytes of the skipped instruction, already added to State.Rip
+///      8    4 InstructionLength  bytes of the skipped instruction, already added to State.Rip; 0: it is executed again
 ///     12    4 Vector             injected interrupt, or 0
 ///     16    4 DescriptorCount    descriptors sent with this record: 0 or 1
 ///     20    4 FaultCode          FaultCode
@@ -58,7 +58,10 @@ public struct ResumeRecord
     /// <summary>The sequence number of the exit.</summary>
     public uint Sequence;
 
-    /// <summary>The length in bytes of the skipped instruction, already added to the instruction pointer in <see cref="State"/>.</summary>
+    /// <summary>
+    /// The length in bytes of the skipped instruction, already added to the instruction pointer in <see cref="State"/>; 0: the
+    /// processor executes the instruction again.
+    /// </summary>
     public uint InstructionLength;
 
     /// <summary>The vector of the injected interrupt, or 0.</summary>

@@ -115,20 +115,27 @@ public sealed class VirtualProcessor : IDisposable
         _exit.Reason = reason;
         _exit.Address = address;
         _exit.Size = (uint)size;
-        _exit.Sequence++;
-        _exit.State = _state;
         try
         {
-            _connection.Send(in _exit);
-            if (!_connection.Receive(out _resume)) throw Lost("it closed the connection");
-            if (_resume.Sequence != _exit.Sequence) throw Lost($"it answered exit {_resume.Sequence} instead of {_exit.Sequence}");
-            if (_resume.Action == ResumeAction.Resume) _state = _resume.State;
-            else StopOrFault(reason);
+            // An instruction that was not skipped is executed again.
+            do Exit(reason);
+            while (_resume is { Action: ResumeAction.Resume, InstructionLength: 0 });
         }
         catch (Exception e) when (e is ObjectDisposedException or (IOException and not (HypervisorLostException or MachineCheckException)))
         {
             throw Lost(e.Message, e);
         }
+    }
+
+    private void Exit(ExitReason reason)
+    {
+        _exit.Sequence++;
+        _exit.State = _state;
+        _connection.Send(in _exit);
+        if (!_connection.Receive(out _resume)) throw Lost("it closed the connection");
+        if (_resume.Sequence != _exit.Sequence) throw Lost($"it answered exit {_resume.Sequence} instead of {_exit.Sequence}");
+        if (_resume.Action == ResumeAction.Resume) _state = _resume.State;
+        else StopOrFault(reason);
     }
 
     private void StopOrFault(ExitReason reason)

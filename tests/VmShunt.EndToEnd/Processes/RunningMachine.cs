@@ -25,7 +25,8 @@ internal sealed class RunningMachine : IAsyncDisposable
 
     /// <summary>Starts all three; the guest is in emulating mode.</summary>
     internal static async Task<RunningMachine> BootAsync(
-        string disk, bool readOnly = false, IReadOnlyList<string>? hostOptions = null, IReadOnlyList<string>? guestOptions = null)
+        string disk, bool readOnly = false, IReadOnlyList<string>? hostOptions = null, IReadOnlyList<string>? guestOptions = null,
+        string trapState = LaunchOptions.DefaultTrapState)
     {
         var machine = new RunningMachine(new LaunchOptions
         {
@@ -34,6 +35,7 @@ internal sealed class RunningMachine : IAsyncDisposable
             MemoryBytes = OwnDisk.MemoryBytes,
             HostOptions = hostOptions ?? [],
             GuestOptions = guestOptions ?? [],
+            TrapState = trapState,
         });
         try
         {

@@ -16,7 +16,8 @@ internal static class Ranks
         ["src/Ring/Serving"],
         // Trap: the first floor.
         ["src/Trap"],
-        ["src/Trap/VmExit", "src/Trap/VfioUser", "src/Trap/Ahci"],
+        ["src/Trap/VmExit", "src/Trap/Ahci"],
+        ["src/Trap/VfioUser"],
         // VM-H: the block back-end over the ring alone, then AHCI, then the program.
         ["src/HostPartition/Block/Contract", "src/HostPartition/Block/Log"],
         ["src/HostPartition/Block/Disk", "src/HostPartition/Block/Transition"],

@@ -17,7 +17,7 @@ public sealed class CommandLineTests : IDisposable
     {
         using var hypervisor = new RunningHypervisor("--help");
         Assert.Equal(0, hypervisor.WaitForExit());
-        foreach (var option in new[] { "--socket", "--device", "--linger", "--patience", "--wait", "vfio-user=" }) Assert.Contains(option, hypervisor.Output, StringComparison.Ordinal);
+        foreach (var option in new[] { "--socket", "--device", "--linger", "--patience", "--wait", "--trap-state", "vfio-user=" }) Assert.Contains(option, hypervisor.Output, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -42,9 +42,12 @@ public sealed class CommandLineTests : IDisposable
         using var twice = new RunningHypervisor("--socket", _socket, "--device", "d,vfio-user=/x", "--device", "d,vfio-user=/y");
         using var none = new RunningHypervisor("--socket", _socket);
         using var linger = new RunningHypervisor("--socket", _socket, "--device", "d,vfio-user=/x", "--linger", "-1");
+        using var state = new RunningHypervisor("--socket", _socket, "--device", "d,vfio-user=/x", "--trap-state", "most");
         Assert.NotEqual(0, twice.WaitForExit());
         Assert.NotEqual(0, none.WaitForExit());
         Assert.NotEqual(0, linger.WaitForExit());
+        Assert.NotEqual(0, state.WaitForExit());
+        Assert.Contains("--trap-state takes access or full, not 'most'", state.Errors, StringComparison.Ordinal);
         Assert.Contains("--device takes each name once; d is given 2 times", twice.Errors, StringComparison.Ordinal);
         Assert.Contains("--device", none.Errors, StringComparison.Ordinal);
         Assert.Contains("--linger takes 0 to 1000000 seconds", linger.Errors, StringComparison.Ordinal);

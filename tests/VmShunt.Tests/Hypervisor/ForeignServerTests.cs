@@ -66,10 +66,10 @@ public class ForeignServerTests
         var spec = new DeviceSpec("disk0", path, null);
         if (why.Length == 0)
         {
-            using var supervisor = DeviceSupervisor.Start(spec, TimeSpan.FromSeconds(60), default);
+            using var supervisor = DeviceSupervisor.Start(spec, new TrapTerms(TimeSpan.FromSeconds(60), TrapState.Access), default);
             return;
         }
-        var error = Assert.Throws<IOException>(() => DeviceSupervisor.Start(spec, TimeSpan.FromSeconds(60), default));
+        var error = Assert.Throws<IOException>(() => DeviceSupervisor.Start(spec, new TrapTerms(TimeSpan.FromSeconds(60), TrapState.Access), default));
         Assert.StartsWith("device disk0: ", error.Message, StringComparison.Ordinal);
         Assert.Contains(why, error.Message, StringComparison.Ordinal);
         Assert.EndsWith("; give the vfio-user socket of a vmshunt-host", error.Message, StringComparison.Ordinal);

@@ -10,9 +10,9 @@ public sealed class HostileExitTests : IDisposable
 {
     private readonly string _socket = RunningHypervisor.NewSocket();
     private readonly ServedDevices _served = new();
-    private readonly RunningHypervisor _hypervisor;
+    private RunningHypervisor _hypervisor = null!;
 
-    public HostileExitTests() => _hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}");
+    private void Start(string trapState) => _hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_served.Path}", "--trap-state", trapState);
 
     public void Dispose()
     {
@@ -24,9 +24,12 @@ public sealed class HostileExitTests : IDisposable
         _served.Dispose();
     }
 
-    [Fact]
-    public void Random_exit_records_are_each_answered()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void Random_exit_records_are_each_answered(string trapState)
     {
+        Start(trapState);
         var seed = Environment.TickCount;
         var random = new Random(seed);
         using var guest = NewGuest();
@@ -50,9 +53,12 @@ public sealed class HostileExitTests : IDisposable
         }
     }
 
-    [Fact]
-    public void A_guest_may_disconnect_at_any_byte_of_its_hello_or_an_exit()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void A_guest_may_disconnect_at_any_byte_of_its_hello_or_an_exit(string trapState)
     {
+        Start(trapState);
         var hello = Hello.Of(HelloKind.NewPartition);
         hello.MemoryBytes = 1 << 20;
         hello.Processors = 1;
@@ -66,9 +72,12 @@ public sealed class HostileExitTests : IDisposable
         Eventually.True(() => _served.SessionCount == 1, "every partition is removed");
     }
 
-    [Fact]
-    public void An_exit_sent_while_the_processor_is_halted_is_answered()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void An_exit_sent_while_the_processor_is_halted_is_answered(string trapState)
     {
+        Start(trapState);
         using var guest = NewGuest();
         guest.Send(new ExitRecord { Reason = ExitReason.Halt, Sequence = 1 });
         guest.Send(new ExitRecord { Reason = ExitReason.Hypercall, Sequence = 2 });
@@ -76,9 +85,12 @@ public sealed class HostileExitTests : IDisposable
         Assert.Equal(2u, resume.Sequence);
     }
 
-    [Fact]
-    public void Unsolicited_descriptors_are_closed_by_the_hypervisor()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void Unsolicited_descriptors_are_closed_by_the_hypervisor(string trapState)
     {
+        Start(trapState);
         using var guest = NewGuest();
         using var eventFd = EventFd.Create();
         var before = _hypervisor.DescriptorCount;
@@ -90,9 +102,12 @@ public sealed class HostileExitTests : IDisposable
         Assert.InRange(_hypervisor.DescriptorCount, 1, before + 20);
     }
 
-    [Fact]
-    public void Exits_beyond_the_address_limit_are_still_counted()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void Exits_beyond_the_address_limit_are_still_counted(string trapState)
     {
+        Start(trapState);
         using var partition = GuestPartition.Create(_socket, 1 << 20, 1);
         using var processor = partition.StartProcessor(0);
         for (ulong i = 0; i < 5000; i++) processor.ReadMmio(GuestLayout.BarAddress + 0x10_0000 + i, 1);

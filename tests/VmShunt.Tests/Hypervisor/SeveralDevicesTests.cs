@@ -72,8 +72,10 @@ public sealed class SeveralDevicesTests : IDisposable
         Assert.Equal(0x1122ul, value);
     }
 
-    [Fact]
-    public void Routing_an_access_allocates_nothing()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Routing_an_access_allocates_nothing(bool withState)
     {
         var hello = Hello.Of(HelloKind.NewPartition);
         hello.MemoryBytes = 1 << 20;
@@ -81,18 +83,25 @@ public sealed class SeveralDevicesTests : IDisposable
         var log = Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
         var spec = new DeviceSpec("disk0", _one.Path, null);
         using var bus = new DeviceBus(spec, static (_, _) => { }, log);
-        using var partition = new Partition(1, hello, [spec], [bus], TimeSpan.FromSeconds(10), log);
+        using var partition = new Partition(1, hello, [spec], [bus], new TrapTerms(TimeSpan.FromSeconds(10), withState ? TrapState.Full : TrapState.Access), log);
         long before = 0;
         for (var i = 0; i < 3000; i++)
         {
             if (i == 1000) before = GC.GetAllocatedBytesForCurrentThread();
             partition.Exits.Add(new ExitRecord { Reason = ExitReason.MmioRead, Address = GuestLayout.BarAddress });
-            partition.Router.Read(GuestLayout.BarAddress, 4);
-            partition.Router.Write(GuestLayout.BarAddress, 4, 1);
-            partition.Router.Read(GuestLayout.ConfigurationAddress(0), 4);
-            partition.Router.Read(0, 4);
+            Carry(ExitReason.MmioRead, GuestLayout.BarAddress);
+            Carry(ExitReason.MmioWrite, GuestLayout.BarAddress);
+            Carry(ExitReason.MmioRead, GuestLayout.ConfigurationAddress(0));
+            Carry(ExitReason.MmioRead, 0);
         }
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
         partition.Stop("the test is over");
+
+        void Carry(ExitReason reason, ulong address)
+        {
+            var exit = new ExitRecord { Reason = reason, Address = address, Size = 4, Sequence = 7 };
+            var state = exit.State;
+            Assert.True(partition.Router.TryCarryOut(1, exit, ref state));
+        }
     }
 }

@@ -7,7 +7,7 @@ using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Tests.Hypervisor;
 
-/// <summary>The whole trap path: a guest's driver, the real hypervisor, the real VM-H (host server), a disk image.</summary>
+/// <summary>The whole trap path, in both forms: a guest's driver, the real hypervisor, the real VM-H (host server), a disk image.</summary>
 public sealed class TrapToDiskTests : IDisposable
 {
     private const int SectorBytes = 512, Sectors = 4096;
@@ -15,7 +15,7 @@ public sealed class TrapToDiskTests : IDisposable
     private readonly string _image = RunningHypervisor.NewSocket(), _vfio = RunningHypervisor.NewSocket(), _socket = RunningHypervisor.NewSocket();
     private readonly byte[] _content = new byte[Sectors * SectorBytes];
     private readonly Process _host;
-    private readonly RunningHypervisor _hypervisor;
+    private RunningHypervisor _hypervisor = null!;
 
     public TrapToDiskTests()
     {
@@ -28,8 +28,9 @@ public sealed class TrapToDiskTests : IDisposable
         };
         _host = Process.Start(start)!;
         Eventually.True(() => File.Exists(_vfio), "VM-H listens");
-        _hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_vfio}");
     }
+
+    private void Start(string trapState) => _hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_vfio}", "--trap-state", trapState);
 
     public void Dispose()
     {
@@ -41,9 +42,12 @@ public sealed class TrapToDiskTests : IDisposable
         File.Delete(_vfio);
     }
 
-    [Fact]
-    public void A_polled_driver_reads_and_writes_the_disk_through_traps_alone()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void A_polled_driver_reads_and_writes_the_disk_through_traps_alone(string trapState)
     {
+        Start(trapState);
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
         var mmio = new TrappingProcessor(processor);
@@ -63,9 +67,12 @@ public sealed class TrapToDiskTests : IDisposable
         Assert.Throws<IOException>(() => disk.Read(Sectors, 0x5000, SectorBytes));
     }
 
-    [Fact]
-    public void After_a_crash_the_dump_path_writes_the_memory_as_it_was_at_the_crash()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void After_a_crash_the_dump_path_writes_the_memory_as_it_was_at_the_crash(string trapState)
     {
+        Start(trapState);
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
         var mmio = new TrappingProcessor(processor);
@@ -80,9 +87,12 @@ public sealed class TrapToDiskTests : IDisposable
         Assert.Equal(0xDD, File.ReadAllBytes(_image)[9 * SectorBytes]);
     }
 
-    [Fact]
-    public void No_interrupt_is_lost_when_completions_race_with_the_interrupt_handler()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void No_interrupt_is_lost_when_completions_race_with_the_interrupt_handler(string trapState)
     {
+        Start(trapState);
         const int slots = 8, rounds = 300;
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
@@ -120,9 +130,12 @@ public sealed class TrapToDiskTests : IDisposable
             Assert.True(partition.Memory.GetSpan(0x20_0000 + (ulong)slot * 4096, SectorBytes).SequenceEqual(_content.AsSpan((rounds - 1 + slot) * SectorBytes, SectorBytes)));
     }
 
-    [Fact]
-    public void Killing_VM_H_ends_guest_and_hypervisor_with_an_error_message()
+    [Theory]
+    [InlineData("access")]
+    [InlineData("full")]
+    public void Killing_VM_H_ends_guest_and_hypervisor_with_an_error_message(string trapState)
     {
+        Start(trapState);
         using var partition = GuestPartition.Create(_socket, 4 << 20, 1);
         using var processor = partition.StartProcessor(0);
         _host.Kill();

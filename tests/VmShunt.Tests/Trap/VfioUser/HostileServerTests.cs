@@ -23,8 +23,8 @@ public sealed class HostileServerTests
             server.Receive(out VfioUserHeader request);
             server.Receive(new byte[16]);
             var id = (ushort)(request.Id + idAhead - 1);
-            server.Send(new VfioUserHeader { Id = id, Command = (VfioUserCommand)command, Size = size, Flags = (VfioUserFlags)flags });
-            server.Send(new byte[16]);
+            // In one piece: the client hangs up as soon as it has seen the header.
+            server.Send([.. MessageGen.Bytes(new VfioUserHeader { Id = id, Command = (VfioUserCommand)command, Size = size, Flags = (VfioUserFlags)flags }), .. new byte[16]]);
         });
         answering.Start();
         var error = Assert.Throws<IOException>(() => client.GetInfo());

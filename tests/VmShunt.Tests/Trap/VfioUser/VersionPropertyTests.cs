@@ -33,7 +33,7 @@ public sealed class VersionPropertyTests
             static (numbers, text) =>
             {
                 byte[] payload = [.. numbers, .. text];
-                var read = VfioUserVersion.TryRead(payload, out var major, out var minor, out var maxDataBytes);
+                var read = VfioUserVersion.TryRead(payload, out var major, out var minor, out var maxDataBytes, out _);
                 if (!read) return;
                 Assert.Equal((BinaryPrimitives.ReadUInt16LittleEndian(payload), BinaryPrimitives.ReadUInt16LittleEndian(payload.AsSpan(2))), (major, minor));
                 Assert.InRange(maxDataBytes, 1, long.MaxValue);
@@ -47,7 +47,7 @@ public sealed class VersionPropertyTests
         {
             var payload = new byte[VfioUserVersion.Bytes];
             VfioUserVersion.Write(payload, minor);
-            Assert.True(VfioUserVersion.TryRead(payload, out var major, out var read, out var maxDataBytes));
+            Assert.True(VfioUserVersion.TryRead(payload, out var major, out var read, out var maxDataBytes, out _));
             Assert.Equal((VfioUserVersion.Major, minor, (long)VfioUserHeader.MaxDataBytes), (major, read, maxDataBytes));
         });
 
@@ -57,7 +57,7 @@ public sealed class VersionPropertyTests
         {
             var json = $"{{{(before ? "\"x\":{}," : "")}\"capabilities\":{{{(before ? "\"max_msg_fds\":8," : "")}\"max_data_xfer_size\":{limit}{(after ? ",\"pgsizes\":4096" : "")}}}}}";
             byte[] payload = [0, 0, 1, 0, .. Encoding.UTF8.GetBytes(json), 0];
-            Assert.True(VfioUserVersion.TryRead(payload, out _, out _, out var read));
+            Assert.True(VfioUserVersion.TryRead(payload, out _, out _, out var read, out _));
             Assert.Equal(limit, read);
         });
 }

@@ -33,6 +33,27 @@ public sealed class VirtualProcessorTests
     }
 
     [Fact]
+    public void An_instruction_that_is_not_skipped_is_executed_again_with_the_new_registers()
+    {
+        var seen = new List<ExitRecord>();
+        using var hypervisor = new ScriptedHypervisor((channel, exit) =>
+        {
+            seen.Add(exit);
+            exit.State.Rax = (ulong)seen.Count;
+            if (seen.Count < 3) channel.Retry(exit, exit.State);
+            else channel.Resume(exit, exit.State);
+            return true;
+        });
+        using var partition = GuestPartition.Create(hypervisor.Path, 0x10000, 1);
+        using var processor = partition.StartProcessor(0);
+        processor.State.Rip = 0x1000;
+        Assert.Equal(3ul, processor.ReadMmio(0xF000_0010, 4));
+        Assert.Equal(0x1002ul, processor.State.Rip);
+        Assert.Equal([(1u, 0ul), (2u, 1ul), (3u, 2ul)], seen.Select(static e => (e.Sequence, e.State.Rax)));
+        Assert.All(seen, static e => Assert.Equal((ExitReason.MmioRead, 0xF000_0010ul, 0x1000ul), (e.Reason, e.Address, e.State.Rip)));
+    }
+
+    [Fact]
     public void A_write_carries_its_value_and_a_hypercall_its_parameters()
     {
         var seen = new List<ExitRecord>();
