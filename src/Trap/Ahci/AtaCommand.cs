@@ -42,6 +42,15 @@ public enum AtaCommand : byte
     /// <summary>READ VERIFY SECTOR(S) EXT.</summary>
     ReadVerifySectorsExt = 0x42,
 
+    /// <summary>READ FPDMA QUEUED: Features hold the number of sectors, Count bits 7:3 the tag.</summary>
+    ReadFpdmaQueued = 0x60,
+
+    /// <summary>WRITE FPDMA QUEUED; with Device bit 7, durable on completion.</summary>
+    WriteFpdmaQueued = 0x61,
+
+    /// <summary>SEND FPDMA QUEUED: Features hold the number of 512-byte blocks, Count bits 12:8 the subcommand.</summary>
+    SendFpdmaQueued = 0x64,
+
     /// <summary>EXECUTE DEVICE DIAGNOSTIC.</summary>
     ExecuteDeviceDiagnostic = 0x90,
 
@@ -131,6 +140,12 @@ public enum AtaLog : byte
 {
     /// <summary>The directory: how many pages each log has.</summary>
     Directory = 0x00,
+
+    /// <summary>The queued command that failed: one page, which also ends the error (ACS-3 §A.14).</summary>
+    QueuedError = 0x10,
+
+    /// <summary>Which subcommands of SEND FPDMA QUEUED there are (ACS-3 §A.16).</summary>
+    SendReceive = 0x13,
 }
 
 /// <summary>The key of every SMART command.</summary>

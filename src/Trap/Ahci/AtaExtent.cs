@@ -18,6 +18,9 @@ public readonly record struct AtaExtent(ulong Lba, ulong Sectors)
     /// <summary>Reads a 48-bit address and a 16-bit count.</summary>
     public static AtaExtent Decode48(in AtaAddress address) => new(address.Lba, address.Count == 0 ? 65536u : address.Count);
 
+    /// <summary>Reads a 48-bit address and the count of a queued command, which is in Features.</summary>
+    public static AtaExtent DecodeQueued(in HostToDeviceFis fis) => new(fis.Address.Lba, fis.FeaturesWord == 0 ? 65536u : fis.FeaturesWord);
+
     /// <summary>Reads an LBA range entry of DATA SET MANAGEMENT (ACS-2 §7.10): LBA in bits 47:0, length in 63:48, where 0 is an unused entry.</summary>
     public static AtaExtent DecodeRange(ulong entry) => new(entry & 0xFFFF_FFFF_FFFF, entry >> 48);
 

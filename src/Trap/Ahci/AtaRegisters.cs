@@ -25,6 +25,9 @@ public enum AtaStatus : byte
     /// <summary>Busy; the other bits are invalid.</summary>
     BSY = 1 << 7,
 
+    /// <summary>The bits that a Set Device Bits FIS carries.</summary>
+    SetDeviceBits = 0x77,
+
     /// <summary>Ready and idle: 50h.</summary>
     Ready = DRDY | DSC,
 
@@ -67,6 +70,9 @@ public enum AtaDevice : byte
 
     /// <summary>The address is an LBA.</summary>
     LBA = 1 << 6,
+
+    /// <summary>Forced unit access, in a queued command.</summary>
+    FUA = 1 << 7,
 }
 
 /// <summary>The ATA control register.</summary>

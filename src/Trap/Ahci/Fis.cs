@@ -72,6 +72,9 @@ public struct AtaAddress
     /// <summary>The count register.</summary>
     public ushort Count;
 
+    /// <summary>The tag of a queued command: Count bits 7:3.</summary>
+    public readonly int Tag => Count >> 3 & 0x1F;
+
     /// <summary>The six LBA bytes as one number, as 48-bit commands use them.</summary>
     public ulong Lba
     {
@@ -118,6 +121,17 @@ public struct HostToDeviceFis
 
     /// <summary>Auxiliary.</summary>
     public uint Auxiliary;
+
+    /// <summary>Features bits 15:0: the count of a queued command.</summary>
+    public ushort FeaturesWord
+    {
+        readonly get => (ushort)(Features | Address.FeaturesHigh << 8);
+        set
+        {
+            Features = (byte)value;
+            Address.FeaturesHigh = (byte)(value >> 8);
+        }
+    }
 }
 
 /// <summary>Register FIS, device to host: 20 bytes (SATA 3 §10.5.6).</summary>

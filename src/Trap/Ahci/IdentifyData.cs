@@ -154,6 +154,12 @@ public readonly ref struct IdentifyData
     /// <summary>DATA SET MANAGEMENT with TRIM.</summary>
     public bool HasTrim => (this[IdentifyWord.DataSetManagement] & 1) != 0;
 
+    /// <summary>The number of queued commands that the device takes at once; 0 without native command queuing.</summary>
+    public int QueueDepth => (this[IdentifyWord.SataCapabilities] & 1 << 8) != 0 ? (this[IdentifyWord.QueueDepth] & 0x1F) + 1 : 0;
+
+    /// <summary>SEND FPDMA QUEUED, with which TRIM can be queued.</summary>
+    public bool HasSendQueued => QueueDepth > 0 && (this[IdentifyWord.SataCapabilities2] & 1 << 6) != 0;
+
     /// <summary>Writes the integrity word (ACS-2 §7.12.7.85), which makes the sum of all bytes 0.</summary>
     public void Seal()
     {

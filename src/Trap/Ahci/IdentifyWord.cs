@@ -51,8 +51,14 @@ public static class IdentifyWord
     /// <summary>Additional supported: DRAT (bit 14), RZAT (bit 5).</summary>
     public const int AdditionalSupported = 69;
 
+    /// <summary>Largest tag of queued commands, bits 4:0.</summary>
+    public const int QueueDepth = 75;
+
     /// <summary>Serial ATA capabilities: speeds, NCQ (bit 8).</summary>
     public const int SataCapabilities = 76;
+
+    /// <summary>Serial ATA capabilities, second word: SEND FPDMA QUEUED (bit 6).</summary>
+    public const int SataCapabilities2 = 77;
 
     /// <summary>Major version: one bit per standard.</summary>
     public const int MajorVersion = 80;

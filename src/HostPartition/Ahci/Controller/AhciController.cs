@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.BlockBackend.Transition;
 using VmShunt.Ring.Memory;
@@ -19,7 +20,7 @@ namespace VmShunt.AhciBackend.Controller;
 /// </remarks>
 internal sealed class AhciController : IDisposable
 {
-    private const uint Capabilities = (uint)(HbaCapabilities.S64A | HbaCapabilities.SCLO | HbaCapabilities.SAM)
+    private const uint Capabilities = (uint)(HbaCapabilities.S64A | HbaCapabilities.SNCQ | HbaCapabilities.SCLO | HbaCapabilities.SAM)
         | 3u << CapFields.ISSShift | (IssueQueue.Slots - 1) << CapFields.NCSShift;
 
     private readonly object _lock = new();
@@ -28,6 +29,7 @@ internal sealed class AhciController : IDisposable
     private readonly AtaDisk _device;
     private readonly CommandReader _commands;
     private readonly AhciPort _port;
+    private readonly CompletionGathering _gathering = new();
     private readonly Thread _worker;
     private uint _interruptStatus;
     private readonly TrapGate? _transition;
@@ -182,7 +184,8 @@ internal sealed class AhciController : IDisposable
     }
 
     private static bool IsWriteOne(int register) => register is HbaRegister.IS
-        or HbaRegister.Ports + PortRegister.PxIS or HbaRegister.Ports + PortRegister.PxSERR or HbaRegister.Ports + PortRegister.PxCI;
+        or HbaRegister.Ports + PortRegister.PxIS or HbaRegister.Ports + PortRegister.PxSERR or HbaRegister.Ports + PortRegister.PxSACT
+        or HbaRegister.Ports + PortRegister.PxCI;
 
     private uint ReadRegister(int register) => register switch
     {
@@ -268,8 +271,32 @@ internal sealed class AhciController : IDisposable
         lock (_lock)
         {
             command = default;
-            while (!_stopping && !_port.TryStartNext(out command)) Monitor.Wait(_lock);
-            return !_stopping;
+            while (!_stopping)
+            {
+                switch (_gathering.Next(_port.HeldCount, _port.HasWork, Stopwatch.GetTimestamp()))
+                {
+                    case GatheringStep.Report:
+                        Report();
+                        break;
+                    case GatheringStep.WaitBriefly:
+                        if (Monitor.Wait(_lock, CompletionGathering.WaitMilliseconds) || _port.HeldCount == 0) break;
+                        _gathering.TimeOut();
+                        Report();
+                        break;
+                    default:
+                        if (_port.TryStartNext(out command)) return true;
+                        Monitor.Wait(_lock);
+                        break;
+                }
+            }
+            return false;
         }
+    }
+
+    private void Report()
+    {
+        var count = _port.HeldCount;
+        _gathering.Reported(count, _port.Report());
+        UpdateInterrupt();
     }
 }

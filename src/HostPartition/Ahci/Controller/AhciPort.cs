@@ -1,3 +1,4 @@
+using System.Numerics;
 using VmShunt.BlockBackend.Disk;
 using VmShunt.Ring.Memory;
 using VmShunt.Trap.Ahci;
@@ -18,10 +19,12 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     private PortInterrupt _status, _enabled;
     private PortCommand _command;
     private uint _sataControl, _sataError, _issued, _signature;
+    // PxSACT, and those of its tags that the device has executed and not reported yet.
+    private uint _active, _done;
     private AtaStatus _ataStatus;
     private AtaError _ataError;
     private int _slot;
-    private bool _linkUp, _signatureUnsent, _halted, _isEmpty, _isUnplugging, _isUnplugged;
+    private bool _linkUp, _signatureUnsent, _halted, _isEmpty, _isUnplugging, _isUnplugged, _wasReset, _isUnread, _overlaps;
 
     /// <summary>The memory for the HBA's DMA, or null.</summary>
     internal GuestMemory? Memory { get; set; }
@@ -39,6 +42,9 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     internal bool HasWork => !IsRunning && IsStarted && _linkUp && !_halted && !_queue.IsEmpty;
 
     private bool IsEmpty => _isEmpty || _isUnplugged;
+
+    /// <summary>How many queued commands the device has executed and not reported.</summary>
+    internal int HeldCount => BitOperations.PopCount(_done);
 
     private bool IsStarted => (_command & PortCommand.ST) != 0;
 
@@ -84,6 +90,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
         PortRegister.PxSSTS => SataStatus,
         PortRegister.PxSCTL => _sataControl,
         PortRegister.PxSERR => _sataError,
+        PortRegister.PxSACT => ReadActive(),
         PortRegister.PxCI => _issued,
         _ => 0,
     };
@@ -119,10 +126,35 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
             case PortRegister.PxSERR:
                 _sataError &= ~value;
                 break;
+            case PortRegister.PxSACT:
+                if (IsStarted) _active |= value;
+                break;
             case PortRegister.PxCI:
                 Issue(value);
                 break;
         }
+    }
+
+    /// <summary>
+    /// Reports the held queued commands: one Set Device Bits FIS and one interrupt for all of them (AHCI 1.3.1 §5.3.14).
+    /// </summary>
+    /// <returns>Whether the driver had more than one command in flight meanwhile.</returns>
+    internal bool Report()
+    {
+        if (Memory is null || !TryPost(AtaStatus.Ready, AtaError.None, _done))
+        {
+            Halt(PortInterrupt.HBFS);
+            return false;
+        }
+        _active &= ~_done;
+        _done = 0;
+        _status |= PortInterrupt.SDBS;
+        _ataStatus = AtaStatus.Ready;
+        _ataError = AtaError.None;
+        _isUnread = true;
+        var overlapped = _overlaps;
+        _overlaps = false;
+        return overlapped;
     }
 
     /// <summary>Starts the next issued command on the worker.</summary>
@@ -133,7 +165,8 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
         _slot = _queue.Pop();
         IsRunning = true;
         gate.Begin();
-        command = new AhciCommand(_slot, _commandList + (ulong)_slot * CommandHeader.SizeInBytes);
+        command = new AhciCommand(_slot, _commandList + (ulong)_slot * CommandHeader.SizeInBytes, _done, _wasReset);
+        _wasReset = false;
         return true;
     }
 
@@ -148,7 +181,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     /// <summary>HBA reset (AHCI 1.3.1 §10.4.3): all state but the two base addresses is as after power-on.</summary>
     internal void Reset()
     {
-        _issued = 0;
+        _issued = _active = 0;
         _halted = false;
         _command = PortCommand.None;
         _status = _enabled = PortInterrupt.None;
@@ -214,6 +247,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     {
         if (!IsStarted) return;
         var added = slots & ~_issued;
+        _overlaps |= _isUnread || (_active & ~added) != 0;
         _issued |= added;
         if (_isUnplugged) AnswerPollingUser();
         else if (!_halted && !_isUnplugging) _queue.Add(added);
@@ -237,11 +271,17 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
         if ((_command & ~was & PortCommand.FRE) != 0) SendSignature();
     }
 
-    // Clearing ST clears PxCI and CCS, and leaves the error state (AHCI 1.3.1 §3.3.7, §6.2.2.1).
+    private uint ReadActive()
+    {
+        _isUnread = false;
+        return _active;
+    }
+
+    // Clearing ST clears PxCI, PxSACT and CCS, and leaves the error state (AHCI 1.3.1 §3.3.7, §6.2.2.1).
     private void Stop()
     {
         Abort();
-        _issued = 0;
+        _issued = _active = _done = 0;
         _slot = 0;
         _halted = false;
     }
@@ -257,7 +297,9 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     private void TakeLinkDown()
     {
         Abort();
-        _halted |= _issued != 0;
+        _halted |= (_issued | _active) != 0;
+        _done = 0;
+        _wasReset = true;
         _linkUp = false;
         _signature = SataLink.SignatureNone;
         _ataStatus = AtaStatus.NoDevice;
@@ -286,8 +328,14 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
 
     private void Conclude(AhciCommand command, in AhciOutcome outcome)
     {
+        if (outcome.Fault == PortInterrupt.None && outcome.Result.Report == AtaReport.SetDeviceBits)
+        {
+            ConcludeQueued(command, outcome);
+            return;
+        }
         if (outcome.Fault != PortInterrupt.None)
         {
+            if (_done != 0) Report();
             Halt(outcome.Fault);
             return;
         }
@@ -311,13 +359,47 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
         else _issued &= ~(1u << command.Slot);
     }
 
+    // The device holds the completion back until it reports it. A failed command is reported at once, after those before it, with
+    // no tag: its bit in PxSACT, and those of the commands that the device has aborted, stay set (§6.2.2.2).
+    private void ConcludeQueued(AhciCommand command, in AhciOutcome outcome)
+    {
+        _issued &= ~(1u << command.Slot);
+        if (outcome.DescriptorProcessed) _status |= PortInterrupt.DPS;
+        var result = outcome.Result;
+        if (!result.Failed)
+        {
+            _done |= 1u << result.Address.Tag;
+            return;
+        }
+        if (_done != 0) Report();
+        if (Memory is null || !TryPost(result.Status, result.Error, tags: 0))
+        {
+            Halt(PortInterrupt.HBFS);
+            return;
+        }
+        _ataStatus = result.Status;
+        _ataError = result.Error;
+        Halt(PortInterrupt.SDBS | PortInterrupt.TFES);
+    }
+
     // After an error no command is executed, and the failed command's bit stays set, until the driver clears ST (§6.2.2).
     private void Halt(PortInterrupt cause)
     {
         _status |= cause;
         _halted = true;
+        _done = 0;
         _queue.Clear();
     }
+
+    private bool TryPost(AtaStatus status, AtaError error, uint tags) =>
+        (_command & PortCommand.FRE) == 0 || Memory!.TryWrite(_fisBase + ReceivedFis.SDBFIS, new SetDeviceBitsFis
+        {
+            Type = FisType.SetDeviceBits,
+            Flags = FisFlags.I,
+            Status = status & AtaStatus.SetDeviceBits,
+            Error = error,
+            SActive = tags,
+        });
 
     private bool TryPost(in AtaResult result)
     {

@@ -24,6 +24,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted, Tra
     private readonly AlignedBuffer _buffer = new(BufferBytes, BufferAlignment);
     private readonly IoVectors _pieces = new();
     private readonly AtaRanges _ranges = new(disk);
+    private readonly QueuedError _queuedError = new();
     private readonly WriteCacheSwitch _writeCache = disk.OpenWriteCache();
 
     // IDENTIFY reports it until the next power-on: drivers detach a disk whose size changes at a revalidation.
@@ -39,6 +40,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted, Tra
     {
         _identifiedSectors = disk.SectorCount / _blockSectors;
         _writeCache.Reset();
+        _queuedError.Clear();
         _smart = true;
         _softwareReset = false;
         _ultraDmaMode = AtaIdentity.DefaultUltraDmaMode;
@@ -56,12 +58,28 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted, Tra
         _buffer.Dispose();
     }
 
+    /// <summary>The link was reset: an error of queued commands ends.</summary>
+    internal void ResetLink() => _queuedError.Clear();
+
     /// <summary>Executes a command. If <paramref name="data"/> has a fault afterwards, the result has no meaning.</summary>
-    internal AtaResult Execute(in HostToDeviceFis fis, PrdtCursor data)
+    /// <param name="fis">The command.</param>
+    /// <param name="data">Its memory.</param>
+    /// <param name="outstanding">The tags of queued commands that are not reported yet.</param>
+    internal AtaResult Execute(in HostToDeviceFis fis, PrdtCursor data, uint outstanding)
     {
         if ((fis.Flags & FisFlags.C) == 0) return Control(fis);
         transition?.CountRequest();
-        return fis.Command switch
+        if (_queuedError.IsPending && !IsQueuedErrorLog(fis)) return Abort(fis);
+        if (IsQueued(fis.Command)) return ExecuteQueued(fis, data, outstanding);
+        if (outstanding == 0) return ExecuteAlone(fis, data);
+        // Only queued commands may be sent while others are queued.
+        var mixed = Abort(fis);
+        _queuedError.Set(mixed, wasQueued: false);
+        return mixed;
+    }
+
+    private AtaResult ExecuteAlone(in HostToDeviceFis fis, PrdtCursor data) =>
+        fis.Command switch
         {
             AtaCommand.IdentifyDevice => Identify(fis, data),
             AtaCommand.ReadDma => Read28(fis, data, AtaReport.Register),
@@ -84,6 +102,27 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted, Tra
             AtaCommand.ExecuteDeviceDiagnostic => AtaResult.Signature with { Report = AtaReport.Register },
             _ => Abort(fis),
         };
+
+    private static bool IsQueued(AtaCommand command) => command is AtaCommand.ReadFpdmaQueued or AtaCommand.WriteFpdmaQueued or AtaCommand.SendFpdmaQueued;
+
+    private static bool IsQueuedErrorLog(in HostToDeviceFis fis) => fis.Command == AtaCommand.ReadLogExt && (AtaLog)fis.Address.Lba0 == AtaLog.QueuedError;
+
+    // The tag must be free. A failed command's error is kept for its log.
+    private AtaResult ExecuteQueued(in HostToDeviceFis fis, PrdtCursor data, uint outstanding)
+    {
+        const int trimSubcommand = 0;
+        const uint trim = 1;
+        var isTaken = (outstanding >> fis.Address.Tag & 1) != 0;
+        var isTrim = (fis.Address.Count >> 8 & 0x1F) == trimSubcommand && fis.Auxiliary == trim;
+        var result = fis.Command switch
+        {
+            _ when isTaken => Abort(fis),
+            AtaCommand.ReadFpdmaQueued => Read(fis, AtaExtent.DecodeQueued(fis), data, AtaReport.Register),
+            AtaCommand.WriteFpdmaQueued => Write(fis, AtaExtent.DecodeQueued(fis), data, (fis.Address.Device & AtaDevice.FUA) != 0),
+            _ => isTrim ? Trim(fis, data, fis.FeaturesWord) : Abort(fis),
+        };
+        if (result.Failed && data.Fault == PortInterrupt.None) _queuedError.Set(result, wasQueued: true);
+        return result with { Report = AtaReport.SetDeviceBits };
     }
 
     // After SRST is set and cleared the device sends its signature (AHCI 1.3.1 §10.4.1).
@@ -91,6 +130,7 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted, Tra
     {
         var was = _softwareReset;
         _softwareReset = (fis.Control & AtaControl.SRST) != 0;
+        if (_softwareReset) _queuedError.Clear();
         return was && !_softwareReset ? AtaResult.Signature : new AtaResult(AtaReport.None, AtaStatus.Ready, AtaError.None, fis.Address);
     }
 
@@ -156,8 +196,12 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted, Tra
     private AtaResult DataSetManagement(in HostToDeviceFis fis, PrdtCursor data)
     {
         const byte trim = 1;
-        int blocks = fis.Address.Count;
-        if (fis.Features != trim || blocks is 0 or > AtaRanges.MaxBlocks || !MayWrite) return Abort(fis);
+        return fis.Features == trim ? Trim(fis, data, fis.Address.Count) : Abort(fis);
+    }
+
+    private AtaResult Trim(in HostToDeviceFis fis, PrdtCursor data, int blocks)
+    {
+        if (!MayWrite || blocks is 0 or > AtaRanges.MaxBlocks) return Abort(fis);
         if (!_ranges.TryReceive(data, blocks)) return AtaResult.Good(fis.Address);
         return _ranges.Discard(SectorCount) switch
         {
@@ -227,11 +271,25 @@ internal sealed class AtaDisk(VirtualizationDriver disk, SharedFlag aborted, Tra
         }
     }
 
-    // The directory is the only log, and has one page.
+    // Every log has one page. SMART READ LOG has the directory alone.
     private AtaResult ReadLog(in HostToDeviceFis fis, PrdtCursor data, int page)
     {
-        if ((AtaLog)fis.Address.Lba0 != AtaLog.Directory || page != 0 || fis.Address.Count != 1) return Abort(fis);
-        AtaIdentity.DescribeLogs(_sector);
+        var log = (AtaLog)fis.Address.Lba0;
+        if (page != 0 || fis.Address.Count != 1 || (log != AtaLog.Directory && fis.Command != AtaCommand.ReadLogExt)) return Abort(fis);
+        switch (log)
+        {
+            case AtaLog.Directory:
+                AtaIdentity.DescribeLogs(_sector, fis.Command == AtaCommand.ReadLogExt, !disk.IsReadOnly);
+                break;
+            case AtaLog.QueuedError:
+                _queuedError.TakeLog(_sector);
+                break;
+            case AtaLog.SendReceive when !disk.IsReadOnly:
+                AtaIdentity.DescribeSendQueued(_sector);
+                break;
+            default:
+                return Abort(fis);
+        }
         return Send(fis, data);
     }
 

@@ -33,7 +33,8 @@ internal static class AtaIdentity
         id[IdentifyWord.MultiwordDma] = 0x0007;
         id[IdentifyWord.PioModes] = 0x0003;
         for (var i = 0; i < 4; i++) id[IdentifyWord.CycleTimes + i] = 120;
-        id[IdentifyWord.SataCapabilities] = 0x000E; // 1.5, 3 and 6 Gb/s, no NCQ
+        id[IdentifyWord.QueueDepth] = IssueQueue.Slots - 1;
+        id[IdentifyWord.SataCapabilities] = 0x010E; // 1.5, 3 and 6 Gb/s, NCQ
         id[IdentifyWord.MajorVersion] = 0x03F0; // ATA/ATAPI-4 to ACS-2
         id[IdentifyWord.UltraDma] = (ushort)(0x007F | 1 << (8 + ultraDmaMode));
         id[IdentifyWord.RotationRate] = 1;
@@ -49,6 +50,7 @@ internal static class AtaIdentity
         if (disk.Serial != BlockStorage.DefaultSerial) id.SetWorldWideName(WorldWideName(disk.Serial));
         if (!disk.IsReadOnly)
         {
+            id[IdentifyWord.SataCapabilities2] = 1 << 6; // SEND FPDMA QUEUED
             id[IdentifyWord.DataSetManagement] = 1;
             id[IdentifyWord.DataSetManagementBlocks] = AtaRanges.MaxBlocks;
             // Reads after TRIM are deterministic: the old data, or zeros.
@@ -82,10 +84,20 @@ internal static class AtaIdentity
         data[^1] = (byte)-sum;
     }
 
-    /// <summary>Fills in the log directory, its only log (ACS-2 §A.2, §A.3): a version, and the number of pages of each log.</summary>
-    internal static void DescribeLogs(Span<byte> data)
+    /// <summary>Fills in the log directory (ACS-2 §A.2, §A.3): a version, and the number of pages of each log.</summary>
+    internal static void DescribeLogs(Span<byte> data, bool isGeneralPurpose, bool canSendQueued)
     {
         data.Clear();
         data[0] = 1;
+        if (!isGeneralPurpose) return;
+        data[2 * (int)AtaLog.QueuedError] = 1;
+        data[2 * (int)AtaLog.SendReceive] = (byte)(canSendQueued ? 1 : 0);
+    }
+
+    /// <summary>Fills in the log of SEND FPDMA QUEUED (ACS-3 §A.16): DATA SET MANAGEMENT, of it TRIM.</summary>
+    internal static void DescribeSendQueued(Span<byte> data)
+    {
+        data.Clear();
+        data[0] = data[4] = 1;
     }
 }

@@ -16,6 +16,9 @@ internal enum AtaReport
 
     /// <summary>PIO Setup FIS before the data, and no FIS after it.</summary>
     PioSetup,
+
+    /// <summary>Set Device Bits FIS, which may report several queued commands.</summary>
+    SetDeviceBits,
 }
 
 /// <summary>The result of an ATA command: the device's registers and the FIS that carries them.</summary>

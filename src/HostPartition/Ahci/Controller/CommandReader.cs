@@ -12,6 +12,7 @@ internal sealed class CommandReader(AtaDisk device, DmaGate gate)
 
     internal AhciOutcome Run(AhciCommand command)
     {
+        if (command.FollowsReset) device.ResetLink();
         if (!TryRead(command, out var header, out var fis)) return Fault(PortInterrupt.HBFS);
 
         // The disk rejects a FIS that is too short, of another type, or for a port multiplier.
@@ -20,7 +21,7 @@ internal sealed class CommandReader(AtaDisk device, DmaGate gate)
             return Fault(PortInterrupt.IFS);
 
         _data.Start(header.CommandTable + CommandTable.PRDT, header.PRDTL);
-        var result = device.Execute(fis, _data);
+        var result = device.Execute(fis, _data, command.Outstanding);
         return new AhciOutcome(_data.Fault, result, _data.Transferred, _data.RaisesDescriptorProcessed);
     }
 

@@ -25,7 +25,7 @@ public class AhciCommandTests
         Assert.Equal((625UL, 4096L, 4096L), (id.Sectors, id.LogicalSectorBytes, id.PhysicalSectorBytes));
         Assert.True(id.HasLba48 && id.HasFlushCacheExt && id.HasWriteCache && id.IsWriteCacheEnabled && id.HasSmart && id.HasTrim && id.HasFua);
         Assert.Equal(0, id[IdentifyWord.GeneralConfiguration] & 0x8000);
-        Assert.Equal(0, id[IdentifyWord.SataCapabilities] & 1 << 8); // no NCQ
+        Assert.Equal(32, id.QueueDepth);
         Assert.Equal(512u, machine.Prdbc());
         Assert.True(machine.Memory.TryRead<PioSetupFis>(AhciMachine.FisArea + ReceivedFis.PSFIS, out var fis));
         Assert.Equal((FisType.PioSetup, FisFlags.D | FisFlags.I, AtaStatus.Ready, (ushort)512), (fis.Type, fis.Flags, fis.EStatus, fis.TransferCount));
@@ -195,11 +195,14 @@ public class AhciCommandTests
         Assert.Equal(directory, machine.Memory.GetSpan(A, 512).ToArray());
         machine.Memory.GetSpan(A, 512).Fill(0x77);
         Assert.Equal(PortInterrupt.PSS, machine.Run(AhciMachine.Fis(AtaCommand.ReadLogExt, 0, 1), (A, 512)));
+        // Two more logs, of queued commands, which SMART READ LOG does not have.
+        directory[2 * (int)AtaLog.QueuedError] = directory[2 * (int)AtaLog.SendReceive] = 1;
         Assert.Equal(directory, machine.Memory.GetSpan(A, 512).ToArray());
 
         foreach (var fis in new[]
         {
             AhciMachine.Fis(AtaCommand.Smart, key | 1, 1, (byte)AtaSmart.ReadLog),
+            AhciMachine.Fis(AtaCommand.Smart, key | (ulong)AtaLog.QueuedError, 1, (byte)AtaSmart.ReadLog),
             AhciMachine.Fis(AtaCommand.Smart, key, 2, (byte)AtaSmart.ReadLog),
             AhciMachine.Fis(AtaCommand.ReadLogExt, 0x30, 1),
             AhciMachine.Fis(AtaCommand.ReadLogExt, 0x100, 1),

@@ -12,7 +12,7 @@ public sealed class AhciRegisterTests : IDisposable
     public void Dispose() => _machine.Dispose();
 
     [Theory]
-    [InlineData(HbaRegister.CAP, 0x8134_1F00u)] // S64A, SCLO, 6 Gb/s, SAM, 32 slots, 1 port
+    [InlineData(HbaRegister.CAP, 0xC134_1F00u)] // S64A, SNCQ, SCLO, 6 Gb/s, SAM, 32 slots, 1 port
     [InlineData(HbaRegister.GHC, 0x8000_0000u)]
     [InlineData(HbaRegister.IS, 0u)]
     [InlineData(HbaRegister.PI, 1u)]
