@@ -1,7 +1,6 @@
 using System.Globalization;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Disks;
-using VmShunt.Perf.Launch;
 using Xunit.Abstractions;
 
 namespace VmShunt.EndToEnd.Qemu;
