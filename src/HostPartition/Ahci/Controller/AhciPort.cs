@@ -217,6 +217,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     {
         if (!_isUnplugging || (IsRunning && !gate.Aborted.IsRaised) || HasWork) return false;
         (_isUnplugging, _isUnplugged) = (false, true);
+        if (_done != 0) Report();
         TakeLinkDown();
         _sataError |= SataLink.DIAG_N;
         return true;

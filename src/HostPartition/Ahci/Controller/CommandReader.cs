@@ -10,7 +10,20 @@ internal sealed class CommandReader(AtaDisk device, DmaGate gate)
 {
     private readonly PrdtCursor _data = new(gate, device.BlockBytes);
 
+    /// <summary>Executes a command. Whatever fails while it does is the command's: a fault of the host bus (AHCI 1.3.1 §6.1.1).</summary>
     internal AhciOutcome Run(AhciCommand command)
+    {
+        try
+        {
+            return Execute(command);
+        }
+        catch (Exception)
+        {
+            return Fault(PortInterrupt.HBFS);
+        }
+    }
+
+    private AhciOutcome Execute(AhciCommand command)
     {
         if (command.FollowsReset) device.ResetLink();
         if (!TryRead(command, out var header, out var fis)) return Fault(PortInterrupt.HBFS);
