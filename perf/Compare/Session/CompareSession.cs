@@ -65,9 +65,15 @@ internal sealed class CompareSession : IDisposable
 
     public void Dispose()
     {
-        Calibration.Dispose();
-        Guard.Dispose();
-        _folder.Dispose();
+        try
+        {
+            Calibration.Dispose();
+            Guard.Dispose();
+        }
+        finally
+        {
+            _folder.Dispose();
+        }
     }
 
     private string MakeBootDisk()

@@ -10,7 +10,7 @@ namespace VmShunt.Perf.Compare.Session;
 internal sealed class OrphanGuard : IDisposable
 {
     private const string Script = """
-        trap '' INT
+        trap '' HUP INT TERM
         ids=
         while read -r word; do
             case $word in
@@ -32,15 +32,29 @@ internal sealed class OrphanGuard : IDisposable
     public void Dispose()
     {
         Say("done");
-        _shell.Dispose();
+        try
+        {
+            _shell.Dispose();
+        }
+        catch (IOException)
+        {
+            // It closes the shell's input, which the shell has not read to its end.
+        }
     }
 
     private void Say(string word)
     {
         lock (_shell)
         {
-            _shell.StandardInput.WriteLine(word);
-            _shell.StandardInput.Flush();
+            try
+            {
+                _shell.StandardInput.WriteLine(word);
+                _shell.StandardInput.Flush();
+            }
+            catch (IOException)
+            {
+                // The shell was killed: this process cleans up, or what kills it kills its children, too.
+            }
         }
     }
 }
