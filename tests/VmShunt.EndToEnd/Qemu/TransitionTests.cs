@@ -41,7 +41,7 @@ public sealed class TransitionTests : IDisposable
         Assert.Equal(hash, await HashAsync(guest, "sda"));
     }
 
-    [QemuSidFact]
+    [LongQemuSidFact]
     public async Task A_rescan_of_an_idle_guest_shows_the_disk_until_its_next_request()
     {
         await using var guest = await TransitionGuest.BootAsync(_folder, _folder.RandomFile("disk.img", DiskBytes), new LinuxBoot(Quick));
@@ -70,6 +70,25 @@ public sealed class TransitionTests : IDisposable
         await guest.AwaitDisksAsync("sda vda");
         await guest.AwaitChangeAsync("the emulated disk stays");
         Assert.Equal(hash, await guest.Linux.RunAsync("echo 3 > /proc/sys/vm/drop_caches; sha256sum < /mnt/system"));
+    }
+
+    [LongQemuSidFact]
+    public async Task A_ring_that_reconnects_shows_no_event_and_outlives_VM_H()
+    {
+        var disk = _folder.RandomFile("disk.img", DiskBytes);
+        await using var guest = await TransitionGuest.BootAsync(_folder, disk, new LinuxBoot(Quick));
+        ProcessTable.Send(guest.Host.Id, ProcessTable.SIGUSR1);
+        await guest.AwaitChangeAsync("enlightened -> away");
+        ProcessTable.Send(guest.Host.Id, ProcessTable.SIGUSR2);
+        await guest.Linux.RunAsync("dd if=/dev/vda of=/dev/null bs=4k count=1 iflag=direct");
+        Assert.Equal("vda", await guest.DisksAsync());
+        Assert.Equal("", await guest.DiskLogAsync());
+
+        ProcessTable.Send(guest.Host.Id, ProcessTable.SIGKILL);
+        await guest.Host.Ended;
+        await using var next = await Programs.StartReadyAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"], "--vfio-user", _folder["trap"], "--transition", "auto");
+        await guest.Linux.RunAsync("echo text | dd of=/dev/vda bs=512 conv=sync,fsync");
+        await Until.TrueAsync(() => next.LastErrors.Any(static line => line.Contains("does not reconnect", StringComparison.Ordinal)), "VM-H says that the trap path has disappeared");
     }
 
     [LongQemuSidFact]

@@ -21,9 +21,9 @@ internal sealed class TwoPathGuest : IDisposable
     private readonly BlockServer _server;
     private readonly VfioUserClient _client;
 
-    internal TwoPathGuest(int pollers = 0, BlockStorage? disk = null)
+    internal TwoPathGuest(int pollers = 0, BlockStorage? disk = null, bool pairsSockets = false)
     {
-        _server = new BlockServer(disk ?? HostDisk.Open("memory:16M"), new BlockServerOptions { Log = Log, Time = Clock, Transition = TransitionMode.Auto, Queues = 2, Pollers = pollers, Wait = WaitPolicy.Never });
+        _server = new BlockServer(disk ?? HostDisk.Open("memory:16M"), new BlockServerOptions { Log = Log, Time = Clock, Transition = TransitionMode.Auto, PairsSockets = pairsSockets, Queues = 2, Pollers = pollers, Wait = WaitPolicy.Never });
         _server.ListenVhostUser(_ring);
         _server.ListenVfioUser(_trap);
         Qemu = new QemuFrontend(Frontend);
@@ -76,6 +76,16 @@ internal sealed class TwoPathGuest : IDisposable
     {
         Frontend.Disconnect();
         Qemu.Realize(UnixConnection.Connect(_ring), isReconnect: true);
+    }
+
+    /// <summary>Further sessions are closed at once.</summary>
+    internal void AssertRefusesMore()
+    {
+        foreach (var path in new[] { _ring, _trap })
+        {
+            using var more = UnixConnection.Connect(path, TimeSpan.FromSeconds(60));
+            Assert.Equal(0, more.Receive(new byte[1]));
+        }
     }
 
     internal void EnableInterrupts()

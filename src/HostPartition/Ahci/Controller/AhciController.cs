@@ -152,14 +152,17 @@ internal sealed class AhciController : IDisposable
     /// </summary>
     internal void Reset()
     {
+        bool isUnplugged;
         lock (_lock)
         {
             ResetHba();
             _port.ClearAddresses();
+            isUnplugged = _port.TryUnplug();
             UpdateInterrupt();
             _powersOn = _port.IsRunning;
             if (!_powersOn) _device.PowerOn();
         }
+        if (isUnplugged) Unplugged();
     }
 
     /// <summary>Stops the worker; blocks until the disk has finished the command in flight.</summary>

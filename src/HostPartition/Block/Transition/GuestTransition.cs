@@ -180,7 +180,7 @@ internal sealed class GuestTransition : IDisposable
         lock (_lock)
         {
             if (_state == PairState.Enumerated && _ring?.HasPublished() == true) Apply(IsUsed ? AliveAfterUse : Alive);
-            Apply(TrapWrite);
+            else Apply(TrapWrite);
             if (!TransitionTable.Of(_state).TrapWrites)
             {
                 _report.TrapFailed(_state);
@@ -235,7 +235,9 @@ internal sealed class GuestTransition : IDisposable
     {
         var now = TransitionTable.Of(_state);
         _awaitsRing = _state == PairState.Stopped && _ring is not null;
-        _trap.Gate.MayWrite = now.TrapWrites && !_awaitsRing;
+        // Writes in flight when a driver starts complete, while the ring is held; those of a device that a live kernel has enumerated fail.
+        var isCompleting = _state == PairState.Unplugging && what is (StartAfterPolling or StartAfterProbe);
+        _trap.Gate.MayWrite = isCompleting || (now.TrapWrites && !_awaitsRing);
         _ring?.Gate.Set(now.Ring);
         _ring?.Wake();
         if (what == PairEvent.Timeout) BeginEpoch();
@@ -246,6 +248,7 @@ internal sealed class GuestTransition : IDisposable
     private void Follow(PairEvent what)
     {
         _state = TransitionTable.Next(_state, what);
+        _trap.Gate.MayWrite = TransitionTable.Of(_state).TrapWrites;
         _ring?.Gate.Set(TransitionTable.Of(_state).Ring);
         _ring?.Wake();
     }

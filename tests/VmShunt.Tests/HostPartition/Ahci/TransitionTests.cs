@@ -160,6 +160,42 @@ public sealed class TransitionTests : IDisposable
         Assert.Equal(Empty, _guest.Link);
     }
 
+    [Fact]
+    public void A_front_end_that_reconnects_with_its_record_does_not_start_a_stopped_ring()
+    {
+        using var record = _guest.Qemu.GetInflight();
+        _guest.Frontend.Send(VhostUserRequest.ResetDevice, []);
+        _guest.Qemu.Start(QemuFrontend.Linux, record, _guest.Frontend.RingPosition, sharesMemory: true);
+        Assert.Equal(VirtioBlkStatus.Ok, WriteOnRing(2));
+        _guest.Enumerate();
+        _guest.Disk.Start();
+        Assert.True(_guest.TryWrite(7, 3));
+        _guest.Reconnect();
+        _guest.Qemu.Start(QemuFrontend.Linux, record, 1, sharesMemory: true);
+        _guest.Frontend.SubmitRead();
+        Assert.Equal(VirtioBlkStatus.IoError, _guest.Frontend.AwaitStatus());
+    }
+
+    [Fact]
+    public void A_second_session_on_declared_sockets_is_closed()
+    {
+        using var guest = new TwoPathGuest(pairsSockets: true);
+        guest.AssertRefusesMore();
+        guest.StartDriver();
+        Assert.Equal(Empty, guest.Link);
+        Assert.Equal(2, guest.Log.All.Count(static line => line.Contains("a second session on", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void A_front_end_without_STATUS_has_no_transition()
+    {
+        _guest.Frontend.Send(VhostUserRequest.SetProtocolFeatures, (ulong)(QemuFrontend.Protocol & ~VhostUserProtocolFeatures.Status));
+        _guest.StartDriver();
+        Assert.Equal(VirtioBlkStatus.Ok, WriteOnRing(2));
+        Assert.Equal(Present, _guest.Link);
+        Assert.Single(_guest.Log.All, static line => line.Contains("no transition", StringComparison.Ordinal) && line.Contains("STATUS", StringComparison.Ordinal));
+    }
+
     private VirtioBlkStatus WriteOnRing(byte value, TwoPathGuest? guest = null)
     {
         guest ??= _guest;

@@ -70,6 +70,20 @@ public sealed class AhciUnplugTests : IDisposable
     }
 
     [Fact]
+    public void A_reset_while_the_disk_goes_ends_the_wait_for_its_commands()
+    {
+        var unplugged = 0;
+        _machine.Controller.Unplugged = () => unplugged++;
+        PrepareReads(1);
+        _machine.Issue(1);
+        _disk.AwaitOperation();
+        Assert.False(_machine.Controller.Unplug());
+        _machine.Controller.Reset();
+        Assert.Equal(1, unplugged);
+        AssertEmpty();
+    }
+
+    [Fact]
     public void A_disk_that_comes_back_while_it_goes_stays()
     {
         PrepareReads(1);

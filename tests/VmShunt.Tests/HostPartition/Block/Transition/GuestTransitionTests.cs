@@ -67,7 +67,8 @@ public sealed class GuestTransitionTests : IDisposable
     {
         _trap.IsBusy = true;
         Start();
-        Assert.Equal((PairState.Unplugging, true, RingOrder.Hold, false), Now);
+        // What is written before is in flight, too.
+        Assert.Equal((PairState.Unplugging, true, RingOrder.Hold, true), Now);
         _trap.Finish(_guest);
         Assert.Equal((PairState.Enlightened, false, RingOrder.Serve, false), Now);
     }
@@ -142,7 +143,11 @@ public sealed class GuestTransitionTests : IDisposable
         Start();
         _guest.Enumerated();
         _ring.HasNew = true;
+        // The write is in flight itself.
+        _trap.IsBusy = true;
         Assert.False(TrapWrites());
+        Assert.Equal((PairState.Unplugging, RingOrder.Hold, false), (_guest.State, _ring.Gate.Order, _trap.Gate.MayWrite));
+        _trap.Finish(_guest);
         Assert.Equal((PairState.Enlightened, false), (_guest.State, _trap.HasDisk));
     }
 
