@@ -282,7 +282,7 @@ internal sealed class AhciController : IDisposable
                         Report();
                         break;
                     case GatheringStep.WaitBriefly:
-                        if (Monitor.Wait(_lock, CompletionGathering.WaitMilliseconds) || _port.HeldCount == 0) break;
+                        if (Monitor.Wait(_lock, _gathering.Milliseconds) || _port.HeldCount == 0) break;
                         _gathering.TimeOut();
                         Report();
                         break;

@@ -8,7 +8,7 @@ internal enum GatheringStep
     /// <summary>Execute the next command, or wait for one.</summary>
     Run,
 
-    /// <summary>Wait at most <see cref="CompletionGathering.WaitMilliseconds"/> for another command.</summary>
+    /// <summary>Wait at most <see cref="CompletionGathering.Milliseconds"/> for another command.</summary>
     WaitBriefly,
 
     /// <summary>Report the held commands.</summary>
@@ -19,27 +19,29 @@ internal enum GatheringStep
 /// How many queued commands are reported together. An interrupt costs a guest of this path five exits, of which three wait
 /// for an answer, so a driver that keeps many commands in flight gets one for several of them. One that has a single command
 /// in flight gets each at once. The goal grows while it is reached, and falls where commands stay away; each fall makes the
-/// next growth rarer. Worker thread, under the controller's lock.
+/// next growth rarer. How long commands are held depends on the pace at which the driver issues them: a guest that is
+/// emulated takes a hundred times as long as one that runs. Worker thread, under the controller's lock.
 /// </summary>
 internal sealed class CompletionGathering
 {
     /// <summary>The largest goal: half of the command slots, so that disk and driver both have work.</summary>
     internal const int Most = IssueQueue.Slots / 2;
 
-    /// <summary>How long commands are held while the driver issues none.</summary>
-    internal const int WaitMilliseconds = 1;
-
     private const int FirstProof = 4, LargestProof = 4096;
+    private const int PaceWeight = 8, PatiencePaces = 4, MostMilliseconds = 10;
 
     // A disk that has had work for so long is the slower part: then the driver should not wait, too.
-    private static readonly long s_busy = Stopwatch.Frequency / 5000, s_longest = Stopwatch.Frequency / 500;
+    private static readonly long s_busy = Stopwatch.Frequency / 5000, s_longest = Stopwatch.Frequency / 500, s_millisecond = Stopwatch.Frequency / 1000;
 
     private int _proofs, _needed = FirstProof;
-    private long _heldSince, _busySince;
+    private long _heldSince, _busySince, _started, _pace;
     private bool _isGoalNew, _isLate;
 
     /// <summary>So many commands are gathered.</summary>
     internal int Goal { get; private set; } = 1;
+
+    /// <summary>How long commands are held while the driver issues none.</summary>
+    internal int Milliseconds => (int)Math.Clamp(PatiencePaces * _pace / s_millisecond + 1, 1, MostMilliseconds);
 
     /// <summary>The next step.</summary>
     /// <param name="held">Commands that were executed and not reported.</param>
@@ -51,10 +53,23 @@ internal sealed class CompletionGathering
         else if (_busySince == 0) _busySince = now;
         if (held == 0) _heldSince = 0;
         else if (_heldSince == 0) _heldSince = now;
+        if (hasWork && (held == 0 || now - _busySince < s_busy))
+        {
+            NotePace(now);
+            return GatheringStep.Run;
+        }
         if (held == 0) return GatheringStep.Run;
-        if (hasWork) return now - _busySince < s_busy ? GatheringStep.Run : GatheringStep.Report;
-        _isLate = held < Goal && now - _heldSince >= s_longest;
+        if (hasWork) return GatheringStep.Report;
+        _isLate = held < Goal && now - _heldSince >= Math.Max(s_longest, 2 * Goal * _pace);
         return held >= Goal || _isLate ? GatheringStep.Report : GatheringStep.WaitBriefly;
+    }
+
+    // Of commands that follow each other; a pause is none.
+    private void NotePace(long now)
+    {
+        var gap = now - _started;
+        if (gap < 2 * MostMilliseconds * s_millisecond) _pace += (gap - _pace) / PaceWeight;
+        _started = now;
     }
 
     /// <summary>No command came while the held ones waited.</summary>

@@ -150,6 +150,29 @@ public sealed class QueuedCompletionTests : IDisposable
     }
 
     [Fact]
+    public void A_slow_driver_has_longer_to_issue_the_next_command()
+    {
+        var gathering = Grown();
+        Assert.Equal(1, gathering.Milliseconds);
+        var now = 1000 * s_microsecond;
+        var held = 0;
+        // A command every millisecond: the first ones teach the pace.
+        for (var i = 0; i < 40; i++, now += 1000 * s_microsecond)
+        {
+            Assert.Equal(GatheringStep.Run, gathering.Next(held, hasWork: true, now));
+            var step = gathering.Next(++held, hasWork: false, now + s_microsecond);
+            if (step == GatheringStep.WaitBriefly) continue;
+            gathering.Reported(held, overlapped: true);
+            held = 0;
+        }
+        Assert.InRange(gathering.Milliseconds, 4, 5);
+        for (var i = 0; i < 16 * CompletionGathering.Most && gathering.Goal < CompletionGathering.Most; i++) gathering.Reported(gathering.Goal, overlapped: true);
+        for (held = 1; held < CompletionGathering.Most; held++, now += 1000 * s_microsecond)
+            Assert.Equal(GatheringStep.WaitBriefly, gathering.Next(held, hasWork: false, now));
+        Assert.Equal(GatheringStep.Report, gathering.Next(held, hasWork: false, now));
+    }
+
+    [Fact]
     public void No_command_is_held_for_longer_than_two_milliseconds_while_others_trickle_in()
     {
         var gathering = Grown();
