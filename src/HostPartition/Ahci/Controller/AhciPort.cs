@@ -18,9 +18,8 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     private ulong _commandList, _fisBase;
     private PortInterrupt _status, _enabled;
     private PortCommand _command;
-    private uint _sataControl, _sataError, _issued, _signature;
-    // PxSACT, and those of its tags that the device has executed and not reported yet.
-    private uint _active, _done;
+    // The last two: PxSACT, and those of its tags that the device has executed and not reported yet.
+    private uint _sataControl, _sataError, _issued, _signature, _active, _done;
     private AtaStatus _ataStatus;
     private AtaError _ataError;
     private int _slot;
@@ -340,9 +339,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
             Halt(outcome.Fault);
             return;
         }
-        if (Memory is null
-            || (outcome.Transferred > 0 && !Memory.TryWrite(command.HeaderAddress + CommandHeader.PrdbcOffset, outcome.Transferred))
-            || !TryPost(outcome.Result))
+        if (Memory is null || (outcome.Transferred > 0 && !Memory.TryWrite(command.HeaderAddress + CommandHeader.PrdbcOffset, outcome.Transferred)) || !TryPost(outcome.Result))
         {
             Halt(PortInterrupt.HBFS);
             return;
@@ -393,38 +390,11 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     }
 
     private bool TryPost(AtaStatus status, AtaError error, uint tags) =>
-        (_command & PortCommand.FRE) == 0 || Memory!.TryWrite(_fisBase + ReceivedFis.SDBFIS, new SetDeviceBitsFis
-        {
-            Type = FisType.SetDeviceBits,
-            Flags = FisFlags.I,
-            Status = status & AtaStatus.SetDeviceBits,
-            Error = error,
-            SActive = tags,
-        });
+        (_command & PortCommand.FRE) == 0 || FisReceiver.TryPost(Memory!, _fisBase, status, error, tags);
 
     private bool TryPost(in AtaResult result)
     {
         if ((_command & PortCommand.FRE) == 0 || result.Report == AtaReport.None) return true;
-        if (Memory is not { } memory) return false;
-        if (result.Report == AtaReport.PioSetup)
-        {
-            return memory.TryWrite(_fisBase + ReceivedFis.PSFIS, new PioSetupFis
-            {
-                Type = FisType.PioSetup,
-                Flags = FisFlags.D | FisFlags.I,
-                Status = result.Status | AtaStatus.DRQ,
-                Address = result.Address with { FeaturesHigh = 0 },
-                EStatus = result.Status,
-                TransferCount = HostClassDriver.SectorBytes,
-            });
-        }
-        return memory.TryWrite(_fisBase + ReceivedFis.RFIS, new DeviceToHostFis
-        {
-            Type = FisType.RegisterD2H,
-            Flags = result.Report == AtaReport.Register ? FisFlags.I : FisFlags.None,
-            Status = result.Status,
-            Error = result.Error,
-            Address = result.Address with { FeaturesHigh = 0 },
-        });
+        return Memory is { } memory && FisReceiver.TryPost(memory, _fisBase, result);
     }
 }
