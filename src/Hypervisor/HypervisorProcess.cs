@@ -35,10 +35,9 @@ internal sealed class HypervisorProcess : IDisposable
         _buses = [.. options.Devices.Select(spec => new DeviceBus(spec, NotifyGuests, log))];
         _partitions = new PartitionTable(options.Devices, _buses, options.Trap, _partitionsChanged.Signal, log);
         _connections = new ConnectionThread(_partitions, options.ResponseTimeout, log);
+        // Those that end the process are left to the system until there is something to end in order.
         _signals =
         [
-            PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop),
-            PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop),
             PosixSignalRegistration.Create(UserSignal.Rescind, signal => ForEachBus(signal, bus => bus.Rescind())),
             PosixSignalRegistration.Create(UserSignal.Offer, signal => ForEachBus(signal, bus => bus.Offer())),
         ];
@@ -57,6 +56,8 @@ internal sealed class HypervisorProcess : IDisposable
     /// <returns>The process's exit code.</returns>
     internal int Run()
     {
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         using var events = new WaitSet([_listener!.Handle, _stop.Handle, _partitionsChanged.Handle, .. _devices.Select(d => d.Handle)]);
         var idleSince = Stopwatch.GetTimestamp();
         while (true)

@@ -7,8 +7,9 @@ namespace VmShunt.HostPartition;
 internal sealed class PidFile : IDisposable
 {
     private readonly string _path;
+    private readonly string _content;
 
-    private PidFile(string path) => _path = path;
+    private PidFile(string path, string content) => (_path, _content) = (path, content);
 
     /// <summary>Writes it.</summary>
     /// <returns>Null without a path.</returns>
@@ -20,9 +21,10 @@ internal sealed class PidFile : IDisposable
         {
             // A reader never sees a part of it.
             var temporary = path + ".new";
-            File.WriteAllText(temporary, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n");
+            var content = Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n";
+            File.WriteAllText(temporary, content);
             File.Move(temporary, path, overwrite: true);
-            return new PidFile(path);
+            return new PidFile(path, content);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
@@ -34,7 +36,8 @@ internal sealed class PidFile : IDisposable
     {
         try
         {
-            File.Delete(_path);
+            // A successor's stays.
+            if (File.ReadAllText(_path) == _content) File.Delete(_path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Launch;
 
@@ -21,6 +22,25 @@ public sealed class StartTests(OwnDisk own) : IClassFixture<OwnDisk>, IDisposabl
         var ended = await Programs.WaitForEndAsync(guest);
         Assert.True(ended.ExitCode == 0, ended.ErrorText);
         Assert.Contains("mode: enlightened", ended.Output);
+    }
+
+    [Theory]
+    [InlineData("vmshunt-hypervisor --socket {own} --device disk0,vfio-user={none} --wait 3600")]
+    [InlineData("vmshunt-guest --bus {none} --wait 3600 info")]
+    [InlineData("vmshunt-guest --hypervisor {none} --wait 3600 info")]
+    [InlineData("vmshunt-host --disk memory:1M --vhost-user connect:{none}")]
+    [InlineData("vmshunt-host --disk nbd+unix:///?socket={silent} --vhost-user {own}")]
+    public async Task SIGTERM_ends_a_process_that_waits_for_its_peer(string command)
+    {
+        using var silent = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        silent.Bind(new UnixDomainSocketEndPoint(_folder["silent"]));
+        silent.Listen();
+        var words = command.Replace("{own}", _folder["own"], StringComparison.Ordinal).Replace("{none}", _folder["none"], StringComparison.Ordinal)
+            .Replace("{silent}", _folder["silent"], StringComparison.Ordinal).Split(' ');
+        await using var process = Programs.Start(words[0], words[1..]);
+        await Until.TrueAsync(() => ProcessTable.IsAsleep(process.Id), "it waits");
+        ProcessTable.Send(process.Id, Signal.Terminate);
+        await Programs.WaitForEndAsync(process);
     }
 
     [Fact]
