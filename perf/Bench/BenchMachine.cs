@@ -38,6 +38,8 @@ internal sealed class BenchMachine : IDisposable
         }
     }
 
+    internal string HypervisorSocket => _folder["hypervisor.sock"];
+
     /// <summary>VM exits since the start.</summary>
     internal long Exits => _processes.Traps!.Exits();
 

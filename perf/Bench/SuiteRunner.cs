@@ -33,12 +33,21 @@ internal sealed class SuiteRunner(TextWriter output, TextWriter errors, ILogger 
             List(found, output);
             return 0;
         }
+        found = [.. found.Where(one => CanRun(one.Suite, one.Benchmark))];
+        if (found.Count == 0) return 0;
 
         var config = BenchConfig.Create(log, options.Full || Names(options, "-j", "--job") ? null : BenchConfig.Quick);
         string[] filter = Names(options, "-f", "--filter") ? [] : ["--filter", .. found.Select(static one => $"*.{one.Suite.Name}.{one.Benchmark}")];
         string[] arguments = ["--inProcess", .. filter, .. options.Options];
         Summary[] summaries = [.. new BenchmarkSwitcher([.. found.Select(static one => one.Suite).Distinct()]).Run(arguments, config)];
         return summaries.Length > 0 && summaries.All(IsComplete) ? 0 : 1;
+    }
+
+    private bool CanRun(Type suite, string benchmark)
+    {
+        if (suite != typeof(TrapPrice) || TrapPrice.FindProblem(benchmark) is not { } problem) return true;
+        output.WriteLine($"{suite.Name}.{benchmark} is left out: {problem}");
+        return false;
     }
 
     private static bool Names(BenchOptions options, string shortName, string longName) =>

@@ -8,7 +8,7 @@ namespace VmShunt.Tests.Perf;
 public sealed class BenchTests : IDisposable
 {
     private static readonly string[] s_suites =
-        ["CopyAgainstZeroCopy", "GuestMemoryTranslation", "PathsAndSizes", "RingAgainstTrap", "RingOperations", "RingRoundTrip", "ShuntDeciding", "WaitStrategies"];
+        ["CopyAgainstZeroCopy", "GuestMemoryTranslation", "PathsAndSizes", "RingAgainstTrap", "RingOperations", "RingRoundTrip", "ShuntDeciding", "TrapPrice", "WaitStrategies"];
 
     private readonly StringWriter _output = new(), _errors = new();
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("vmshunt-test-");
@@ -32,6 +32,25 @@ public sealed class BenchTests : IDisposable
 
     [Fact]
     public void No_filter_means_every_suite() => Assert.Equal(s_suites, Suites.Find(null).Select(static one => one.Suite.Name).Distinct());
+
+    [Theory]
+    [InlineData("/nonexistent/kvm", "/nonexistent/kvm")]
+    [InlineData("/dev/null", "/dev/null is no KVM")]
+    [InlineData("/", "/")]
+    public void Without_KVM_its_benchmark_is_left_out_with_a_reason_and_the_others_run(string device, string reason)
+    {
+        Assert.Contains(reason, TrapPrice.FindProblem(nameof(TrapPrice.KvmExit), device), StringComparison.Ordinal);
+        Assert.Null(TrapPrice.FindProblem(nameof(TrapPrice.RegisterRead), device));
+    }
+
+    [Fact]
+    public void A_guest_of_KVM_leaves_at_each_load_from_an_address_without_memory_or_says_why_there_is_none()
+    {
+        using var guest = KvmGuest.TryCreate(KvmGuest.Device, out var reason);
+        Assert.Equal(guest is null, reason.Length > 0);
+        // Each checks that the exit is that load.
+        for (var i = 0; i < 100; i++) guest?.Exit();
+    }
 
     [Theory]
     [InlineData("Nothing")]
