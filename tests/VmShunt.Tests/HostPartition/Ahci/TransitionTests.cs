@@ -110,7 +110,7 @@ public sealed class TransitionTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public void The_trap_paths_first_write_waits_for_the_rings_outstanding_requests(bool packed)
+    public async Task The_trap_paths_first_write_waits_for_the_rings_outstanding_requests(bool packed)
     {
         var disk = new GatedDisk(16 << 20);
         using var guest = new TwoPathGuest(disk: disk);
@@ -120,11 +120,11 @@ public sealed class TransitionTests : IDisposable
         disk.AwaitWrite();
         guest.Enumerate();
         guest.Disk.Start();
-        var write = new Thread(() => Assert.True(guest.TryWrite(7, 3)));
-        write.Start();
+        var write = Task.Run(() => guest.TryWrite(7, 3));
         Assert.True(SpinWait.SpinUntil(() => Array.Exists(guest.Log.All, static line => line.Contains("ring stopped", StringComparison.Ordinal)), 60_000));
+        Assert.False(write.IsCompleted);
         disk.Open();
-        write.Join();
+        Assert.True(await write);
         Assert.Equal(VirtioBlkStatus.Ok, guest.Frontend.AwaitStatus());
         Assert.Equal(3, guest.Read(7));
     }
