@@ -105,7 +105,8 @@ internal sealed class NbdConnection : IDisposable
         try
         {
             request.ReadBytes = command == NbdCommand.NBD_CMD_READ ? bytes : 0;
-            if (!TryAddInFlight(request, out var handle)) return false;
+            request.WasSent = TryAddInFlight(request, out var handle);
+            if (!request.WasSent) return false;
             var header = request.Buffer.AsSpan(0, RequestBytes);
             BinaryPrimitives.WriteUInt32BigEndian(header, RequestMagic);
             BinaryPrimitives.WriteUInt16BigEndian(header[4..], flags);

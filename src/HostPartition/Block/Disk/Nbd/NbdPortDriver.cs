@@ -16,6 +16,9 @@ internal sealed class NbdPortDriver : PortDriver
     // A request that lost this many connections may be what makes the server close them.
     private const int SuspectLosses = 2;
 
+    // A server that accepts connections and closes each at once does not get a request; there are pauses in between.
+    private const int MaxUnsent = 16;
+
     private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(100), s_longestPause = TimeSpan.FromSeconds(2);
 
     private readonly NbdAddress _address;
@@ -213,12 +216,15 @@ internal sealed class NbdPortDriver : PortDriver
 
     private void Execute(NbdRequest request, NbdCommand command, ushort flags, long offset, int bytes)
     {
-        for (var losses = 0; !TryExecute(request, command, flags, offset, bytes, isAlone: losses >= SuspectLosses, out var lost);)
+        for (int losses = 0, unsent = 0; !TryExecute(request, command, flags, offset, bytes, isAlone: losses >= SuspectLosses, out var lost);)
         {
-            if (++losses > _limits.Losses)
+            if (request.WasSent) losses++;
+            else unsent++;
+            if (unsent > MaxUnsent) throw new IOException($"the NBD server at {_address.Text} closes every connection at once: {lost.LossReason}");
+            if (losses > _limits.Losses)
                 throw new IOException($"the NBD server at {_address.Text} closed the connection each of the {losses} times that it was sent {command} of {bytes} bytes at offset {offset}: {lost.LossReason}");
             // The server may be what closes it, and may need time; so may the others that wait for it.
-            Reconnect(lost, pause: losses == 1 ? TimeSpan.Zero : Backoff(losses));
+            Reconnect(lost, pause: losses + unsent == 1 ? TimeSpan.Zero : Backoff(Math.Max(losses, 1)));
         }
         if (request.Error == 0) return;
         // NBD's error numbers are Linux errno values.

@@ -17,6 +17,9 @@ internal sealed class NbdRequest : IDisposable
     /// <summary>Whether the connection was lost before the reply arrived.</summary>
     internal bool IsLost { get; private set; }
 
+    /// <summary>Whether it was sent: a connection that was lost before loses no request.</summary>
+    internal bool WasSent { get; set; }
+
     internal Span<byte> Data(int bytes) => Buffer.AsSpan(NbdProtocol.RequestBytes, bytes);
 
     internal void Reserve(int bytes)

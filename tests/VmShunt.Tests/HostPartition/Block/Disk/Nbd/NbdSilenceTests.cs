@@ -76,6 +76,34 @@ public sealed class NbdSilenceTests : IDisposable
         Assert.Equal(2, _log.All.Length);
     }
 
+    [Fact]
+    public void A_request_that_waits_while_another_one_loses_connections_is_not_blamed()
+    {
+        const int others = 8;
+        Action<NbdPeer> script = peer =>
+        {
+            peer.Handshake(Bytes);
+            while (peer.TryReceiveRequest() is { } request && request.Offset != Poison) peer.Reply(request.Handle, 0, new byte[request.Bytes]);
+        };
+        using var server = new ScriptedNbdServer([.. Enumerable.Repeat(script, NbdLimits.Default.Losses + 2)]);
+        using var port = Open(server);
+        using var stop = new CancellationTokenSource();
+        var failures = 0;
+        var bystanders = Enumerable.Range(0, others).Select(i => new Thread(() =>
+        {
+            using var image = new DiskImage(512);
+            while (!stop.IsCancellationRequested)
+            {
+                if (Record.Exception(() => image.Read(port, i * 512, 512)) is not null) Interlocked.Increment(ref failures);
+            }
+        })).ToList();
+        bystanders.ForEach(static bystander => bystander.Start());
+        Assert.Throws<IOException>(() => _image.Read(port, Poison, 512));
+        stop.Cancel();
+        bystanders.ForEach(static bystander => Assert.True(bystander.Join(s_patience), "a request does not end"));
+        Assert.Equal(0, failures);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
