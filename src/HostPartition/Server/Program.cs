@@ -45,7 +45,7 @@ static int Serve(HostOptions options, ILogger log)
     using var pidFile = PidFile.Write(options.PidFile);
     Systemd.Notify("READY=1");
     // A pipe that is full must not keep the process from its signals.
-    _ = Task.Run(ReportReady);
+    new Thread(ReportReady) { IsBackground = true, Name = "ready" }.Start();
     lifetime.WaitForExit();
     Systemd.Notify("STOPPING=1");
     // A disk that does not answer must not keep the process: what it still has ends with it.

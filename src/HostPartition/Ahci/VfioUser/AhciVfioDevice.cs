@@ -33,7 +33,7 @@ internal sealed class AhciVfioDevice : IVfioUserDevice, ITrapPath
     private readonly GuestTransition? _transition;
     private GuestMemory? _memory;
     private int _unsharedRanges;
-    private bool _wasReported;
+    private bool _hasShared, _wasReported;
 
     /// <param name="disk">The disk; not owned.</param>
     /// <param name="interrupt">The client's interrupt.</param>
@@ -91,6 +91,7 @@ internal sealed class AhciVfioDevice : IVfioUserDevice, ITrapPath
     public void SetMemory(GuestMemory? memory)
     {
         _memory = memory;
+        _hasShared |= memory is not null;
         ApplyCommandRegister();
     }
 
@@ -120,7 +121,8 @@ internal sealed class AhciVfioDevice : IVfioUserDevice, ITrapPath
     // no command.
     private void SetDisk()
     {
-        var isShared = _memory is not null || _unsharedRanges == 0;
+        // Firmware that maps its memory anew has none for a moment.
+        var isShared = _hasShared || _unsharedRanges == 0;
         _controller.SetDisk(isShared);
         if (isShared || _wasReported) return;
         _wasReported = true;

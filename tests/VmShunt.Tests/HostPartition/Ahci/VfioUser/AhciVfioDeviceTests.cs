@@ -17,7 +17,7 @@ public sealed class AhciVfioDeviceTests : IDisposable
     private readonly TestMemory _ram = new(1 << 20);
     private readonly VirtualizationDriver _disk = new(new HostClassDriver(new MemoryPortDriver(1 << 20), NullLogger.Instance), "SERIAL", 512);
     private readonly VfioInterrupt _interrupt = new();
-    private readonly AhciVfioDevice _device;
+    private AhciVfioDevice _device;
     private int _notShared;
 
     public AhciVfioDeviceTests()
@@ -50,12 +50,11 @@ public sealed class AhciVfioDeviceTests : IDisposable
     [Fact]
     public void A_client_that_shares_no_memory_sees_a_port_without_a_disk_and_is_reported_once()
     {
-        // Read-only memory of the firmware is never shared.
+        _device.Dispose();
+        _device = new AhciVfioDevice(_disk, _interrupt, () => _notShared++);
         _device.SetUnsharedRanges(2);
-        StartPort(PciCommand.MemorySpace | PciCommand.BusMaster);
         Assert.Equal((0x133u, 0), (Port(PortRegister.PxSSTS), _notShared));
-
-        _device.SetMemory(null);
+        StartPort(PciCommand.MemorySpace | PciCommand.BusMaster);
         Assert.Equal((0u, SataLink.SignatureNone, 1), (Port(PortRegister.PxSSTS), Port(PortRegister.PxSIG), _notShared));
         Write(VfioPciRegion.Bar5, HbaRegister.GHC, (uint)GlobalHostControl.HR);
         StartPort(PciCommand.MemorySpace | PciCommand.BusMaster);
@@ -69,6 +68,18 @@ public sealed class AhciVfioDeviceTests : IDisposable
         Assert.Equal(0x133u, Port(PortRegister.PxSSTS));
         _device.SetMemory(_ram.Memory);
         StartPort(PciCommand.MemorySpace | PciCommand.BusMaster);
+        Assert.Equal(PortInterrupt.DHRS, Flush());
+    }
+
+    [Fact]
+    public void A_client_that_maps_its_memory_anew_keeps_its_disk_meanwhile()
+    {
+        // Read-only memory of the firmware is never shared.
+        _device.SetUnsharedRanges(2);
+        StartPort(PciCommand.MemorySpace | PciCommand.BusMaster);
+        _device.SetMemory(null);
+        Assert.Equal((0x133u, 0), (Port(PortRegister.PxSSTS), _notShared));
+        _device.SetMemory(_ram.Memory);
         Assert.Equal(PortInterrupt.DHRS, Flush());
     }
 
