@@ -1,6 +1,6 @@
 using System.CommandLine;
-using VmShunt.Terminal;
 using VmShunt.Ring.Memory;
+using VmShunt.Terminal;
 
 namespace VmShunt.PhysicalMachine;
 

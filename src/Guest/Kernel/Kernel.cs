@@ -13,8 +13,8 @@ using VmShunt.Guest.Machine;
 using VmShunt.Guest.Mode;
 using VmShunt.Guest.Observing;
 using VmShunt.Guest.Requests;
-using VmShunt.Terminal;
 using VmShunt.Ring.Interop;
+using VmShunt.Terminal;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest;

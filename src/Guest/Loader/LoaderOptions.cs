@@ -1,5 +1,5 @@
-using VmShunt.Terminal;
 using VmShunt.Ring.Memory;
+using VmShunt.Terminal;
 
 namespace VmShunt.Guest.Loader;
 

@@ -1,10 +1,10 @@
 using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
 using VmShunt.AhciBackend;
 using VmShunt.BlockBackend;
 using VmShunt.HostPartition;
-using VmShunt.Terminal;
 using VmShunt.Ring.Interop;
-using Microsoft.Extensions.Logging;
+using VmShunt.Terminal;
 
 return HostOptions.Invoke(args, Run);
 

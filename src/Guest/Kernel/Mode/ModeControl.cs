@@ -3,10 +3,10 @@ using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
 using VmShunt.Guest.Requests;
-using VmShunt.Terminal;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.VirtioBlk;
+using VmShunt.Terminal;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Mode;

@@ -1,9 +1,9 @@
 using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Emulating;
 using VmShunt.Guest.Enlightened;
-using VmShunt.Terminal;
 using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
+using VmShunt.Terminal;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.Guest.Mode;

@@ -4,9 +4,9 @@ using VmShunt.BlockDriver.Virtio;
 using VmShunt.Guest.Commands.Shunt;
 using VmShunt.Guest.Firmware.Boot;
 using VmShunt.Guest.Mode;
-using VmShunt.Terminal;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
+using VmShunt.Terminal;
 
 namespace VmShunt.Guest.Commands.Shell;
 
