@@ -26,7 +26,6 @@ internal sealed class Partition : IDisposable
     private CrashStatistics? _crash;
     private string? _stopReason;
     private bool _disposed;
-    private int _halted;
 
     /// <summary>Creates the memory and connects the devices.</summary>
     /// <exception cref="IOException">There is not enough memory, or VM-H fails.</exception>
@@ -131,9 +130,6 @@ internal sealed class Partition : IDisposable
         }
     }
 
-    /// <summary>A processor begins or ends to wait for an interrupt.</summary>
-    internal void NoteHalt(bool isHalted) => Interlocked.Add(ref _halted, isHalted ? 1 : -1);
-
     /// <summary>Whether a processor may run. After a crash only the processor that reported it may.</summary>
     internal bool MayRun(ProcessorThread processor)
     {
@@ -228,7 +224,7 @@ internal sealed class Partition : IDisposable
         lock (_lock)
         {
             return new PartitionStatistics(
-                Id, _processId, RamBytes, _processors.Length, _stopReason is null, counts, byAddress, unlisted, Router.Unclaimed, Devices.Sum(device => device.Bytes), Ordered.Load(ref _halted), channels, _crash);
+                Id, _processId, RamBytes, _processors.Length, _stopReason is null, counts, byAddress, unlisted, Router.Unclaimed, Devices.Sum(device => device.Bytes), channels, _crash);
         }
     }
 

@@ -42,7 +42,7 @@ internal sealed class ProcessorThread
                 if (exit.Processor != (uint)Index || TrappedInstruction.Length(exit.Reason, exit.Size) == 0)
                     _channel.Fault(exit, FaultCode.BadExit, $"processor {Index} sent an exit of processor {exit.Processor}, reason {(uint)exit.Reason}, size {exit.Size}");
                 else if (exit.Reason == ExitReason.Halt)
-                    CountHalt(exit, events);
+                    Halt(exit, events);
                 else
                     CarryOut(exit);
             }
@@ -110,19 +110,6 @@ internal sealed class ProcessorThread
     {
         _channel.Stop(exit, "the partition was powered off");
         _partition.Stop("the guest powered it off");
-    }
-
-    private void CountHalt(in ExitRecord exit, WaitSet events)
-    {
-        _partition.NoteHalt(true);
-        try
-        {
-            Halt(exit, events);
-        }
-        finally
-        {
-            _partition.NoteHalt(false);
-        }
     }
 
     private void Halt(in ExitRecord exit, WaitSet events)

@@ -5,9 +5,6 @@ namespace VmShunt.Trap.Ahci;
 /// <summary>The first byte of a frame information structure (SATA 3 §10.5).</summary>
 public enum FisType : byte
 {
-    /// <summary>None: memory that no FIS was stored in.</summary>
-    None = 0,
-
     /// <summary>Register, host to device.</summary>
     RegisterH2D = 0x27,
 

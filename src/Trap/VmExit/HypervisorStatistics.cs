@@ -26,7 +26,6 @@ public sealed record HypervisorStatistics(IReadOnlyList<PartitionStatistics> Par
 /// <param name="UnlistedAddresses">Exits at addresses beyond the capacity of the list.</param>
 /// <param name="Unclaimed">Accesses to addresses without a device.</param>
 /// <param name="RegisterBytes">The bytes exchanged with VM-H's register sockets, both ways, set-up included.</param>
-/// <param name="Halted">Processors that wait for an interrupt now.</param>
 /// <param name="Channels">Its bus channels.</param>
 /// <param name="Crash">The crash, or null.</param>
 public sealed record PartitionStatistics(
@@ -40,7 +39,6 @@ public sealed record PartitionStatistics(
     long UnlistedAddresses,
     long Unclaimed,
     long RegisterBytes,
-    int Halted,
     IReadOnlyList<ChannelStatistics> Channels,
     CrashStatistics? Crash);
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using VmShunt.Perf.Launch;
 using VmShunt.Perf.Measure;
+using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
 
 namespace VmShunt.EndToEnd.Processes;
@@ -90,7 +91,8 @@ internal sealed class RunningMachine : IAsyncDisposable
     }
 
     /// <summary>
-    /// The VM exits so far, once the guest's interrupt processor has halted again.
+    /// The VM exits so far, once the guest's interrupt processor has halted again: it halts before the first interrupt and
+    /// after each, and reads HBA.IS once for each.
     /// </summary>
     internal async Task<ExitCounts> SettledExitsAsync()
     {
@@ -99,8 +101,9 @@ internal sealed class RunningMachine : IAsyncDisposable
             () =>
             {
                 var now = Statistics();
+                var interrupts = now.ByAddress.Where(static a => a is { Reason: ExitReason.MmioRead, Address: GuestLayout.BarAddress + HbaRegister.IS }).Sum(static a => a.Count);
                 settled = now.Exits;
-                return now.Halted == 1;
+                return now.Exits.Halt == interrupts + 1;
             },
             "the interrupt processor is halted");
         return settled!;

@@ -63,9 +63,8 @@ public sealed class StalledDiskTests : IAsyncLifetime, IDisposable
         foreach (var disk in _disks) ProcessTable.Send(disk.Host.Id, Signal.Terminate);
         foreach (var disk in _disks)
         {
-            var ended = await Programs.WaitForEndAsync(disk.Host);
-            Assert.Equal(1, ended.ExitCode);
-            Assert.Contains("has not answered all requests", ended.ErrorText, StringComparison.Ordinal);
+            // The request stays in the front-end's record; VM-H does not wait for a server that is silent.
+            Assert.Equal(0, (await Programs.WaitForEndAsync(disk.Host)).ExitCode);
         }
         Resume();
         foreach (var disk in _disks) await disk.ReplaceHostAsync();

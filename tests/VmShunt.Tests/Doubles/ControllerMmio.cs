@@ -8,16 +8,13 @@ namespace VmShunt.Tests.Doubles;
 /// <summary>A controller's registers at an address, accessed by a function call; counts the accesses.</summary>
 internal sealed class ControllerMmio(AhciController controller, ulong abar) : IMmio
 {
-    private int _accesses, _reads;
+    private int _accesses;
 
     internal int Accesses => Ordered.Load(ref _accesses);
-
-    internal int Reads => Ordered.Load(ref _reads);
 
     public ulong Read(ulong address, int size)
     {
         Interlocked.Increment(ref _accesses);
-        Interlocked.Increment(ref _reads);
         // The driver limits its number of polls, so a poll must take some time, as a VM exit does.
         Thread.Sleep(0);
         Thread.SpinWait(300);

@@ -22,9 +22,6 @@ public sealed class AhciCommandEngine
     private const int TrimRangeSectors = 65535;
     private const byte TrimFeature = 1;
 
-    // What a command without an error sets. An error's bits stay set, and interrupt again.
-    private const PortInterrupt Completions = PortInterrupt.DHRS | PortInterrupt.PSS | PortInterrupt.SDBS | PortInterrupt.DPS;
-
     private readonly AhciPortRegisters _registers;
     private readonly AhciCommandMemory _commands;
     private readonly MemoryWindow _trim;
@@ -121,41 +118,26 @@ public sealed class AhciCommandEngine
     /// <summary>Issues prepared commands with one register write.</summary>
     public void Issue(uint slots) => _registers.WritePort(PortRegister.PxCI, slots);
 
-    /// <summary>As <see cref="Issue"/>, for a command while no other is in flight: its FIS, in memory, reports its completion.</summary>
-    public void IssueAlone(int slot)
-    {
-        _commands.ForgetFis();
-        Issue(1u << slot);
-    }
-
     /// <summary>Whether the device moved as many bytes as the command names (PRDBC).</summary>
     public bool HasMoved(int slot, int bytes) => _commands.BytesMoved(slot) == bytes;
 
     /// <summary>Clears the port's interrupt status.</summary>
     public void ClearStatus() => _registers.WritePort(PortRegister.PxIS, uint.MaxValue);
 
-    /// <summary>
-    /// Acknowledges the port's interrupt with the fewest register accesses. The interrupt is a message of this port alone, so
-    /// no register says whose it is; the two writes are needed for the next message (AHCI 1.3.1 §10.6.2). Which commands have
-    /// completed is read from PxCI, or, of a command that was issued alone, from the FIS in memory, which the HBA stores before it
-    /// clears PxCI and interrupts (§5.3.10). PxIS is read only where no command has completed: then there may be an error.
-    /// </summary>
-    /// <param name="issued">Slots whose command was issued and not completed.</param>
-    /// <param name="isAlone">Whether the last <see cref="IssueAlone"/> has issued that command, and no other was issued since.</param>
-    /// <param name="errors">Errors, at which the port may have stopped.</param>
-    /// <returns>Slots whose command is not completed.</returns>
-    public uint Acknowledge(uint issued, bool isAlone, out PortInterrupt errors)
+    /// <summary>Acknowledges the port's interrupt, if it is raised.</summary>
+    /// <param name="causes">What raised it.</param>
+    /// <param name="running">Slots whose command is not completed, read after the acknowledgement so that no completion is missed.</param>
+    /// <returns>False when the interrupt is not this port's.</returns>
+    public bool TryAcknowledge(out PortInterrupt causes, out uint running)
     {
-        errors = PortInterrupt.None;
-        // Before the completions are looked at, so that none is missed.
-        _registers.WritePort(PortRegister.PxIS, (uint)Completions);
+        causes = PortInterrupt.None;
+        running = 0;
+        if ((_registers.ReadHba(HbaRegister.IS) & 1) == 0) return false;
+        causes = Status;
+        _registers.WritePort(PortRegister.PxIS, (uint)causes);
         _registers.WriteHba(HbaRegister.IS, 1);
-        if (isAlone && _commands.HasNewFis(out var hasFailed) && !hasFailed) return 0;
-        var running = Running;
-        if ((issued & ~running) != 0) return running;
-        errors = Status & Errors;
-        if (errors != 0) _registers.WritePort(PortRegister.PxIS, (uint)errors);
-        return running;
+        running = Running;
+        return true;
     }
 
     /// <summary>Restarts the port after an error (AHCI 1.3.1 §6.2.2.1). Commands that are not completed must be issued again.</summary>

@@ -93,18 +93,6 @@ public sealed class AhciCommandMemory
         });
     }
 
-    /// <summary>Removes the Device to Host Register FIS that was received last, so that <see cref="HasNewFis"/> sees the next one.</summary>
-    public void ForgetFis() => _window.Write(FisOffset + Trap.Ahci.ReceivedFis.RFIS, FisType.None);
-
-    /// <summary>Whether a Device to Host Register FIS with the interrupt bit was received since <see cref="ForgetFis"/>.</summary>
-    /// <param name="hasFailed">Whether it reports an error.</param>
-    public bool HasNewFis(out bool hasFailed)
-    {
-        var fis = _window.Read<DeviceToHostFis>(FisOffset + Trap.Ahci.ReceivedFis.RFIS);
-        hasFailed = (fis.Status & (AtaStatus.ERR | AtaStatus.BSY | AtaStatus.DRQ)) != 0;
-        return fis.Type == FisType.RegisterD2H && (fis.Flags & FisFlags.I) != 0;
-    }
-
     /// <summary>Bytes that the device moved for the command in a slot (PRDBC).</summary>
     public uint BytesMoved(int slot) => _window.Read<uint>(slot * CommandHeader.SizeInBytes + CommandHeader.PrdbcOffset);
 }

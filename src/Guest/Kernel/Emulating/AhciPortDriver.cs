@@ -35,7 +35,6 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private uint _issued;
     private uint _filled;
     private uint _traced;
-    private bool _isAlone;
     private int _pluggedThread = -1;
 
     private AhciPortDriver(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages, TrapCosts costs)
@@ -115,9 +114,9 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         int count;
         lock (_lock)
         {
-            var running = _port.Acknowledge(_issued, _isAlone, out var errors);
+            if (!_port.TryAcknowledge(out var causes, out var running)) return;
             count = TakeCompleted(_issued & ~running);
-            if (errors != 0) count = Recover(running, count);
+            if ((causes & AhciCommandEngine.Errors) != 0) count = Recover(running, count);
             _pluggedThread = Environment.CurrentManagedThreadId;
         }
         for (var i = 0; i < count; i++)
@@ -211,9 +210,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         if (_filled == 0) return;
         var filled = _filled;
         _filled = 0;
-        _isAlone = _issued == 0 && BitOperations.IsPow2(filled);
-        if (_isAlone) _port.IssueAlone(BitOperations.TrailingZeroCount(filled));
-        else _port.Issue(filled);
+        _port.Issue(filled);
         // Under the lock, so that the interrupt handler finds no command in _issued that PxCI does not show yet.
         _issued |= filled;
         if (_traced != 0) NoteIssued(_traced & filled);

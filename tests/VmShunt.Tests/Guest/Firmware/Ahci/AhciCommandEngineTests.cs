@@ -16,74 +16,15 @@ public class AhciCommandEngineTests
     {
         using var machine = new AhciMachine(new MemoryPortDriver(1 << 20));
         var port = Started(machine);
+        Assert.False(port.TryAcknowledge(out _, out _));
         for (var slot = 0; slot < Slots; slot++) port.PrepareRead(slot, (ulong)slot, Data + (ulong)slot * 4096, 512);
         port.Issue(0b1111);
         AhciMachine.WaitUntil(() => port.Running == 0);
-        Assert.Equal((0u, PortInterrupt.None), (port.Acknowledge(0b1111, isAlone: false, out var errors), errors));
+        Assert.True(port.TryAcknowledge(out var causes, out var running));
+        Assert.Equal((PortInterrupt.DHRS, 0u), (causes, running));
         Assert.True(port.HasMoved(3, 512));
         Assert.False(port.HasMoved(3, 1024));
-        Assert.False(machine.Controller.InterruptLevel);
-    }
-
-    [Fact]
-    public void A_command_issued_alone_is_acknowledged_without_a_register_read()
-    {
-        using var machine = new AhciMachine(new MemoryPortDriver(1 << 20));
-        var mmio = new ControllerMmio(machine.Controller, Abar);
-        var port = Started(machine, mmio);
-        for (var round = 0; round < 3; round++)
-        {
-            port.PrepareRead(round, (ulong)round, Data, 512);
-            var before = (mmio.Reads, mmio.Accesses);
-            port.IssueAlone(round);
-            AhciMachine.WaitUntil(() => machine.Controller.InterruptLevel);
-            Assert.Equal((0u, PortInterrupt.None), (port.Acknowledge(1u << round, isAlone: true, out var errors), errors));
-            Assert.Equal((0, 3), (mmio.Reads - before.Reads, mmio.Accesses - before.Accesses));
-            Assert.False(machine.Controller.InterruptLevel);
-        }
-    }
-
-    [Fact]
-    public void An_interrupt_before_its_completion_completes_nothing()
-    {
-        using var disk = new GatedPortDriver(1 << 20);
-        using var machine = new AhciMachine(disk);
-        var port = Started(machine);
-        port.PrepareRead(0, 0, Data, 512);
-        port.IssueAlone(0);
-        disk.AwaitOperation();
-        Assert.Equal((1u, PortInterrupt.None), (port.Acknowledge(1, isAlone: true, out var errors), errors));
-        disk.Open();
-        AhciMachine.WaitUntil(() => port.Running == 0);
-        Assert.Equal(0u, port.Acknowledge(1, isAlone: true, out _));
-        // The FIS of the last command is none of the next one's.
-        port.IssueAlone(0);
-        disk.AwaitOperation();
-        Assert.Equal(1u, port.Acknowledge(1, isAlone: true, out _));
-        disk.Open();
-    }
-
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void A_failed_command_is_an_error_of_the_acknowledgement_and_interrupts_again_behind_a_completion(bool alone)
-    {
-        using var machine = new AhciMachine(new BadSectorPortDriver(1 << 20, badFrom: 1000 * 512));
-        var port = Started(machine);
-        port.PrepareRead(0, 0, Data, 512);
-        port.PrepareRead(1, 1000, Data, 512);
-        if (alone) port.IssueAlone(1);
-        else port.Issue(0b11);
-        AhciMachine.WaitUntil(() => (port.Status & AhciCommandEngine.FatalErrors) != 0);
-        if (!alone)
-        {
-            Assert.Equal((0b10u, PortInterrupt.None), (port.Acknowledge(0b11, isAlone: false, out var none), none));
-            // The error's bit was left set: a new message follows.
-            Assert.True(machine.Controller.InterruptLevel);
-            Assert.Equal([true, false, true], machine.Levels.TakeLast(3));
-        }
-        Assert.Equal((0b10u, PortInterrupt.TFES), (port.Acknowledge(0b10, alone, out var errors), errors));
-        Assert.Equal(1, port.Recover());
+        Assert.False(port.TryAcknowledge(out _, out _) || machine.Controller.InterruptLevel);
     }
 
     [Fact]
@@ -135,9 +76,9 @@ public class AhciCommandEngineTests
         Assert.Equal(-1, machine.Memory.GetSpan(Data + 0x10000, 4096).IndexOfAnyExcept((byte)0x42));
     }
 
-    private static AhciCommandEngine Started(AhciMachine machine, ControllerMmio? mmio = null)
+    private static AhciCommandEngine Started(AhciMachine machine)
     {
-        var port = new AhciCommandEngine(mmio ?? new ControllerMmio(machine.Controller, Abar), new AhciHba(1, Abar), machine.Memory, Memory, Slots);
+        var port = new AhciCommandEngine(new ControllerMmio(machine.Controller, Abar), new AhciHba(1, Abar), machine.Memory, Memory, Slots);
         port.Reset();
         port.EnableInterrupt();
         return port;
