@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using VmShunt.EndToEnd.Processes;
 using VmShunt.Perf.Disks;
@@ -64,36 +63,6 @@ public sealed class QueuedDiskTests(ITestOutputHelper output) : IDisposable
             + "dd if=/dev/sda of=/dev/null bs=4k count=1 skip=3000 iflag=direct 2>/dev/null && exit 1; wait");
         for (var i = 0; i < 8; i++)
             Assert.Equal(await guest.RunAsync($"sha256sum < /got-{i}"), await guest.RunAsync($"dd if=/dev/sda bs=4k count=100 skip={i * 100} iflag=direct 2>/dev/null | sha256sum"));
-        Assert.Empty(guest.LastErrors);
-    }
-
-    // A figure, and no bound: it depends on the machine.
-    [LongQemuSidFact]
-    public async Task The_rate_beside_that_of_the_controller_in_QEMUs_own_process_is_reported()
-    {
-        const int rounds = 7;
-        string own = _folder.RandomFile("own.img", DiskBytes), other = _folder.RandomFile("other.img", DiskBytes + (1 << 20)), trap = _folder["trap"];
-        await using var host = await Programs.StartReadyAsync("vmshunt-host", "--disk", own, "--vfio-user", trap);
-        await using var guest = await QemuGuest.BootLinuxOnAsync(
-            QemuProgram.Sid, 1,
-            [.. QemuGuest.EmulatedDisk(trap), "-drive", $"if=none,id=other,format=raw,file={other}", "-device", "ich9-ahci,id=hba", "-device", "ide-hd,bus=hba.0,drive=other"]);
-        var sizes = new[] { "sda", "sdb" }.ToDictionary(name => name, async name => long.Parse(await guest.RunAsync($"cat /sys/block/{name}/size"), CultureInfo.InvariantCulture) * 512);
-        var (ours, theirs) = await sizes["sda"] == DiskBytes ? ("sda", "sdb") : ("sdb", "sda");
-        foreach (var (what, kilobytes, dd) in new[] { ("1 MiB sequential reads", 1024, "bs=1M count=64"), ("4 KiB reads at depth 32", 4, "bs=4M count=8"), ("4 KiB reads at depth 1", 4, "bs=4k count=2000") })
-        {
-            List<double> ratios = [];
-            for (var round = 0; round < rounds; round++) ratios.Add(await SecondsAsync(theirs) / await SecondsAsync(ours));
-            ratios.Sort();
-            LongForm.Keep(nameof(QueuedDiskTests), string.Create(CultureInfo.InvariantCulture, $"{what}: {ratios[rounds / 2]:0.00} × ich9-ahci [{ratios[0]:0.00} … {ratios[^1]:0.00}]"));
-
-            async Task<double> SecondsAsync(string name)
-            {
-                await guest.RunAsync($"echo {kilobytes} > /sys/block/{name}/queue/max_sectors_kb");
-                var start = Stopwatch.GetTimestamp();
-                await guest.RunAsync($"dd if=/dev/{name} of=/dev/null {dd} iflag=direct");
-                return Stopwatch.GetElapsedTime(start).TotalSeconds;
-            }
-        }
         Assert.Empty(guest.LastErrors);
     }
 
