@@ -30,11 +30,11 @@ internal sealed class ConnectionThread(PartitionTable partitions, TimeSpan respo
         { IsBackground = true, Name = "connection" };
         try
         {
-            thread.Start();
+            SystemThread.Start(thread);
         }
-        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        catch (IOException e)
         {
-            log.Refused("no thread can be started: this process or its user has as many as it may (ulimit -u, pids.max), or memory is short");
+            log.Refused(e.Message);
             connection.Dispose();
             closed();
         }

@@ -105,12 +105,12 @@ internal sealed class DeviceBus : IDisposable
             var probing = new Thread(Probe) { IsBackground = true, Name = $"bus {_spec.Name}" };
             try
             {
-                probing.Start();
+                SystemThread.Start(probing);
                 _probing = probing;
             }
-            catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+            catch (IOException e)
             {
-                _log.BusNotProbed(_spec.Name);
+                _log.BusNotProbed(_spec.Name, e.Message);
             }
         }
     }

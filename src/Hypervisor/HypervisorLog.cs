@@ -56,9 +56,9 @@ internal static partial class HypervisorLog
     [LoggerMessage(308, LogLevel.Error, "bus of {Device} not offered: process {Peer} listens on {Socket}, but VM-H is process {HostPartition}; a running device cannot move to another VM-H")]
     internal static partial void BusRefused(this ILogger log, string device, int peer, string socket, int hostPartition);
 
+    [LoggerMessage(309, LogLevel.Error, "bus of {Device}: VM-H's socket is not waited for: {Why}; SIGUSR2 offers the bus again")]
+    internal static partial void BusNotProbed(this ILogger log, string device, string why);
+
     [LoggerMessage(401, LogLevel.Warning, "partition {Partition}: crash, step {Sequence}: {What}")]
     internal static partial void CrashStep(this ILogger log, int partition, int sequence, string what);
-
-    [LoggerMessage(309, LogLevel.Error, "bus of {Device}: no thread can be started to wait for VM-H's socket; SIGUSR2 offers the bus again")]
-    internal static partial void BusNotProbed(this ILogger log, string device);
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using VmShunt.Terminal;
+using static VmShunt.Terminal.OptionCheck;
 
 namespace VmShunt.Hypervisor;
 
@@ -52,10 +53,5 @@ internal sealed record HypervisorOptions(
             r.GetValue(state) == "full" ? TrapState.Full : TrapState.Access,
             log(r))));
         return CommandLineRun.Invoke("vmshunt-hypervisor", root, args);
-    }
-
-    private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)
-    {
-        if (!condition) result.AddError(message);
     }
 }

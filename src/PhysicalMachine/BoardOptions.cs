@@ -1,6 +1,7 @@
 using System.CommandLine;
 using VmShunt.Ring.Memory;
 using VmShunt.Terminal;
+using static VmShunt.Terminal.OptionCheck;
 
 namespace VmShunt.PhysicalMachine;
 
@@ -39,10 +40,5 @@ internal sealed record BoardOptions(string Disk, bool ReadOnly, string Serial, u
         root.Validators.Add(r => Require(
             !args.Any(static token => token.Split('=')[0] is "--hypervisor" or "--bus"), r, "a physical machine has neither a hypervisor (--hypervisor) nor a bus to a host (--bus)"));
         return CommandLineRun.Invoke("vmshunt-machine", root, args);
-    }
-
-    private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)
-    {
-        if (!condition) result.AddError(message);
     }
 }

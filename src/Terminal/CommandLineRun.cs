@@ -77,13 +77,8 @@ public static class CommandLineRun
         }
     }
 
-    /// <summary>Runs a program's body.</summary>
-    /// <param name="program">The program's name.</param>
-    /// <param name="body">Returns the exit code.</param>
-    /// <returns>The exit code; when the body throws, a line on standard error says why.</returns>
-    public static async Task<int> GuardAsync(string program, Func<Task<int>> body)
+    private static async Task<int> GuardAsync(string program, Func<Task<int>> body)
     {
-        ArgumentNullException.ThrowIfNull(body);
         try
         {
             return await body();

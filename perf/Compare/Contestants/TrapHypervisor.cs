@@ -32,7 +32,7 @@ internal sealed class TrapHypervisor : IAsyncDisposable
         var socket = session.NewSocket();
         var process = ChildProcess.Start(
             "vmshunt-hypervisor", session.Own("vmshunt-hypervisor"),
-            ["--socket", socket, "--device", $"disk0,vfio-user={machine.RegisterSocket}", "--linger", "10", "--trap-state", trapState]);
+            ["--socket", socket, "--device", ThreeProcesses.DeviceOf("disk0", machine.RegisterSocket), "--linger", "10", "--trap-state", trapState]);
         var hypervisor = new TrapHypervisor(session, process, socket);
         try
         {

@@ -128,12 +128,13 @@ internal sealed class ThreeProcesses : IAsyncDisposable
         Host = Start("vmshunt-host", arguments);
         Hypervisor = Start("vmshunt-hypervisor",
         [
-            "--socket", _hypervisorSocket, "--device", DeviceOf("disk0", vhostUser, vfioUser), "--linger", HypervisorLinger, "--wait", s_wait, .. _options.HypervisorOptions,
+            "--socket", _hypervisorSocket, "--device", DeviceOf("disk0", vfioUser, vhostUser), "--linger", HypervisorLinger, "--wait", s_wait, .. _options.HypervisorOptions,
         ]);
     }
 
     /// <summary>The value of the hypervisor's <c>--device</c>; a comma in a path is written twice.</summary>
-    internal static string DeviceOf(string name, string vhostUser, string vfioUser) => $"{name},vhost-user={Escape(vhostUser)},vfio-user={Escape(vfioUser)}";
+    internal static string DeviceOf(string name, string vfioUser, string? vhostUser = null) =>
+        $"{name},vfio-user={Escape(vfioUser)}{(vhostUser is null ? "" : $",vhost-user={Escape(vhostUser)}")}";
 
     private static string Escape(string path) => path.Replace(",", ",,", StringComparison.Ordinal);
 

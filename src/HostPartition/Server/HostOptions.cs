@@ -8,6 +8,7 @@ using VmShunt.Ring.Serving;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
 using VmShunt.Terminal;
+using static VmShunt.Terminal.OptionCheck;
 
 namespace VmShunt.HostPartition;
 
@@ -157,10 +158,5 @@ internal sealed record HostOptions(
     {
         pollers = s_server.Pollers;
         return text == "auto" || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out pollers) && pollers <= PollGroups.Max);
-    }
-
-    private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)
-    {
-        if (!condition) result.AddError(message);
     }
 }

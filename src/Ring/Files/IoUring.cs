@@ -83,17 +83,11 @@ public sealed class IoUring : IDisposable
         if ((parameters.Features & IoUringParameters.IORING_FEAT_SINGLE_MMAP) != 0
             && (rings = Map(ring, parameters.RingsBytes, IORING_OFF_SQ_RING)) is not null
             && (submissions = Map(ring, parameters.SubmissionEntries * IoUringEntry.Bytes, IORING_OFF_SQES)) is not null
-            && Libc.SystemCall(RegisterCall, ring, (nint)IORING_REGISTER_EVENTFD, (int)completed.Handle.DangerousGetHandle(), 1) == 0)
+            && Libc.SystemCall(RegisterCall, ring, (nint)IORING_REGISTER_EVENTFD, (int)completed.Handle.DangerousGetHandle(), 1) == 0
+            // A filter may allow the set-up and refuse what each submission needs.
+            && Libc.SystemCall(EnterCall, ring, 0, 0, 0, 0, 0) >= 0)
         {
             // IORING_OP_READ is as old as this feature.
-            // A filter may allow the set-up and refuse what each submission needs.
-            if (Libc.SystemCall(EnterCall, ring, 0, 0, 0, 0, 0) < 0)
-            {
-                rings.Dispose();
-                submissions.Dispose();
-                handle.Dispose();
-                return null;
-            }
             var takesSinglePieces = features.HasFlag(IoUringFeatures.SinglePiece) && (parameters.Features & IoUringParameters.IORING_FEAT_RW_CUR_POS) != 0;
             return new IoUring(handle, parameters, rings, submissions, file, takesSinglePieces);
         }

@@ -94,8 +94,7 @@ public sealed class MemoryRegion : IDisposable
         var page = (ulong)Environment.SystemPageSize;
         if (StatX.TryGet(file, 0, out var status) && BitOperations.IsPow2(status.BlockSize)) page = Math.Max(page, status.BlockSize);
         var skipped = fileOffset & page - 1;
-        var bytes = (nuint)Math.Min(skipped + size, (ulong)length - (fileOffset - skipped));
-        bytes = (nuint)Math.Min((bytes + page - 1) & ~(page - 1), ((ulong)length - (fileOffset - skipped) + SystemPageMask) & ~SystemPageMask);
+        var bytes = (nuint)Math.Min(RoundUp(skipped + size, page), RoundUp((ulong)length - (fileOffset - skipped), (ulong)Environment.SystemPageSize));
         var protection = writable ? Libc.PROT_READ | Libc.PROT_WRITE : Libc.PROT_READ;
         var start = Libc.MMap(0, bytes, protection, Libc.MAP_SHARED, (int)file.DangerousGetHandle(), (long)(fileOffset - skipped));
         GC.KeepAlive(file);
@@ -159,7 +158,7 @@ public sealed class MemoryRegion : IDisposable
         }
     }
 
-    private static ulong SystemPageMask => (ulong)Environment.SystemPageSize - 1;
+    private static ulong RoundUp(ulong bytes, ulong page) => (bytes + page - 1) & ~(page - 1);
 
     /// <summary>The mapping, as long as it has users.</summary>
     private sealed class View : SafeHandle

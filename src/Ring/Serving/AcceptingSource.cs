@@ -20,7 +20,7 @@ internal sealed class AcceptingSource : SessionSource
         _listener = listener;
         _start = start;
         _thread = new Thread(Run) { IsBackground = true, Name = $"accept {Path.GetFileName(address)}" };
-        ServingThread.Start(_thread);
+        SystemThread.Start(_thread);
     }
 
     public override void Dispose()

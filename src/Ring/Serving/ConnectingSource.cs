@@ -19,7 +19,7 @@ internal sealed class ConnectingSource : SessionSource
         if (path.Length == 0) throw new IOException("connect: names no socket; say connect:PATH, where a front-end listens");
         UnixListener.CheckLength(path, "connect to");
         _thread = new Thread(Run) { IsBackground = true, Name = $"connect {Path.GetFileName(path)}" };
-        ServingThread.Start(_thread);
+        SystemThread.Start(_thread);
     }
 
     public override void Dispose()

@@ -67,7 +67,7 @@ internal sealed class PollGroup : IDisposable
             if (_thread is null)
             {
                 var thread = new Thread(Run) { IsBackground = true, Name = "rings" };
-                ServingThread.Start(thread);
+                SystemThread.Start(thread);
                 _thread = thread;
             }
             _added.Add(ring);

@@ -34,7 +34,7 @@ public enum ServerReportKind
     /// <summary>A message of the front-end was refused.</summary>
     MessageRefused,
 
-    /// <summary>A queue was stopped, because its driver broke it; it works again when it is set up again.</summary>
+    /// <summary>A queue is broken, by its driver or because serving it failed; it works again when it is set up again.</summary>
     QueueBroken,
 
     /// <summary>A request failed, because the device threw or an address was invalid; or another call to the device threw.</summary>

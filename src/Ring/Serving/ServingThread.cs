@@ -1,3 +1,5 @@
+using VmShunt.Ring.Interop;
+
 namespace VmShunt.Ring.Serving;
 
 /// <summary>Threads of a session, for which the disposal of its <see cref="SessionListener"/> waits.</summary>
@@ -21,20 +23,7 @@ public static class ServingThread
             run();
         })
         { IsBackground = true, Name = name };
-        Start(thread);
+        SystemThread.Start(thread);
         return thread;
-    }
-
-    /// <exception cref="IOException">The system has no thread for this process.</exception>
-    internal static void Start(Thread thread)
-    {
-        try
-        {
-            thread.Start();
-        }
-        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
-        {
-            throw new IOException("no thread can be started: this process or its user has as many as it may (ulimit -u, pids.max), or memory is short", e);
-        }
     }
 }

@@ -128,7 +128,7 @@ public sealed class SessionListener : IDisposable
         CountOne();
         try
         {
-            ServingThread.Start(thread);
+            SystemThread.Start(thread);
             return thread;
         }
         catch (IOException e)

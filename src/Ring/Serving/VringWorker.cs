@@ -7,7 +7,7 @@ namespace VmShunt.Ring.Serving;
 
 /// <summary>
 /// Serves a ring, on a dedicated thread or in a poll group. A ring of a poll group moves to a dedicated thread for a long
-/// request and when its driver broke it, and rejoins the group when it is idle. Either the thread or the group owns the ring
+/// request and when it is broken, and rejoins the group when it is idle. Either the thread or the group owns the ring
 /// at any time.
 /// </summary>
 internal sealed class VringWorker : PollGroupMember, IRunningVring

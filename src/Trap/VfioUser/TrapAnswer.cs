@@ -76,7 +76,7 @@ public enum ProcessorRegisters : uint
     Rflags = 1u << 17,
 
     /// <summary>All of them.</summary>
-    All = (1u << 18) - 1,
+    All = (Rflags << 1) - 1,
 }
 
 /// <summary>

@@ -16,8 +16,8 @@ internal enum GatheringStep
 }
 
 /// <summary>
-/// How many queued commands are reported together. An interrupt costs a guest of this path five exits, of which three wait
-/// for an answer, so a driver that keeps many commands in flight gets one for several of them. One that has a single command
+/// How many queued commands are reported together. An interrupt costs Linux's driver five exits, of which three wait for an
+/// answer, so a driver that keeps many commands in flight gets one for several of them. One that has a single command
 /// in flight gets each at once. The goal grows while it is reached, and falls where commands stay away; each fall makes the
 /// next growth rarer. How long commands are held depends on the pace at which the driver issues them: a guest that is
 /// emulated takes a hundred times as long as one that runs. Worker thread, under the controller's lock.

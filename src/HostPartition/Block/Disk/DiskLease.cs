@@ -107,7 +107,7 @@ internal sealed class DiskLease(PortDriver port, Action flush, Func<bool> isBusy
                 if (entries != _entries) continue;
                 _isReleasing = false;
                 // What the next process would read may be old.
-                if (failure is not null) log.DiskNotReleased(port.Description, failure.Message);
+                if (failure is not null) log.DiskNotReleased(port.Description, $"it cannot be flushed: {failure.Message}");
                 else PassOn();
                 return;
             }

@@ -56,7 +56,7 @@ internal static partial class BlockLog
     [LoggerMessage(203, LogLevel.Warning, "ring: session {Session}: {Refusal}")]
     internal static partial void MessageRefused(this ILogger log, int session, string refusal);
 
-    [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} was stopped, because its driver broke it: {Fault}")]
+    [LoggerMessage(204, LogLevel.Warning, "ring: vring {Index} is broken until it is set up again: {Fault}")]
     internal static partial void RingBroken(this ILogger log, int index, string fault);
 
     [LoggerMessage(210, LogLevel.Warning, "ring: vring {Index} has {Size} entries and its driver uses no indirect descriptors: requests of more than {Fitting} segments never fit, and the driver may build them up to {MaxSegments}, which hangs its disk; start VM-H with --seg-max {Fitting} (BlockServerOptions.MaxSegments), or give the guest's device larger rings (QEMU: queue-size)")]
@@ -71,8 +71,8 @@ internal static partial class BlockLog
     [LoggerMessage(117, LogLevel.Information, "disk {Disk}: flushed and released for the next host of its guest; a ring that starts here locks it again")]
     internal static partial void DiskReleased(this ILogger log, string disk);
 
-    [LoggerMessage(118, LogLevel.Error, "disk {Disk} is not released to its guest's next host, because it cannot be flushed: {Error}")]
-    internal static partial void DiskNotReleased(this ILogger log, string disk, string error);
+    [LoggerMessage(118, LogLevel.Error, "disk {Disk} is not released to its guest's next host: {Why}")]
+    internal static partial void DiskNotReleased(this ILogger log, string disk, string why);
 
     [LoggerMessage(119, LogLevel.Warning, "disk {Disk} is in use by {Holder}: requests wait until it is released")]
     internal static partial void DiskIsAwaited(this ILogger log, string disk, string holder);

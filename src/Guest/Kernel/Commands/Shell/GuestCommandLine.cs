@@ -7,6 +7,7 @@ using VmShunt.Guest.Mode;
 using VmShunt.Ring.Memory;
 using VmShunt.Ring.Notification;
 using VmShunt.Terminal;
+using static VmShunt.Terminal.OptionCheck;
 
 namespace VmShunt.Guest.Commands.Shell;
 
@@ -77,9 +78,4 @@ internal static class GuestCommandLine
     }
 
     private static GuestMode? ModeOf(string text) => text == "auto" ? null : Enum.Parse<GuestMode>(text, ignoreCase: true);
-
-    private static void Require(bool condition, System.CommandLine.Parsing.SymbolResult result, string message)
-    {
-        if (!condition) result.AddError(message);
-    }
 }

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
+using VmShunt.Ring.Interop;
 using VmShunt.Ring.Memory;
 using static VmShunt.BlockBackend.Disk.Nbd.NbdProtocol;
 using static VmShunt.BlockBackend.Disk.Nbd.NbdStream;
@@ -77,7 +78,7 @@ internal sealed class NbdConnection : IDisposable
             NbdExport export;
             using (end.Token.Register(socket.Dispose)) export = NbdHandshake.Run(ref stream, address);
             var connection = new NbdConnection(socket, stream, export, limits.Silence);
-            connection._reader.Start();
+            SystemThread.Start(connection._reader);
             return connection;
         }
         catch (Exception e) when (end.IsCancellationRequested && e is not OutOfMemoryException)
@@ -122,7 +123,7 @@ internal sealed class NbdConnection : IDisposable
             catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
             {
                 // The reader thread notices and completes every request in flight.
-                Shutdown(e.Message);
+                Abort(e.Message);
             }
             AwaitReply(request, sent);
             return !request.IsLost;
@@ -164,9 +165,6 @@ internal sealed class NbdConnection : IDisposable
         _stream.Dispose();
     }
 
-    /// <summary>Closes the connection; requests in flight are lost. Does not block.</summary>
-    internal void Abort(string why) => Shutdown(why);
-
     private void AwaitReply(NbdRequest request, long sent)
     {
         while (true)
@@ -175,7 +173,7 @@ internal sealed class NbdConnection : IDisposable
             var left = since + _silenceMilliseconds - Environment.TickCount64;
             if (left <= 0)
             {
-                Shutdown($"the server has not answered for {_silenceMilliseconds / 1000.0} s");
+                Abort($"the server has not answered for {_silenceMilliseconds / 1000.0} s");
                 left = Timeout.Infinite;
             }
             if (request.Wait((int)left)) return;
@@ -187,12 +185,12 @@ internal sealed class NbdConnection : IDisposable
         try
         {
             while (TryReceiveReply()) Ordered.Store(ref _lastReply, Environment.TickCount64);
-            Shutdown("the server violates the protocol");
+            Abort("the server violates the protocol");
         }
         catch (Exception e)
         {
             // The requests in flight complete as lost below, whatever has failed.
-            Shutdown(e.Message);
+            Abort(e.Message);
         }
         lock (_slots)
         {
@@ -233,7 +231,8 @@ internal sealed class NbdConnection : IDisposable
         }
     }
 
-    private void Shutdown(string why)
+    /// <summary>Closes the connection; requests in flight are lost. Does not block.</summary>
+    internal void Abort(string why)
     {
         lock (_slots)
         {
