@@ -74,14 +74,14 @@ internal sealed class BackEnd : IAsyncDisposable
         _session.Guard.Forget(_process.Id);
     }
 
-    // Both create the socket when they listen; only VM-H prints a ready line.
+    // Only VM-H prints a ready line.
     private static async Task<BackEnd> ReadyAsync(BackEnd backEnd)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(backEnd._session.Cancel);
         limit.CancelAfter(s_timeout);
         try
         {
-            while (!File.Exists(backEnd.Socket))
+            while (!UnixSocket.IsListening(backEnd.Socket))
             {
                 if (backEnd._process.Ended.IsCompleted)
                     throw new LaunchException($"{backEnd._process.Name} exited with code {backEnd._process.ExitCode}: {string.Join("; ", backEnd._process.LastOutput)}");

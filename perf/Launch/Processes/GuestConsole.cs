@@ -30,7 +30,7 @@ internal sealed class GuestConsole(ChildProcess guest)
         catch (System.Threading.Channels.ChannelClosedException)
         {
             await guest.Ended;
-            throw new LaunchException($"{guest.Name} exited with code {guest.ExitCode} instead of answering '{command}'");
+            throw new LaunchException($"{guest.Name} exited with code {guest.ExitCode} instead of answering '{command}': {string.Join("; ", guest.LastErrors)}");
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {

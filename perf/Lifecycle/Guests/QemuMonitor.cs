@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text.Json;
+using VmShunt.Perf.Launch;
 using VmShunt.Perf.Lifecycle.Processes;
 
 namespace VmShunt.Perf.Lifecycle.Guests;
@@ -35,7 +36,7 @@ internal sealed class QemuMonitor : IDisposable
     /// <summary>As <see cref="ConnectAsync"/>, to a QEMU that may not listen yet.</summary>
     internal static async Task<QemuMonitor> ConnectWhenReadyAsync(string path)
     {
-        await Until.TrueAsync(() => File.Exists(path), "QEMU opens its monitor");
+        await Until.TrueAsync(() => UnixSocket.IsListening(path), "QEMU opens its monitor");
         return await ConnectAsync(path);
     }
 

@@ -167,7 +167,7 @@ public sealed class BusOnlyTests(ITestOutputHelper output) : IDisposable
             "--blockdev", $"driver=file,node-name=f,filename={disk},discard=unmap",
             "--blockdev", "driver=raw,node-name=r,file=f,discard=unmap",
             "--export", $"type=vhost-user-blk,id=e,node-name=r,writable=on,addr.type=unix,addr.path={socket},num-queues=2{more}");
-        await Until.TrueAsync(() => File.Exists(socket) || daemon.Ended.IsCompleted, "qemu-storage-daemon listens");
+        await Until.TrueAsync(() => UnixSocket.IsListening(socket) || daemon.Ended.IsCompleted, "qemu-storage-daemon listens");
         return daemon;
     }
 

@@ -113,7 +113,7 @@ public sealed class DiskOwnerTests : IDisposable
             Assert.Contains("Failed to get", refused.ErrorText, StringComparison.Ordinal);
         }
         await using var running = Programs.Start(daemon, serve);
-        await Until.TrueAsync(() => File.Exists(_folder["qemu"]) || running.Ended.IsCompleted, "qemu-storage-daemon listens");
+        await Until.TrueAsync(() => UnixSocket.IsListening(_folder["qemu"]) || running.Ended.IsCompleted, "qemu-storage-daemon listens");
         foreach (var readOnly in new[] { "--read-only", "--queues=1" })
         {
             var second = await Programs.RunAsync("vmshunt-host", "--disk", disk, "--vhost-user", _folder["ring"], readOnly);

@@ -102,7 +102,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
         stranger.WriteClient(Directory.CreateDirectory(_folder["stranger"]).FullName);
         await using var server = Programs.Start(
             Installed.Require("nbdkit"), "-f", "--tls=require", $"--tls-certificates={_folder["server"]}", "--tls-verify-peer", "-U", _folder["nbd"], "pattern", "16M");
-        await Until.TrueAsync(() => File.Exists(_folder["nbd"]), "nbdkit listens");
+        await Until.TrueAsync(() => UnixSocket.IsListening(_folder["nbd"]), "nbdkit listens");
         var address = $"nbds+unix:///?socket={_folder["nbd"]}&tls-certificates=";
         foreach (var (disk, why) in new[]
         {
@@ -144,7 +144,7 @@ public sealed class NbdTests(OwnDisk own, ITestOutputHelper output) : IClassFixt
             "--blockdev", $"driver=file,node-name=disk,filename={disk},discard=unmap",
             "--nbd-server", $"addr.type=unix,addr.path={_folder["nbd"]}",
             "--export", "type=nbd,id=export,node-name=disk,name=disk,writable=on");
-        await Until.TrueAsync(() => File.Exists(_folder["nbd"]), "qemu-storage-daemon listens");
+        await Until.TrueAsync(() => UnixSocket.IsListening(_folder["nbd"]), "qemu-storage-daemon listens");
         return server;
     }
 

@@ -82,7 +82,7 @@ public sealed class StalledDiskTests : IAsyncLifetime, IDisposable
             _servers.Add(Programs.Start(
                 Installed.Require("qemu-storage-daemon"), "--blockdev", $"driver=file,node-name=disk,filename={file}",
                 "--nbd-server", $"addr.type=unix,addr.path={nbd}", "--export", "type=nbd,id=export,node-name=disk,name=disk,writable=on"));
-            await Until.TrueAsync(() => File.Exists(nbd), "qemu-storage-daemon listens");
+            await Until.TrueAsync(() => UnixSocket.IsListening(nbd), "qemu-storage-daemon listens");
             var disk = new RestartableDisk(() => _guest!, "vd" + (char)('a' + i), ["--disk", $"nbd+unix:///disk?socket={nbd}", "--vhost-user", socket]);
             _disks.Add(disk);
             await disk.StartHostAsync();

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using VmShunt.Guest.Firmware.Ahci;
 using VmShunt.Guest.Firmware.Machine;
+using VmShunt.Perf.Launch;
 using VmShunt.Tests.Trap.VfioUser;
 using VmShunt.Trap.Ahci;
 using VmShunt.Trap.VmExit;
@@ -27,7 +28,7 @@ public sealed class TrapToDiskTests : IDisposable
             RedirectStandardError = true,
         };
         _host = Process.Start(start)!;
-        Eventually.True(() => File.Exists(_vfio), "VM-H listens");
+        Eventually.True(() => UnixSocket.IsListening(_vfio), "VM-H listens");
     }
 
     private void Start(string trapState) => _hypervisor = RunningHypervisor.Ready(_socket, $"disk0,vfio-user={_vfio}", "--trap-state", trapState);

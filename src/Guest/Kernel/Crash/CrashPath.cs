@@ -18,6 +18,7 @@ internal sealed class CrashPath
 {
     private const int ChunkBytes = 4 << 20;
     private const int ParkMilliseconds = 500;
+    private const int RuntimeReserveObjects = 64, RuntimeReserveObjectBytes = 64 << 10;
     private const string UnsavedDump = "the dump of an earlier crash was not exported yet (dump export FILE), and --overwrite-dump was not given";
 
     private readonly IProcessor _processor;
@@ -31,6 +32,10 @@ internal sealed class CrashPath
     private GptPartition? _partition;
     private string? _obstacle = "the disk has no dump partition";
     private bool _overwrites;
+
+    // The threads of the .NET runtime do not stop at a crash. Without a free byte they collect garbage again and again, and
+    // each collection suspends the dump.
+    private byte[][]? _runtimeReserve = [.. Enumerable.Range(0, RuntimeReserveObjects).Select(static _ => new byte[RuntimeReserveObjectBytes])];
 
     /// <summary>Prepares the crash path. It owns the controller until <see cref="FindPartitions"/> returns.</summary>
     /// <param name="processor">A processor that nothing else uses.</param>
@@ -99,6 +104,7 @@ internal sealed class CrashPath
         try
         {
             damage?.Invoke();
+            _runtimeReserve = null;
             allocated = GC.GetAllocatedBytesForCurrentThread();
             // From here on no ring and no old command can change the memory. Without a hypervisor there is no ring, and
             // the reset of the controller aborts the commands.

@@ -30,9 +30,9 @@ internal static class CrashDamage
     /// <param name="held">Keeps the allocations alive; the caller keeps the array.</param>
     internal static void ExhaustHeap(object?[] held)
     {
+        // Small objects alone: where large ones have used up the address range that the runtime reserves, it may end the process.
         var count = 0;
-        for (var bytes = 1 << 28; bytes >= 64; bytes /= 4) AllocateAll(bytes, held, ref count);
-        AllocateAll(1, held, ref count);
+        for (var bytes = 64 << 10; bytes >= 16; bytes /= 2) AllocateAll(bytes, held, ref count);
     }
 
     /// <summary>Changes the mode at random on a new thread, without end. Returns after a few changes, at a random point of one.</summary>
