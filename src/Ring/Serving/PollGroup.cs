@@ -39,6 +39,9 @@ internal sealed class PollGroup : IDisposable
     private int _lastTag = WakeTag;
     private int _assigned;
 
+    // The notifications that drivers were sent while their rings were here.
+    private long _notifications;
+
     // The rings that had work in the current time window.
     private int _busyRings;
     private int _window, _rounds;
@@ -110,7 +113,7 @@ internal sealed class PollGroup : IDisposable
             if (++_rounds % RoundsPerClock == 0) AdjustPriority(nice, ref spin);
             if (VisitRings())
             {
-                spin.Refill();
+                spin.Refill(_notifications);
             }
             else if (_count == 0 || !spin.TrySpin())
             {
@@ -214,6 +217,8 @@ internal sealed class PollGroup : IDisposable
         }
         if (visit == RingVisit.Worked)
         {
+            _notifications += ring.Notifications - ring.SeenNotifications;
+            ring.SeenNotifications = ring.Notifications;
             if (ring.LastWindow != _window)
             {
                 ring.LastWindow = _window;

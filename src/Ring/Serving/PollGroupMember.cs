@@ -8,6 +8,12 @@ internal abstract class PollGroupMember
     /// <summary>Signalled by the driver while the ring is armed.</summary>
     internal abstract EventFd Kick { get; }
 
+    /// <summary>How many notifications its driver was sent.</summary>
+    internal abstract long Notifications { get; }
+
+    /// <summary>The same, when the group looked last.</summary>
+    internal long SeenNotifications { get; set; }
+
     /// <summary>Whether the ring is to be stopped.</summary>
     internal abstract bool IsStopping { get; }
 

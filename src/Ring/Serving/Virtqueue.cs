@@ -26,6 +26,7 @@ public sealed class Virtqueue
 
     private readonly IDeviceQueue _ring;
     private readonly VringSetup _setup;
+    private readonly DriverCall _call;
     private readonly SharedFlag _stopping;
     private readonly FailureReports _reports;
     private readonly IoVectors _pieces = new();
@@ -44,9 +45,9 @@ public sealed class Virtqueue
     // The thread inside Serve; 0 outside of it.
     private int _thread;
 
-    internal Virtqueue(IDeviceQueue ring, VringSetup setup, SharedFlag stopping, FailureReports reports)
+    internal Virtqueue(IDeviceQueue ring, VringSetup setup, DriverCall call, SharedFlag stopping, FailureReports reports)
     {
-        (_ring, _setup, _stopping, _reports) = (ring, setup, stopping, reports);
+        (_ring, _setup, _call, _stopping, _reports) = (ring, setup, call, stopping, reports);
         _slots = new ChainSlot?[setup.Size];
         _free = [.. Enumerable.Range(0, setup.Size).Reverse()];
         _freeCount = setup.Size;
@@ -212,7 +213,7 @@ public sealed class Virtqueue
     {
         if (_unpublished == 0) return;
         _unpublished = 0;
-        if (_ring.Publish()) _setup.Call?.Signal();
+        if (_ring.Publish()) _call.Signal();
     }
 
     private void CheckThread()

@@ -16,6 +16,7 @@ public abstract class VringHandler
     {
         Setup = setup;
         Calls = new DeviceCalls(Stopping);
+        Call = new DriverCall(setup.Call);
     }
 
     /// <summary>The ring's set-up.</summary>
@@ -23,6 +24,9 @@ public abstract class VringHandler
 
     /// <summary>Raised by another thread when the ring is to be stopped. A request that waits for long polls it.</summary>
     public SharedFlag Stopping { get; } = new();
+
+    /// <summary>Notifies the driver: use it in place of <see cref="VringSetup.Call"/>, so that the thread knows how the driver waits.</summary>
+    public DriverCall Call { get; }
 
     /// <summary>The calls that a stop may abandon.</summary>
     public DeviceCalls Calls { get; }

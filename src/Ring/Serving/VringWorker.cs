@@ -63,6 +63,8 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
 
     internal override EventFd Kick => _setup.Kick!;
 
+    internal override long Notifications => _handler.Call.Notifications;
+
     internal override bool IsStopping => _handler.Stopping.IsRaised;
 
     public uint Stop()
@@ -232,7 +234,7 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
             switch (Step(defersLong: false))
             {
                 case HandlerStep.Worked:
-                    spin.Refill();
+                    spin.Refill(_handler.Call.Notifications);
                     break;
                 case HandlerStep.Broken:
                     Try(static handler => handler.Drain());

@@ -4,22 +4,66 @@ namespace VmShunt.Tests.Ring.Notification;
 
 public sealed class SpinBudgetTests
 {
-    private const int ManyPolls = 100_000;
+    private const int ManyPolls = 100_000, ManyWaits = 1000;
 
-    [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void An_adaptive_waiter_stops_spinning_and_spins_again_after_work(bool keepsCore)
+    private static readonly TimeSpan s_spin = TimeSpan.FromMicroseconds(50);
+
+    [Fact]
+    public void An_adaptive_waiter_spins_then_blocks_and_spins_on_while_its_spins_find_work()
     {
-        var budget = new SpinBudget(WaitPolicy.Adaptive, TimeSpan.FromMicroseconds(50), mayMove: false) { KeepsCore = keepsCore };
-        for (var i = 0; i < 3; i++)
+        var budget = new SpinBudget(WaitPolicy.Adaptive, s_spin, mayMove: false);
+        for (var i = 0; i < ManyWaits; i++)
         {
             Assert.True(budget.TrySpin());
-            while (budget.TrySpin())
-            {
-            }
             budget.Refill();
         }
+        SpinInVain(ref budget);
+        Assert.False(budget.TrySpin());
+        budget.Refill();
+        Assert.True(budget.TrySpin());
+    }
+
+    [Fact]
+    public void Where_spins_find_nothing_an_adaptive_waiter_blocks_at_once_and_tries_from_time_to_time()
+    {
+        var budget = new SpinBudget(WaitPolicy.Adaptive, s_spin, mayMove: false);
+        Assert.True(CountSpins(ref budget, ManyWaits) is > 1 and < ManyWaits / 4);
+        // A trial that finds work is followed by a spin, and enough of them by spins alone.
+        for (var found = 0; found < 20;)
+        {
+            if (budget.TrySpin()) found++;
+            budget.Refill();
+        }
+        Assert.True(budget.TrySpin());
+    }
+
+    [Fact]
+    public void A_peer_that_is_notified_sleeps_and_is_worth_a_short_spin_only()
+    {
+        var budget = new SpinBudget(WaitPolicy.Adaptive, TimeSpan.FromMilliseconds(2), mayMove: false);
+        var beside = 0L;
+        long Polls(bool notified)
+        {
+            // The longest of several: a thread that does not run polls less in the same time.
+            var longest = 0L;
+            for (var i = 0; i < 5; i++)
+            {
+                for (var work = 0; work < 100; work++)
+                {
+                    budget.TrySpin();
+                    if (notified) beside++;
+                    budget.Refill(beside);
+                }
+                longest = Math.Max(longest, SpinInVain(ref budget));
+                budget.Refill();
+            }
+            return longest;
+        }
+
+        var polling = Polls(notified: false);
+        var sleeping = Polls(notified: true);
+        Assert.InRange(sleeping, 1, polling / 4);
+        Assert.InRange(Polls(notified: false), 2 * sleeping, long.MaxValue);
     }
 
     [Theory]
@@ -31,5 +75,23 @@ public sealed class SpinBudgetTests
     {
         var budget = new SpinBudget(policy, TimeSpan.FromMicroseconds(1), mayMove: false) { KeepsCore = keepsCore };
         for (var i = 0; i < ManyPolls; i++) Assert.Equal(spins, budget.TrySpin());
+    }
+
+    private static long SpinInVain(ref SpinBudget budget)
+    {
+        var polls = 0L;
+        while (budget.TrySpin()) polls++;
+        return polls;
+    }
+
+    private static int CountSpins(ref SpinBudget budget, int waits)
+    {
+        var spins = 0;
+        for (var i = 0; i < waits; i++)
+        {
+            if (SpinInVain(ref budget) > 0) spins++;
+            budget.Refill();
+        }
+        return spins;
     }
 }

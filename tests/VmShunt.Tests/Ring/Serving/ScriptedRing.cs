@@ -14,6 +14,8 @@ internal sealed class ScriptedRing : PollGroupMember, IDisposable
 
     internal override EventFd Kick => _kick;
 
+    internal override long Notifications => 0;
+
     internal override bool IsStopping => Ordered.Load(ref _isStopping);
 
     internal int Visits => Ordered.Load(ref _visits);
