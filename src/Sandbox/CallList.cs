@@ -38,7 +38,7 @@ internal static class CallList
     [
         (11, "munmap"), (12, "brk"), (13, "rt_sigaction"), (14, "rt_sigprocmask"), (15, "rt_sigreturn"), (25, "mremap"), (26, "msync"), (27, "mincore"), (28, "madvise"),
         (39, "getpid"), (60, "exit"), (63, "uname"), (96, "gettimeofday"), (97, "getrlimit"), (98, "getrusage"), (99, "sysinfo"), (102, "getuid"), (104, "getgid"),
-        (107, "geteuid"), (108, "getegid"), (110, "getppid"), (131, "sigaltstack"), (140, "getpriority"), (141, "setpriority"), (143, "sched_getparam"), (145, "sched_getscheduler"), (186, "gettid"), (203, "sched_setaffinity"), (204, "sched_getaffinity"),
+        (107, "geteuid"), (108, "getegid"), (110, "getppid"), (131, "sigaltstack"), (140, "getpriority"), (141, "setpriority"), (143, "sched_getparam"), (145, "sched_getscheduler"), (146, "sched_get_priority_max"), (147, "sched_get_priority_min"), (186, "gettid"), (203, "sched_setaffinity"), (204, "sched_getaffinity"),
         (218, "set_tid_address"), (231, "exit_group"), (273, "set_robust_list"), (309, "getcpu"), (318, "getrandom"), (324, "membarrier"), (334, "rseq"),
     ];
 

@@ -46,6 +46,7 @@ internal sealed class Confinement
         var isNative = !RuntimeFeature.IsDynamicCodeSupported;
         var rules = CallList.For(_needs, isNative, Environment.ProcessId);
         CallFilter.Install(CallFilter.Compile(rules, CallList.Fatal, _options.Mode == SandboxMode.Log));
+        if (_options.Probe is { } probe) SandboxProbe.Run(probe, isNative);
         return _options.Mode == SandboxMode.Log ? _state : $"{_state}, seccomp with {rules.Count} system calls";
     }
 
@@ -56,7 +57,7 @@ internal sealed class Confinement
         using var rules = Landlock.TryCreate(keepsAbstractSockets: notifies);
         if (rules is not null)
         {
-            RuntimePaths.Allow(rules, needs.UsesNetwork);
+            RuntimePaths.Allow(rules, needs);
             foreach (var (path, rights) in needs.Paths) rules.Allow(path, rights);
             foreach (var path in options.Paths) rules.Allow(path, PathRights.Everything);
             foreach (var port in needs.Ports.Concat(options.Ports)) rules.AllowConnect(port);

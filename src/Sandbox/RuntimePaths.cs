@@ -19,7 +19,7 @@ internal static class RuntimePaths
     private static readonly string[] s_certificates = ["/etc/ssl", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/lib/ssl"];
 
     /// <summary>Allows them.</summary>
-    internal static void Allow(Landlock rules, bool usesNetwork)
+    internal static void Allow(Landlock rules, SandboxNeeds needs)
     {
         foreach (var folder in s_folders) rules.Allow(folder, PathRights.Read);
         foreach (var file in s_files) rules.Allow(file, PathRights.ReadFile);
@@ -27,8 +27,8 @@ internal static class RuntimePaths
         // To be executed anew, once; the seccomp filter forbids it afterwards.
         rules.Allow(Reexecution.Program, PathRights.ReadFile | PathRights.Execute);
         rules.Allow(Linker, PathRights.ReadFile | PathRights.Execute);
-        if (usesNetwork)
-            foreach (var path in (string[])[.. s_names, .. s_certificates]) rules.Allow(path, PathRights.Read);
+        foreach (var path in needs.UsesNetwork ? s_names : []) rules.Allow(path, PathRights.ReadFile);
+        foreach (var path in needs.UsesTls ? s_certificates : []) rules.Allow(path, PathRights.Read);
         // Assemblies are loaded when they are first used.
         if (!RuntimeFeature.IsDynamicCodeSupported) return;
         rules.Allow(AppContext.BaseDirectory, PathRights.Read);
@@ -36,5 +36,7 @@ internal static class RuntimePaths
         var framework = Path.GetFullPath(Path.Combine(System.Runtime.InteropServices.RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", ".."));
         rules.Allow(framework, PathRights.Read);
         rules.Allow("/usr/share/zoneinfo", PathRights.Read);
+        foreach (var hook in Environment.GetEnvironmentVariable("DOTNET_STARTUP_HOOKS")?.Split(':', StringSplitOptions.RemoveEmptyEntries) ?? [])
+            rules.Allow(Path.GetDirectoryName(hook) is { Length: > 0 } folder ? folder : hook, PathRights.Read);
     }
 }

@@ -11,6 +11,9 @@ internal sealed record SandboxNeeds(IReadOnlyList<(string Path, PathRights Right
     /// <summary>It uses TCP and looks names up: sockets of the Internet families.</summary>
     internal bool UsesNetwork { get; init; }
 
+    /// <summary>It encrypts connections: the certificate authorities of the system.</summary>
+    internal bool UsesTls { get; init; }
+
     /// <summary>It creates io_uring instances.</summary>
     internal bool UsesUring { get; init; }
 }

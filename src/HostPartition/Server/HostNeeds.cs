@@ -26,6 +26,7 @@ internal static class HostNeeds
         {
             Connects = isRemote || sockets.Any(static address => address.StartsWith(Connecting, StringComparison.Ordinal)),
             UsesNetwork = usesNetwork,
+            UsesTls = options.Disk.StartsWith("nbds", StringComparison.Ordinal) && isRemote,
             UsesUring = isFile && options.Engine is DiskEngine.Uring or DiskEngine.Auto,
         };
     }
