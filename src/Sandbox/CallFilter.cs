@@ -11,7 +11,7 @@ internal static class CallFilter
     internal const uint Allow = 0x7FFF_0000, LogCall = 0x7FFC_0000, Fail = 0x0005_0000, KillProcess = 0x8000_0000;
 
     private const nint SetModeFilter = 1, ForAllThreads = 1;
-    private const uint NumberAt = 0, ArchitectureAt = 4, FirstArgumentAt = 16, ArgumentBytes = 8;
+    private const uint NumberAt = 0, ArchitectureAt = 4, FirstArgumentAt = 16, ArgumentBytes = 8, HalfBytes = 4;
 
     // AUDIT_ARCH_X86_64, and the bit of the x32 ABI in a call's number.
     private const uint Amd64 = 0xC000_003E, X32 = 0x4000_0000;
@@ -81,7 +81,14 @@ internal static class CallFilter
             Case(program, rule.Number, [new(FilterInstruction.Return, 0, 0, Allow)]);
             return;
         }
-        List<FilterInstruction> body = [new(FilterInstruction.LoadWord, 0, 0, FirstArgumentAt + (uint)argument * ArgumentBytes)];
+        List<FilterInstruction> body = [];
+        if (rule.IsAddress)
+        {
+            body.Add(new(FilterInstruction.LoadWord, 0, 0, FirstArgumentAt + (uint)argument * ArgumentBytes + HalfBytes));
+            body.Add(new(FilterInstruction.JumpIfEqual, 1, 0, 0));
+            body.Add(refusal);
+        }
+        body.Add(new(FilterInstruction.LoadWord, 0, 0, FirstArgumentAt + (uint)argument * ArgumentBytes));
         if (rule.Mask != uint.MaxValue) body.Add(new(FilterInstruction.And, 0, 0, rule.Mask));
         for (var i = 0; i < rule.Values.Count; i++) body.Add(new(FilterInstruction.JumpIfEqual, (byte)(rule.Values.Count - i), 0, rule.Values[i]));
         body.Add(refusal);

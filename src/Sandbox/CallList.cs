@@ -70,8 +70,8 @@ internal static class CallList
             Only(157, "prctl", 0, s_controls),
             Only(62, "kill", 0, [(uint)processId]),
             Only(234, "tgkill", 0, [(uint)processId]),
-            // A new limit is an address: none.
-            Only(302, "prlimit64", 2, [0]),
+            // Limits are read, not set.
+            Only(302, "prlimit64", 2, [0]) with { IsAddress = true },
             Only(41, "socket", 0, needs.UsesNetwork ? [1, 2, 10] : [1]),
             // Threads, not processes.
             new CallRule(56, "clone") { Argument = 0, Mask = CloneThread, Values = [CloneThread] },

@@ -14,6 +14,9 @@ internal sealed record CallRule(int Number, string Name)
     /// <summary>The call is allowed if the masked argument is one of these.</summary>
     internal IReadOnlyList<uint> Values { get; init; } = [];
 
+    /// <summary>The argument is an address, whose upper half must be zero, too: a null pointer.</summary>
+    internal bool IsAddress { get; init; }
+
     /// <summary>The error of a call that is not allowed.</summary>
     internal int Error { get; init; } = LinuxCall.EPERM;
 

@@ -43,6 +43,7 @@ internal sealed class Confinement
     /// <exception cref="IOException">The kernel refused.</exception>
     internal string Seal()
     {
+        if (_options.Mode == SandboxMode.Log) Privileges.MakeFinal();
         var isNative = !RuntimeFeature.IsDynamicCodeSupported;
         var rules = CallList.For(_needs, isNative, Environment.ProcessId);
         CallFilter.Install(CallFilter.Compile(rules, CallList.Fatal, _options.Mode == SandboxMode.Log));

@@ -8,7 +8,7 @@ internal static class Privileges
 {
     private const nint PR_CAPBSET_DROP = 24, PR_SET_SECUREBITS = 28, PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39, PR_CAP_AMBIENT = 47, PR_CAP_AMBIENT_CLEAR_ALL = 4;
 
-    // SECBIT_NOROOT, SECBIT_NO_SETUID_FIXUP's default is kept, SECBIT_NO_CAP_AMBIENT_RAISE; each with its lock.
+    // SECBIT_NOROOT and SECBIT_NO_CAP_AMBIENT_RAISE, each with its lock.
     private const nint SecureBits = 0x3 | 0xC0;
 
     private const uint CapabilityVersion3 = 0x2008_0522;
@@ -19,6 +19,12 @@ internal static class Privileges
 
     /// <summary>Whether this thread, and what it executes, can gain no privileges (prctl(2)).</summary>
     internal static bool AreFinal => LinuxCall.Make(LinuxCall.Prctl, PR_GET_NO_NEW_PRIVS) == 1;
+
+    /// <summary>Forbids the calling thread, and what it executes, to gain privileges; a seccomp filter takes it, or CAP_SYS_ADMIN.</summary>
+    internal static void MakeFinal()
+    {
+        if (LinuxCall.Make(LinuxCall.Prctl, PR_SET_NO_NEW_PRIVS, 1) != 0) throw LinuxCall.Failure("--sandbox: PR_SET_NO_NEW_PRIVS");
+    }
 
     /// <summary>The user and group of a name.</summary>
     /// <exception cref="IOException">There is no such user.</exception>
@@ -35,7 +41,7 @@ internal static class Privileges
     internal static void GiveUp(string? user)
     {
         var rights = user is null ? default((int User, int Group)?) : Find(user);
-        if (LinuxCall.Make(LinuxCall.Prctl, PR_SET_NO_NEW_PRIVS, 1) != 0) throw LinuxCall.Failure("--sandbox on: PR_SET_NO_NEW_PRIVS");
+        MakeFinal();
         // These take CAP_SETPCAP: a process without it has little to lose, and with no_new_privs gains nothing.
         for (nint capability = 0; capability < Capabilities; capability++) _ = LinuxCall.Make(LinuxCall.Prctl, PR_CAPBSET_DROP, capability);
         _ = LinuxCall.Make(LinuxCall.Prctl, PR_SET_SECUREBITS, SecureBits);

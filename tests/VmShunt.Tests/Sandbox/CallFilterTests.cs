@@ -49,6 +49,7 @@ public class CallFilterTests
     [InlineData(16, 1, 0x5412, false)] // TIOCSTI
     [InlineData(302, 2, 0, true)] // prlimit64 without a new limit
     [InlineData(302, 2, 0x1000, false)]
+    [InlineData(302, 2, 0x1_0000_0000, false)]
     [InlineData(9, 2, 3, true)] // mmap, readable and writable
     [InlineData(9, 2, 7, false)]
     [InlineData(9, 2, 5, false)]
