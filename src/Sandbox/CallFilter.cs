@@ -13,6 +13,9 @@ internal static class CallFilter
     private const nint SetModeFilter = 1, ForAllThreads = 1;
     private const uint NumberAt = 0, ArchitectureAt = 4, FirstArgumentAt = 16, ArgumentBytes = 8, HalfBytes = 4;
 
+    // A tracer skips a call by this number (ptrace(2)), as strace does to inject an error; there is no such call.
+    private const uint Skipped = uint.MaxValue;
+
     // AUDIT_ARCH_X86_64, and the bit of the x32 ABI in a call's number.
     private const uint Amd64 = 0xC000_003E, X32 = 0x4000_0000;
 
@@ -28,6 +31,8 @@ internal static class CallFilter
             new(FilterInstruction.JumpIfEqual, 1, 0, Amd64),
             new(FilterInstruction.Return, 0, 0, KillProcess),
             new(FilterInstruction.LoadWord, 0, 0, NumberAt),
+            new(FilterInstruction.JumpIfEqual, 0, 1, Skipped),
+            new(FilterInstruction.Return, 0, 0, Allow),
             new(FilterInstruction.JumpIfAtLeast, 0, 1, X32),
             new(FilterInstruction.Return, 0, 0, KillProcess),
         };
