@@ -73,6 +73,8 @@ internal static class CallList
             // Limits are read, not set.
             Only(302, "prlimit64", 2, [0]) with { IsAddress = true },
             Only(41, "socket", 0, needs.UsesNetwork ? [1, 2, 10] : [1]),
+            // SCHED_OTHER: the runtime sets it for each of its threads.
+            Only(144, "sched_setscheduler", 1, [0]),
             // Threads, not processes.
             new CallRule(56, "clone") { Argument = 0, Mask = CloneThread, Values = [CloneThread] },
             new CallRule(435, "clone3") { IsRefused = true, Error = LinuxCall.ENOSYS },
