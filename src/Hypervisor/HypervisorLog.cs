@@ -20,6 +20,9 @@ internal static partial class HypervisorLog
     [LoggerMessage(105, LogLevel.Warning, "a connection could not be accepted: {Why}")]
     internal static partial void AcceptFailed(this ILogger log, string why);
 
+    [LoggerMessage(106, LogLevel.Information, "confined: {By}")]
+    internal static partial void Confined(this ILogger log, string by);
+
     [LoggerMessage(201, LogLevel.Information, "partition {Partition}: created with {Bytes} bytes of memory and {Processors} processor(s) for process {Process}")]
     internal static partial void PartitionCreated(this ILogger log, int partition, ulong bytes, int processors, int process);
 

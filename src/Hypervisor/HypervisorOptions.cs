@@ -1,4 +1,5 @@
 using System.CommandLine;
+using VmShunt.Sandbox;
 using VmShunt.Terminal;
 using static VmShunt.Terminal.OptionCheck;
 
@@ -12,12 +13,16 @@ namespace VmShunt.Hypervisor;
 /// <param name="Wait">How long to wait for VM-H's sockets at the start.</param>
 /// <param name="State">What VM-H gets of a trapped access (<c>--trap-state</c>).</param>
 /// <param name="Log">The form and the level of the log.</param>
+/// <param name="Sandbox">What the hypervisor forbids itself.</param>
 internal sealed record HypervisorOptions(
-    string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan ResponseTimeout, TimeSpan Wait, TrapState State, LogOptions Log)
+    string Socket, IReadOnlyList<DeviceSpec> Devices, double? Linger, TimeSpan ResponseTimeout, TimeSpan Wait, TrapState State, LogOptions Log, SandboxOptions Sandbox)
 {
     private const double MaxLingerSeconds = 1_000_000, MaxSeconds = 3600;
 
     internal TrapTerms Trap => new(ResponseTimeout, State);
+
+    /// <summary>What it needs of the system: its own socket, and a connection to VM-H for each guest.</summary>
+    internal SandboxNeeds Needs => new([(Path.GetDirectoryName(Socket) is { Length: > 0 } folder ? folder : ".", PathRights.SocketFolder)], []) { Connects = true };
 
     /// <summary>Parses the arguments and runs <paramref name="run"/> with them.</summary>
     /// <returns>The exit code.</returns>
@@ -44,6 +49,7 @@ internal sealed record HypervisorOptions(
             socket, device, linger, responseTimeout, wait, state,
         };
         var log = LogOptions.AddTo(root);
+        var sandbox = SandboxOptions.AddTo(root);
         root.SetAction(r => run(new HypervisorOptions(
             r.GetValue(socket)!,
             [.. r.GetValue(device)!.Select(DeviceSpec.Parse)],
@@ -51,7 +57,8 @@ internal sealed record HypervisorOptions(
             TimeSpan.FromSeconds(r.GetValue(responseTimeout)),
             TimeSpan.FromSeconds(r.GetValue(wait)),
             r.GetValue(state) == "full" ? TrapState.Full : TrapState.Access,
-            log(r))));
+            log(r),
+            sandbox(r))));
         return CommandLineRun.Invoke("vmshunt-hypervisor", root, args);
     }
 }

@@ -95,9 +95,15 @@ public static class CommandLineRun
         var cause = thrown is AggregateException { InnerException: { } inner } ? inner : thrown;
         if (Environment.GetEnvironmentVariable(TraceVariable) == "1") ErrorLine.Write(thrown.ToString());
         var isFault = IsFault(cause);
-        ErrorLine.Write(isFault ? $"{program}: a fault of this program: {cause.Message}; {TraceVariable}=1 shows where, for a report" : $"{program}: {cause.Message}");
+        ErrorLine.Write(isFault ? $"{program}: a fault of this program: {cause.Message}; {TraceVariable}=1 shows where, for a report" : $"{program}: {WithHint(cause)}");
         return isFault ? Faulty : Failed;
     }
+
+    // What a sandbox refuses looks like what the system does not permit.
+    private static string WithHint(Exception e) =>
+        (e is UnauthorizedAccessException || e.InnerException is UnauthorizedAccessException) && AppContext.TryGetSwitch("VmShunt.Sandbox", out var isConfined) && isConfined
+            ? $"{e.Message.TrimEnd('.')}; --sandbox on may refuse it (docs/sandbox.md)"
+            : e.Message;
 
     // Not what a user, a file or a peer can cause.
     private static bool IsFault(Exception e) =>

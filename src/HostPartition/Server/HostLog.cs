@@ -22,4 +22,7 @@ internal static partial class HostLog
 
     [LoggerMessage(403, LogLevel.Warning, "ready, but {Why}")]
     internal static partial void ReadyUnsaid(this ILogger log, string why);
+
+    [LoggerMessage(404, LogLevel.Information, "confined: {By}")]
+    internal static partial void Confined(this ILogger log, string by);
 }

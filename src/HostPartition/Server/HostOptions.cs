@@ -7,6 +7,7 @@ using VmShunt.Ring.Notification;
 using VmShunt.Ring.Serving;
 using VmShunt.Ring.VirtioBlk;
 using VmShunt.Ring.Virtqueue;
+using VmShunt.Sandbox;
 using VmShunt.Terminal;
 using static VmShunt.Terminal.OptionCheck;
 
@@ -38,7 +39,8 @@ internal sealed record HostOptions(
     TransitionMode Transition,
     bool PairsSockets,
     long ProbeLimit,
-    LogOptions Log)
+    LogOptions Log,
+    SandboxOptions Sandbox)
 {
     private const string PrintCapabilities = "--print-capabilities";
 
@@ -112,6 +114,7 @@ internal sealed record HostOptions(
             disk, vhostUser, vfioUser, descriptor, readOnly, format, incoming, migratable, queues, queueSize, segMax, logical, physical, blockSize, serial, cache, engine, onFull, poll, pollers, linger, primary, transition, pair, probeLimit, pidFile, capabilities,
         };
         var log = LogOptions.AddTo(root);
+        var sandbox = SandboxOptions.AddTo(root);
         root.Validators.Add(r => Require(r.GetValue(vhostUser) is null || r.GetValue(descriptor) is null, r, "--fd N is --vhost-user fd:N: give one of the two"));
         root.Validators.Add(r => Require(
             r.GetValue(vhostUser) is not null || r.GetValue(vfioUser) is not null || r.GetValue(descriptor) is not null,
@@ -150,7 +153,8 @@ internal sealed record HostOptions(
             Enum.Parse<TransitionMode>(r.GetValue(transition)!, ignoreCase: true),
             r.GetValue(pair) is not null,
             ByteSize.TryParse(r.GetValue(probeLimit)!, out var most) ? most : s_server.ProbeLimit,
-            log(r))));
+            log(r),
+            sandbox(r))));
         return CommandLineRun.Invoke("vmshunt-host", root, args);
     }
 

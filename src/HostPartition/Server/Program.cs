@@ -4,18 +4,21 @@ using VmShunt.AhciBackend;
 using VmShunt.BlockBackend;
 using VmShunt.HostPartition;
 using VmShunt.Ring.Interop;
+using VmShunt.Ring.Memory;
+using VmShunt.Sandbox;
 using VmShunt.Terminal;
 
 return HostOptions.Invoke(args, Run);
 
 static int Run(HostOptions options)
 {
+    var confinement = Confinement.Enter(options.Sandbox, HostNeeds.Of(options));
     using var log = new ProgramLog("VM-H", options.Log);
     LastDefence.Use(log.Logger);
-    return Serve(options, log.Logger);
+    return Serve(options, confinement, log.Logger);
 }
 
-static int Serve(HostOptions options, ILogger log)
+static int Serve(HostOptions options, Confinement? confinement, ILogger log)
 {
     var stopLimit = TimeSpan.FromSeconds(10);
     string? vhostUser = options.VhostUser is { } ringAddress ? Systemd.Resolve(ringAddress) : null;
@@ -42,6 +45,12 @@ static int Serve(HostOptions options, ILogger log)
     });
     if (vfioUser is not null) server.ListenVfioUser(vfioUser);
 
+    if (confinement is not null)
+    {
+        // Maps the code of the guarded copy, which the filter refuses.
+        _ = BulkCopy.Unguarded;
+        log.Confined(confinement.Seal());
+    }
     using var pidFile = PidFile.Write(options.PidFile);
     Systemd.Notify("READY=1");
     // A pipe that is full must not keep the process from its signals.

@@ -8,7 +8,7 @@ namespace VmShunt.Ring.Interop;
 /// </summary>
 internal static partial class Libc
 {
-    internal const int EINTR = 4, ENXIO = 6, EAGAIN = 11, EACCES = 13, EFAULT = 14, EBUSY = 16, ENOSPC = 28, EDQUOT = 122;
+    internal const int EPERM = 1, EINTR = 4, EAGAIN = 11, EACCES = 13, EFAULT = 14, EBUSY = 16, ENOSPC = 28, EDQUOT = 122;
 
     internal const uint MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2;
     internal const int F_ADD_SEALS = 1033, F_GET_SEALS = 1034, F_DUPFD_CLOEXEC = 1030;

@@ -10,8 +10,12 @@ internal static class LibcError
     internal static IOException Last(string operation)
     {
         var errno = Marshal.GetLastPInvokeError();
-        return new IOException($"{operation}: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno})", errno);
+        return new IOException($"{operation}: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno}){Hint(errno)}", errno);
     }
+
+    /// <summary>Says that the program's sandbox may be the cause; empty without one, and for other errors.</summary>
+    internal static string Hint(int errno) =>
+        errno is Libc.EPERM or Libc.EACCES && AppContext.TryGetSwitch("VmShunt.Sandbox", out var isConfined) && isConfined ? "; --sandbox on may refuse it (docs/sandbox.md)" : "";
 
     internal static bool IsLocked => Marshal.GetLastPInvokeError() is Libc.EAGAIN or Libc.EACCES;
 

@@ -108,8 +108,9 @@ public sealed class UnixListener : IDisposable
     private static void RemoveStale(string path)
     {
         if (!File.Exists(path)) return;
-        if (!IsSocket(path))
-            throw new IOException($"cannot listen on {path}: a file of that name exists and is not a socket, or not ours");
+        // A connect alone cannot distinguish them: it is refused by a regular file too, which must never be deleted, even if it is empty.
+        if (!StatX.IsSocket(path))
+            throw new IOException($"cannot listen on {path}: a file of that name exists and is not a socket");
         using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
@@ -125,24 +126,5 @@ public sealed class UnixListener : IDisposable
             throw new IOException($"cannot listen on {path}: a file of that name exists and cannot be connected to ({e.Message})", e);
         }
         throw new IOException($"cannot listen on {path}: another process is listening there; choose another path or stop it");
-    }
-
-    // Opening a socket fails with ENXIO; opening any other file succeeds or fails with another error. A connect alone cannot
-    // distinguish them: it is refused by a regular file too, which must never be deleted, even if it is empty.
-    private static bool IsSocket(string path)
-    {
-        try
-        {
-            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
-            return false;
-        }
-        catch (UnauthorizedAccessException)
-        {
-            return false;
-        }
-        catch (IOException e)
-        {
-            return e.HResult == Libc.ENXIO;
-        }
     }
 }

@@ -33,6 +33,7 @@ internal sealed class AcceptingSource : SessionSource
 
     private void Run()
     {
+        SystemThread.ShowName();
         using var wait = new WaitSet(_stop.Handle, _listener.Handle);
         using var pause = new WaitSet(_stop.Handle);
         while (wait.Wait() && !wait.IsReady(0))

@@ -105,6 +105,7 @@ internal sealed class PollGroup : IDisposable
 
     private void Run()
     {
+        SystemThread.ShowName();
         var spin = new SpinBudget(_policy, SpinBudget.DefaultSpin, mayMove: true);
         var nice = new ThreadNice();
         while (!_stopping.IsRaised)

@@ -19,6 +19,7 @@ public static class ServingThread
         var owner = Owner;
         var thread = new Thread(() =>
         {
+            SystemThread.ShowName();
             Owner = owner;
             run();
         })

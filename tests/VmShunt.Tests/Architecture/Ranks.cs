@@ -7,6 +7,7 @@ internal static class Ranks
     [
         // What every program does at its start and its end.
         ["src/Terminal"],
+        ["src/Sandbox"],
         // Ring: the ground floor.
         ["src/Ring/Interop"],
         ["src/Ring/Memory"],

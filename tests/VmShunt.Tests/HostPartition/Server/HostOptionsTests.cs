@@ -3,6 +3,7 @@ using VmShunt.BlockBackend;
 using VmShunt.HostPartition;
 using VmShunt.Ring.Notification;
 using VmShunt.Ring.VirtioBlk;
+using VmShunt.Sandbox;
 using VmShunt.Terminal;
 
 namespace VmShunt.Tests.HostPartition.Server;
@@ -38,9 +39,9 @@ public sealed class HostOptionsTests
     {
         var options = Parse(
             "--disk d.img --vhost-user r --vfio-user t --read-only --format raw --incoming --migratable --queues 3 --queue-size 256 --seg-max 62 --logical-block-size 4096 --physical-block-size 8192 --serial ABC --cache direct --engine uring"
-            + " --on-full wait --poll never --pollers 5 --linger 1.5 --primary read,write --pid-file p --transition auto --pair sockets --probe-limit 1M --log json --log-level warning");
+            + " --on-full wait --poll never --pollers 5 --linger 1.5 --primary read,write --pid-file p --transition auto --pair sockets --probe-limit 1M --log json --log-level warning --sandbox on --user u");
         Assert.Equal(
-            new HostOptions("d.img", "r", "t", true, true, true, true, 3, 256, 62, 4096, 8192, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data, "p", TransitionMode.Auto, true, 1 << 20, new LogOptions(LogForm.Json, LogLevel.Warning)),
+            new HostOptions("d.img", "r", "t", true, true, true, true, 3, 256, 62, 4096, 8192, "ABC", CacheMode.Direct, DiskEngine.Uring, NoSpacePolicy.Wait, WaitPolicy.Never, 5, TimeSpan.FromSeconds(1.5), RequestTypes.Data, "p", TransitionMode.Auto, true, 1 << 20, new LogOptions(LogForm.Json, LogLevel.Warning), SandboxOptions.None with { Mode = SandboxMode.On, User = "u" }),
             options);
         Assert.Equal(
             new BlockServerOptions { Queues = 3, QueueSize = 256, MaxSegments = 62, Wait = WaitPolicy.Never, Pollers = 5, Primary = RequestTypes.Data, OnFull = NoSpacePolicy.Wait, Transition = TransitionMode.Auto, PairsSockets = true, ProbeLimit = 1 << 20 }, options.Serve);
