@@ -5,12 +5,12 @@ namespace VmShunt.Ring.Notification;
 
 /// <summary>
 /// Detects that a spinning thread shares its core with the peer that it waits for, and moves the thread to another core.
-/// The signs are that yields let another thread run, many times in a row, and that work which a spin waited for in vain comes
+/// The signs are that yields let another thread run, many times in a row, and that work which a spin did not find comes
 /// as soon as the thread blocks. Only one side of a ring should use it; otherwise both move. Used by one thread.
 /// </summary>
 public struct CoreContention
 {
-    private const int SignsNeeded = 32, SignsOfVainSpin = 8;
+    private const int SignsNeeded = 32, SignsOfEmptySpin = 8;
 
     private const int HelpedAfterPauses = 4;
 
@@ -28,10 +28,10 @@ public struct CoreContention
     /// <param name="after">The reading after it.</param>
     public void NoteYield(long before, long after) => Note(after - before > s_otherRan ? 1 : 0, after);
 
-    /// <summary>Records when work came that a spin had waited for in vain, and moves the thread when it came at once too many times in a row.</summary>
+    /// <summary>Records when work came that a spin had not found, and moves the thread when it came at once too many times in a row.</summary>
     /// <param name="blocked">The <see cref="Stopwatch"/> reading when the thread gave up spinning to block.</param>
     /// <param name="woken">The reading when it had work.</param>
-    public void NoteVainSpin(long blocked, long woken) => Note(woken - blocked < s_atOnce ? SignsOfVainSpin : 0, woken);
+    public void NoteEmptySpin(long blocked, long woken) => Note(woken - blocked < s_atOnce ? SignsOfEmptySpin : 0, woken);
 
     private void Note(int signs, long after)
     {

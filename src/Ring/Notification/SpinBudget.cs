@@ -73,7 +73,7 @@ public struct SpinBudget
     {
         if (_polls == 0) return;
         if (!_isRefused) Learn(Worth - _spent, succeeded: true);
-        if (_gaveUp != 0 && _mayMove) _contention.NoteVainSpin(_gaveUp, Stopwatch.GetTimestamp());
+        if (_gaveUp != 0 && _mayMove) _contention.NoteEmptySpin(_gaveUp, Stopwatch.GetTimestamp());
         _gaveUp = 0;
         _polls = 0;
         _spent = 0;

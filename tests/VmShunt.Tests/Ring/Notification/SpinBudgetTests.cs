@@ -17,7 +17,7 @@ public sealed class SpinBudgetTests
             Assert.True(budget.TrySpin());
             budget.Refill();
         }
-        SpinInVain(ref budget);
+        SpinWithoutWork(ref budget);
         Assert.False(budget.TrySpin());
         budget.Refill();
         Assert.True(budget.TrySpin());
@@ -54,7 +54,7 @@ public sealed class SpinBudgetTests
                     if (notified) beside++;
                     budget.Refill(beside);
                 }
-                longest = Math.Max(longest, SpinInVain(ref budget));
+                longest = Math.Max(longest, SpinWithoutWork(ref budget));
                 budget.Refill();
             }
             return longest;
@@ -77,7 +77,7 @@ public sealed class SpinBudgetTests
         for (var i = 0; i < ManyPolls; i++) Assert.Equal(spins, budget.TrySpin());
     }
 
-    private static long SpinInVain(ref SpinBudget budget)
+    private static long SpinWithoutWork(ref SpinBudget budget)
     {
         var polls = 0L;
         while (budget.TrySpin()) polls++;
@@ -89,7 +89,7 @@ public sealed class SpinBudgetTests
         var spins = 0;
         for (var i = 0; i < waits; i++)
         {
-            if (SpinInVain(ref budget) > 0) spins++;
+            if (SpinWithoutWork(ref budget) > 0) spins++;
             budget.Refill();
         }
         return spins;
