@@ -7,7 +7,7 @@ namespace VmShunt.Sandbox;
 /// <param name="Operand">Its constant.</param>
 internal readonly record struct FilterInstruction(ushort Code, byte IfTrue, byte IfFalse, uint Operand)
 {
-    /// <summary>Loads a word of <c>struct seccomp_data</c>: BPF_LD | BPF_W | BPF_ABS.</summary>
+    /// <summary>Loads 32 bits of <c>struct seccomp_data</c>: BPF_LD | BPF_W | BPF_ABS.</summary>
     internal const ushort LoadWord = 0x20;
 
     /// <summary>BPF_JMP | BPF_JEQ | BPF_K.</summary>

@@ -33,6 +33,7 @@ internal static class Reexecution
         variables.Add($"{Variable}={OwnId} {state}");
         // The JIT runtime's diagnostic port is a socket in /tmp, which is out of reach.
         if (RuntimeFeature.IsDynamicCodeSupported && !variables.Exists(static entry => entry.StartsWith(Diagnostics + "=", StringComparison.Ordinal))) variables.Add($"{Diagnostics}=0");
+        RemoveDiagnosticPort();
         var (path, arguments, environment) = (Program, Pointers(Strings("/proc/self/cmdline")), Pointers(variables));
         return () =>
         {
@@ -45,6 +46,22 @@ internal static class Reexecution
     internal static string Program => Environment.ProcessPath is { } path && File.Exists(path) ? path : "/proc/self/exe";
 
     private static string OwnId => Environment.ProcessId.ToString(CultureInfo.InvariantCulture);
+
+    // The JIT runtime removes the files of its diagnostic port at an orderly exit only.
+    private static void RemoveDiagnosticPort()
+    {
+        foreach (var name in new[] { "dotnet-diagnostic-", "clr-debug-pipe-" })
+        {
+            try
+            {
+                foreach (var file in Directory.GetFileSystemEntries(Path.GetTempPath(), $"{name}{OwnId}-*")) File.Delete(file);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // They stay, as after a kill.
+            }
+        }
+    }
 
     // Latin-1 keeps every byte as it is.
     private static string[] Strings(string file) => Encoding.Latin1.GetString(File.ReadAllBytes(file)).Split('\0')[..^1];

@@ -12,8 +12,8 @@ public class SandboxOptionsTests
     [Fact]
     public void Every_option_is_read()
     {
-        var options = Parse("--sandbox on --user nobody --allow-path /a --allow-path /b --allow-connect 80").Options!;
-        Assert.Equal((SandboxMode.On, "nobody"), (options.Mode, options.User));
+        var options = Parse("--sandbox on --user daemon --allow-path /a --allow-path /b --allow-connect 80").Options!;
+        Assert.Equal((SandboxMode.On, "daemon"), (options.Mode, options.User));
         Assert.Equal(["/a", "/b"], options.Paths);
         Assert.Equal([80], options.Ports);
     }
@@ -22,7 +22,7 @@ public class SandboxOptionsTests
     [InlineData("--sandbox maybe", "--sandbox takes off, log or on")]
     [InlineData("--sandbox on --allow-connect 0", "--allow-connect takes a TCP port")]
     [InlineData("--sandbox on --allow-connect http", "--allow-connect takes a TCP port")]
-    [InlineData("--user nobody", "are for --sandbox on")]
+    [InlineData("--user daemon", "are for --sandbox on")]
     [InlineData("--sandbox log --allow-path /a", "are for --sandbox on")]
     public void A_wrong_value_is_refused(string arguments, string message) => Assert.Contains(message, Parse(arguments).Error, StringComparison.Ordinal);
 
