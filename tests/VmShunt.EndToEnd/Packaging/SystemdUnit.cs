@@ -14,7 +14,7 @@ internal sealed partial class SystemdUnit
     private static readonly string[] s_notExpressed =
     [
         "Type", "Restart", "ExecReload", "LimitNOFILE", "LockPersonality", "ProtectControlGroups", "ProtectKernelModules", "ProtectKernelTunables",
-        "RestrictAddressFamilies", "RestrictNamespaces", "RestrictSUIDSGID", "SystemCallArchitectures",
+        "RestrictAddressFamilies", "RestrictNamespaces", "RestrictSUIDSGID", "SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber",
     ];
 
     private static readonly string[] s_expressed =
