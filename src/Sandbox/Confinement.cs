@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 
 namespace VmShunt.Sandbox;
 
@@ -45,6 +46,8 @@ internal sealed class Confinement
     {
         if (_options.Mode == SandboxMode.Log) Privileges.MakeFinal();
         var isNative = !RuntimeFeature.IsDynamicCodeSupported;
+        // Loads the libraries of TLS and hashes, whose code the filter of a native binary refuses to map.
+        if (isNative) _ = SHA256.HashData([]);
         var rules = CallList.For(_needs, isNative, Environment.ProcessId);
         CallFilter.Install(CallFilter.Compile(rules, CallList.Fatal, _options.Mode == SandboxMode.Log));
         if (_options.Probe is { } probe) SandboxProbe.Run(probe, isNative);
