@@ -12,6 +12,7 @@ namespace VmShunt.EndToEnd.Disk;
 internal sealed class CountedEnds : IAsyncDisposable
 {
     private const int DiskBytes = 32 << 20, WarmUp = 2000;
+    private const int MostTries = 5, CallsOfJit = 10;
     private const string CompileOnce = "DOTNET_TieredCompilation=0";
 
     private readonly List<ChildProcess> _processes = [];
@@ -68,17 +69,28 @@ internal sealed class CountedEnds : IAsyncDisposable
         var words = load.Split(' ', 3);
         var bench = $"bench --operation {words[0]} --depth {words[1]} {words.ElementAtOrDefault(2)}";
         await AskAsync($"{bench} --requests {WarmUp}");
+        // On a busy machine the JIT compiles later: what it does happens once, what a request costs happens every time.
+        for (var tries = 1; ; tries++)
+        {
+            var counts = await CountOnceAsync($"{bench} --requests {requests}");
+            output.WriteLine($"{load}, {requests} requests");
+            foreach (var count in counts) output.WriteLine($"  {count}");
+            if (tries < MostTries && counts.Any(static count => count["mprotect"] + count["madvise"] > CallsOfJit)) continue;
+            Hypervisor = counts.Count == 3 ? counts[1] : null;
+            return (counts[0], counts[^1]);
+        }
+    }
+
+    private async Task<List<SystemCalls>> CountOnceAsync(string bench)
+    {
         var traces = new List<SystemCallTrace>();
         try
         {
             foreach (var process in _processes) traces.Add(await SystemCallTrace.AttachAsync(process.Id));
-            await AskAsync($"{bench} --requests {requests}");
+            await AskAsync(bench);
             var counts = new List<SystemCalls>();
             foreach (var trace in traces) counts.Add(await trace.EndAsync());
-            output.WriteLine($"{load}, {requests} requests");
-            foreach (var count in counts) output.WriteLine($"  {count}");
-            Hypervisor = counts.Count == 3 ? counts[1] : null;
-            return (counts[0], counts[^1]);
+            return counts;
         }
         finally
         {
