@@ -38,7 +38,7 @@ internal static class CallFilter
         };
         foreach (var rule in rules) Add(program, rule, onlyLogs);
         foreach (var (number, _) in fatal) Case(program, number, [new(FilterInstruction.Return, 0, 0, onlyLogs ? LogCall : KillProcess)]);
-        program.Add(new(FilterInstruction.Return, 0, 0, Refusal(LinuxCall.EPERM, onlyLogs)));
+        program.Add(new(FilterInstruction.Return, 0, 0, Refusal(onlyLogs)));
         return program;
     }
 
@@ -74,11 +74,9 @@ internal static class CallFilter
 
     private static void Add(List<FilterInstruction> program, CallRule rule, bool onlyLogs)
     {
-        // clone3's refusal makes libc use clone, whose flags the filter can see; so it is one in every mode.
-        var refusal = new FilterInstruction(FilterInstruction.Return, 0, 0, rule.Error == LinuxCall.ENOSYS ? Fail | LinuxCall.ENOSYS : Refusal(rule.Error, onlyLogs));
-        if (rule.IsRefused)
+        if (rule.Error is { } error)
         {
-            Case(program, rule.Number, [refusal]);
+            Case(program, rule.Number, [new(FilterInstruction.Return, 0, 0, Fail | (uint)error)]);
             return;
         }
         if (rule.Argument is not { } argument)
@@ -86,6 +84,7 @@ internal static class CallFilter
             Case(program, rule.Number, [new(FilterInstruction.Return, 0, 0, Allow)]);
             return;
         }
+        var refusal = new FilterInstruction(FilterInstruction.Return, 0, 0, Refusal(onlyLogs));
         List<FilterInstruction> body = [];
         if (rule.IsAddress)
         {
@@ -107,5 +106,5 @@ internal static class CallFilter
         program.AddRange(body);
     }
 
-    private static uint Refusal(int error, bool onlyLogs) => onlyLogs ? LogCall : Fail | (uint)error;
+    private static uint Refusal(bool onlyLogs) => onlyLogs ? LogCall : Fail | LinuxCall.EPERM;
 }

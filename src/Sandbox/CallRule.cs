@@ -17,9 +17,6 @@ internal sealed record CallRule(int Number, string Name)
     /// <summary>The argument is an address, whose upper half must be zero, too: a null pointer.</summary>
     internal bool IsAddress { get; init; }
 
-    /// <summary>The error of a call that is not allowed.</summary>
-    internal int Error { get; init; } = LinuxCall.EPERM;
-
-    /// <summary>Never allowed: it fails with <see cref="Error"/>.</summary>
-    internal bool IsRefused { get; init; }
+    /// <summary>The error of a call that always fails, so that its caller makes another one, in every mode.</summary>
+    internal int? Error { get; init; }
 }

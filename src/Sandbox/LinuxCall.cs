@@ -8,7 +8,7 @@ namespace VmShunt.Sandbox;
 /// </summary>
 internal static class LinuxCall
 {
-    internal const int EPERM = 1, ENOSYS = 38, EOPNOTSUPP = 95;
+    internal const int EPERM = 1, ENOSYS = 38;
 
     internal const nint Execve = 59, SetGroups = 116, SetResUid = 117, SetResGid = 119, CapSet = 126, Prctl = 157, OpenAt = 257, SecComp = 317;
     internal const nint LandlockCreateRuleset = 444, LandlockAddRule = 445, LandlockRestrictSelf = 446;

@@ -26,6 +26,18 @@ internal static class Privileges
         if (LinuxCall.Make(LinuxCall.Prctl, PR_SET_NO_NEW_PRIVS, 1) != 0) throw LinuxCall.Failure("--sandbox: PR_SET_NO_NEW_PRIVS");
     }
 
+    /// <summary>Sets every capability of the calling thread, permitted, effective and inheritable (capset(2)).</summary>
+    /// <param name="bits">0: none; 0xFF: all.</param>
+    /// <returns>−1 where the kernel refuses.</returns>
+    internal static nint SetCapabilities(byte bits)
+    {
+        var header = new byte[8];
+        BinaryPrimitives.WriteUInt32LittleEndian(header, CapabilityVersion3);
+        var data = new byte[24];
+        data.AsSpan().Fill(bits);
+        return LinuxCall.Make(LinuxCall.CapSet, header, data);
+    }
+
     /// <summary>The user and group of a name.</summary>
     /// <exception cref="IOException">There is no such user.</exception>
     internal static (int User, int Group) Find(string name)
@@ -50,8 +62,6 @@ internal static class Privileges
         if (LinuxCall.Make(LinuxCall.SetGroups) != 0 && LinuxCall.LastError != LinuxCall.EPERM) throw LinuxCall.Failure("--sandbox on: dropping the supplementary groups");
         if (rights is { } own && (LinuxCall.Make(LinuxCall.SetResGid, own.Group, own.Group, own.Group) != 0 || LinuxCall.Make(LinuxCall.SetResUid, own.User, own.User, own.User) != 0))
             throw LinuxCall.Failure($"--user {user}: only root can take another user's rights; start as root, or without --user");
-        var header = new byte[8];
-        BinaryPrimitives.WriteUInt32LittleEndian(header, CapabilityVersion3);
-        if (LinuxCall.Make(LinuxCall.CapSet, header, new byte[24]) != 0) throw LinuxCall.Failure("--sandbox on: dropping the capabilities");
+        if (SetCapabilities(0) != 0) throw LinuxCall.Failure("--sandbox on: dropping the capabilities");
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using VmShunt.Terminal;
 
 namespace VmShunt.Sandbox;
@@ -11,7 +10,7 @@ internal static class SandboxProbe
 {
     internal const string Errors = "errors";
 
-    private const nint AT_FDCWD = -100, O_RDWR = 2, O_CREAT = 0x40, SIGCHLD = 17, EveryCapability = 0xFF;
+    private const nint AT_FDCWD = -100, O_RDWR = 2, O_CREAT = 0x40, SIGCHLD = 17;
     private const nint PrivateAnonymous = 0x22, Page = 4096, ReadWrite = 3, ReadExecute = 5, ReadWriteExecute = 7;
 
     // Loopback at port 9, which no option names.
@@ -33,7 +32,7 @@ internal static class SandboxProbe
         ["fork"] = static () => LinuxCall.Make(56, SIGCHLD),
         ["vfork"] = static () => LinuxCall.Make(58),
         ["kill-another-process"] = static () => LinuxCall.Make(62, 1),
-        ["raise-capabilities"] = static () => LinuxCall.Make(LinuxCall.CapSet, CapabilityHeader(), All()),
+        ["raise-capabilities"] = static () => Privileges.SetCapabilities(0xFF),
         ["setuid"] = static () => LinuxCall.Make(105),
         ["unshare"] = static () => LinuxCall.Make(272, 0x1000_0000),
         ["setns"] = static () => LinuxCall.Make(308, 0),
@@ -85,18 +84,4 @@ internal static class SandboxProbe
     private static nint Open(string path, nint flags) => LinuxCall.Make(LinuxCall.OpenAt, AT_FDCWD, LinuxCall.Text(path), flags, 0x180);
 
     private static nint Connect(nint family, byte[] address) => LinuxCall.Make(41, family, 1) is >= 0 and var socket ? LinuxCall.Make(42, socket, address, address.Length) : -1;
-
-    private static byte[] CapabilityHeader()
-    {
-        var header = new byte[8];
-        BinaryPrimitives.WriteUInt32LittleEndian(header, 0x2008_0522);
-        return header;
-    }
-
-    private static byte[] All()
-    {
-        var data = new byte[24];
-        data.AsSpan().Fill((byte)EveryCapability);
-        return data;
-    }
 }

@@ -20,7 +20,7 @@ internal sealed class VirtioVringHandler : VringHandler
     {
         (_device, _wake) = (device, wake);
         _reports = new FailureReports(setup.Index, report);
-        _queue = new Virtqueue(setup.CreateQueue(), setup, Call, Stopping, _reports);
+        _queue = new Virtqueue(setup.CreateQueue(), setup, DriverCall, Stopping, _reports);
     }
 
     public override EventFd? Completed => _wake.Event;

@@ -16,7 +16,7 @@ public abstract class VringHandler
     {
         Setup = setup;
         Calls = new DeviceCalls(Stopping);
-        Call = new DriverCall(setup.Call);
+        DriverCall = new DriverCall(setup.Call);
     }
 
     /// <summary>The ring's set-up.</summary>
@@ -26,7 +26,7 @@ public abstract class VringHandler
     public SharedFlag Stopping { get; } = new();
 
     /// <summary>Notifies the driver: use it in place of <see cref="VringSetup.Call"/>, so that the thread knows how the driver waits.</summary>
-    public DriverCall Call { get; }
+    public DriverCall DriverCall { get; }
 
     /// <summary>The calls that a stop may abandon.</summary>
     public DeviceCalls Calls { get; }

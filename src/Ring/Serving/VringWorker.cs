@@ -63,7 +63,7 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
 
     internal override EventFd Kick => _setup.Kick!;
 
-    internal override long Notifications => _handler.Call.Notifications;
+    internal override long Notifications => _handler.DriverCall.Notifications;
 
     internal override bool IsStopping => _handler.Stopping.IsRaised;
 
@@ -234,7 +234,7 @@ internal sealed class VringWorker : PollGroupMember, IRunningVring
             switch (Step(defersLong: false))
             {
                 case HandlerStep.Worked:
-                    spin.Refill(_handler.Call.Notifications);
+                    spin.Refill(_handler.DriverCall.Notifications);
                     break;
                 case HandlerStep.Broken:
                     Try(static handler => handler.Drain());

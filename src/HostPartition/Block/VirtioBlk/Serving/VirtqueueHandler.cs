@@ -241,7 +241,7 @@ internal class VirtqueueHandler<TQueue> : VringHandler where TQueue : struct, ID
     private void Publish()
     {
         _unpublished = 0;
-        if (_queue.Publish()) Call.Signal();
+        if (_queue.Publish()) DriverCall.Signal();
     }
 
     /// <summary>Submits the queued requests, and returns all completed ones with one publish.</summary>
