@@ -7,7 +7,7 @@ return HypervisorOptions.Invoke(args, Run);
 
 static int Run(HypervisorOptions options)
 {
-    var confinement = Confinement.Enter(options.Sandbox, options.Needs);
+    var confinement = Confinement.Enter(options.Sandbox, () => options.Needs);
     using var log = new ProgramLog("hypervisor", options.Log);
     LastDefence.Use(log.Logger);
     using var hypervisor = new HypervisorProcess(options, log.Logger);

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using VmShunt.Terminal;
 
 namespace VmShunt.Sandbox;
 
@@ -11,9 +12,6 @@ namespace VmShunt.Sandbox;
 /// </summary>
 internal sealed class Confinement
 {
-    /// <summary>Set for error messages of this process (<see cref="AppContext"/>): what the sandbox refuses is reported as such.</summary>
-    internal const string Switch = "VmShunt.Sandbox";
-
     private readonly SandboxOptions _options;
     private readonly SandboxNeeds _needs;
     private readonly string _state;
@@ -23,9 +21,10 @@ internal sealed class Confinement
     /// <summary>Confines this process as far as it can be before its disk and sockets are open. Where that takes a new program, it does not return.</summary>
     /// <returns>Null: there is no sandbox.</returns>
     /// <exception cref="IOException">The kernel refused.</exception>
-    internal static Confinement? Enter(SandboxOptions options, SandboxNeeds needs)
+    internal static Confinement? Enter(SandboxOptions options, Func<SandboxNeeds> findNeeds)
     {
         if (options.Mode == SandboxMode.Off) return null;
+        var needs = findNeeds();
         if (!OperatingSystem.IsLinux() || RuntimeInformation.ProcessArchitecture != Architecture.X64)
             throw new IOException("--sandbox is available on Linux on x86-64 only; use --sandbox off, and confine the process from outside (docs/sandbox.md)");
         if (options.Mode == SandboxMode.Log) return new Confinement(options, needs, "the kernel logs system calls that --sandbox on would refuse");
@@ -35,7 +34,7 @@ internal sealed class Confinement
             return null;
         }
         if (!Privileges.AreFinal) throw new IOException("--sandbox on: this process can still gain privileges although it was executed anew; start it without VMSHUNT_SANDBOX_STATE");
-        AppContext.SetSwitch(Switch, true);
+        AppContext.SetData(CommandLineRun.RefusalHint, "; --sandbox on may refuse it (docs/sandbox.md)");
         return new Confinement(options, needs, state);
     }
 

@@ -12,6 +12,12 @@ public static class CommandLineRun
     /// <summary>The exit code of a program that has a fault.</summary>
     public const int Faulty = 70;
 
+    /// <summary>
+    /// The data of <see cref="AppContext"/> that ends a message about what the system refuses, where this program knows why it may. VmShunt.Ring reads it by
+    /// this name, too.
+    /// </summary>
+    public const string RefusalHint = "VmShunt.RefusalHint";
+
     private const string TraceVariable = "VMSHUNT_TRACE";
 
     /// <summary>Parses the arguments and runs the command.</summary>
@@ -99,10 +105,9 @@ public static class CommandLineRun
         return isFault ? Faulty : Failed;
     }
 
-    // What a sandbox refuses looks like what the system does not permit.
     private static string WithHint(Exception e) =>
-        (e is UnauthorizedAccessException || e.InnerException is UnauthorizedAccessException) && AppContext.TryGetSwitch("VmShunt.Sandbox", out var isConfined) && isConfined
-            ? $"{e.Message.TrimEnd('.')}; --sandbox on may refuse it (docs/sandbox.md)"
+        (e is UnauthorizedAccessException || e.InnerException is UnauthorizedAccessException) && AppContext.GetData(RefusalHint) is string hint
+            ? e.Message.TrimEnd('.') + hint
             : e.Message;
 
     // Not what a user, a file or a peer can cause.

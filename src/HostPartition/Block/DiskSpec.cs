@@ -8,6 +8,8 @@ namespace VmShunt.BlockBackend;
 /// <summary>The name of a disk of this host: a path, <c>memory:SIZE</c>, <c>null:SIZE</c>, or an NBD URI.</summary>
 internal static class DiskSpec
 {
+    private const string Memory = "memory:", Null = "null:";
+
     // As many sectors as an ATA command can address (ACS-4: 48-bit addresses).
     private const long MostBytes = 1L << 57;
 
@@ -18,7 +20,7 @@ internal static class DiskSpec
     {
         var direct = cache == CacheMode.Direct;
         var isRemote = NbdAddress.IsNbd(spec);
-        var isFile = !isRemote && !spec.StartsWith("memory:", StringComparison.Ordinal) && !spec.StartsWith("null:", StringComparison.Ordinal);
+        var isFile = IsFile(spec);
         if (!isFile && engine != DiskEngine.Auto)
             throw new FormatException($"--engine applies to images and block devices only; {spec} is neither");
         if (direct && engine == DiskEngine.Mmap)
@@ -30,10 +32,14 @@ internal static class DiskSpec
         if (readOnly && !isFile && !isRemote)
             throw new FormatException($"--read-only applies to disks that have content; {spec} starts empty, and could never hold anything");
         if (isRemote) return NbdPortDriver.Open(spec, readOnly, log);
-        if (spec.StartsWith("memory:", StringComparison.Ordinal)) return new MemoryPortDriver(Size(spec, "memory:"));
-        if (spec.StartsWith("null:", StringComparison.Ordinal)) return new NullPortDriver(Size(spec, "null:"));
+        if (spec.StartsWith(Memory, StringComparison.Ordinal)) return new MemoryPortDriver(Size(spec, Memory));
+        if (spec.StartsWith(Null, StringComparison.Ordinal)) return new NullPortDriver(Size(spec, Null));
         return FilePortDriver.Open(spec, readOnly, direct, log, engine, isRaw, isIncoming);
     }
+
+    /// <summary>Whether it is the path of an image or a block device.</summary>
+    internal static bool IsFile(string spec) =>
+        !NbdAddress.IsNbd(spec) && !spec.StartsWith(Memory, StringComparison.Ordinal) && !spec.StartsWith(Null, StringComparison.Ordinal);
 
     private static long Size(string spec, string prefix) =>
         ByteSize.TryParse(spec[prefix.Length..], out var bytes) && bytes is > 0 and <= MostBytes

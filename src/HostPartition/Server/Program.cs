@@ -12,7 +12,7 @@ return HostOptions.Invoke(args, Run);
 
 static int Run(HostOptions options)
 {
-    var confinement = Confinement.Enter(options.Sandbox, HostNeeds.Of(options));
+    var confinement = Confinement.Enter(options.Sandbox, () => HostNeeds.Of(options));
     using var log = new ProgramLog("VM-H", options.Log);
     LastDefence.Use(log.Logger);
     return Serve(options, confinement, log.Logger);

@@ -13,9 +13,8 @@ internal static class LibcError
         return new IOException($"{operation}: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno}){Hint(errno)}", errno);
     }
 
-    /// <summary>Says that the program's sandbox may be the cause; empty without one, and for other errors.</summary>
-    internal static string Hint(int errno) =>
-        errno is Libc.EPERM or Libc.EACCES && AppContext.TryGetSwitch("VmShunt.Sandbox", out var isConfined) && isConfined ? "; --sandbox on may refuse it (docs/sandbox.md)" : "";
+    // What this program said about refusals, such as that it confined itself.
+    private static string? Hint(int errno) => errno is Libc.EPERM or Libc.EACCES ? AppContext.GetData("VmShunt.RefusalHint") as string : null;
 
     internal static bool IsLocked => Marshal.GetLastPInvokeError() is Libc.EAGAIN or Libc.EACCES;
 
