@@ -92,7 +92,7 @@ internal sealed class RunningMachine : IAsyncDisposable
 
     /// <summary>
     /// The VM exits so far, once the guest's interrupt processor has halted again: it halts before the first interrupt and
-    /// after each, and reads HBA.IS once for each.
+    /// after each, and writes HBA.IS once for each.
     /// </summary>
     internal async Task<ExitCounts> SettledExitsAsync()
     {
@@ -101,7 +101,7 @@ internal sealed class RunningMachine : IAsyncDisposable
             () =>
             {
                 var now = Statistics();
-                var interrupts = now.ByAddress.Where(static a => a is { Reason: ExitReason.MmioRead, Address: GuestLayout.BarAddress + HbaRegister.IS }).Sum(static a => a.Count);
+                var interrupts = now.ByAddress.Where(static a => a is { Reason: ExitReason.MmioWrite, Address: GuestLayout.BarAddress + HbaRegister.IS }).Sum(static a => a.Count);
                 settled = now.Exits;
                 return now.Exits.Halt == interrupts + 1;
             },

@@ -45,9 +45,9 @@ public sealed class ExitCounterTests(SharedMachine shared, ITestOutputHelper out
         }
         output.WriteLine($"exits per trapped request: {string.Join(", ", costs)}; " +
             $"10 requests: {before.MmioRead - start.MmioRead} register reads, {before.MmioWrite - start.MmioWrite} writes, {before.Halt - start.Halt} halts");
-        Assert.InRange(costs[0], 5, 9);
-        Assert.All(costs, cost => Assert.Equal(costs[0], cost));
-        Assert.Equal(10, before.Halt - start.Halt);
+        // PxCI to issue it, hlt, and PxIS and IS to have another interrupt; the completion is found in memory.
+        Assert.All(costs, static cost => Assert.Equal(4, cost));
+        Assert.Equal((0, 30, 10), (before.MmioRead - start.MmioRead, before.MmioWrite - start.MmioWrite, before.Halt - start.Halt));
         Assert.Equal(start.Hypercall, before.Hypercall);
 
         const int Many = 40;
@@ -124,7 +124,7 @@ public sealed class ExitCounterTests(SharedMachine shared, ITestOutputHelper out
         {
             await machine.AskAsync(secondary);
             var after = await machine.SettledExitsAsync();
-            Assert.InRange(after.Total - before.Total, 5, 9);
+            Assert.Equal(4, after.Total - before.Total);
             before = after;
         }
     });

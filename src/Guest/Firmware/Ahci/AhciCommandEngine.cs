@@ -17,6 +17,8 @@ public sealed class AhciCommandEngine
     /// <summary>All errors that an interrupt reports.</summary>
     public const PortInterrupt Errors = FatalErrors | PortInterrupt.OFS | PortInterrupt.INFS;
 
+    private const PortInterrupt Completions = PortInterrupt.DHRS | PortInterrupt.PSS | PortInterrupt.SDBS;
+
     private const int SectorBytes = 512;
     private const int TrimBytes = SectorBytes;
     private const int TrimRangeSectors = 65535;
@@ -69,11 +71,10 @@ public sealed class AhciCommandEngine
     /// <exception cref="IOException">The port does not stop.</exception>
     public void Stop() => _registers.StopPort();
 
-    /// <summary>Enables the interrupt for completions and errors.</summary>
+    /// <summary>Enables the interrupt for completions and errors. IS is 0 since the controller's reset: nothing raised it without PxIE.</summary>
     public void EnableInterrupt()
     {
-        _registers.WriteHba(HbaRegister.IS, uint.MaxValue);
-        _registers.WritePort(PortRegister.PxIE, (uint)(PortInterrupt.DHRS | PortInterrupt.PSS | PortInterrupt.SDBS | Errors));
+        _registers.WritePort(PortRegister.PxIE, (uint)(Completions | Errors));
         _registers.WriteHba(HbaRegister.GHC, (uint)(GlobalHostControl.AE | GlobalHostControl.IE));
     }
 
@@ -124,21 +125,24 @@ public sealed class AhciCommandEngine
     /// <summary>Clears the port's interrupt status.</summary>
     public void ClearStatus() => _registers.WritePort(PortRegister.PxIS, uint.MaxValue);
 
-    /// <summary>Acknowledges the port's interrupt, if it is raised.</summary>
-    /// <param name="causes">What raised it.</param>
-    /// <param name="running">Slots whose command is not completed, read after the acknowledgement so that no completion is missed.</param>
-    /// <returns>False when the interrupt is not this port's.</returns>
-    public bool TryAcknowledge(out PortInterrupt causes, out uint running)
+    /// <summary>
+    /// Clears what completions set in PxIS, then IS. Errors stay in PxIS and raise the interrupt again, so a handler that finds
+    /// completed commands need not read PxIS. Look for completions afterwards: none is missed then.
+    /// </summary>
+    public void Acknowledge()
     {
-        causes = PortInterrupt.None;
-        running = 0;
-        if ((_registers.ReadHba(HbaRegister.IS) & 1) == 0) return false;
-        causes = Status;
-        _registers.WritePort(PortRegister.PxIS, (uint)causes);
+        _registers.WritePort(PortRegister.PxIS, (uint)Completions);
         _registers.WriteHba(HbaRegister.IS, 1);
-        running = Running;
-        return true;
     }
+
+    /// <summary>Prepares <see cref="HasReport"/>, while no command is in flight.</summary>
+    public void ExpectReport() => _commands.ClearReport();
+
+    /// <summary>
+    /// Whether the only command issued since <see cref="ExpectReport"/> has completed without an error, from its FIS in memory:
+    /// no register is read. The device may not have cleared the command's bit in PxCI yet.
+    /// </summary>
+    public bool HasReport => _commands.HasReport();
 
     /// <summary>Restarts the port after an error (AHCI 1.3.1 §6.2.2.1). Commands that are not completed must be issued again.</summary>
     /// <returns>The slot at which the port stopped (PxCMD.CCS).</returns>

@@ -23,6 +23,7 @@ public sealed class AhciCommandMemory
 
     private const int SectorBytes = 512;
     private const int FisOffset = 1024;
+    private const int ReportOffset = FisOffset + Trap.Ahci.ReceivedFis.RFIS;
     private const int TablesOffset = 2048;
     private const int TableStride = 256;
 
@@ -91,6 +92,21 @@ public sealed class AhciCommandMemory
             PRDTL = (ushort)entries,
             CommandTable = _address + (ulong)table,
         });
+    }
+
+    /// <summary>Clears the device's last Register FIS, so that <see cref="HasReport"/> tells of a later one.</summary>
+    public void ClearReport() => _window.Write(ReportOffset, 0u);
+
+    /// <summary>
+    /// Whether the device has posted a Register FIS that completes a command (its I bit is set) without an error since
+    /// <see cref="ClearReport"/>. What the device wrote before it is visible then.
+    /// </summary>
+    public bool HasReport()
+    {
+        const ushort completion = (byte)FisType.RegisterD2H | (byte)FisFlags.I << 8;
+        if (_window.ReadUInt16Acquire(ReportOffset) != completion) return false;
+        var status = _window.Read<DeviceToHostFis>(ReportOffset).Status;
+        return (status & (AtaStatus.DRDY | AtaStatus.BSY | AtaStatus.DF | AtaStatus.DRQ | AtaStatus.ERR)) == AtaStatus.DRDY;
     }
 
     /// <summary>Bytes that the device moved for the command in a slot (PRDBC).</summary>

@@ -35,6 +35,12 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private uint _issued;
     private uint _filled;
     private uint _traced;
+
+    // The command whose FIS in memory tells of its completion: it was issued alone, and none was since.
+    private uint _alone;
+
+    // The slot of a command that completed so. Its bit in PxCI is surely clear when a later command has completed.
+    private uint _settling;
     private int _pluggedThread = -1;
 
     private AhciPortDriver(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages, TrapCosts costs)
@@ -64,7 +70,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     {
         get
         {
-            lock (_lock) return _busy == 0 && _waiting.IsEmpty && _pluggedThread < 0;
+            lock (_lock) return _busy == _settling && _waiting.IsEmpty && _pluggedThread < 0;
         }
     }
 
@@ -114,9 +120,8 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         int count;
         lock (_lock)
         {
-            if (!_port.TryAcknowledge(out var causes, out var running)) return;
-            count = TakeCompleted(_issued & ~running);
-            if ((causes & AhciCommandEngine.Errors) != 0) count = Recover(running, count);
+            _port.Acknowledge();
+            count = HasCompletedAlone() ? TakeAlone() : TakeByRegisters();
             _pluggedThread = Environment.CurrentManagedThreadId;
         }
         for (var i = 0; i < count; i++)
@@ -210,6 +215,8 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         if (_filled == 0) return;
         var filled = _filled;
         _filled = 0;
+        _alone = _issued == 0 && BitOperations.IsPow2(filled) ? filled : 0;
+        if (_alone != 0) _port.ExpectReport();
         _port.Issue(filled);
         // Under the lock, so that the interrupt handler finds no command in _issued that PxCI does not show yet.
         _issued |= filled;
@@ -232,6 +239,33 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         }
     }
 
+    // A command that a shunt below put on the ring needs no exit to be found.
+    private bool HasCompletedAlone() =>
+        _alone != 0 && _port.HasReport && _paths?.PathOf(BitOperations.TrailingZeroCount(_alone)) != RequestPath.Ring;
+
+    private int TakeAlone()
+    {
+        var completed = _alone;
+        _alone = 0;
+        var count = TakeCompleted(completed);
+        // The controller executes one command after another, so it has finished with the one before.
+        _busy = _busy & ~_settling | completed;
+        _settling = completed;
+        return count;
+    }
+
+    private int TakeByRegisters()
+    {
+        var running = _port.Running;
+        _busy &= ~(_settling & ~running);
+        _settling &= running;
+        _alone &= running;
+        var count = TakeCompleted(_issued & ~running);
+        // An error that came with completions raises the interrupt again.
+        if (count == 0 && (_port.Status & AhciCommandEngine.Errors) != 0) count = Recover(running);
+        return count;
+    }
+
     private int TakeCompleted(uint slots)
     {
         var count = 0;
@@ -246,9 +280,12 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     }
 
     // The command at which the port stopped failed; the others are issued again.
-    private int Recover(uint running, int count)
+    private int Recover(uint running)
     {
+        var count = 0;
         var failed = _port.Recover();
+        _busy &= ~_settling;
+        _settling = _alone = 0;
         if ((_issued & running & 1u << failed) != 0) Take(failed, BlockStatus.IoError, ref count);
         _filled |= _issued;
         _issued = 0;

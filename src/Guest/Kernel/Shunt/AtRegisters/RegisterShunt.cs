@@ -241,7 +241,7 @@ internal sealed class RegisterShunt : IRegisterLayer, IDisposable
 
     private void Issue(uint slots)
     {
-        // A driver may learn from PxIS alone that a command completed, and reuse its slot.
+        // A driver may learn from PxIS or a FIS that a command completed, and reuse its slot.
         if ((slots & _slots.Below) != 0) RefreshBelow();
         if (!_port.IsStarted)
         {
@@ -256,6 +256,8 @@ internal sealed class RegisterShunt : IRegisterLayer, IDisposable
                 && RegisterShuntReader.TryRead(_memory, _port.HeaderAddress(slot), diversion.Target, diversion.Primary, _slots[slot]);
             _slots.Add(slot, isKnown);
         }
+        // A driver that learned from a FIS that a command completed does not read PxCI again.
+        if (_slots.WaitsForBelow) RefreshBelow();
     }
 
     /// <summary>Starts the commands that need not wait: issues the controller's.</summary>

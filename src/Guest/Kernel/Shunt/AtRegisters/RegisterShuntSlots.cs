@@ -34,6 +34,20 @@ internal sealed class RegisterShuntSlots
     /// <summary>Commands issued to the controller.</summary>
     internal uint Below { get; private set; }
 
+    /// <summary>Whether a command waits for one that the controller has.</summary>
+    internal bool WaitsForBelow
+    {
+        get
+        {
+            if (Below == 0) return false;
+            for (var waiting = _waiting; waiting != 0; waiting &= waiting - 1)
+            {
+                if ((_waitsFor[BitOperations.TrailingZeroCount(waiting)] & Below) != 0) return true;
+            }
+            return false;
+        }
+    }
+
     /// <summary>Aborted commands with requests still in flight on the ring path.</summary>
     internal int Abandoned { get; private set; }
 

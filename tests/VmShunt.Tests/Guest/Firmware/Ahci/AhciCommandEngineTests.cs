@@ -16,15 +16,44 @@ public class AhciCommandEngineTests
     {
         using var machine = new AhciMachine(new MemoryPortDriver(1 << 20));
         var port = Started(machine);
-        Assert.False(port.TryAcknowledge(out _, out _));
         for (var slot = 0; slot < Slots; slot++) port.PrepareRead(slot, (ulong)slot, Data + (ulong)slot * 4096, 512);
         port.Issue(0b1111);
         AhciMachine.WaitUntil(() => port.Running == 0);
-        Assert.True(port.TryAcknowledge(out var causes, out var running));
-        Assert.Equal((PortInterrupt.DHRS, 0u), (causes, running));
+        Assert.True(machine.Controller.InterruptLevel);
+        port.Acknowledge();
+        Assert.Equal((PortInterrupt.None, false), (port.Status, machine.Controller.InterruptLevel));
         Assert.True(port.HasMoved(3, 512));
         Assert.False(port.HasMoved(3, 1024));
-        Assert.False(port.TryAcknowledge(out _, out _) || machine.Controller.InterruptLevel);
+    }
+
+    [Fact]
+    public void An_error_stays_in_PxIS_and_raises_the_interrupt_again_when_completions_are_acknowledged()
+    {
+        using var machine = new AhciMachine(new BadSectorPortDriver(1 << 20, badFrom: 1000 * 512));
+        var port = Started(machine);
+        port.PrepareRead(0, 1000, Data, 512);
+        port.Issue(1);
+        AhciMachine.WaitUntil(() => machine.Controller.InterruptLevel);
+        port.Acknowledge();
+        Assert.Equal(PortInterrupt.TFES, port.Status);
+        Assert.Equal([true, false, true], machine.Levels);
+    }
+
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(1000, false)]
+    public void A_command_issued_alone_is_known_to_be_complete_from_its_FIS_unless_it_failed(ulong sector, bool works)
+    {
+        using var machine = new AhciMachine(new BadSectorPortDriver(1 << 20, badFrom: 1000 * 512));
+        var port = Started(machine);
+        port.ExpectReport();
+        Assert.False(port.HasReport);
+        port.PrepareRead(0, sector, Data, 512);
+        port.Issue(1);
+        AhciMachine.WaitUntil(() => machine.Controller.InterruptLevel);
+        Assert.Equal(works, port.HasReport);
+        port.ExpectReport();
+        Assert.False(port.HasReport);
     }
 
     [Fact]

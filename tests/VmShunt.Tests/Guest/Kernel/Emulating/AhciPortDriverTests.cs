@@ -1,5 +1,8 @@
+using VmShunt.BlockBackend.Disk;
+using VmShunt.BlockDriver.Requests;
 using VmShunt.Guest.Requests;
 using VmShunt.Tests.Doubles;
+using VmShunt.Trap.Ahci;
 
 namespace VmShunt.Tests.Guest.Kernel.Emulating;
 
@@ -29,6 +32,49 @@ public class AhciPortDriverTests
         await Task.Yield();
         Assert.Contains("write 8+16", port.Requests);
         Assert.Contains(port.Requests, static asked => asked.EndsWith(" 64+32", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_request_alone_accesses_three_registers_and_not_the_slot_of_the_one_before()
+    {
+        const int requests = 100;
+        using var machine = new PortMachine(new MemoryPortDriver(1 << 20));
+        machine.Port.Drive(machine.NewDriver());
+        var page = machine.Pages.Allocate(4096);
+        await machine.Disk.ReadAsync(0, page);
+        await Task.Yield();
+        machine.Registers.Record();
+        for (var i = 0; i < requests; i++)
+        {
+            if (i % 4 == 3) await machine.Disk.FlushAsync();
+            else await machine.Disk.ReadAsync((ulong)i, page);
+            // The interrupt handler's own accesses are over.
+            await Task.Yield();
+        }
+        machine.Port.Release();
+        var accesses = machine.Registers.Recorded.Take(3 * requests).ToArray();
+        int[] registers = [HbaRegister.OfPort(0, PortRegister.PxCI), HbaRegister.OfPort(0, PortRegister.PxIS), HbaRegister.IS];
+        Assert.Equal(Enumerable.Repeat(registers, requests).SelectMany(static one => one), accesses.Select(static access => access.Register));
+        var issued = accesses.Where(access => access.Register == registers[0]).Select(static access => access.Value).ToArray();
+        Assert.All(issued.Zip(issued.Skip(1)), static pair => Assert.NotEqual(pair.First, pair.Second));
+    }
+
+    [Theory]
+    [InlineData(RequestPath.Trap)]
+    [InlineData(RequestPath.Ring)]
+    internal async Task An_interrupt_without_a_completion_completes_nothing(RequestPath path)
+    {
+        using var machine = new PortMachine(new MemoryPortDriver(1 << 20));
+        machine.Port.Drive(machine.NewDriver());
+        machine.Port.Exchange(new PassThroughLayer(machine.Registers, machine.Port.HandleInterrupt) { Path = path });
+        var page = machine.Pages.Allocate(4096);
+        for (var i = 0; i < 3; i++)
+        {
+            await machine.Disk.ReadAsync(0, page);
+            await Task.Yield();
+            machine.Port.HandleInterrupt();
+        }
+        Assert.Equal(0, machine.Disk.Counters.Repeated);
     }
 
     // Every eighth one first reads sectors that fail: the recovery of the port must not affect the others.

@@ -21,7 +21,10 @@ internal sealed class PassThroughLayer(IMmio below, Action interrupt) : IRegiste
 
     public bool HasShunt => false;
 
-    public RequestPath PathOf(int slot) => RequestPath.Trap;
+    /// <summary>The path that the layer says every command took.</summary>
+    internal RequestPath Path { get; init; } = RequestPath.Trap;
+
+    public RequestPath PathOf(int slot) => Path;
 
     public ulong Read(ulong address, int size)
     {

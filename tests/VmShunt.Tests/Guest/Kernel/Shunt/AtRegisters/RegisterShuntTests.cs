@@ -100,6 +100,20 @@ public sealed class RegisterShuntTests
     }
 
     [Fact]
+    public void A_command_does_not_wait_for_one_whose_completion_the_driver_saw_in_memory()
+    {
+        using var machine = new ShuntedAhciMachine(new MemoryPortDriver(1 << 20), diverting: false);
+        machine.Start();
+        machine.Prepare(0, AhciMachine.Fis(AtaCommand.WriteDmaExt, 5, 1), (A, 512));
+        machine.Issue(1);
+        AhciMachine.WaitUntil(() => machine.Levels.Length == 1);
+        machine.Divert();
+        machine.Prepare(1, AhciMachine.Fis(AtaCommand.ReadDmaExt, 5, 1), (A + 4096, 512));
+        machine.Issue(2);
+        Assert.Equal((1, 1L), (machine.Path.Submitted, machine.Shunt.Passed));
+    }
+
+    [Fact]
     public void A_command_unknown_to_the_shunt_traps_in_order_with_the_others()
     {
         using var machine = new ShuntedAhciMachine(new MemoryPortDriver(1 << 20));
