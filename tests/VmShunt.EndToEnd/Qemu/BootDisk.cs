@@ -3,8 +3,6 @@ namespace VmShunt.EndToEnd.Qemu;
 /// <summary>A disk from which the firmware of a PC boots our Linux: a FAT file system with SYSLINUX, the kernel and the initramfs.</summary>
 internal static class BootDisk
 {
-    private const int Kilobytes = 64 << 10;
-
     private const string Configuration =
         """
         DEFAULT linux
@@ -19,16 +17,7 @@ internal static class BootDisk
     {
         var configuration = path + ".cfg";
         await File.WriteAllTextAsync(configuration, Configuration);
-        await RunAsync("mkfs.vfat", "-C", path, $"{Kilobytes}");
-        await RunAsync("mcopy", "-i", path, GuestKernel.Image!, "::vmlinuz");
-        await RunAsync("mcopy", "-i", path, Initramfs.File, "::initrd");
-        await RunAsync("mcopy", "-i", path, configuration, "::syslinux.cfg");
-        await RunAsync("syslinux", "--install", path);
-    }
-
-    private static async Task RunAsync(string program, params string[] arguments)
-    {
-        var ended = await Programs.RunAsync(Installed.Require(program), arguments);
-        Assert.True(ended.ExitCode == 0, $"{program} exited with {ended.ExitCode}: {ended.ErrorText}");
+        await FatDisk.WriteAsync(path, [(GuestKernel.Image!, "vmlinuz"), (Initramfs.File, "initrd"), (configuration, "syslinux.cfg")]);
+        await FatDisk.RunAsync("syslinux", "--install", path);
     }
 }

@@ -3,8 +3,6 @@ namespace VmShunt.EndToEnd.Qemu;
 /// <summary>A disk from which UEFI boots our Linux by GRUB: a FAT file system with GRUB, the kernel and the initramfs.</summary>
 internal static class GrubDisk
 {
-    private const int Kilobytes = 64 << 10;
-
     private static readonly string s_grub = Path.Combine(Repository.Root, "artifacts", "grub", "usr", "lib", "grub", "x86_64-efi", "monolithic", "grubx64.efi");
 
     /// <returns>What is missing, or null; in CI always null.</returns>
@@ -16,10 +14,7 @@ internal static class GrubDisk
     {
         var configuration = path + ".cfg";
         await File.WriteAllTextAsync(configuration, $"linux /vmlinuz {arguments}\ninitrd /initrd\nboot\n");
-        await RunAsync("mkfs.vfat", "-C", path, $"{Kilobytes}");
-        await RunAsync("mmd", "-i", path, "::EFI", "::EFI/BOOT", "::EFI/debian");
-        foreach (var (file, name) in new[] { (s_grub, "EFI/BOOT/BOOTX64.EFI"), (configuration, "EFI/debian/grub.cfg"), (GuestKernel.Image!, "vmlinuz"), (Initramfs.File, "initrd") })
-            await RunAsync("mcopy", "-i", path, file, "::" + name);
+        await FatDisk.WriteAsync(path, [(s_grub, "EFI/BOOT/BOOTX64.EFI"), (configuration, "EFI/debian/grub.cfg"), (GuestKernel.Image!, "vmlinuz"), (Initramfs.File, "initrd")]);
     }
 
     /// <summary>OVMF as QEMU's options, with variables of its own: without them it forgets the boot order.</summary>
@@ -31,12 +26,6 @@ internal static class GrubDisk
             "-drive", $"if=pflash,format=raw,readonly=on,file={Path.Combine(QemuSid.FirmwareFolder, "OVMF_CODE_4M.fd")}",
             "-drive", $"if=pflash,format=raw,file={variables}",
         ];
-    }
-
-    private static async Task RunAsync(string program, params string[] arguments)
-    {
-        var ended = await Programs.RunAsync(Installed.Require(program), arguments);
-        Assert.True(ended.ExitCode == 0, $"{program} exited with {ended.ExitCode}: {ended.ErrorText}");
     }
 }
 
