@@ -32,6 +32,9 @@ internal sealed class AhciController : IDisposable
     private readonly CompletionGathering _gathering = new();
     private readonly Thread _worker;
     private uint _interruptStatus;
+
+    // The commands for which a write wakes the worker.
+    private int _wakeAt = 1;
     private readonly TrapGate? _transition;
     private bool _interruptEnabled, _level, _stopping, _powersOn;
 
@@ -97,7 +100,7 @@ internal sealed class AhciController : IDisposable
             }
             isUnplugged = _port.TryUnplug();
             UpdateInterrupt();
-            if (_port.HasWork) Monitor.PulseAll(_lock);
+            if (_port.ReadyCount >= _wakeAt) Monitor.PulseAll(_lock);
         }
         if (isUnplugged) Unplugged();
     }
@@ -276,13 +279,16 @@ internal sealed class AhciController : IDisposable
             command = default;
             while (!_stopping)
             {
-                switch (_gathering.Next(_port.HeldCount, _port.HasWork, Stopwatch.GetTimestamp()))
+                switch (_gathering.Next(_port.HeldCount, _port.ReadyCount > 0, Stopwatch.GetTimestamp()))
                 {
                     case GatheringStep.Report:
                         Report();
                         break;
                     case GatheringStep.WaitBriefly:
-                        if (Monitor.Wait(_lock, _gathering.Milliseconds) || _port.HeldCount == 0) break;
+                        _wakeAt = _gathering.WakeAt(_port.HeldCount);
+                        var isWoken = Monitor.Wait(_lock, _gathering.Milliseconds);
+                        _wakeAt = 1;
+                        if (isWoken || _port.HeldCount == 0 || _port.ReadyCount > 0) break;
                         _gathering.TimeOut();
                         Report();
                         break;

@@ -37,8 +37,8 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     /// <summary>Whether an enabled interrupt bit is set: the port's bit in IS is to be set.</summary>
     internal bool IsInterruptPending => (Status & _enabled) != 0;
 
-    /// <summary>Whether a command is ready for the worker.</summary>
-    internal bool HasWork => !IsRunning && IsStarted && _linkUp && !_halted && !_queue.IsEmpty;
+    /// <summary>Commands that are ready for the worker.</summary>
+    internal int ReadyCount => !IsRunning && IsStarted && _linkUp && !_halted ? _queue.Count : 0;
 
     private bool IsEmpty => _isEmpty || _isUnplugged;
 
@@ -160,7 +160,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     internal bool TryStartNext(out AhciCommand command)
     {
         command = default;
-        if (!HasWork) return false;
+        if (ReadyCount == 0) return false;
         _slot = _queue.Pop();
         IsRunning = true;
         gate.Begin();
@@ -214,7 +214,7 @@ internal sealed class AhciPort(DmaGate gate, VirtualizationDriver disk)
     /// <summary>Unplugs the disk if that was asked for, and no command is left.</summary>
     internal bool TryUnplug()
     {
-        if (!_isUnplugging || (IsRunning && !gate.Aborted.IsRaised) || HasWork) return false;
+        if (!_isUnplugging || (IsRunning && !gate.Aborted.IsRaised) || ReadyCount > 0) return false;
         (_isUnplugging, _isUnplugged) = (false, true);
         if (_done != 0) Report();
         TakeLinkDown();

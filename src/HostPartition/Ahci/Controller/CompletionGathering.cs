@@ -28,6 +28,7 @@ internal sealed class CompletionGathering
     internal const int Most = IssueQueue.Slots / 2;
 
     private const int FirstProof = 4, LargestProof = 4096;
+    private const int WakesPerGoal = 4;
     private const int PaceWeight = 8, PatiencePaces = 4, MostMilliseconds = 10;
 
     // A disk that has had work for so long is the slower part: then the driver should not wait, too.
@@ -42,6 +43,13 @@ internal sealed class CompletionGathering
 
     /// <summary>How long commands are held while the driver issues none.</summary>
     internal int Milliseconds => (int)Math.Clamp(PatiencePaces * _pace / s_millisecond + 1, 1, MostMilliseconds);
+
+    /// <summary>
+    /// How many commands end a brief wait: what completes the goal, or a quarter of it. A worker that woke for each would spend
+    /// more on waking than on a command that the page cache answers.
+    /// </summary>
+    /// <param name="held">Commands that were executed and not reported.</param>
+    internal int WakeAt(int held) => Math.Clamp(Goal - held, 1, Math.Max(1, Goal / WakesPerGoal));
 
     /// <summary>The next step.</summary>
     /// <param name="held">Commands that were executed and not reported.</param>

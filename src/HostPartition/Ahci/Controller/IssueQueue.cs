@@ -9,7 +9,7 @@ internal sealed class IssueQueue
     private readonly int[] _slots = new int[Slots];
     private int _head, _count;
 
-    internal bool IsEmpty => _count == 0;
+    internal int Count => _count;
 
     /// <summary>Adds the slots of a mask. A queued slot is not added again, so the queue cannot overflow.</summary>
     internal void Add(uint slots)

@@ -150,6 +150,15 @@ public sealed class QueuedCompletionTests : IDisposable
     }
 
     [Fact]
+    public void A_brief_wait_ends_with_a_quarter_of_the_goal_or_with_what_completes_it()
+    {
+        Assert.Equal(1, new CompletionGathering().WakeAt(1));
+        var gathering = Grown();
+        Assert.Equal(CompletionGathering.Most / 4, gathering.WakeAt(1));
+        Assert.Equal(2, gathering.WakeAt(CompletionGathering.Most - 2));
+    }
+
+    [Fact]
     public void A_slow_driver_has_longer_to_issue_the_next_command()
     {
         var gathering = Grown();
