@@ -14,9 +14,9 @@ namespace VmShunt.Perf.Compare.Rows;
 /// </summary>
 internal sealed class HopsRow() : Row("hops", "where the time of a request goes, 4 KiB, depth 1")
 {
-    // VM exits of a read on the trap path that VM-H answers: one to issue it and five in the interrupt handler. A seventh, the
-    // halt, is answered by the hypervisor alone. launch counts them (trapsPerRequest).
-    private const int RegisterExits = 6;
+    // VM exits of a read on the trap path: one to issue it and two in the interrupt handler, which VM-H answers, and the halt,
+    // which the hypervisor answers alone. launch counts them (trapsPerRequest).
+    private const int RegisterExits = 3, AllExits = RegisterExits + 1;
 
     internal override async Task<RowResult> RunAsync(CompareSession session)
     {
@@ -49,9 +49,9 @@ internal sealed class HopsRow() : Row("hops", "where the time of a request goes,
                     new HopShare("copy of 4 KiB", Of(memory) - Of(nothing), "memory disk, minus the null disk"),
                     new HopShare("file in the page cache", Of(file) - Of(memory), "file, minus the memory disk"))),
                 new HopBreakdown("trap", whole, InOrder(
-                    new HopShare("7 VM exits: guest, hypervisor, guest", 7 * exit, "7 × a hypercall that the hypervisor answers itself"),
-                    new HopShare("6 of them: hypervisor, VM-H, hypervisor", RegisterExits * (access - exit), "6 × (a register read that VM-H answers, minus a hypercall)"),
-                    new HopShare("command in VM-H, disk, interrupt, wake-ups", whole - (7 * exit) - (RegisterExits * (access - exit)), "a whole request on the trap path, minus its VM exits"))),
+                    new HopShare($"{AllExits} VM exits: guest, hypervisor, guest", AllExits * exit, $"{AllExits} × a hypercall that the hypervisor answers itself"),
+                    new HopShare($"{RegisterExits} of them: hypervisor, VM-H, hypervisor", RegisterExits * (access - exit), $"{RegisterExits} × (a register read that VM-H answers, minus a hypercall)"),
+                    new HopShare("command in VM-H, disk, interrupt, wake-ups", whole - (AllExits * exit) - (RegisterExits * (access - exit)), "a whole request on the trap path, minus its VM exits"))),
             ],
         };
     }
