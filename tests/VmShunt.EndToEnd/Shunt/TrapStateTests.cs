@@ -16,11 +16,13 @@ public sealed class TrapStateTests(OwnDisk own) : IClassFixture<OwnDisk>
         Assert.Equal(200, (await machine.BenchAsync("emulating", "randwrite", 8, data, requests: 200)).Requests);
         var before = await machine.SettledExitsAsync();
         var bytes = machine.Statistics().RegisterBytes;
-        Assert.Equal(100, (await machine.BenchAsync("emulating", "randread", 1, data, requests: 100)).Requests);
+        // Several at a time: for one alone the driver reads no register.
+        Assert.Equal(400, (await machine.BenchAsync("emulating", "randread", 8, data, requests: 400)).Requests);
         var after = await machine.SettledExitsAsync();
         // A halt is the hypervisor's alone.
         var (reads, writes) = (after.MmioRead - before.MmioRead, after.MmioWrite - before.MmioWrite);
-        Assert.InRange(reads, 100, 1000);
+        Assert.InRange(reads, 30, 1000);
+        Assert.InRange(writes, 100, 2000);
         Assert.Equal((reads * readBytes) + (writes * writeBytes), machine.Statistics().RegisterBytes - bytes);
 
         var trapped = (await machine.AskAsync($"hash --stack emulating --bytes {1 << 20}")).GetProperty("sha256").GetString();
