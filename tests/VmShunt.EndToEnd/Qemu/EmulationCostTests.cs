@@ -29,7 +29,7 @@ public sealed class EmulationCostTests(ITestOutputHelper output) : IDisposable
             QemuProgram.Sid, 1,
             [
                 .. QemuGuest.EmulatedDisk(trap),
-                "-device", "ich9-ahci,id=own", "-drive", $"if=none,id=copy,format=raw,file={copy.Replace(",", ",,", StringComparison.Ordinal)}", "-device", "ide-hd,bus=own.0,drive=copy",
+                "-device", "ich9-ahci,id=own", "-drive", $"if=none,id=copy,format=raw,file={copy}", "-device", "ide-hd,bus=own.0,drive=copy",
             ]);
         var own = await guest.RunAsync("grep -l QEMU /sys/block/sd*/device/model | cut -d/ -f4");
         var ours = own == "sda" ? "sdb" : "sda";
@@ -44,15 +44,15 @@ public sealed class EmulationCostTests(ITestOutputHelper output) : IDisposable
 
         async Task<string> CompareAsync(string what, int bytes, int block, int count, int? maxSectorsKb)
         {
-            foreach (var name in maxSectorsKb is null ? [] : new[] { ours, own }) await guest.RunAsync($"echo {maxSectorsKb} > /sys/block/{name}/queue/max_sectors_kb");
+            if (maxSectorsKb is not null) await guest.RunAsync($"for d in {ours} {own}; do echo {maxSectorsKb} > /sys/block/$d/queue/max_sectors_kb; done");
             var ratios = new List<double>();
             var rates = new List<double>();
             for (var turn = 0; turn < Turns; turn++)
             {
-                double here = 0, there = 0;
-                if (turn % 2 == 0) here = await RateAsync(ours);
-                there = await RateAsync(own);
-                if (turn % 2 != 0) here = await RateAsync(ours);
+                var oursFirst = turn % 2 == 0;
+                var first = await RateAsync(oursFirst ? ours : own);
+                var second = await RateAsync(oursFirst ? own : ours);
+                var (here, there) = oursFirst ? (first, second) : (second, first);
                 ratios.Add(here / there);
                 rates.Add(here);
             }

@@ -35,13 +35,14 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
     private uint _issued;
     private uint _filled;
     private uint _traced;
+    private int _pluggedThread = -1;
 
-    // The command whose FIS in memory tells of its completion: it was issued alone, and none was since.
+    // What was issued last, if no other command was in flight then. While it is all that is in flight, its FIS in memory tells
+    // of its completion.
     private uint _alone;
 
     // The slot of a command that completed so. Its bit in PxCI is surely clear when a later command has completed.
     private uint _settling;
-    private int _pluggedThread = -1;
 
     private AhciPortDriver(IMmio mmio, AhciHba hba, GuestRam ram, GuestPages pages, TrapCosts costs)
     {
@@ -241,12 +242,11 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
 
     // A command that a shunt below put on the ring needs no exit to be found.
     private bool HasCompletedAlone() =>
-        _alone != 0 && _port.HasReport && _paths?.PathOf(BitOperations.TrailingZeroCount(_alone)) != RequestPath.Ring;
+        _issued != 0 && _issued == _alone && _port.HasReport && _paths?.PathOf(BitOperations.TrailingZeroCount(_alone)) != RequestPath.Ring;
 
     private int TakeAlone()
     {
         var completed = _alone;
-        _alone = 0;
         var count = TakeCompleted(completed);
         // The controller executes one command after another, so it has finished with the one before.
         _busy = _busy & ~_settling | completed;
@@ -259,7 +259,6 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         var running = _port.Running;
         _busy &= ~(_settling & ~running);
         _settling &= running;
-        _alone &= running;
         var count = TakeCompleted(_issued & ~running);
         // An error that came with completions raises the interrupt again.
         if (count == 0 && (_port.Status & AhciCommandEngine.Errors) != 0) count = Recover(running);
@@ -285,7 +284,7 @@ internal sealed class AhciPortDriver : IBlockDriver, IDisposable
         var count = 0;
         var failed = _port.Recover();
         _busy &= ~_settling;
-        _settling = _alone = 0;
+        _settling = 0;
         if ((_issued & running & 1u << failed) != 0) Take(failed, BlockStatus.IoError, ref count);
         _filled |= _issued;
         _issued = 0;

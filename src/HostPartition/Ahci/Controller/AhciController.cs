@@ -31,11 +31,11 @@ internal sealed class AhciController : IDisposable
     private readonly AhciPort _port;
     private readonly CompletionGathering _gathering = new();
     private readonly Thread _worker;
+    private readonly TrapGate? _transition;
     private uint _interruptStatus;
 
-    // The commands for which a write wakes the worker.
+    // So many ready commands wake the worker.
     private int _wakeAt = 1;
-    private readonly TrapGate? _transition;
     private bool _interruptEnabled, _level, _stopping, _powersOn;
 
     /// <summary>Creates the HBA in its power-on state, without memory, and starts its worker.</summary>

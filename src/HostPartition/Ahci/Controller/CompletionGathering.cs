@@ -8,7 +8,7 @@ internal enum GatheringStep
     /// <summary>Execute the next command, or wait for one.</summary>
     Run,
 
-    /// <summary>Wait at most <see cref="CompletionGathering.Milliseconds"/> for another command.</summary>
+    /// <summary>Wait at most <see cref="CompletionGathering.Milliseconds"/> for <see cref="CompletionGathering.WakeAt"/> commands.</summary>
     WaitBriefly,
 
     /// <summary>Report the held commands.</summary>
@@ -41,7 +41,7 @@ internal sealed class CompletionGathering
     /// <summary>So many commands are gathered.</summary>
     internal int Goal { get; private set; } = 1;
 
-    /// <summary>How long commands are held while the driver issues none.</summary>
+    /// <summary>The length of a brief wait: commands are held for so long while the driver issues none.</summary>
     internal int Milliseconds => (int)Math.Clamp(PatiencePaces * _pace / s_millisecond + 1, 1, MostMilliseconds);
 
     /// <summary>

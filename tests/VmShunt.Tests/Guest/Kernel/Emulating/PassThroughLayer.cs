@@ -22,7 +22,7 @@ internal sealed class PassThroughLayer(IMmio below, Action interrupt) : IRegiste
     public bool HasShunt => false;
 
     /// <summary>The path that the layer says every command took.</summary>
-    internal RequestPath Path { get; init; } = RequestPath.Trap;
+    internal RequestPath Path { get; set; } = RequestPath.Trap;
 
     public RequestPath PathOf(int slot) => Path;
 
